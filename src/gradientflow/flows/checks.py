@@ -1,0 +1,65 @@
+"""Bad input, answered by one line that names the argument, what it got and the remedy.
+
+Values that are not plain numbers (traced arrays, exact symbols) pass: there is nothing to compare yet.
+"""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from .numerics import is_concrete
+
+
+def check_positive(where: str, **values: Any) -> None:
+    """Refuses numbers that are not finite and > 0.
+
+    Raises:
+        ValueError: naming the argument and the value.
+    """
+    for name, value in values.items():
+        if _is_number(value) and not (math.isfinite(float(value)) and float(value) > 0):
+            raise ValueError(f"{where}: `{name}` must be finite and positive, got {value}")
+
+
+def check_nonnegative(where: str, **values: Any) -> None:
+    """Refuses numbers that are not finite and ≥ 0.
+
+    Raises:
+        ValueError: naming the argument and the value.
+    """
+    for name, value in values.items():
+        if _is_number(value) and not (math.isfinite(float(value)) and float(value) >= 0):
+            raise ValueError(f"{where}: `{name}` must be finite and not negative, got {value}")
+
+
+def check_integer(where: str, least: int, **values: Any) -> None:
+    """Refuses what is not an integer ≥ `least`.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if it is too small.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"{where}: `{name}` must be an integer, got {value!r}")
+        if value < least:
+            raise ValueError(f"{where}: `{name}` must be at least {least}, got {value}")
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not known, with the nearest that is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, (numbers.Real, np.generic)):
+        return True
+    return isinstance(value, (jax.Array, np.ndarray)) and value.ndim == 0 and is_concrete(value)

@@ -1,0 +1,116 @@
+"""What an energy is, and how any callable becomes one."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+
+class Curvature(NamedTuple):
+    """Bounds on the Hessian's eigenvalues, valid everywhere: μ ≤ λ ≤ L. Units: E/X²."""
+
+    mu: Any
+    L: Any
+
+    @property
+    def condition(self) -> Any:
+        """The condition number κ = L/μ."""
+        return self.L / self.mu
+
+
+class Energy(eqx.Module):
+    """A scalar function E of a pytree: what a flow descends.
+
+    A subclass defines `value`; the gradient is automatic differentiation unless it is given too. What is known of the
+    energy (`minimizer`, `minimum`, `curvature`) is `None` until a subclass knows it.
+    """
+
+    @abc.abstractmethod
+    def value(self, x: Any) -> Any:
+        """E(x), a real scalar."""
+
+    def __call__(self, x: Any) -> Any:
+        """E(x): an energy is a callable like any other."""
+        return self.value(x)
+
+    def grad(self, x: Any) -> Any:
+        """∇E(x), shaped like x. Units: E/X."""
+        return jax.grad(self.value)(x)
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """The Hessian at x applied to v, without forming it."""
+        return jax.jvp(self.grad, (x,), (v,))[1]
+
+    @property
+    def minimizer(self) -> Any:
+        """A point where E is least, or `None` if unknown."""
+        return None
+
+    @property
+    def minimum(self) -> Any:
+        """The least value of E, or `None` if unknown."""
+        return None
+
+    @property
+    def curvature(self) -> Curvature | None:
+        """Global bounds (μ, L) on the Hessian's eigenvalues, or `None` if unknown."""
+        return None
+
+
+class Proximable(Energy):
+    """An energy whose proximal map has a closed form."""
+
+    @abc.abstractmethod
+    def prox(self, x: Any, h: Any) -> Any:
+        r"""$\operatorname{prox}_{hE}(x) = \arg\min_y hE(y) + \tfrac12\|y-x\|^2$; NaN where there is none."""
+
+
+class CallableEnergy(Energy):
+    """An energy given by a Python function; made by `energy`."""
+
+    fn: Callable[[Any], Any]
+    known_minimizer: Any = None
+    known_minimum: Any = None
+
+    def value(self, x: Any) -> Any:
+        """E(x)."""
+        return self.fn(x)
+
+    @property
+    def minimizer(self) -> Any:
+        """The minimizer that was given, or `None`."""
+        return self.known_minimizer
+
+    @property
+    def minimum(self) -> Any:
+        """The minimum that was given, else E at the minimizer that was given, else `None`."""
+        if self.known_minimum is None and self.known_minimizer is not None:
+            return self.fn(jax.tree.map(jnp.asarray, self.known_minimizer))
+        return self.known_minimum
+
+
+def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None) -> Energy:
+    """Any callable from a pytree to a real scalar, as an energy.
+
+    Args:
+        fn: written with `jax.numpy`, so that it can be differentiated. An `Energy` is returned as it is.
+        minimizer: a point where it is least, if known.
+        minimum: its least value, if known.
+
+    Raises:
+        TypeError: if `fn` is not callable.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.energy(lambda p: (p["w"] - 1.0) ** 2 + p["b"] ** 2)
+        >>> float(E.grad({"w": 3.0, "b": 0.0})["w"])
+        4.0
+    """
+    if isinstance(fn, Energy):
+        return fn
+    if not callable(fn):
+        raise TypeError(f"energy: `fn` must be a function of the position, got {fn!r}; pass lambda x: ...")
+    return CallableEnergy(fn, minimizer, minimum)

@@ -1,0 +1,221 @@
+"""Quadratic energies: where everything has a closed form."""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+import numpy as np
+
+from ..numerics import as_floating, is_concrete
+from .energy import Curvature, Proximable
+
+
+class Mode(Proximable):
+    r"""One quadratic mode, $E = \tfrac12\lambda x^2$, over whatever numbers `lam` and x are.
+
+    JAX arrays, fractions or elements of a field such as ℚ(λ, h): it is the energy on which a recipe is read exactly.
+
+    Args:
+        lam: the curvature λ.
+    """
+
+    lam: Any
+
+    def value(self, x: Any) -> Any:
+        """λx²/2."""
+        return self.lam * x * x / 2
+
+    def grad(self, x: Any) -> Any:
+        """λx."""
+        return self.lam * x
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """x/(1 + hλ)."""
+        return x / (1 + h * self.lam)
+
+
+class AbstractQuadratic(Proximable):
+    r"""An energy $E = \tfrac12 x^\top H x - b^\top x + c$ on arrays of shape (n,), however it is stored."""
+
+    @property
+    @abc.abstractmethod
+    def hessian(self) -> jax.Array:
+        """H, of shape (n, n)."""
+
+    @property
+    @abc.abstractmethod
+    def linear(self) -> jax.Array:
+        """b, of shape (n,)."""
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """Hv."""
+        return self.hessian @ v
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """(I + hH)⁻¹(x + hb), or NaN where that is not below x: H indefinite and h beyond −1/λ_min."""
+        system = jnp.eye(self.hessian.shape[0], dtype=self.hessian.dtype) + h * self.hessian
+        y = jnp.linalg.solve(system, x + h * self.linear)
+        descends = (x - y) @ system @ (x - y) >= 0
+        return jnp.where(descends, y, jnp.nan)
+
+
+class Quadratic(AbstractQuadratic):
+    r"""$E(x) = \tfrac12 x^\top H x - b^\top x + c$; $\nabla E = Hx - b$, $x^* = H^{-1}b$, $E^* = c - \tfrac12 b^\top x^*$.
+
+    Args:
+        H: symmetric, shape (n, n). Units: E/X².
+        b: shape (n,), zero unless given.
+        c: a number, which the flow never sees.
+
+    Raises:
+        ValueError: if H is not a square symmetric matrix of finite numbers, or b does not fit it.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]).grad(gf.flows.as_floating([3.0, 1.0])).tolist()
+        [3.0, 9.0]
+    """
+
+    H: jax.Array
+    b: jax.Array
+    c: jax.Array
+
+    def __init__(self, H: Any, b: Any = None, c: Any = 0.0) -> None:
+        self.H = as_floating(H)
+        n = self.H.shape[0] if self.H.ndim == 2 else -1
+        self.b = jnp.zeros(max(n, 0), self.H.dtype) if b is None else as_floating(b)
+        self.c = as_floating(c)
+        if self.H.shape != (n, n):
+            raise ValueError(f"Quadratic: `H` must be a square matrix, got shape {self.H.shape}; one mode is [[lam]]")
+        if self.b.shape != (n,):
+            raise ValueError(f"Quadratic: `b` must have shape ({n},) to fit H, got {self.b.shape}")
+        if is_concrete(self.H, self.b):
+            _check_symmetric(np.asarray(self.H))
+            _check_finite("Quadratic", b=self.b)
+
+    def value(self, x: Any) -> Any:
+        """½xᵀHx − bᵀx + c."""
+        return x @ (self.H @ x) / 2 - self.b @ x + self.c
+
+    def grad(self, x: Any) -> Any:
+        """Hx − b."""
+        return self.H @ x - self.b
+
+    @property
+    def hessian(self) -> jax.Array:
+        """H."""
+        return self.H
+
+    @property
+    def linear(self) -> jax.Array:
+        """b."""
+        return self.b
+
+    @property
+    def minimizer(self) -> Any:
+        """H⁻¹b if H is positive definite, else `None`."""
+        if not bool(self.curvature.mu > 0):
+            return None
+        return jsl.solve(self.H, self.b, assume_a="pos")
+
+    @property
+    def minimum(self) -> Any:
+        """c − ½bᵀH⁻¹b if H is positive definite, else `None`."""
+        x = self.minimizer
+        return None if x is None else self.c - self.b @ x / 2
+
+    @property
+    def curvature(self) -> Curvature:
+        """The extreme eigenvalues of H."""
+        eigenvalues = jnp.linalg.eigvalsh(self.H)
+        return Curvature(eigenvalues[0], eigenvalues[-1])
+
+
+class LeastSquares(AbstractQuadratic):
+    r"""$E(x) = \tfrac12\|Mx - v\|^2$; $\nabla E = M^\top(Mx - v)$.
+
+    Neither value nor gradient forms MᵀM, whose condition number is the square of M's.
+
+    Args:
+        M: shape (m, n).
+        v: shape (m,).
+
+    Raises:
+        ValueError: if the shapes don't fit or an entry is not finite.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.LeastSquares([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])
+        >>> [round(float(x) * 11, 5) for x in E.minimizer]
+        [1.0, 7.0]
+    """
+
+    M: jax.Array
+    v: jax.Array
+
+    def __init__(self, M: Any, v: Any) -> None:
+        self.M, self.v = as_floating(M), as_floating(v)
+        if self.M.ndim != 2:
+            raise ValueError(f"LeastSquares: `M` must be a matrix, got shape {self.M.shape}")
+        if self.v.shape != self.M.shape[:1]:
+            raise ValueError(f"LeastSquares: `v` must have shape {self.M.shape[:1]} to fit M, got {self.v.shape}")
+        if is_concrete(self.M, self.v):
+            _check_finite("LeastSquares", M=self.M, v=self.v)
+
+    def value(self, x: Any) -> Any:
+        """½‖Mx − v‖²."""
+        residual = self.M @ x - self.v
+        return residual @ residual / 2
+
+    def grad(self, x: Any) -> Any:
+        """Mᵀ(Mx − v)."""
+        return self.M.T @ (self.M @ x - self.v)
+
+    @property
+    def hessian(self) -> jax.Array:
+        """MᵀM."""
+        return self.M.T @ self.M
+
+    @property
+    def linear(self) -> jax.Array:
+        """Mᵀv."""
+        return self.M.T @ self.v
+
+    @property
+    def minimizer(self) -> Any:
+        """The least-norm minimizer M⁺v: the limit of the gradient flow from 0."""
+        return jnp.linalg.lstsq(self.M, self.v)[0]
+
+    @property
+    def minimum(self) -> Any:
+        """The squared distance of v from the range of M, halved."""
+        return self.value(self.minimizer)
+
+    @property
+    def curvature(self) -> Curvature:
+        """The extreme squared singular values of M; μ = 0 where M has more columns than rows."""
+        singular = jnp.linalg.svd(self.M, compute_uv=False)
+        wide = self.M.shape[1] > self.M.shape[0]
+        return Curvature(jnp.zeros_like(singular[0]) if wide else singular[-1] ** 2, singular[0] ** 2)
+
+
+def _check_finite(where: str, **arrays: jax.Array) -> None:
+    for name, array in arrays.items():
+        bad = np.argwhere(~np.isfinite(np.asarray(array)))
+        if len(bad):
+            raise ValueError(f"{where}: `{name}` must be finite, got {array[tuple(bad[0])]} at {tuple(bad[0].tolist())}")
+
+
+def _check_symmetric(H: np.ndarray) -> None:
+    _check_finite("Quadratic", H=H)  # pyright: ignore[reportArgumentType]
+    excess = np.abs(H - H.T)
+    if excess.max(initial=0.0) > 8 * np.finfo(H.dtype).eps * np.abs(H).max(initial=0.0):
+        i, j = np.unravel_index(excess.argmax(), excess.shape)
+        raise ValueError(
+            f"Quadratic: `H` must be symmetric, but H[{i},{j}] = {H[i, j]} and H[{j},{i}] = {H[j, i]}; "
+            "pass (H + H.T) / 2, which has the same energy"
+        )
+
+

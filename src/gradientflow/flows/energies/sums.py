@@ -1,0 +1,44 @@
+"""Finite sums: the mean of a loss over examples."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..numerics import as_floating
+from .energy import Energy
+
+
+class FiniteSum(Energy):
+    r"""$E(x) = \frac1N\sum_i \ell(x, d_i)$: the mean over data of a loss.
+
+    Args:
+        loss: ℓ(x, example) → a real scalar.
+        data: a pytree of arrays with a common leading axis of length N ≥ 1; an example is one slice of it.
+
+    Raises:
+        ValueError: if the leaves' leading axes differ or are empty.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.FiniteSum(lambda x, d: (x - d) ** 2, [1.0, 3.0])
+        >>> float(E(2.0))
+        1.0
+    """
+
+    loss: Callable[[Any, Any], Any]
+    data: Any
+
+    def __init__(self, loss: Callable[[Any, Any], Any], data: Any) -> None:
+        self.loss = loss
+        self.data = as_floating(data)
+        lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(self.data)}
+        if len(lengths) != 1 or lengths == {0}:
+            raise ValueError(
+                f"FiniteSum: every array in `data` must have one common, non-empty leading axis, got {lengths}"
+            )
+
+    def value(self, x: Any) -> Any:
+        """The mean loss."""
+        return jnp.mean(jax.vmap(self.loss, in_axes=(None, 0))(x, self.data))

@@ -1,0 +1,83 @@
+"""What a flow is: a vector field on a phase space, built from an energy, and the questions it answers."""
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+
+from .energies import Energy
+from .resolvent import solve_resolvent
+from .vectors import lift, lower
+
+
+class UnansweredQuestionError(TypeError):
+    """A scheme asked a flow a question that the flow does not answer.
+
+    Attributes:
+        question: the name of the question, `"parts"` say.
+    """
+
+    def __init__(self, flow: "Flow", question: str, why: str) -> None:
+        self.question = question
+        super().__init__(f"{type(flow).__name__} does not answer `{question}`: {why}")
+
+
+class Flow(eqx.Module):
+    """A vector field ż = f(t, z) on states z.
+
+    Discretizers and solvers know a flow only by the questions below. `drift` is answered by every flow, `resolvent` too
+    (numerically unless a flow knows better); the others raise `UnansweredQuestionError` where there is no answer.
+    """
+
+    energy: eqx.AbstractVar[Energy]
+
+    @abc.abstractmethod
+    def init(self, x: Any) -> Any:
+        """The state at rest at the position x."""
+
+    @abc.abstractmethod
+    def position(self, z: Any) -> Any:
+        """The position of a state, as the user's own pytree."""
+
+    @abc.abstractmethod
+    def drift(self, t: Any, z: Any) -> Any:
+        """f(t, z)."""
+
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """The y with y = z + h f(t, y), or NaN where none was found. `t` is the time at which f is asked."""
+        return solve_resolvent(self.drift, t, z, h)
+
+    @property
+    def parts(self) -> Mapping[str, "Flow"]:
+        """The fields whose sum is the drift, by name; each is a flow on the same states."""
+        raise UnansweredQuestionError(self, "parts", "its field does not split into named parts")
+
+    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
+        """The linear map σ(t, z) from Brownian increments, shaped as `brownian(z)`, to changes of the state."""
+        raise UnansweredQuestionError(self, "diffusion", "it has no noise; use a deterministic scheme")
+
+    def brownian(self, z: Any) -> Any:
+        """The pytree whose shape the driving Brownian motion has, or `None` for a flow without noise."""
+        return None
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """The exact state at t + h from z at t, in closed form."""
+        raise UnansweredQuestionError(self, "solution", "no closed form is known for this energy")
+
+    def velocity(self, z: Any) -> Any:
+        """The part of a state that vanishes at rest, or `None` where the state is only a position."""
+        return None
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """A function of the state that never rises along the flow."""
+        raise UnansweredQuestionError(self, "lyapunov", "no Lyapunov function is known")
+
+    def gradient(self, x: Any) -> Any:
+        """∇E at a position given as a vector, as a vector."""
+        return lift(self.energy.grad(lower(x)))
+
+
+def is_stochastic(flow: Flow, z: Any) -> bool:
+    """Whether a Brownian motion drives the flow."""
+    return flow.brownian(z) is not None

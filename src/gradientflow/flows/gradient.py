@@ -1,0 +1,61 @@
+"""The gradient flow."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from .energies import AbstractQuadratic, Energy
+from .flow import Flow
+from .resolvent import prox
+from .vectors import lift, lower
+
+
+class GradientFlow(Flow):
+    r"""Steepest descent in continuous time: $\dot x = -\nabla E(x)$.
+
+    The state is the position. Units: x [X], t [T], E [X²/T] (the friction is 1).
+    Lyapunov function: E, with $\dot E = -\|\nabla E\|^2$. On a quadratic, $x(t) = x^* + e^{-tH}(x_0 - x^*)$.
+    Its resolvent is the proximal map of hE.
+
+    Args:
+        energy: the potential E.
+
+    References:
+        L. Ambrosio, N. Gigli, G. Savaré, Gradient Flows, 2nd ed. 2008, section 1.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.GradientFlow(gf.energy(lambda x: x**2)).drift(0.0, 3.0)
+        Array(-6., dtype=float32, weak_type=True)
+    """
+
+    energy: Energy
+
+    def init(self, x: Any) -> Any:
+        """The position itself."""
+        return lift(x)
+
+    def position(self, z: Any) -> Any:
+        """The state itself."""
+        return lower(z)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """−∇E(x)."""
+        return -self.gradient(z)
+
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """prox_{hE}(x)."""
+        return prox(self.energy, z, h)
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed."""
+        if not isinstance(self.energy, AbstractQuadratic):
+            return Flow.solution(self, t, z, h)
+        lam, modes = jnp.linalg.eigh(self.energy.hessian)
+        curved = jnp.where(lam == 0, 1, lam)
+        elapsed = jnp.where(lam == 0, h, -jnp.expm1(-h * curved) / curved)
+        return z - modes @ (elapsed * (modes.T @ self.gradient(z)))
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z))

@@ -1,0 +1,126 @@
+"""Flows with noise: Brownian paths that runs can share, and solving along them."""
+
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+
+from .checks import check_positive
+from .flow import Flow
+from .numerics import all_finite, dtype_of, numbers_to_arrays
+from .spectrum import spectral_radius
+from .start import prepare
+from .status import Outcome, Status
+from .trajectory import Trajectory, measure
+
+_DEFAULT_TIMES = 201
+
+
+class BrownianPath(eqx.Module):
+    """One realized Brownian motion over [t0, t1], to be shared by a flow and its discretizations.
+
+    Args:
+        flow: the flow that it drives; says how many dimensions it has.
+        x0: the initial position.
+        t0: the start [T].
+        t1: the end [T].
+        key: a key made by `jax.random.key`.
+        resolution: times closer than this are not told apart [T]; (t1 − t0)/2¹⁶ unless given.
+
+    Raises:
+        TypeError: if the flow has no noise.
+        ValueError: if the times are out of order.
+
+    Example:
+        >>> import jax, gradientflow as gf
+        >>> flow = gf.Langevin(gf.landscapes.double_well(), temperature=0.1)
+        >>> path = gf.BrownianPath(flow, [1.0, 0.0], 0.0, 1.0, jax.random.key(0))
+        >>> path.increment(0.0, 0.5).shape
+        (2,)
+    """
+
+    tree: dfx.VirtualBrownianTree
+
+    def __init__(self, flow: Flow, x0: Any, t0: float, t1: float, key: Any, resolution: float | None = None) -> None:
+        flow, z0 = prepare("BrownianPath", flow, x0, None)
+        shape = flow.brownian(z0)
+        if shape is None:
+            raise TypeError(f"BrownianPath: {type(flow).__name__} has no noise")
+        check_positive("BrownianPath", duration=float(t1) - float(t0))
+        resolution = (float(t1) - float(t0)) / 2**16 if resolution is None else resolution
+        dtype = dtype_of(z0)
+        self.tree = dfx.VirtualBrownianTree(
+            jnp.asarray(t0, dtype), jnp.asarray(t1, dtype), jnp.asarray(resolution, dtype),
+            shape=jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), shape),
+            key=check_key("BrownianPath", flow, key), levy_area=dfx.SpaceTimeLevyArea,
+        )  # fmt: skip
+
+    def increment(self, t0: Any, t1: Any) -> Any:
+        """W(t1) − W(t0)."""
+        return self.tree.evaluate(t0, t1)
+
+
+def check_key(where: str, flow: Flow, key: Any) -> Any:
+    """The key, if it is one.
+
+    Raises:
+        TypeError: saying how to make one.
+    """
+    if key is None:
+        raise TypeError(f"{where}: {type(flow).__name__} has noise; give `key=jax.random.key(0)`")
+    if not (isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32)):
+        raise TypeError(f"{where}: `key` must be made by jax.random.key(seed), got {key!r}")
+    return key
+
+
+def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any) -> Trajectory:
+    """The path of a flow with additive noise, by fixed small steps of strong order 3/2 (SRA1).
+
+    The step resolves the fastest mode twentyfold. Saved at `ts`, or at 201 equal times.
+
+    References:
+        A. Rößler, Runge–Kutta methods for the strong approximation of solutions of stochastic differential
+        equations, SIAM J. Numer. Anal. 48, 2010.
+    """
+    dtype = dtype_of(z0)
+    brownian = key if isinstance(key, BrownianPath) else None
+    if brownian is None:
+        position = flow.position(z0)
+        brownian = BrownianPath(flow, position, t0, t1, check_key("integrate", flow, key))
+    radius = float(spectral_radius(flow, jnp.asarray(t0, dtype), z0))
+    times = np.linspace(t0, t1, _DEFAULT_TIMES) if ts is None else ts
+    # At most as fine as the Brownian path can tell times apart.
+    h = max(min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000), float(brownian.tree.tol))
+    count = int(np.ceil((t1 - t0) / h))
+    arguments = numbers_to_arrays((t0, t1, (t1 - t0) / count), dtype)
+    states = _solve(flow, z0, *arguments, jnp.asarray(times, dtype), brownian, count)
+    positions = jax.vmap(flow.position)(states)
+    energies, grad_norms = measure(flow.energy, positions)
+    finite = bool(all_finite(states))
+    return Trajectory(
+        t=jnp.asarray(times, dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
+        status=Status(Outcome.REACHED_END if finite else Outcome.DIVERGED, f"{count} steps of SRA1"),
+        stats={"solver": "SRA1", "steps": count, "rejected": 0, "step": (t1 - t0) / count, "precision": str(dtype)},
+        steps=jnp.asarray(np.rint((times - t0) / (t1 - t0) * count).astype(int)),
+    )  # fmt: skip
+
+
+@eqx.filter_jit
+def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, count: int) -> Any:
+    def drift(t: Any, z: Any, _: Any) -> Any:
+        return flow.drift(t, z)
+
+    def diffusion(t: Any, z: Any, _: Any) -> Any:
+        # Dense, because the solver batches over stages, which lineax's function operators do not survive.
+        matrix = jax.jacfwd(flow.diffusion(t, z))(jax.tree.map(jnp.zeros_like, flow.brownian(z)))
+        return lx.PyTreeLinearOperator(matrix, jax.eval_shape(lambda: z))
+
+    terms = dfx.MultiTerm(dfx.ODETerm(drift), dfx.ControlTerm(diffusion, brownian.tree))
+    solution = dfx.diffeqsolve(
+        terms, dfx.SRA1(), t0, t1, h, z0, saveat=dfx.SaveAt(ts=ts), max_steps=count + 8, throw=False
+    )
+    return solution.ys

@@ -1,0 +1,94 @@
+"""Leaves, precisions and norms: the small numerical vocabulary that every floor shares."""
+
+import numbers
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Tolerances(NamedTuple):
+    """Default tolerances of a precision: relative and absolute (a step's error), gradient (stationarity)."""
+
+    rtol: float
+    atol: float
+    gtol: float
+
+
+def default_tolerances(dtype: Any) -> Tolerances:
+    """1e-8, 1e-8, 1e-9 in double precision; 1e-5, 1e-5, 1e-4 in single."""
+    return Tolerances(1e-8, 1e-8, 1e-9) if jnp.finfo(dtype).bits >= 64 else Tolerances(1e-5, 1e-5, 1e-4)
+
+
+def tightest_rtol(dtype: Any) -> float:
+    """The smallest relative tolerance that a precision can hold.
+
+    A hundred units in the last place: error estimates are differences of stages, which cancel about two digits.
+    """
+    return 100 * float(jnp.finfo(dtype).eps)
+
+
+def dtype_of(tree: Any) -> Any:
+    """The common floating-point type of a pytree's leaves."""
+    return jnp.result_type(*jax.tree.leaves(tree), jnp.bfloat16)
+
+
+def as_floating(tree: Any) -> Any:
+    """Leaves as JAX arrays; integers and booleans become the default floating-point type.
+
+    A list or tuple that holds nothing but numbers, nested or not, is one array; any other is a pytree.
+    """
+
+    def convert(leaf: Any) -> jax.Array:
+        array = jnp.asarray(leaf)
+        return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+
+    return jax.tree.map(convert, tree, is_leaf=_is_nested_numbers)
+
+
+def _is_nested_numbers(tree: Any) -> bool:
+    if type(tree) not in (list, tuple) or not tree:
+        return False
+    return all(isinstance(item, (numbers.Real, np.generic)) or _is_nested_numbers(item) for item in tree)
+
+
+def numbers_to_arrays(tree: Any, dtype: Any) -> Any:
+    """Python numbers among the leaves as arrays, so that another value of a parameter does not recompile."""
+
+    def convert(leaf: Any) -> Any:
+        is_number = isinstance(leaf, numbers.Real) and not isinstance(leaf, (bool, np.generic))
+        return jnp.asarray(float(leaf), dtype) if is_number else leaf
+
+    return jax.tree.map(convert, tree)
+
+
+def is_concrete(*trees: Any) -> bool:
+    """Whether values can be looked at: no leaf is being traced."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every entry of every leaf is finite; a scalar that may be traced."""
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(finite)) if finite else jnp.asarray(True)
+
+
+def max_norm(tree: Any) -> jax.Array:
+    """The largest absolute entry over all leaves."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)]))
+
+
+def inner(left: Any, right: Any) -> jax.Array:
+    """The Euclidean inner product of two pytrees of one structure."""
+    return sum(jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), left, right)), start=jnp.zeros(()))
+
+
+def l2_norm(tree: Any) -> jax.Array:
+    """The Euclidean norm over all leaves."""
+    return jnp.sqrt(inner(tree, tree))
+
+
+def size(tree: Any) -> int:
+    """The number of scalars in a pytree."""
+    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(tree))

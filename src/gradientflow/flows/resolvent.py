@@ -1,0 +1,102 @@
+r"""Implicit equations: the resolvent of a vector field, and of a gradient, where it is the proximal map.
+
+Newton's method by optimistix; matrix-free (Krylov) where the state is large.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import optimistix as optx
+
+from .energies import Energy, Proximable
+from .numerics import all_finite, dtype_of, inner, max_norm, size
+from .vectors import lift, lower
+
+# Up to here a dense Jacobian is cheaper to form and factor than to be multiplied by many times.
+LARGEST_DENSE = 200
+
+
+def newton(dtype: Any, n: int, positive: bool = False) -> optx.AbstractRootFinder:
+    """The Newton method for n unknowns: dense, or with a Krylov solver where n is large."""
+    tolerance = float(jnp.finfo(dtype).eps) ** 0.75
+    if n <= LARGEST_DENSE:
+        linear = lx.AutoLinearSolver(well_posed=None)
+    elif positive:
+        linear = lx.CG(rtol=1e-3, atol=0.0, max_steps=500)
+    else:
+        linear = lx.GMRES(rtol=1e-3, atol=0.0, restart=50, stagnation_iters=50, max_steps=500)
+    return optx.Newton(rtol=tolerance, atol=tolerance, linear_solver=linear)
+
+
+def solve_resolvent(drift: Callable[[Any, Any], Any], t: Any, z: Any, h: Any) -> Any:
+    """The y with y = z + h f(t, y) found by Newton's method from z, or NaN.
+
+    Args:
+        drift: f(t, z).
+        t: the time at which f is asked.
+        z: the state the step starts from.
+        h: the step.
+    """
+
+    def equation(y: Any, _: Any) -> Any:
+        return jax.tree.map(lambda a, b, f: a - b - h * f, y, z, drift(t, y))
+
+    found = optx.root_find(equation, newton(dtype_of(z), size(z)), z, max_steps=50, throw=False)
+    solved = (found.result == optx.RESULTS.successful) & all_finite(found.value)
+    return _or_nan(solved, found.value)
+
+
+def prox(energy: Energy, x: Any, h: Any) -> Any:
+    r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$ of a position given as a vector.
+
+    In closed form where the energy knows it. Otherwise Newton's method from x, and where that fails or climbs,
+    BFGS, which only descends, polished by Newton's method. For a convex energy the answer is the minimizer; otherwise a
+    stationary point whose objective does not exceed that at x. NaN where neither method finds one.
+
+    References:
+        J.-J. Moreau, Proximité et dualité dans un espace hilbertien, 1965.
+    """
+    if isinstance(energy, Proximable):
+        return lift(energy.prox(lower(x), h))
+
+    def gradient(y: Any, _: Any = None) -> Any:
+        return jax.tree.map(lambda a, b, g: a - b + h * g, y, x, lift(energy.grad(lower(y))))
+
+    def objective(y: Any, _: Any = None) -> Any:
+        away = jax.tree.map(jnp.subtract, y, x)
+        return h * energy.value(lower(y)) + inner(away, away) / 2
+
+    n, dtype = size(x), dtype_of(x)
+    positive = n > LARGEST_DENSE
+    root_finder = newton(dtype, n, positive)
+    tags = frozenset({lx.positive_semidefinite_tag}) if positive else frozenset()
+    precision = float(jnp.finfo(dtype).eps)
+    start = objective(x)
+    slack = 16 * precision * jnp.abs(start)
+    scale = max_norm(x) + h * max_norm(lift(energy.grad(lower(x))))
+
+    def polish(y: Any) -> Any:
+        return optx.root_find(gradient, root_finder, y, tags=tags, max_steps=30, throw=False).value
+
+    def good(y: Any) -> jax.Array:
+        stationary = max_norm(gradient(y)) <= precision**0.5 * scale
+        return all_finite(y) & stationary & (objective(y) <= start + slack)
+
+    def descend(_: Any) -> Any:
+        tolerance = precision**0.5
+        lower_point = optx.minimise(objective, optx.BFGS(tolerance, tolerance), x, max_steps=500, throw=False).value
+        polished = polish(lower_point)
+        return jax.tree.map(lambda a, b: jnp.where(good(polished), a, b), polished, lower_point)
+
+    first = polish(x)
+    best = jax.lax.cond(good(first), lambda _: first, descend, None)
+    return _or_nan(good(best), best)
+
+
+def _or_nan(ok: jax.Array, tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.nan), tree)
+
+

@@ -1,0 +1,292 @@
+"""An adaptive solve in progress: compiled stretches of a few hundred steps, looked at in between.
+
+The host decides between stretches: it saves the path (so memory follows the steps taken, not the steps allowed), hands
+over to an implicit solver where stiffness shows, and sees when nothing moves any more.
+"""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import solvers
+from .flow import Flow, UnansweredQuestionError
+from .numerics import all_finite, dtype_of, max_norm, size
+from .spectrum import spectral_radius
+from .status import Outcome, Status
+from .trajectory import Trajectory, along, is_stationary, measure
+
+# Steps of one compiled solve: the host looks at the path between solves, to save it, to change solver or to give up.
+_STEPS_A_SOLVE = 512
+_ENTRIES_A_SOLVE = 2**25
+# An explicit solver that needs more steps than this for what stability alone asks is given up for an implicit one.
+_STIFF_STEPS = 3_000
+
+
+class LyapunovWarning(UserWarning):
+    """Along a numerical solution the flow's Lyapunov function rose, which the flow itself never does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """The checked arguments of a solve."""
+
+    t0: float
+    t1: float
+    ts: np.ndarray | None
+    rtol: float
+    atol: float
+    gtol: float
+    stops: bool
+    max_steps: int
+
+
+class Solve:
+    """A solve in progress: compiled stretches of at most a few hundred steps, looked at in between."""
+
+    def __init__(self, flow: Flow, z0: Any, problem: Problem, solver: Any, progress: Any) -> None:
+        self.flow, self.z0, self.problem, self.progress = flow, z0, problem, progress
+        self.n, self.dtype = size(z0), dtype_of(z0)
+        self.rows = max(16, min(_STEPS_A_SOLVE, _ENTRIES_A_SOLVE // self.n))
+        self.end = problem.t1 if problem.ts is None else float(problem.ts[-1])
+        self.radius = float(spectral_radius(flow, self._array(problem.t0), z0))
+        self.may_switch = solver is None and self.n <= solvers.LARGEST_IMPLICIT
+        self.solver = solvers.named(solver, self.n) if isinstance(solver, str) else solver
+        if self.solver is None:
+            hurry = self.radius * (self.end - problem.t0) / 3 > _STIFF_STEPS
+            self.solver = solvers.implicit(self.n) if self.may_switch and hurry else solvers.explicit()
+        elif not isinstance(self.solver, dfx.AbstractAdaptiveSolver):
+            name = type(self.solver).__name__
+            raise ValueError(
+                f"integrate: `solver` must estimate its error to choose its steps, and {name} does not; "
+                f"take fixed steps with iterate(flow, FromDiffrax({name}()), ...)"
+            )
+        self.used = [type(self.solver).__name__]
+        self.taken = self.rejected = 0
+        self.times, self.states = [np.asarray([problem.t0])], [jax.tree.map(lambda leaf: np.asarray(leaf)[None], z0)]
+
+    def _array(self, number: float) -> jax.Array:
+        return jnp.asarray(number, self.dtype)
+
+    def run(self) -> Trajectory:
+        problem = self.problem
+        first_step = h = self._first_step()
+        t, z = problem.t0, self.z0
+        energy0, grad_norm0 = (float(value[0]) for value in measure(self.flow.energy, _stacked(self._position(z))))
+        speed0 = _speed(self.flow, z)
+        stopped = problem.stops and bool(is_stationary(problem.gtol, energy0, energy0, grad_norm0, speed0))
+        stuck = False
+        while t < self.end and not stopped and not stuck and self.taken + self.rejected < problem.max_steps:
+            times, states, rejected, stopped = self._advance(z, t, h, energy0)
+            self.taken, self.rejected = self.taken + len(times), self.rejected + rejected
+            stuck = len(times) == 0
+            if stuck:
+                continue
+            self.times.append(times)
+            self.states.append(states)
+            steps = np.diff(np.concatenate([[t], times]))
+            t, z = float(times[-1]), jax.tree.map(lambda leaf: jnp.asarray(leaf[-1]), states)
+            h = float(steps[-2:].max())
+            stuck = not math.isfinite(h) or _unchanged(self.states[-1], self.dtype) and problem.stops
+            if self.progress is not None and math.isfinite(self.end):
+                self.progress((t - problem.t0) / (self.end - problem.t0))
+            if not stopped:
+                self._maybe_switch(t, z, h)
+        return self._finish(t, stopped, stuck, energy0, first_step)
+
+    def _first_step(self) -> float:
+        """A tenth of the fastest mode's time, which diffrax's own guess overshoots on quartic-like energies."""
+        speed = float(max_norm(self.flow.drift(self._array(self.problem.t0), self.z0)))
+        if not math.isfinite(speed) or speed == 0:
+            return min(1.0, self.end - self.problem.t0)
+        by_curvature = 0.1 / self.radius if self.radius > 0 and math.isfinite(self.radius) else math.inf
+        by_speed = 0.01 * (1 + float(max_norm(self.z0))) / speed
+        return min(by_curvature, by_speed, self.end - self.problem.t0)
+
+    def _advance(self, z: Any, t: float, h: float, energy0: float) -> tuple[np.ndarray, Any, int, bool]:
+        problem = self.problem
+        clip = None if problem.ts is None else jnp.asarray(problem.ts[problem.ts > problem.t0], self.dtype)
+        solution, accepted = _stretch(
+            self.flow, self.solver, z, self._array(t), self._array(self.end), self._array(min(h, self.end - t)),
+            self._array(problem.rtol), self._array(problem.atol),
+            self._array(problem.gtol) if problem.stops else None, self._array(energy0), clip, self.rows,
+        )  # fmt: skip
+        count = int(accepted)
+        times = np.asarray(solution.ts[:count], dtype=float)
+        states = jax.tree.map(lambda leaf: np.asarray(leaf[:count]), solution.ys)
+        return times, states, int(solution.stats["num_rejected_steps"]), bool(
+            solution.result == dfx.RESULTS.event_occurred
+        )
+
+    def _maybe_switch(self, t: float, z: Any, h: float) -> None:
+        """Stiffness, not accuracy, holds an explicit solver's step back: hand over to an implicit one."""
+        if not (self.may_switch and isinstance(self.solver, dfx.Tsit5)):
+            return
+        radius = float(spectral_radius(self.flow, self._array(t), z))
+        remaining = (self.end - t) * radius / 3
+        if radius * h > 1 and remaining > _STIFF_STEPS:
+            self.solver = solvers.implicit(self.n)
+            self.used.append(type(self.solver).__name__)
+
+    def _position(self, z: Any) -> Any:
+        return self.flow.position(z)
+
+    def _finish(self, t: float, stopped: bool, stuck: bool, energy0: float, first_step: float) -> Trajectory:
+        problem, dtype = self.problem, self.dtype
+        times = np.concatenate(self.times)
+        states = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.states)
+        all_rows = jax.tree.map(jnp.asarray, states)
+        energies, grad_norms = measure(self.flow.energy, jax.vmap(self.flow.position)(all_rows))
+        speed = _speed(self.flow, jax.tree.map(lambda leaf: leaf[-1], all_rows))
+        settled = bool(is_stationary(problem.gtol, energy0, energies[-1], grad_norms[-1], speed))
+        status = self._status(t, stopped or settled, stuck, times, states, np.asarray(energies))
+        stats = {
+            "solver": " → ".join(self.used),
+            "steps": self.taken,
+            "rejected": self.rejected,
+            "first_step": first_step,
+            "rtol": problem.rtol,
+            "atol": problem.atol,
+            "gtol": problem.gtol,
+            "precision": str(dtype),
+            "lyapunov_rises": self._count_rises(times, all_rows),
+        }
+        steps = np.arange(len(times))
+        if problem.ts is not None:
+            keep = np.unique(np.argmin(np.abs(times[None, :] - problem.ts[problem.ts <= t, None]), axis=1))
+            times, steps = times[keep], steps[keep]
+            all_rows, energies, grad_norms = jax.tree.map(lambda leaf: leaf[keep], (all_rows, energies, grad_norms))
+        return Trajectory(
+            t=jnp.asarray(times, dtype), x=jax.vmap(self.flow.position)(all_rows), state=all_rows, energy=energies,
+            grad_norm=grad_norms, status=status, stats=stats, steps=jnp.asarray(steps),
+            evaluate=self._evaluator(times, all_rows),
+        )  # fmt: skip
+
+    def _status(self, t: float, settled: bool, stuck: bool, times: Any, states: Any, energies: np.ndarray) -> Status:
+        problem = self.problem
+        fell = float(energies[0] - energies[-1])
+        where = f"at t = {t:.6g} after {self.taken} steps ({self.used[-1]}), energy {float(energies[-1]):.6g}"
+        far = float(max_norm(jax.tree.map(lambda leaf: leaf[-1], states)))
+        reach = 1e6 * (1 + float(max_norm(self.z0)))
+        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _still_moving(times, states))):
+            if t >= self.end:
+                return Status(Outcome.REACHED_END, f"running off: ‖z‖∞ = {far:.3g} {where}")
+            return Status(Outcome.RUNNING_OFF, f"‖z‖∞ = {far:.3g} {where}; the energy may have no minimizer this way")
+        if settled:
+            return Status(Outcome.CONVERGED, where)
+        if t >= self.end:
+            return Status(Outcome.REACHED_END, where)
+        if stuck and not bool(all_finite(self.flow.drift(self._array(t), jax.tree.map(lambda a: a[-1], states)))):
+            return Status(Outcome.DIVERGED, f"the drift is not finite {where}")
+        if stuck:
+            remedy = "loosen gtol" if jnp.finfo(self.dtype).bits >= 64 else "loosen gtol or use double precision"
+            return Status(Outcome.PRECISION_FLOOR, f"{self.dtype} can't tell further steps apart {where}; {remedy}")
+        stiff = self.radius * (self.end - problem.t0) / 3 > self.problem.max_steps
+        cause = "stiff: give an implicit solver, or raise max_steps" if stiff else "raise max_steps or loosen rtol"
+        return Status(Outcome.OUT_OF_STEPS, f"{where}; {cause}")
+
+    def _count_rises(self, times: np.ndarray, states: Any) -> int:
+        try:
+            values = np.asarray(along(_lyapunov, (jnp.asarray(times, self.dtype), states), self.flow), dtype=float)
+        except UnansweredQuestionError:
+            return 0
+        finite = values[np.isfinite(values)]
+        if len(finite) < 2:
+            return 0
+        # A millionth of the whole descent is more than the tolerances of a sound solve let the function rise.
+        slack = 1e-6 * (finite[0] - finite.min()) + 64 * float(jnp.finfo(self.dtype).eps) * np.abs(finite).max()
+        rises = int((np.diff(finite) > slack).sum())
+        if rises:
+            warnings.warn(
+                f"the Lyapunov function of {type(self.flow).__name__} rose in {rises} of {self.taken} steps of "
+                f"{self.used[-1]}, which the flow itself never does: tighten rtol (it is {self.problem.rtol:g}) or "
+                "give an implicit solver",
+                LyapunovWarning,
+                stacklevel=5,
+            )
+        return rises
+
+    def _evaluator(self, times: np.ndarray, states: Any) -> Callable[[Any], Any]:
+        """Dense evaluation: the solve is resumed at the saved state before the time asked for."""
+
+        def evaluate(t: Any) -> Any:
+            asked = np.unique(np.asarray(t, dtype=float))
+            row = int(np.searchsorted(times, asked[0], side="right")) - 1
+            at_row = jax.tree.map(lambda leaf: leaf[row], states)
+            start = float(times[row])
+            later = asked[asked > start]
+            positions = _stacked(self.flow.position(at_row))
+            if len(later):
+                limits = dataclasses.replace(
+                    self.problem, t0=start, t1=max(float(later[-1]), start), ts=later, stops=False
+                )
+                resumed = Solve(self.flow, at_row, limits, self.solver, None).run()
+                positions = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), positions, resumed.x)
+            first = 0 if asked[0] == start else 1
+            index = np.searchsorted(asked, np.asarray(t, dtype=float)) + first
+            return jax.tree.map(lambda leaf: leaf[index], positions)
+
+        return evaluate
+
+
+def _lyapunov(row: tuple[Any, Any], flow: Flow) -> Any:
+    return flow.lyapunov(*row)
+
+
+def _stacked(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)
+
+
+def _speed(flow: Flow, z: Any) -> Any:
+    velocity = flow.velocity(z)
+    return jnp.zeros(()) if velocity is None else max_norm(velocity)
+
+
+def _unchanged(states: Any, dtype: Any) -> bool:
+    """Whether a whole stretch of steps moved the state by no more than rounding."""
+    first, last = (jax.tree.map(lambda leaf, i=i: leaf[i], states) for i in (0, -1))
+    moved = float(max_norm(jax.tree.map(lambda a, b: a - b, last, first)))
+    many = len(jax.tree.leaves(states)[0]) > 1
+    return many and moved <= 4 * float(jnp.finfo(dtype).eps) * float(max_norm(last))
+
+
+def _still_moving(times: np.ndarray, states: Any) -> bool:
+    """Whether the second half of the time still moved the state noticeably: no equilibrium is near."""
+    half = int(np.searchsorted(times, (times[0] + times[-1]) / 2, side="right")) - 1
+
+    def moved(i: int) -> float:
+        return float(max_norm(jax.tree.map(lambda leaf: leaf[-1] - leaf[i], states)))
+
+    return moved(half) > 1e-2 * moved(0)
+
+
+@eqx.filter_jit
+def _stretch(
+    flow: Flow, solver: Any, z: Any, t0: Any, t1: Any, h: Any, rtol: Any, atol: Any, gtol: Any, energy0: Any,
+    clip: Any, rows: int,
+) -> tuple[dfx.Solution, Any]:  # fmt: skip
+    """At most `rows` steps, every accepted one saved; `gtol` `None` never stops early."""
+
+    def settled(t: Any, y: Any, args: Any, **_: Any) -> Any:
+        energy, grad_norm = flow.energy.value(flow.position(y)), max_norm(flow.energy.grad(flow.position(y)))
+        far = max_norm(y) > 1e12 * (1 + max_norm(z))
+        return is_stationary(gtol, energy0, energy, grad_norm, _speed(flow, y)) | far
+
+    controller: Any = dfx.PIDController(rtol=rtol, atol=atol)
+    if clip is not None:
+        controller = dfx.ClipStepSizeController(controller, step_ts=clip)
+    solution = dfx.diffeqsolve(
+        solvers.vector_field(flow), solver, t0, t1, h, z, saveat=dfx.SaveAt(steps=True),
+        stepsize_controller=controller, max_steps=rows, throw=False,
+        event=None if gtol is None else dfx.Event(settled),
+    )  # fmt: skip
+    return solution, solution.stats["num_accepted_steps"]
+
+

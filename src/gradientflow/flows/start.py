@@ -1,0 +1,60 @@
+"""Where a trajectory starts: the checks that `integrate` and `iterate` share."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .energies import Energy
+from .flow import Flow
+from .numerics import all_finite, as_floating, dtype_of, is_concrete, numbers_to_arrays
+
+
+def prepare(where: str, flow: Flow, x0: Any, state: Any) -> tuple[Flow, Any]:
+    """The flow with its parameters as arrays, and the checked initial state.
+
+    Raises:
+        TypeError: if `flow` is not a flow, or the start is missing.
+        ValueError: if the start is not finite, or the energy is not a finite real scalar on it.
+    """
+    if not isinstance(flow, Flow):
+        raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {type(flow).__name__}")
+    name = "x0" if state is None else "state"
+    if state is None:
+        if x0 is None or not jax.tree.leaves(x0):
+            raise TypeError(f"{where}: `x0` must be an array or a pytree of arrays, got {x0!r}")
+        z = flow.init(_floating(where, "x0", x0))
+    elif isinstance(state, tuple):
+        template = flow.init(_floating(where, "state", state[0]))
+        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(_floating(where, "state", state)))
+    else:
+        z = _floating(where, "state", state)
+    if is_concrete(z) and not bool(all_finite(z)):
+        raise ValueError(f"{where}: `{name}` must be finite, got {x0 if state is None else state}")
+    flow = numbers_to_arrays(flow, dtype_of(z))
+    _check_energy(where, name, flow.energy, flow.position(z))
+    # A state of lower precision than its energy's data is carried in the precision of what the drift returns.
+    drift = jax.eval_shape(flow.drift, jnp.zeros((), dtype_of(z)), z)
+    return flow, jax.tree.map(lambda leaf, f: leaf.astype(jnp.result_type(leaf, f)), z, drift)
+
+
+def _floating(where: str, name: str, tree: Any) -> Any:
+    try:
+        return as_floating(tree)
+    except (TypeError, ValueError):
+        raise TypeError(f"{where}: `{name}` must hold real numbers only, got {tree!r}") from None
+
+
+def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
+    shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(x))
+    try:
+        value = jax.eval_shape(energy.value, x)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{where}: `{name}` of shape {shapes} does not fit the energy: {reason}") from error
+    leaves = jax.tree.leaves(value)
+    if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
+        got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
+        raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
+    if is_concrete(x) and not bool(jnp.isfinite(energy.value(x))):
+        raise ValueError(f"{where}: the energy is {energy.value(x)} at `{name}`; start where it is finite")

@@ -1,0 +1,181 @@
+"""Trajectories: what integrating a flow and iterating a discretizer both return."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .energies import Energy
+from .numerics import max_norm
+from .status import Outcome, Status
+
+# Positions evaluated at once: enough to fill the vector units, few enough to bound the memory of a large energy.
+_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """A path of a flow or a run of a discretizer, saved at n times.
+
+    Attributes:
+        t: the flow's time, shape (n,). Iterates live on it too: t_k is the sum of the steps before k.
+        x: positions: the user's pytree with a leading axis of length n.
+        state: full states with the same leading axis; `state[-1]` starts another run.
+        energy: E(x), shape (n,).
+        grad_norm: ‖∇E(x)‖∞, shape (n,).
+        status: how it ended.
+        stats: what it took: solver or scheme, steps, tolerances, precision.
+        steps: the index of the step at which each row was saved.
+        evaluate: the dense evaluation behind `path(t)`, where there is one.
+    """
+
+    t: jax.Array
+    x: Any
+    state: Any
+    energy: jax.Array
+    grad_norm: jax.Array
+    status: Status
+    stats: Mapping[str, Any]
+    steps: jax.Array
+    evaluate: Callable[[Any], Any] | None = dataclasses.field(default=None, repr=False)
+
+    def __call__(self, t: Any) -> Any:
+        """The position at any time between the first and the last, at the accuracy of the solve itself.
+
+        Args:
+            t: a time or an array of times, within [t[0], t[-1]].
+
+        Raises:
+            TypeError: for iterates and for trajectories read from a file, which exist at their saved times only.
+            ValueError: for a time outside the trajectory.
+        """
+        if self.evaluate is None:
+            raise TypeError("this trajectory exists at its saved times only (`.t`, `.x`); integrate the flow for more")
+        first, last = float(self.t[0]), float(self.t[-1])
+        if not np.all((np.asarray(t) >= first) & (np.asarray(t) <= last)):
+            raise ValueError(f"path(t): `t` must lie in [{first}, {last}], got {t}")
+        return self.evaluate(t)
+
+    def __len__(self) -> int:
+        """The number of saved times."""
+        return len(self.t)
+
+    def __repr__(self) -> str:
+        """One line: how it ended, and where."""
+        return (
+            f"Trajectory({self.status}; {len(self)} times from {float(self.t[0]):g} to {float(self.t[-1]):g}; "
+            f"energy {float(self.energy[0]):.6g} → {float(self.energy[-1]):.6g}; "
+            f"‖∇E‖∞ {float(self.grad_norm[-1]):.2g})"
+        )
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over `t`: energy, grad_norm, step, and one variable a leaf of the position and state."""
+        import xarray as xr
+
+        data: dict[str, Any] = {
+            "energy": ("t", np.asarray(self.energy)),
+            "grad_norm": ("t", np.asarray(self.grad_norm)),
+            "step": ("t", np.asarray(self.steps)),
+        }
+        for prefix, tree in (("x", self.x), ("state", self.state)):
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+                key = jax.tree_util.keystr(path, simple=True, separator=".")
+                name = f"{prefix}.{key}" if path else prefix
+                dims = ["t", *(f"{name}_{axis}" for axis in range(leaf.ndim - 1))]
+                data[name] = (dims, np.asarray(leaf))
+        attributes = {
+            "outcome": str(self.status.outcome),
+            "detail": self.status.detail,
+            "diverged_at_step": -1 if self.status.step is None else self.status.step,
+            "stats": json.dumps({key: _plain(value) for key, value in self.stats.items()}),
+        }
+        return xr.Dataset(data, coords={"t": np.asarray(self.t)}, attrs=attributes)
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Writes a NetCDF file, which `load` and any NetCDF reader read."""
+        self.to_xarray().to_netcdf(file, engine="h5netcdf")
+
+    def plot(self, **options: Any) -> Any:
+        """A figure of the trajectory: energy and gradient norm over time, and the path where it is in the plane."""
+        from gradientflow.analysis.figures import plot_trajectory
+
+        return plot_trajectory(self, **options)
+
+
+def load(file: str | os.PathLike[str]) -> Trajectory:
+    """Reads what `Trajectory.save` wrote.
+
+    A position that was a single array comes back as one; any other pytree as a dictionary by leaf name.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not a saved trajectory.
+    """
+    import xarray as xr
+
+    with xr.open_dataset(file, engine="h5netcdf") as dataset:
+        if "outcome" not in dataset.attrs:
+            raise ValueError(f"load: {os.fspath(file)!r} is not a trajectory saved by gradientflow")
+        data = dataset.load()
+    step = int(data.attrs["diverged_at_step"])
+
+    def tree(prefix: str) -> Any:
+        if prefix in data:
+            return jnp.asarray(data[prefix].values)
+        names = [str(name) for name in data.data_vars if str(name).startswith(prefix + ".")]
+        return {name.removeprefix(prefix + "."): jnp.asarray(data[name].values) for name in names}
+
+    return Trajectory(
+        t=jnp.asarray(data["t"].values),
+        x=tree("x"),
+        state=tree("state"),
+        energy=jnp.asarray(data["energy"].values),
+        grad_norm=jnp.asarray(data["grad_norm"].values),
+        status=Status(Outcome(data.attrs["outcome"]), data.attrs["detail"], None if step < 0 else step),
+        stats=json.loads(data.attrs["stats"]),
+        steps=jnp.asarray(data["step"].values),
+    )
+
+
+def measure(energy: Energy, x: Any) -> tuple[jax.Array, jax.Array]:
+    """E and ‖∇E‖∞ at every position of a stacked pytree."""
+    return along(_energy_and_grad_norm, x, energy)
+
+
+def _energy_and_grad_norm(position: Any, energy: Energy) -> tuple[Any, Any]:
+    return energy.value(position), max_norm(energy.grad(position))
+
+
+def along(function: Callable[..., Any], rows: Any, *arguments: Any) -> Any:
+    """`function(row, *arguments)` for every row of a stacked pytree, in bounded memory.
+
+    The number of rows is rounded up to a power of two, since an adaptive solve has another number every time and each
+    would be compiled anew.
+    """
+    n = len(jax.tree.leaves(rows)[0])
+    padding = (1 << max(n - 1, _BATCH - 1).bit_length()) - n
+    padded = jax.tree.map(lambda leaf: jnp.concatenate([leaf, jnp.repeat(leaf[-1:], padding, axis=0)]), rows)
+    return jax.tree.map(lambda leaf: leaf[:n], _map_rows(function, padded, arguments))
+
+
+@eqx.filter_jit
+def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...]) -> Any:
+    return jax.lax.map(lambda row: function(row, *arguments), rows, batch_size=_BATCH)
+
+
+def is_stationary(gtol: float, energy0: Any, energy: Any, grad_norm: Any, speed: Any) -> Any:
+    """Whether the gradient and the velocity are small beside the energy that was lost: gtol·max(1, E₀ − E)."""
+    threshold = gtol * jnp.maximum(1, energy0 - energy)
+    return (grad_norm <= threshold) & (speed <= threshold)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, (np.generic, jax.Array)) else value
+
+

@@ -1,0 +1,83 @@
+"""States as vectors: pytrees that can be added and scaled, so that a recipe reads like its formula.
+
+A state is a single leaf (a JAX array, or an exact number when a recipe is read symbolically) or one of the
+classes here. Either way `z + h * flow.drift(t, z)` means what it says.
+"""
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+
+
+class Vector(eqx.Module):
+    """A pytree with leafwise `+`, `-`, `*` and `/`.
+
+    The other operand is a scalar, applied to every leaf, or a vector of the same structure. Indexing slices the
+    leading axis of every leaf, so that `path.state[-1]` is the last state.
+    """
+
+    # NumPy scalars would otherwise turn the pytree into an object array instead of deferring to `__rmul__`.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Any) -> Any:
+        return _leafwise(operator.add, self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return _leafwise(operator.sub, self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return _leafwise(operator.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _leafwise(lambda a, b: b * a, self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _leafwise(operator.truediv, self, other)
+
+    def __neg__(self) -> Any:
+        return jax.tree.map(operator.neg, self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    # Without this, Python would iterate through `__getitem__`, and JAX's clamped indexing would never end it.
+    def __iter__(self) -> Iterator[Any]:
+        """Unpacks the fields: `x, v = state`."""
+        return iter(vars(self).values())
+
+
+class Tree(Vector):
+    """A user's position that is more than one leaf (a dictionary of layers, say), as a vector."""
+
+    tree: Any
+
+
+class Phase(Vector):
+    """A point `(x, v)` of a second-order flow's phase space.
+
+    Attributes:
+        x: position [X].
+        v: velocity [X/T], shaped like the position.
+    """
+
+    x: Any
+    v: Any
+
+
+def _leafwise(op: Callable[[Any, Any], Any], left: Vector, right: Any) -> Any:
+    if isinstance(right, Vector):
+        return jax.tree.map(op, left, right)
+    return jax.tree.map(lambda leaf: op(leaf, right), left)
+
+
+def lift(position: Any) -> Any:
+    """A user's position as a vector: itself if it is one leaf, else a `Tree`."""
+    return position if jax.tree_util.treedef_is_leaf(jax.tree.structure(position)) else Tree(position)
+
+
+def lower(vector: Any) -> Any:
+    """The user's own pytree again: the inverse of `lift`."""
+    return vector.tree if isinstance(vector, Tree) else vector
