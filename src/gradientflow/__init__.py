@@ -1,0 +1,39 @@
+"""Gradient flows, and the optimizers that discretize them.
+
+Names are imported from the three floors when first used, so that `import gradientflow` is instant.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "flows": (
+        "BrownianPath", "Energy", "FiniteSum", "Flow", "GradientFlow", "HeavyBall", "KineticLangevin", "Langevin",
+        "LeastSquares", "LinearRegression", "LogisticRegression", "LyapunovWarning", "Mode", "Outcome", "Phase",
+        "Proximable", "Quadratic", "Status", "Trajectory", "Tree", "UnansweredQuestionError", "Vector", "energy",
+        "from_expression", "integrate", "landscapes", "load", "prox",
+    ),
+    "discretizers": (
+        "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ForwardEuler", "FromDiffrax",
+        "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta", "Schedule", "StepRule", "Tableau", "iterate",
+        "optimizers",
+    ),
+    "analysis": ("Comparison", "Experiment", "compare"),
+}  # fmt: skip
+_FLOOR_OF = {name: floor for floor, names in _NAMES.items() for name in names}
+
+__all__ = [*_FLOOR_OF, *_NAMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return importlib.import_module(f"gradientflow.{name}")
+    if name in _FLOOR_OF:
+        return getattr(importlib.import_module(f"gradientflow.{_FLOOR_OF[name]}"), name)
+    raise AttributeError(f"module 'gradientflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

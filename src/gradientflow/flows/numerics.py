@@ -57,7 +57,7 @@ def numbers_to_arrays(tree: Any, dtype: Any) -> Any:
     """Python numbers among the leaves as arrays, so that another value of a parameter does not recompile."""
 
     def convert(leaf: Any) -> Any:
-        is_number = isinstance(leaf, numbers.Real) and not isinstance(leaf, (bool, np.generic))
+        is_number = isinstance(leaf, numbers.Real) and not isinstance(leaf, (bool, np.bool_))
         return jnp.asarray(float(leaf), dtype) if is_number else leaf
 
     return jax.tree.map(convert, tree)

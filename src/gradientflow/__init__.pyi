@@ -1,0 +1,54 @@
+"""Static view of the lazy names in `__init__.py`, for type checkers and editors."""
+
+from . import analysis as analysis
+from . import discretizers as discretizers
+from . import flows as flows
+from .analysis import Comparison as Comparison
+from .analysis import Experiment as Experiment
+from .analysis import compare as compare
+from .discretizers import BackwardEuler as BackwardEuler
+from .discretizers import ConstantStep as ConstantStep
+from .discretizers import Discretizer as Discretizer
+from .discretizers import EulerMaruyama as EulerMaruyama
+from .discretizers import ExactFlow as ExactFlow
+from .discretizers import ForwardEuler as ForwardEuler
+from .discretizers import FromDiffrax as FromDiffrax
+from .discretizers import ImplicitMidpoint as ImplicitMidpoint
+from .discretizers import Method as Method
+from .discretizers import MomentumEuler as MomentumEuler
+from .discretizers import RungeKutta as RungeKutta
+from .discretizers import Schedule as Schedule
+from .discretizers import StepRule as StepRule
+from .discretizers import Tableau as Tableau
+from .discretizers import iterate as iterate
+from .discretizers import optimizers as optimizers
+from .flows import BrownianPath as BrownianPath
+from .flows import Energy as Energy
+from .flows import FiniteSum as FiniteSum
+from .flows import Flow as Flow
+from .flows import GradientFlow as GradientFlow
+from .flows import HeavyBall as HeavyBall
+from .flows import KineticLangevin as KineticLangevin
+from .flows import Langevin as Langevin
+from .flows import LeastSquares as LeastSquares
+from .flows import LinearRegression as LinearRegression
+from .flows import LogisticRegression as LogisticRegression
+from .flows import LyapunovWarning as LyapunovWarning
+from .flows import Mode as Mode
+from .flows import Outcome as Outcome
+from .flows import Phase as Phase
+from .flows import Proximable as Proximable
+from .flows import Quadratic as Quadratic
+from .flows import Status as Status
+from .flows import Trajectory as Trajectory
+from .flows import Tree as Tree
+from .flows import UnansweredQuestionError as UnansweredQuestionError
+from .flows import Vector as Vector
+from .flows import energy as energy
+from .flows import from_expression as from_expression
+from .flows import integrate as integrate
+from .flows import landscapes as landscapes
+from .flows import load as load
+from .flows import prox as prox
+
+__version__: str

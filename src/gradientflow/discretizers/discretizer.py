@@ -1,0 +1,90 @@
+"""What a discretizer is: a one-step map of a flow, written as a recipe of the questions a flow answers."""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from gradientflow.flows import Flow, UnansweredQuestionError
+
+
+class Discretizer(eqx.Module):
+    """A one-step map z ↦ Φ_h(z) of any flow that answers what the recipe asks.
+
+    A subclass defines `step` from `flow.drift`, `flow.resolvent`, `flow.parts` and `+ - * /` on states, and nothing else:
+    then the same code runs on arrays and on exact numbers. Coefficients are written `h*2/3`, never `h*(2/3)`, so that
+    they stay exact.
+
+    Attributes:
+        order: the order of accuracy that the scheme claims, where it claims one.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> class Heun(gf.Discretizer):
+        ...     def step(self, flow, t, z, h, **_):
+        ...         k1 = flow.drift(t, z)
+        ...         k2 = flow.drift(t + h, z + h * k1)
+        ...         return z + h * (k1 + k2) / 2
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> gf.iterate(flow, Heun(), [3.0, 1.0], step=0.1, steps=1).x[-1].round(4).tolist()
+        [2.715000152587891, 0.5049999952316284]
+    """
+
+    order: ClassVar[int | None] = None
+
+    @abc.abstractmethod
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+        """The next state, or (next state, next memory) if the scheme has memory.
+
+        Args:
+            flow: the flow, which may be asked its questions.
+            t: the time of the state z.
+            z: the state.
+            h: the step.
+            noise: this step's Brownian increments, for flows with noise; `None` is no noise.
+            memory: what the last step handed on, or `init` gave to the first.
+        """
+
+    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+        """The memory that the first step gets; `None` for a scheme without memory."""
+        return None
+
+    def position(self, flow: Flow, z: Any, h: Any) -> Any:
+        """The iterate that a state stands for: the flow's position, unless a scheme reads it elsewhere."""
+        return flow.position(z)
+
+
+def check_answers(flow: Flow, discretizer: Discretizer, z: Any, candidates: tuple[Discretizer, ...] = ()) -> None:
+    """Tries one abstract step, so that a question without an answer is told before anything runs.
+
+    Raises:
+        UnansweredQuestionError: naming the question and those of the candidates that fit.
+    """
+    try:
+        _try(flow, discretizer, z)
+    except UnansweredQuestionError as error:
+        fitting = [type(candidate).__name__ for candidate in candidates if _fits(flow, candidate, z)]
+        why = str(error).split(": ", 1)[1]
+        scheme = type(discretizer).__name__
+        advice = f"; {scheme} needs it. Schemes that fit: {', '.join(fitting)}" if fitting else f"; {scheme} needs it"
+        raise UnansweredQuestionError(flow, error.question, why + advice) from None
+
+
+def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+    def once(z: Any) -> Any:
+        t, h = jnp.zeros(()), jnp.ones(())
+        memory = discretizer.init(flow, t, z, h)
+        noise = flow.brownian(z)
+        return discretizer.step(flow, t, z, h, noise=noise, **({} if memory is None else {"memory": memory}))
+
+    jax.eval_shape(once, z)
+
+
+def _fits(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    try:
+        _try(flow, discretizer, z)
+    except UnansweredQuestionError:
+        return False
+    return True

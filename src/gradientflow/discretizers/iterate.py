@@ -1,0 +1,249 @@
+"""Iterating a discretizer of a flow: one compiled loop, saved every so often."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.flows import (
+    BrownianPath,
+    Flow,
+    Outcome,
+    Status,
+    Trajectory,
+    check_integer,
+    check_key,
+    default_tolerances,
+    dtype_of,
+    is_stationary,
+    is_stochastic,
+    max_norm,
+    measure,
+    numbers_to_arrays,
+    prepare,
+)
+
+from .discretizer import Discretizer, check_answers
+from .step_rules import ConstantStep, StepRule, as_step_rule
+
+# An iteration whose gradient has grown this much while its energy rose is not coming back.
+_DIVERGED_GROWTH = 1e3
+_BEYOND_LIMIT = "the step may be beyond its stability limit"
+
+
+def iterate(
+    flow: Flow,
+    discretizer: Discretizer,
+    x0: Any,
+    *,
+    step: Any,
+    steps: int,
+    save_every: int = 1,
+    t0: float = 0.0,
+    state: Any = None,
+    oracle: Callable[[Flow, Any, Any], Flow] | None = None,
+    key: Any = None,
+    gtol: float | None = None,
+) -> Trajectory:
+    r"""The iterates of a discretizer on a flow, on the flow's clock: $z_{k+1} = \Phi_{h_k}(z_k)$, $t_k = t_0 + \sum_{j<k} h_j$.
+
+    One compiled loop. Another step size, parameter or starting point of the same shape does not compile again.
+
+    Args:
+        flow: the flow.
+        discretizer: the one-step map.
+        x0: the initial position, any pytree of arrays; ignored (and may be `None`) where `state` is given.
+        step: a number h [T], a schedule k ↦ h, or a step rule.
+        steps: how many.
+        save_every: save every so many steps; the last state is always saved.
+        t0: the time at the start [T].
+        state: a full state to start from, another run's `state[-1]` say.
+        oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients.
+        key: for flows with noise and for oracles, a key made by `jax.random.key`; for flows with noise also a
+            `BrownianPath`, to take the increments of a path that another run shares.
+        gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
+
+    Returns:
+        The trajectory. An iteration that diverges is a result: its status names the first step after which something
+        was not finite, or, of the saved ones, from which on the gradient was a thousand times the first one.
+
+    Raises:
+        ValueError: for a step that is not finite and positive, or an x0 that isn't finite or doesn't fit.
+        TypeError: for counts that aren't integers, or a missing key.
+        UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]))
+        >>> run = gf.iterate(flow, gf.ForwardEuler(), [3.0, 1.0], step=0.1, steps=1)
+        >>> [round(float(x), 3) for x in run.x[-1]]
+        [2.7, 0.1]
+    """
+    flow, z0 = prepare("iterate", flow, x0, state)
+    if not isinstance(discretizer, Discretizer):
+        raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    check_integer("iterate", 1, steps=steps, save_every=save_every)
+    check_answers(flow, discretizer, z0)
+    dtype = dtype_of(z0)
+    rule, discretizer, t_start = numbers_to_arrays((as_step_rule(step), discretizer, float(t0)), dtype)
+    if is_stochastic(flow, z0) or oracle is not None:
+        key = key if isinstance(key, BrownianPath) else check_key("iterate", flow, key)
+    elif key is not None:
+        raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")
+    recipe = _Recipe(flow, discretizer, rule, oracle, key, t_start)
+    rows = _run(recipe, recipe.start(z0), steps // save_every, save_every, steps % save_every)
+    indices = np.append(np.arange(0, steps, save_every), steps)
+    return _trajectory(recipe, rows, indices, default_tolerances(dtype).gtol if gtol is None else gtol)
+
+
+class _Carry(eqx.Module):
+    """What one step hands to the next."""
+
+    z: Any
+    k: jax.Array
+    t: jax.Array
+    # What compensated summation has still to add to t: single precision loses the clock within a million steps.
+    t_rest: jax.Array
+    memory: Any
+    rule_state: Any
+
+
+class _Recipe(eqx.Module):
+    """Everything that a step needs and that stays the same."""
+
+    flow: Flow
+    discretizer: Discretizer
+    rule: StepRule
+    oracle: Callable[[Flow, Any, Any], Flow] | None
+    key: Any
+    t0: Any
+
+    def start(self, z0: Any) -> _Carry:
+        rule_state = self.rule.init(self.flow, self.discretizer, self.t0, z0)
+        h, _ = self.rule(self.flow, self.discretizer, self.t0, z0, rule_state)
+        memory = self.discretizer.init(self.flow, self.t0, z0, jnp.asarray(h, dtype_of(z0)))
+        return _Carry(z0, jnp.asarray(0), self.t0, jnp.zeros_like(self.t0), memory, rule_state)
+
+    def one(self, carry: _Carry) -> _Carry:
+        flow = self.flow if self.oracle is None else self.oracle(self.flow, self._key(carry.k, 0), carry.k)
+        h, rule_state = self.rule(flow, self.discretizer, carry.t, carry.z, carry.rule_state)
+        h = jnp.asarray(h, self.t0.dtype)
+        t, t_rest = self._tick(carry, h)
+        noise = self._noise(carry, t, h)
+        if carry.memory is None:
+            z, memory = self.discretizer.step(flow, carry.t, carry.z, h, noise=noise), None
+        else:
+            z, memory = self.discretizer.step(flow, carry.t, carry.z, h, noise=noise, memory=carry.memory)
+        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, carry.z)
+        return _Carry(z, carry.k + 1, t, t_rest, memory, rule_state)
+
+    def _tick(self, carry: _Carry, h: Any) -> tuple[Any, Any]:
+        if isinstance(self.rule, ConstantStep):
+            return self.t0 + (carry.k + 1).astype(h.dtype) * h, carry.t_rest
+        add = h + carry.t_rest
+        t = carry.t + add
+        return t, add - (t - carry.t)
+
+    def _key(self, k: Any, stream: int) -> Any:
+        return None if self.key is None else jax.random.fold_in(jax.random.fold_in(self.key, stream), k)
+
+    def _noise(self, carry: _Carry, t: Any, h: Any) -> Any:
+        shape = self.flow.brownian(carry.z)
+        if shape is None:
+            return None
+        if isinstance(self.key, BrownianPath):
+            return self.key.increment(carry.t, t)
+        leaves, structure = jax.tree.flatten(shape)
+        keys = jax.random.split(self._key(carry.k, 1), len(leaves))
+        normals = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
+        return jax.tree.map(lambda normal: jnp.sqrt(h) * normal, jax.tree.unflatten(structure, normals))
+
+
+@eqx.filter_jit
+def _run(recipe: _Recipe, carry: _Carry, blocks: int, save_every: int, rest: int) -> _Carry:
+    """The carries at the start, after every block of `save_every` steps, and after the `rest`."""
+
+    def block(carry: _Carry, _: None) -> tuple[_Carry, _Carry]:
+        carry = _steps(recipe, carry, save_every)
+        return carry, carry
+
+    last, rows = jax.lax.scan(block, carry, None, length=blocks)
+    ends = [carry, _steps(recipe, last, rest)] if rest else [carry]
+    first, *more = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, rows, *more)
+
+
+def _steps(recipe: _Recipe, carry: _Carry, count: int) -> _Carry:
+    if count == 1:
+        return recipe.one(carry)
+    return jax.lax.scan(lambda c, _: (recipe.one(c), None), carry, None, length=count)[0]
+
+
+@eqx.filter_jit
+def _positions(recipe: _Recipe, rows: _Carry) -> Any:
+    def one(carry: _Carry) -> Any:
+        h, _ = recipe.rule(recipe.flow, recipe.discretizer, carry.t, carry.z, carry.rule_state)
+        return recipe.discretizer.position(recipe.flow, carry.z, h)
+
+    return jax.vmap(one)(rows)
+
+
+def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float) -> Trajectory:
+    flow = recipe.flow
+    positions = _positions(recipe, rows)
+    energies, grad_norms = measure(flow.energy, positions)
+    velocity = flow.velocity(jax.tree.map(lambda leaf: leaf[-1], rows.z))
+    speed = 0.0 if velocity is None else max_norm(velocity)
+    settled = bool(is_stationary(gtol, energies[0], energies[-1], grad_norms[-1], speed))
+    stats = {
+        "scheme": type(recipe.discretizer).__name__,
+        "steps": int(indices[-1]),
+        "precision": str(dtype_of(rows.z)),
+        "gtol": gtol,
+    }
+    return Trajectory(
+        t=rows.t, x=positions, state=rows.z, energy=energies, grad_norm=grad_norms,
+        status=_status(recipe, rows, indices, np.asarray(energies), np.asarray(grad_norms), settled),
+        stats=stats, steps=jnp.asarray(indices),
+    )  # fmt: skip
+
+
+def _status(
+    recipe: _Recipe, rows: _Carry, indices: np.ndarray, energies: np.ndarray, grad_norms: np.ndarray, settled: bool
+) -> Status:
+    noisy = is_stochastic(recipe.flow, rows.z)
+    after = f"after {indices[-1]} steps"
+    lost = _lost(rows, energies, grad_norms)
+    if lost.any():
+        step = _first_lost_step(recipe, rows, indices, int(np.argmax(lost)))
+        return Status(Outcome.DIVERGED, f"no longer finite from step {step} on; {_BEYOND_LIMIT}", step)
+    # An excursion that came back is no divergence: only the end counts.
+    grown = (energies > energies[0]) & (grad_norms > _DIVERGED_GROWTH * grad_norms[0])
+    if grown[-1] and grad_norms[0] > 0 and not noisy:
+        step = int(indices[np.flatnonzero(~grown)[-1] + 1])
+        what = f"energy {energies[0]:.4g} → {energies[-1]:.4g}, ‖∇E‖∞ {grad_norms[0]:.3g} → {grad_norms[-1]:.3g} {after}"
+        return Status(Outcome.DIVERGED, f"{what}; {_BEYOND_LIMIT}", step)
+    if settled and not noisy:
+        return Status(Outcome.CONVERGED, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")
+    if energies[-1] < energies[0] and grad_norms[-1] > _DIVERGED_GROWTH * grad_norms[0] > 0:
+        return Status(Outcome.RUNNING_OFF, f"energy {energies[-1]:.4g} and falling {after}")
+    return Status(Outcome.REACHED_END, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")
+
+
+def _lost(rows: _Carry, energies: np.ndarray, grad_norms: np.ndarray) -> np.ndarray:
+    """Which rows hold something that is not finite."""
+    leaves = [np.asarray(leaf).reshape(len(energies), -1) for leaf in jax.tree.leaves(rows.z)]
+    finite = np.logical_and.reduce([np.isfinite(leaf).all(axis=1) for leaf in leaves])
+    return ~(finite & np.isfinite(energies) & np.isfinite(grad_norms))
+
+
+def _first_lost_step(recipe: _Recipe, rows: _Carry, indices: np.ndarray, row: int) -> int:
+    """The exact step, by replaying the block between two saved rows in which it happened."""
+    length = int(indices[row] - indices[row - 1])
+    start = jax.tree.map(lambda leaf: leaf[row - 1], rows)
+    replayed = _run(recipe, start, length, 1, 0)
+    energies, grad_norms = (np.asarray(v) for v in measure(recipe.flow.energy, _positions(recipe, replayed)))
+    return int(indices[row - 1] + np.argmax(_lost(replayed, energies, grad_norms)))

@@ -1,0 +1,34 @@
+"""Methods: a flow, a discretizer and a step. What an optimizer's name stands for."""
+
+from typing import Any
+
+import equinox as eqx
+
+from gradientflow.flows import Flow, Trajectory
+
+from .discretizer import Discretizer
+from .iterate import iterate
+
+
+class Method(eqx.Module):
+    """A named optimizer: this scheme with this step on this flow.
+
+    Attributes:
+        flow: the flow that it discretizes.
+        discretizer: the scheme.
+        step: the scheme's step on the flow's clock: a number, a schedule or a step rule.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1)
+        >>> method.iterate([3.0, 1.0], steps=2).x[-1].round(3).tolist()
+        [2.430000066757202, 0.009999999776482582]
+    """
+
+    flow: Flow
+    discretizer: Discretizer
+    step: Any
+
+    def iterate(self, x0: Any, steps: int, save_every: int = 1, **options: Any) -> Trajectory:
+        """The method's iterates from x0; the options are those of `iterate`."""
+        return iterate(self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options)

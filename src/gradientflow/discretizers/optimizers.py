@@ -1,0 +1,88 @@
+"""Named optimizers, as the flow and the discretizer that each of them is.
+
+Parameters and conventions are optax's; the conversion to the flow's parameters is exact.
+"""
+
+from typing import Any
+
+from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_positive, energy
+
+from .euler import BackwardEuler, ForwardEuler
+from .methods import Method
+from .momentum import MomentumEuler
+
+
+def gradient_descent(E: Any, lr: Any) -> Method:
+    r"""Gradient descent, $x' = x - \eta\nabla E(x)$: forward Euler of the gradient flow with h = η.
+
+    Args:
+        E: an energy or a callable.
+        lr: η > 0, a schedule k ↦ η, or a step rule.
+
+    Raises:
+        ValueError: if a number is not finite and positive.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1).step
+        0.1
+    """
+    check_positive("gradient_descent", lr=lr)
+    return Method(GradientFlow(energy(E)), ForwardEuler(), lr)
+
+
+def proximal_point(E: Any, lr: Any) -> Method:
+    r"""The proximal point method, $x' = \operatorname{prox}_{\eta E}(x)$: backward Euler of the gradient flow, h = η.
+
+    Args:
+        E: an energy or a callable.
+        lr: η > 0, a schedule or a step rule.
+
+    Raises:
+        ValueError: if a number is not finite and positive.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.optimizers.proximal_point(gf.Quadratic([[3.0]]), lr=1.0).iterate([1.0], steps=1).x[-1].tolist()
+        [0.25]
+    """
+    check_positive("proximal_point", lr=lr)
+    return Method(GradientFlow(energy(E)), BackwardEuler(), lr)
+
+
+def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
+    r"""Momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta b'$: optax's and PyTorch's SGD with momentum.
+
+    The heavy ball with friction 1 and mass $m = \beta\eta/(1-\beta)^2$, discretized with $h = \eta/(1-\beta)$: its clock
+    is the gradient flow's own in the overdamped limit, so that equal times compare.
+
+    Args:
+        E: an energy or a callable.
+        lr: η > 0.
+        beta: 0 ≤ β < 1; 0 is gradient descent.
+
+    Raises:
+        ValueError: if a number is out of its range.
+        TypeError: if `lr` is a schedule: another η at fixed β is another flow, not another step of this one.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.25, beta=0.5)
+        >>> method.step, method.flow.mass
+        (0.5, 0.5)
+    """
+    if callable(lr):
+        raise TypeError("momentum: `lr` must be a number; a schedule at fixed beta would change the flow at every step")
+    check_positive("momentum", lr=lr)
+    flow, h = heavy_ball_of(energy(E), lr, beta)
+    return Method(GradientFlow(energy(E)), ForwardEuler(), lr) if flow is None else Method(flow, MomentumEuler(), h)
+
+
+def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]:
+    """The heavy ball and the step that momentum's (η, β) stand for; no flow where β = 0, whose mass would vanish."""
+    if isinstance(beta, (int, float)) and not 0 <= beta < 1:
+        raise ValueError(f"momentum: `beta` must lie in [0, 1), got {beta}")
+    if isinstance(beta, (int, float)) and beta == 0:
+        return None, lr
+    damping = 1 - beta
+    return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping

@@ -1,0 +1,82 @@
+"""Step rules: how long the next step is."""
+
+import abc
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.flows import Flow, check_positive
+
+from .discretizer import Discretizer
+
+
+class StepRule(eqx.Module):
+    """A map (flow, discretizer, t, z, rule_state) ↦ (h, rule_state)."""
+
+    @abc.abstractmethod
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+        """The step from the state z at time t, and the rule's next state."""
+
+    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+        """The rule's first state; `None` for a rule without one."""
+        return None
+
+
+class ConstantStep(StepRule):
+    """The same step always: t_k = t₀ + kh.
+
+    Args:
+        h: the step [T].
+
+    Raises:
+        ValueError: if it is not finite and positive.
+    """
+
+    h: Any
+
+    def __init__(self, h: Any) -> None:
+        check_positive("step", step=h)
+        self.h = h
+
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+        """The constant."""
+        return self.h, rule_state
+
+
+class Schedule(StepRule):
+    """A step for each index: h_k = schedule(k). On the flow's clock a change of time, t_k = Σ_{j<k} h_j.
+
+    Args:
+        schedule: k ↦ h, written with `jax.numpy`; k counts steps from 0. Any optax schedule is one.
+    """
+
+    schedule: Callable[[Any], Any]
+
+    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+        """The count of steps taken: 0."""
+        return jnp.asarray(0)
+
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+        """schedule(k), and k + 1."""
+        return self.schedule(rule_state), rule_state + 1
+
+
+def as_step_rule(step: Any) -> StepRule:
+    """A number as a constant step, a callable as a schedule, a rule as itself.
+
+    Raises:
+        ValueError: if the number is not finite and positive.
+        TypeError: if it is none of these.
+    """
+    if isinstance(step, StepRule):
+        return step
+    if callable(step):
+        return Schedule(step)
+    if isinstance(step, (numbers.Real, np.generic, jax.Array)) and not isinstance(step, bool):
+        return ConstantStep(step)
+    raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {step!r}")
