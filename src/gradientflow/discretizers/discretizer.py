@@ -13,9 +13,9 @@ from gradientflow.flows import Flow, UnansweredQuestionError
 class Discretizer(eqx.Module):
     """A one-step map z ↦ Φ_h(z) of any flow that answers what the recipe asks.
 
-    A subclass defines `step` from `flow.drift`, `flow.resolvent`, `flow.parts` and `+ - * /` on states, and nothing else:
-    then the same code runs on arrays and on exact numbers. Coefficients are written `h*2/3`, never `h*(2/3)`, so that
-    they stay exact.
+    A subclass defines `step` from `flow.drift`, `flow.resolvent`, `flow.parts` and `+ - * /` on states, and nothing
+    else: then the same code runs on arrays and on exact numbers. Coefficients are written `h*2/3`, never `h*(2/3)`, so
+    that they stay exact.
 
     Attributes:
         order: the order of accuracy that the scheme claims, where it claims one.

@@ -22,7 +22,7 @@ class ForwardEuler(Discretizer):
         0.5
     """
 
-    order: ClassVar[int] = 1
+    order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """Z + h f(t, z)."""
@@ -44,7 +44,7 @@ class BackwardEuler(Discretizer):
         0.25
     """
 
-    order: ClassVar[int] = 1
+    order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """The resolvent over h."""
@@ -66,7 +66,7 @@ class ImplicitMidpoint(Discretizer):
         0.0
     """
 
-    order: ClassVar[int] = 2
+    order: ClassVar[int | None] = 2
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """2m − z with m the resolvent over h/2."""

@@ -48,7 +48,7 @@ def iterate(
     key: Any = None,
     gtol: float | None = None,
 ) -> Trajectory:
-    r"""The iterates of a discretizer on a flow, on the flow's clock: $z_{k+1} = \Phi_{h_k}(z_k)$, $t_k = t_0 + \sum_{j<k} h_j$.
+    r"""The iterates of a discretizer: $z_{k+1} = \Phi_{h_k}(z_k)$, on the flow's clock $t_k = t_0 + \sum_{j<k} h_j$.
 
     One compiled loop. Another step size, parameter or starting point of the same shape does not compile again.
 
@@ -162,24 +162,31 @@ class _Recipe(eqx.Module):
         return jax.tree.map(lambda normal: jnp.sqrt(h) * normal, jax.tree.unflatten(structure, normals))
 
 
-@eqx.filter_jit
 def _run(recipe: _Recipe, carry: _Carry, blocks: int, save_every: int, rest: int) -> _Carry:
     """The carries at the start, after every block of `save_every` steps, and after the `rest`."""
+    if save_every == 1:
+        return _run_blocks(recipe, carry, blocks, None, None)
+    rows = _run_blocks(recipe, carry, blocks, jnp.asarray(save_every), jnp.asarray(rest))
+    return rows if rest else jax.tree.map(lambda leaf: leaf[:-1], rows)
+
+
+@eqx.filter_jit
+def _run_blocks(recipe: _Recipe, carry: _Carry, blocks: int, save_every: Any, rest: Any) -> _Carry:
+    """The counts inside a block are traced: halving a step and saving half as often does not compile again."""
+
+    def steps(carry: _Carry, count: Any) -> _Carry:
+        if count is None:
+            return recipe.one(carry)
+        return jax.lax.fori_loop(0, count, lambda _, c: recipe.one(c), carry)
 
     def block(carry: _Carry, _: None) -> tuple[_Carry, _Carry]:
-        carry = _steps(recipe, carry, save_every)
+        carry = steps(carry, save_every)
         return carry, carry
 
     last, rows = jax.lax.scan(block, carry, None, length=blocks)
-    ends = [carry, _steps(recipe, last, rest)] if rest else [carry]
+    ends = [carry] if rest is None else [carry, steps(last, rest)]
     first, *more = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, rows, *more)
-
-
-def _steps(recipe: _Recipe, carry: _Carry, count: int) -> _Carry:
-    if count == 1:
-        return recipe.one(carry)
-    return jax.lax.scan(lambda c, _: (recipe.one(c), None), carry, None, length=count)[0]
 
 
 @eqx.filter_jit
@@ -224,7 +231,9 @@ def _status(
     grown = (energies > energies[0]) & (grad_norms > _DIVERGED_GROWTH * grad_norms[0])
     if grown[-1] and grad_norms[0] > 0 and not noisy:
         step = int(indices[np.flatnonzero(~grown)[-1] + 1])
-        what = f"energy {energies[0]:.4g} → {energies[-1]:.4g}, ‖∇E‖∞ {grad_norms[0]:.3g} → {grad_norms[-1]:.3g} {after}"
+        what = (
+            f"energy {energies[0]:.4g} → {energies[-1]:.4g}, ‖∇E‖∞ {grad_norms[0]:.3g} → {grad_norms[-1]:.3g} {after}"
+        )
         return Status(Outcome.DIVERGED, f"{what}; {_BEYOND_LIMIT}", step)
     if settled and not noisy:
         return Status(Outcome.CONVERGED, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")

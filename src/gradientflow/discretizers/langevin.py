@@ -8,7 +8,9 @@ from .discretizer import Discretizer
 
 
 class EulerMaruyama(Discretizer):
-    r"""Euler–Maruyama: $z' = z + h f(t, z) + \sigma(t, z)\,\Delta W$ (Itô). Of Langevin: the unadjusted Langevin algorithm.
+    r"""Euler–Maruyama: $z' = z + h f(t, z) + \sigma(t, z)\,\Delta W$ (Itô).
+
+    Of Langevin: the unadjusted Langevin algorithm.
 
     Strong order 1 for additive noise, 1/2 otherwise; weak order 1. Stationary variance on a mode λ: (T/λ)/(1 − hλ/2).
 
@@ -22,7 +24,7 @@ class EulerMaruyama(Discretizer):
         2.75
     """
 
-    order: ClassVar[int] = 1
+    order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """Z + h f(t, z) + σ(t, z) ΔW; without noise, the mean of that."""

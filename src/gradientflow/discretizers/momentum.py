@@ -25,7 +25,7 @@ class MomentumEuler(Discretizer):
         Phase(x=0.5, v=-0.5)
     """
 
-    order: ClassVar[int] = 1
+    order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """`force` by its drift, `friction` by its resolvent, `transport` by its drift, each at the time reached."""

@@ -32,7 +32,7 @@ def gradient_descent(E: Any, lr: Any) -> Method:
 
 
 def proximal_point(E: Any, lr: Any) -> Method:
-    r"""The proximal point method, $x' = \operatorname{prox}_{\eta E}(x)$: backward Euler of the gradient flow, h = η.
+    r"""The proximal point method, $x' = \operatorname{prox}_{\eta E}(x)$: backward Euler of the gradient flow.
 
     Args:
         E: an energy or a callable.
@@ -53,8 +53,8 @@ def proximal_point(E: Any, lr: Any) -> Method:
 def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     r"""Momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta b'$: optax's and PyTorch's SGD with momentum.
 
-    The heavy ball with friction 1 and mass $m = \beta\eta/(1-\beta)^2$, discretized with $h = \eta/(1-\beta)$: its clock
-    is the gradient flow's own in the overdamped limit, so that equal times compare.
+    The heavy ball with friction 1 and mass $m = \beta\eta/(1-\beta)^2$, discretized with $h = \eta/(1-\beta)$: its
+    clock is the gradient flow's own in the overdamped limit, so that equal times compare.
 
     Args:
         E: an energy or a callable.

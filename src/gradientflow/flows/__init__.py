@@ -4,10 +4,12 @@ from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
 from .checks import check_positive as check_positive
 from .checks import unknown_name as unknown_name
+from .energies import MODELS as MODELS
 from .energies import AbstractQuadratic as AbstractQuadratic
 from .energies import CallableEnergy as CallableEnergy
 from .energies import Curvature as Curvature
 from .energies import Energy as Energy
+from .energies import ExpressionEnergy as ExpressionEnergy
 from .energies import FiniteSum as FiniteSum
 from .energies import LeastSquares as LeastSquares
 from .energies import LinearRegression as LinearRegression
@@ -18,6 +20,9 @@ from .energies import Quadratic as Quadratic
 from .energies import energy as energy
 from .energies import from_expression as from_expression
 from .energies import landscapes as landscapes
+from .energies import read_table as read_table
+from .energies import regression as regression
+from .energies import standardized as standardized
 from .flow import Flow as Flow
 from .flow import UnansweredQuestionError as UnansweredQuestionError
 from .flow import is_stochastic as is_stochastic
@@ -45,6 +50,7 @@ from .start import prepare as prepare
 from .status import Outcome as Outcome
 from .status import Status as Status
 from .trajectory import Trajectory as Trajectory
+from .trajectory import distance as distance
 from .trajectory import is_stationary as is_stationary
 from .trajectory import load as load
 from .trajectory import measure as measure

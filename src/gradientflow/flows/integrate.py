@@ -86,7 +86,9 @@ def integrate(
     return Solve(flow, z0, problem, solver, progress).run()
 
 
-def _check(where: str, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any) -> Problem:
+def _check(
+    where: str, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any
+) -> Problem:
     for name, value in (("t0", t0), ("t1", t1)):
         if not isinstance(value, (numbers.Real, np.generic, jax.Array)) or math.isnan(value):
             raise ValueError(f"{where}: `{name}` must be a real number, got {value!r}")

@@ -69,7 +69,7 @@ class Langevin(Flow):
 
 
 class KineticLangevin(Flow):
-    r"""Kinetic (underdamped) Langevin dynamics: $m\,dv = -(\gamma v + \nabla E)\,dt + \sqrt{2\gamma T}\,dW$, $dx = v\,dt$.
+    r"""Kinetic (underdamped) Langevin: $dx = v\,dt$, $m\,dv = -(\gamma v + \nabla E)\,dt + \sqrt{2\gamma T}\,dW$.
 
     State `Phase(x, v)`. Units: as `HeavyBall`, the temperature in units of E.
     Stationary density ∝ e^{−(E + m‖v‖²/2)/T}: equipartition gives each velocity the variance T/m.

@@ -11,7 +11,7 @@ import numpy as np
 
 from .checks import check_positive
 from .flow import Flow
-from .numerics import all_finite, dtype_of, numbers_to_arrays
+from .numerics import all_finite, dtype_of
 from .spectrum import spectral_radius
 from .start import prepare
 from .status import Outcome, Status
@@ -96,8 +96,8 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
     # At most as fine as the Brownian path can tell times apart.
     h = max(min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000), float(brownian.tree.tol))
     count = int(np.ceil((t1 - t0) / h))
-    arguments = numbers_to_arrays((t0, t1, (t1 - t0) / count), dtype)
-    states = _solve(flow, z0, *arguments, jnp.asarray(times, dtype), brownian, count)
+    start, end, step = (jnp.asarray(number, dtype) for number in (t0, t1, (t1 - t0) / count))
+    states = _solve(flow, z0, start, end, step, jnp.asarray(times, dtype), brownian, count)
     positions = jax.vmap(flow.position)(states)
     energies, grad_norms = measure(flow.energy, positions)
     finite = bool(all_finite(states))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 class Tolerances(NamedTuple):
@@ -65,7 +66,7 @@ def numbers_to_arrays(tree: Any, dtype: Any) -> Any:
 
 def is_concrete(*trees: Any) -> bool:
     """Whether values can be looked at: no leaf is being traced."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def all_finite(tree: Any) -> jax.Array:

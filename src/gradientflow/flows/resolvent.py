@@ -98,5 +98,3 @@ def prox(energy: Energy, x: Any, h: Any) -> Any:
 
 def _or_nan(ok: jax.Array, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.nan), tree)
-
-

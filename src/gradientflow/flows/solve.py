@@ -55,7 +55,9 @@ class Solve:
         self.flow, self.z0, self.problem, self.progress = flow, z0, problem, progress
         self.n, self.dtype = size(z0), dtype_of(z0)
         self.rows = max(16, min(_STEPS_A_SOLVE, _ENTRIES_A_SOLVE // self.n))
-        self.end = problem.t1 if problem.ts is None else float(problem.ts[-1])
+        # Times as the precision holds them: an end between two floats would never be reached.
+        self.ts = None if problem.ts is None else self._rounded(problem.ts)
+        self.end = float(self._rounded(problem.t1) if self.ts is None else self.ts[-1])
         self.radius = float(spectral_radius(flow, self._array(problem.t0), z0))
         self.may_switch = solver is None and self.n <= solvers.LARGEST_IMPLICIT
         self.solver = solvers.named(solver, self.n) if isinstance(solver, str) else solver
@@ -70,15 +72,19 @@ class Solve:
             )
         self.used = [type(self.solver).__name__]
         self.taken = self.rejected = 0
-        self.times, self.states = [np.asarray([problem.t0])], [jax.tree.map(lambda leaf: np.asarray(leaf)[None], z0)]
+        self.times, self.states = [self._rounded([problem.t0])], [jax.tree.map(lambda leaf: np.asarray(leaf)[None], z0)]
 
-    def _array(self, number: float) -> jax.Array:
+    def _array(self, number: Any) -> jax.Array:
         return jnp.asarray(number, self.dtype)
 
+    def _rounded(self, number: Any) -> np.ndarray:
+        return np.asarray(self._array(number), dtype=float)
+
     def run(self) -> Trajectory:
+        """Stretch after stretch, until the end, an equilibrium, a standstill or the last step allowed."""
         problem = self.problem
         first_step = h = self._first_step()
-        t, z = problem.t0, self.z0
+        t, z = float(self._rounded(problem.t0)), self.z0
         energy0, grad_norm0 = (float(value[0]) for value in measure(self.flow.energy, _stacked(self._position(z))))
         speed0 = _speed(self.flow, z)
         stopped = problem.stops and bool(is_stationary(problem.gtol, energy0, energy0, grad_norm0, speed0))
@@ -94,7 +100,7 @@ class Solve:
             steps = np.diff(np.concatenate([[t], times]))
             t, z = float(times[-1]), jax.tree.map(lambda leaf: jnp.asarray(leaf[-1]), states)
             h = float(steps[-2:].max())
-            stuck = not math.isfinite(h) or _unchanged(self.states[-1], self.dtype) and problem.stops
+            stuck = not math.isfinite(h) or (problem.stops and _unchanged(self.states[-1], self.dtype))
             if self.progress is not None and math.isfinite(self.end):
                 self.progress((t - problem.t0) / (self.end - problem.t0))
             if not stopped:
@@ -112,7 +118,7 @@ class Solve:
 
     def _advance(self, z: Any, t: float, h: float, energy0: float) -> tuple[np.ndarray, Any, int, bool]:
         problem = self.problem
-        clip = None if problem.ts is None else jnp.asarray(problem.ts[problem.ts > problem.t0], self.dtype)
+        clip = None if self.ts is None else self._array(self.ts[self.ts > float(self._rounded(problem.t0))])
         solution, accepted = _stretch(
             self.flow, self.solver, z, self._array(t), self._array(self.end), self._array(min(h, self.end - t)),
             self._array(problem.rtol), self._array(problem.atol),
@@ -121,8 +127,11 @@ class Solve:
         count = int(accepted)
         times = np.asarray(solution.ts[:count], dtype=float)
         states = jax.tree.map(lambda leaf: np.asarray(leaf[:count]), solution.ys)
-        return times, states, int(solution.stats["num_rejected_steps"]), bool(
-            solution.result == dfx.RESULTS.event_occurred
+        return (
+            times,
+            states,
+            int(solution.stats["num_rejected_steps"]),
+            bool(solution.result == dfx.RESULTS.event_occurred),
         )
 
     def _maybe_switch(self, t: float, z: Any, h: float) -> None:
@@ -159,8 +168,8 @@ class Solve:
             "lyapunov_rises": self._count_rises(times, all_rows),
         }
         steps = np.arange(len(times))
-        if problem.ts is not None:
-            keep = np.unique(np.argmin(np.abs(times[None, :] - problem.ts[problem.ts <= t, None]), axis=1))
+        if self.ts is not None:
+            keep = np.unique(np.argmin(np.abs(times[None, :] - self.ts[self.ts <= t, None]), axis=1))
             times, steps = times[keep], steps[keep]
             all_rows, energies, grad_norms = jax.tree.map(lambda leaf: leaf[keep], (all_rows, energies, grad_norms))
         return Trajectory(
@@ -288,5 +297,3 @@ def _stretch(
         event=None if gtol is None else dfx.Event(settled),
     )  # fmt: skip
     return solution, solution.stats["num_accepted_steps"]
-
-

@@ -169,6 +169,16 @@ def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...
     return jax.lax.map(lambda row: function(row, *arguments), rows, batch_size=_BATCH)
 
 
+def distance(left: Any, right: Any) -> np.ndarray:
+    """The Euclidean distance of two stacked pytrees row by row; NaN for the rows that only one has."""
+    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+    pairs = [(np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for a, b in pairs]
+    rows, common = len(pairs[0][0]), min(len(pairs[0][0]), len(pairs[0][1]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = sum(((a[:common] - b[:common]) ** 2).reshape(common, -1).sum(axis=1) for a, b in pairs)
+        return np.concatenate([np.sqrt(squares), np.full(rows - common, np.nan)])
+
+
 def is_stationary(gtol: float, energy0: Any, energy: Any, grad_norm: Any, speed: Any) -> Any:
     """Whether the gradient and the velocity are small beside the energy that was lost: gtol·max(1, E₀ − E)."""
     threshold = gtol * jnp.maximum(1, energy0 - energy)
@@ -177,5 +187,3 @@ def is_stationary(gtol: float, energy0: Any, energy: Any, grad_norm: Any, speed:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, (np.generic, jax.Array)) else value
-
-

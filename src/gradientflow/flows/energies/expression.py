@@ -105,7 +105,9 @@ def _check(node: ast.expr) -> None:
         case ast.Call(func=ast.Name(id=name)):
             raise ValueError(f"expression: {unknown_name('function', name, _FUNCTIONS)}")
         case _:
-            raise ValueError(f"expression: {ast.unparse(node)[:60]!r} is not allowed; only arithmetic and functions are")
+            raise ValueError(
+                f"expression: {ast.unparse(node)[:60]!r} is not allowed; only arithmetic and functions are"
+            )
 
 
 def _names(node: ast.expr) -> set[str]:

@@ -62,7 +62,9 @@ class AbstractQuadratic(Proximable):
 
 
 class Quadratic(AbstractQuadratic):
-    r"""$E(x) = \tfrac12 x^\top H x - b^\top x + c$; $\nabla E = Hx - b$, $x^* = H^{-1}b$, $E^* = c - \tfrac12 b^\top x^*$.
+    r"""$E(x) = \tfrac12 x^\top H x - b^\top x + c$.
+
+    $\nabla E = Hx - b$; if H is positive definite, $x^* = H^{-1}b$ and $E^* = c - \tfrac12 b^\top x^*$.
 
     Args:
         H: symmetric, shape (n, n). Units: E/X².
@@ -205,7 +207,9 @@ def _check_finite(where: str, **arrays: jax.Array) -> None:
     for name, array in arrays.items():
         bad = np.argwhere(~np.isfinite(np.asarray(array)))
         if len(bad):
-            raise ValueError(f"{where}: `{name}` must be finite, got {array[tuple(bad[0])]} at {tuple(bad[0].tolist())}")
+            raise ValueError(
+                f"{where}: `{name}` must be finite, got {array[tuple(bad[0])]} at {tuple(bad[0].tolist())}"
+            )
 
 
 def _check_symmetric(H: np.ndarray) -> None:
@@ -217,5 +221,3 @@ def _check_symmetric(H: np.ndarray) -> None:
             f"Quadratic: `H` must be symmetric, but H[{i},{j}] = {H[i, j]} and H[{j},{i}] = {H[j, i]}; "
             "pass (H + H.T) / 2, which has the same energy"
         )
-
-

@@ -1,0 +1,297 @@
+"""A flow against the iterates of its discretizations, on one time axis."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from gradientflow.discretizers import ConstantStep, Discretizer, Method, as_step_rule
+from gradientflow.flows import (
+    BrownianPath,
+    Flow,
+    Trajectory,
+    check_key,
+    check_positive,
+    default_tolerances,
+    distance,
+    dtype_of,
+    integrate,
+    is_stochastic,
+    prepare,
+)
+
+from .observed_order import ObservedOrder, observe_order
+
+# Saved rows of a run: enough for a smooth curve, few enough that landing on each does not slow the reference.
+_ROWS = 400
+_MOST_STEPS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One method in a comparison.
+
+    Attributes:
+        method: the flow, the scheme and the step.
+        run: its iterates.
+        path: the path of its own flow at the run's times.
+        error: ‖x_k − x(t_k)‖ at the run's times; NaN where the flow's path ends before.
+        order: the observed order as the step is halved, or `None` for flows with noise and steps that vary.
+    """
+
+    method: Method
+    run: Trajectory
+    path: Trajectory
+    error: np.ndarray
+    order: ObservedOrder | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        flow: the flow drawn beside the methods.
+        path: its path.
+        entries: what was found of each method, by label.
+    """
+
+    flow: Flow
+    path: Trajectory
+    entries: Mapping[str, Entry]
+
+    @property
+    def errors(self) -> dict[str, np.ndarray]:
+        """The distance of each method's iterates from its own flow, at the times of its run."""
+        return {label: entry.error for label, entry in self.entries.items()}
+
+    @property
+    def minimum(self) -> float:
+        """The energy's minimum where it is known, else the least energy that was seen."""
+        known = self.flow.energy.minimum
+        if known is not None:
+            return float(known)
+        seen = [self.path.energy, *(t.energy for entry in self.entries.values() for t in (entry.run, entry.path))]
+        return float(min(np.nanmin(np.asarray(energy)) for energy in seen))
+
+    def table(self) -> pd.DataFrame:
+        """One row a method; the first row is the flow.
+
+        Columns: flow, scheme, step h [T], steps, largest error and last error against the method's own flow [X],
+        observed and claimed order, last time [T], energy, ‖∇E‖∞, status.
+        """
+        rows = [_row("flow", type(self.flow).__name__, self.path, scheme=str(self.path.stats["solver"]))]
+        for label, entry in self.entries.items():
+            row = _row(label, type(entry.method.flow).__name__, entry.run, scheme=str(entry.run.stats["scheme"]))
+            h = np.diff(np.asarray(entry.run.t)) / np.diff(np.asarray(entry.run.steps))
+            finite = entry.error[np.isfinite(entry.error)]
+            row |= {
+                "h": float(h[0]),
+                "largest error": float(finite.max()) if len(finite) else math.nan,
+                "last error": float(entry.error[-1]),
+                "observed order": entry.order.order if entry.order is not None else math.nan,
+                "claimed order": _or_nan(entry.method.discretizer.order),
+            }
+            rows.append(row)
+        columns = [
+            "method", "flow", "scheme", "h", "steps", "largest error", "last error", "observed order",
+            "claimed order", "t", "energy", "grad norm", "status",
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=columns).set_index("method")
+
+    def to_xarray(self) -> Any:
+        """An `xarray.DataTree`: `flow`, and for each method a group with `run` and `path`."""
+        import xarray as xr
+
+        groups = {"/flow": self.path.to_xarray()}
+        for label, entry in self.entries.items():
+            run = entry.run.to_xarray()
+            groups[f"/{label}/run"] = run.assign(error=("t", entry.error))
+            groups[f"/{label}/path"] = entry.path.to_xarray()
+        return xr.DataTree.from_dict(groups)
+
+    def plot(self) -> Any:
+        """One figure: the plane (where there is one), energies, and errors against the flow."""
+        from .figures import plot_comparison
+
+        return plot_comparison(self)
+
+    def save(self, directory: str | os.PathLike[str], experiment: str | None = None) -> None:
+        """Writes the report, the figures and the data.
+
+        Args:
+            directory: made if it isn't there; `report.html`, `data.nc`, `table.csv` and `figures/` go into it.
+            experiment: the text of the EXPERIMENT.toml that reproduces it, if there is one.
+
+        Raises:
+            ValueError: if the directory can't be written.
+        """
+        from .report import save_comparison
+
+        save_comparison(self, directory, experiment)
+
+    def __repr__(self) -> str:
+        """The table."""
+        return self.table().to_string(float_format=lambda value: f"{value:.4g}", na_rep="–")
+
+
+def compare(
+    flow: Flow,
+    methods: Mapping[str, Any],
+    x0: Any,
+    t1: float,
+    *,
+    key: Any = None,
+    solver: Any = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    orders: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Integrates a flow, runs its discretizations over the same time, and measures each against its own flow.
+
+    Args:
+        flow: drawn beside the methods, on the same clock.
+        methods: {label: `Method`}, or {label: (discretizer, step)} for schemes of `flow` itself.
+        x0: the initial position of all.
+        t1: how long [T].
+        key: for flows with noise, a key made by `jax.random.key`; a flow and its schemes share one Brownian path.
+        solver: the diffrax solver of the flows, or its name; chosen unless given.
+        rtol: its relative tolerance; 1e-10 in double precision unless given.
+        atol: its absolute tolerance; 1e-12 in double precision unless given.
+        orders: whether to measure the observed orders, which takes several more runs a method.
+        progress: called with the label of the method that is at work.
+
+    Raises:
+        ValueError: for a t1 that isn't finite and positive, no methods, or a schedule that never reaches t1.
+        TypeError: for a method that is neither a `Method` nor a pair.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.LeastSquares([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])
+        >>> result = gf.compare(gf.GradientFlow(E), {"euler": (gf.ForwardEuler(), 0.02)}, [4.0, 3.0], 1.0)
+        >>> result.table().loc["euler", "status"]
+        'reached the end'
+    """
+    check_positive("compare", t1=t1)
+    if not methods:
+        raise ValueError("compare: `methods` is empty; give {'gradient descent': (ForwardEuler(), 0.1)}, say")
+    checked = {label: _as_method(flow, label, method) for label, method in methods.items()}
+    reference = _Reference(x0, key, solver, rtol, atol)
+    report = progress or (lambda label: None)
+    report("flow")
+    runs = {}
+    for label, method in checked.items():
+        report(label)
+        runs[label] = reference.run(method, float(t1))
+    end = max(float(t1), *(float(run.t[-1]) for run in runs.values()))
+    reference.cover(flow, end)
+    path = reference.path(flow, np.linspace(0.0, float(t1), _ROWS))
+    entries = {}
+    for label, method in checked.items():
+        report(label)
+        entries[label] = reference.entry(method, runs[label], orders)
+    return Comparison(flow, path, entries)
+
+
+class _Reference:
+    """The flows' paths that runs are measured against: tight tolerances, and one Brownian path for all."""
+
+    def __init__(self, x0: Any, key: Any, solver: Any, rtol: float | None, atol: float | None) -> None:
+        self.x0, self.key, self.solver = x0, key, solver
+        self.rtol, self.atol = rtol, atol
+        self.brownian: dict[str, BrownianPath] = {}
+
+    def run(self, method: Method, t1: float) -> Trajectory:
+        """The method's iterates up to the first that is at t1 or after."""
+        rule = as_step_rule(method.step)
+        noisy = self._is_noisy(method.flow)
+        options: dict[str, Any] = {}
+        if isinstance(rule, ConstantStep):
+            steps = max(1, math.ceil(t1 / float(rule.h) * (1 - 1e-9)))
+            if steps > _MOST_STEPS:
+                raise ValueError(
+                    f"compare: {steps} steps of {float(rule.h):g} to t1 = {t1:g} are too many; raise the step"
+                )
+            if noisy:
+                self.cover(method.flow, steps * float(rule.h))
+                options["key"] = self._brownian(method.flow)
+            return method.iterate(self.x0, steps, save_every=math.ceil(steps / _ROWS), **options)
+        if noisy:
+            raise ValueError(
+                "compare: a method with noise needs a constant step, to share a Brownian path with its flow"
+            )
+        steps = 64
+        while steps <= _MOST_STEPS:
+            run = method.iterate(self.x0, steps)
+            reached = np.flatnonzero(np.asarray(run.t) >= t1 * (1 - 1e-9))
+            if len(reached):
+                return method.iterate(self.x0, int(reached[0]), save_every=math.ceil(int(reached[0]) / _ROWS))
+            steps *= 8
+        raise ValueError(f"compare: the schedule has not reached t1 = {t1:g} after {_MOST_STEPS} steps")
+
+    def cover(self, flow: Flow, end: float) -> None:
+        """Makes sure that the Brownian path of a noisy flow reaches `end`."""
+        if not self._is_noisy(flow):
+            return
+        name = type(flow).__name__
+        known = self.brownian.get(name)
+        if known is None or float(known.tree.t1) < end:
+            self.brownian[name] = BrownianPath(flow, self.x0, 0.0, 1.5 * end, check_key("compare", flow, self.key))
+
+    def path(self, flow: Flow, ts: np.ndarray) -> Trajectory:
+        """The flow's own path at given times."""
+        if self._is_noisy(flow):
+            return integrate(flow, self.x0, float(ts[-1]), ts=ts, key=self._brownian(flow))
+        double = jnp.finfo(dtype_of(prepare("compare", flow, self.x0, None)[1])).bits >= 64
+        default = default_tolerances(jnp.float32)
+        rtol = (1e-10 if double else default.rtol) if self.rtol is None else self.rtol
+        atol = (1e-12 if double else default.atol) if self.atol is None else self.atol
+        return integrate(flow, self.x0, float(ts[-1]), ts=ts, solver=self.solver, rtol=rtol, atol=atol)
+
+    def entry(self, method: Method, run: Trajectory, orders: bool) -> Entry:
+        """The run beside its own flow."""
+        path = self.path(method.flow, np.asarray(run.t, dtype=float))
+        error = distance(run.x, path.x)
+        noisy, constant = self._is_noisy(method.flow), isinstance(as_step_rule(method.step), ConstantStep)
+        order = None
+        if orders and constant and not noisy:
+            order = observe_order(method, lambda ts: self.path(method.flow, ts), self.x0, int(run.steps[-1]))
+        return Entry(method, run, path, error, order)
+
+    def _brownian(self, flow: Flow) -> BrownianPath:
+        return self.brownian[type(flow).__name__]
+
+    def _is_noisy(self, flow: Flow) -> bool:
+        return is_stochastic(flow, prepare("compare", flow, self.x0, None)[1])
+
+
+def _as_method(flow: Flow, label: str, method: Any) -> Method:
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], Discretizer):
+        return Method(flow, method[0], method[1])
+    raise TypeError(f"compare: method {label!r} must be a Method or (discretizer, step), got {method!r}")
+
+
+def _row(label: str, flow: str, trajectory: Trajectory, scheme: str) -> dict[str, Any]:
+    return {
+        "method": label,
+        "flow": flow,
+        "scheme": scheme,
+        "h": math.nan,
+        "steps": int(trajectory.stats["steps"]),
+        "t": float(trajectory.t[-1]),
+        "energy": float(trajectory.energy[-1]),
+        "grad norm": float(trajectory.grad_norm[-1]),
+        "status": str(trajectory.status),
+    }
+
+
+def _or_nan(value: int | None) -> float:
+    return math.nan if value is None else float(value)
