@@ -126,6 +126,7 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
         os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
     import jax
 
+    jax.config.update("jax_enable_x64", experiment.precision == "float64")
     if device:
         jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
         try:
@@ -140,8 +141,7 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
     with progress.status("compiling") if progress.is_terminal and not quiet else _Silent() as status:
         comparison = experiment.run(lambda label: status.update(f"running {label}"))
     if out:
-        with jax.enable_x64(experiment.precision == "float64"):
-            comparison.save(out, experiment.resolve().to_toml())
+        comparison.save(out, experiment.resolve().to_toml())
     table = comparison.table()
     if as_json:
         print(table.reset_index().to_json(orient="records", force_ascii=False, indent=2))

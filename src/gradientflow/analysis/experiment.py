@@ -57,6 +57,11 @@ _REMAINING = 1e-6
 _MOST_DEFAULT_STEPS = 2_000
 
 
+def _step_is_h(h: float, parameter: float) -> float:
+    """For methods whose own step is the flow's."""
+    return h
+
+
 @dataclasses.dataclass(frozen=True)
 class MethodKind:
     """A method that can be named: how it is made from an energy, a step h on the flow's clock and a parameter.
@@ -73,7 +78,7 @@ class MethodKind:
     summary: str
     parameter: str = ""
     default: float = math.nan
-    step_of: Callable[[float, float], float] = lambda h, parameter: h
+    step_of: Callable[[float, float], float] = _step_is_h
 
 
 def _of_gradient_flow(discretizer: Any) -> Callable[[Energy, float, float], Method]:
@@ -117,8 +122,8 @@ class Experiment:
         model: linear, ridge or logistic.
         ridge: the penalty.
         x0: the start; the energy's customary one unless given.
-        methods: `NAME[:step[:parameter]]`; the step is 1/L on the flow's clock unless given, with L the energy's
-            curvature bound, or its curvature at x0 where none is known.
+        methods: `NAME[:step[:parameter]]`; the step is 1/(2L) on the flow's clock unless given, with L the
+            energy's curvature bound, or its curvature at x0 where none is known.
         t1: how long [T]; unless given, until the gradient flow has all but arrived.
         solver: the flows' diffrax solver; chosen unless given.
         precision: float64 or float32.
@@ -188,7 +193,7 @@ class Experiment:
 
     def _resolve(self, E: Energy) -> "Experiment":
         x0 = self._start(E)
-        h = 1 / _curvature(E, x0)
+        h = 0.5 / _curvature(E, x0)
         methods = tuple(_filled(spec, h) for spec in self.methods)
         t1 = _default_time(E, x0, h) if self.t1 is None else self.t1
         return dataclasses.replace(self, x0=tuple(x0.tolist()), methods=methods, t1=t1)
@@ -218,24 +223,38 @@ class Experiment:
         return from_expression(self.energy)
 
     def run(self, progress: Callable[[str], None] | None = None) -> Comparison:
-        """Runs it, in the precision and on the device that JAX is set to.
+        """Runs it on the device that JAX is set to.
+
+        Args:
+            progress: called with the label of the method that is at work.
 
         Raises:
-            ValueError: for anything in it that doesn't fit.
+            ValueError: for anything in it that doesn't fit, or if JAX is set to another precision.
+        """
+        self.check_precision()
+        E = self.make_energy()
+        full = self._resolve(E)
+        assert full.t1 is not None
+        noisy = any(spec.split(":")[0].endswith("langevin") for spec in full.methods)
+        methods = {_label(spec): make_method(spec, E) for spec in full.methods}
+        key = jax.random.key(self.seed) if noisy else None
+        x0, solver = jnp.asarray(full.x0), self.solver or None
+        return compare(GradientFlow(E), methods, x0, full.t1, key=key, solver=solver, progress=progress)
+
+    def check_precision(self) -> None:
+        """Refuses to run in another precision than the experiment's: JAX's is set for the whole process.
+
+        Raises:
+            ValueError: saying how to set it.
         """
         if self.precision not in ("float64", "float32"):
             raise ValueError(f"precision: must be float64 or float32, got {self.precision!r}")
-        with jax.enable_x64(self.precision == "float64"):
-            E = self.make_energy()
-            full = self._resolve(E)
-            methods = {spec: make_method(spec, E) for spec in full.methods}
-            assert full.t1 is not None
-            noisy = any(spec.split(":")[0].endswith("langevin") for spec in methods)
-            return compare(
-                GradientFlow(E), {_label(spec): method for spec, method in methods.items()}, jnp.asarray(full.x0),
-                full.t1, key=jax.random.key(self.seed) if noisy else None, solver=self.solver or None,
-                progress=progress,
-            )  # fmt: skip
+        double = self.precision == "float64"
+        if jax.config.read("jax_enable_x64") != double:
+            raise ValueError(
+                f"precision: the experiment is in {self.precision} and JAX is not; call "
+                f'jax.config.update("jax_enable_x64", {double}) first'
+            )
 
     def _start(self, E: Energy) -> np.ndarray:
         if self.x0:
@@ -244,7 +263,7 @@ class Experiment:
             case landscapes.Landscape(start=start):
                 return np.asarray(start)
             case LeastSquares():
-                return np.asarray([4.0, 3.0])
+                return np.asarray([4.0, -1.0])
             case LinearRegression(X=X) | LogisticRegression(X=X):
                 return np.zeros(X.shape[1])
             case ExpressionEnergy(variables=variables):

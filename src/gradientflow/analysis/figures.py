@@ -25,31 +25,35 @@ _GRID = 160
 def plot_comparison(comparison: "Comparison") -> Figure:
     """The plane (where there is one), energy over time, and the error against the flow, side by side."""
     planar = is_planar(comparison.path.x)
-    figure = Figure(figsize=(15 if planar else 10, 4.6), layout="constrained")
+    figure = Figure(figsize=(15 if planar else 10, 5.0), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, 3 if planar else 2))
     if planar:
         draw_plane(axes[0], comparison)
     draw_energy(axes[-2], comparison)
     draw_errors(axes[-1], comparison)
+    _legend_below(figure, axes[-2])
     return figure
 
 
 def plot_plane(comparison: "Comparison") -> Figure:
     """Contours of the energy, its gradient field, the flow and the iterates."""
-    figure = Figure(figsize=(7.5, 6.0), layout="constrained")
-    draw_plane(figure.subplots(), comparison)
+    figure = Figure(figsize=(7.5, 6.6), layout="constrained")
+    ax = figure.subplots()
+    draw_plane(ax, comparison)
+    _legend_below(figure, ax, columns=2)
     return figure
 
 
 def plot_curves(comparison: "Comparison") -> Figure:
     """Energy, distance to the minimizer (where it is known) and error against the flow, over the flow's time."""
     known = comparison.flow.energy.minimizer is not None
-    figure = Figure(figsize=(15 if known else 10, 4.4), layout="constrained")
+    figure = Figure(figsize=(15 if known else 10, 4.8), layout="constrained")
     axes = figure.subplots(1, 3 if known else 2)
     draw_energy(axes[0], comparison)
     if known:
         draw_distance(axes[1], comparison)
     draw_errors(axes[-1], comparison)
+    _legend_below(figure, axes[0])
     return figure
 
 
@@ -117,12 +121,11 @@ def draw_plane(ax: Axes, comparison: "Comparison") -> None:
             points[:, 0], points[:, 1], color=colour, marker=None if many else marker, ms=4, lw=1.0, label=label,
         )  # fmt: skip
     track = tracks[0]
-    ax.plot(track[:, 0], track[:, 1], color=FLOW_COLOUR, lw=2.2, label=type(comparison.flow).__name__, zorder=2.5)
+    ax.plot(track[:, 0], track[:, 1], color=FLOW_COLOUR, lw=3.0, label="flow", zorder=1.5)
     ax.plot(*track[0], "o", mfc="white", mec="black", ms=7, zorder=4)
     if minimizer is not None:
         ax.plot(*np.asarray(minimizer), "*", mfc="gold", mec="black", ms=13, zorder=4)
     ax.set(xlim=box[0], ylim=box[1], xlabel="$x_1$", ylabel="$x_2$", title="The flow and its discretizations")
-    ax.legend(fontsize=8, loc="best")
 
 
 def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]]) -> None:
@@ -135,7 +138,7 @@ def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]])
     levels = top * np.geomspace(1e-4, 1.0, 17)
     if np.isfinite(top) and top > 0:
         norm = LogNorm(levels[0], levels[-1])
-        ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", norm=norm, alpha=0.55)
+        ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", norm=norm, alpha=0.4)
         ax.contour(xs, ys, gap, levels=levels, colors="white", linewidths=0.5)
     coarse = np.stack(np.meshgrid(*(np.linspace(*bounds, 17)[1:-1] for bounds in box)), axis=-1).reshape(-1, 2)
     arrows = -np.asarray(jax.vmap(energy.grad)(jnp.asarray(coarse)), dtype=float)
@@ -160,7 +163,6 @@ def draw_energy(ax: Axes, comparison: "Comparison") -> None:
         ylabel="$E(x) - E^*$" if known else "$E(x)$ above the least seen",
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
-    ax.legend(fontsize=8)
 
 
 def draw_distance(ax: Axes, comparison: "Comparison") -> None:
@@ -181,7 +183,6 @@ def draw_distance(ax: Axes, comparison: "Comparison") -> None:
         ylim=(max(bottom / 3, top * 1e-16), min(top * 3, 1e12)),
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
-    ax.legend(fontsize=8)
 
 
 def draw_errors(ax: Axes, comparison: "Comparison") -> None:
@@ -196,7 +197,16 @@ def draw_errors(ax: Axes, comparison: "Comparison") -> None:
         ylim=(max(bottom / 3, top * 1e-14), min(top * 3, 1e12)),
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
-    ax.legend(fontsize=8)
+
+
+def _legend_below(figure: Figure, ax: Axes, columns: int = 4) -> None:
+    """One legend for all axes, where it covers no data."""
+    handles, labels = ax.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != "flow")
+    figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=columns,
+        fontsize=9, frameon=False,
+    )  # fmt: skip
 
 
 def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:

@@ -18,7 +18,7 @@ _MOST_HALVINGS = 10
 # The order shows in the first steps, where implicit methods on large problems can still be halved many times.
 _FIRST_STEPS = 32
 # Errors closer to the reference's own error than this measure the reference.
-_ABOVE_FLOOR = 1e3
+_ABOVE_FLOOR = 100
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,8 +21,8 @@ class Method(eqx.Module):
     Example:
         >>> import gradientflow as gf
         >>> method = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1)
-        >>> method.iterate([3.0, 1.0], steps=2).x[-1].round(3).tolist()
-        [2.430000066757202, 0.009999999776482582]
+        >>> method.iterate([3.0, 1.0], steps=2).x[-1].round(4)
+        Array([2.43, 0.01], dtype=...)
     """
 
     flow: Flow

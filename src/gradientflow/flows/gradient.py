@@ -25,8 +25,8 @@ class GradientFlow(Flow):
 
     Example:
         >>> import gradientflow as gf
-        >>> gf.GradientFlow(gf.energy(lambda x: x**2)).drift(0.0, 3.0)
-        Array(-6., dtype=float32, weak_type=True)
+        >>> float(gf.GradientFlow(gf.energy(lambda x: x**2)).drift(0.0, 3.0))
+        -6.0
     """
 
     energy: Energy

@@ -135,8 +135,11 @@ class KineticLangevin(Flow):
 
     def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
         """dW ↦ (0, √(2γT) dW/m)."""
-        scale = jnp.sqrt(2 * self.friction * self.temperature) / self.mass
-        return lambda increment: Phase(0 * increment, scale * increment)
+
+        def map_increment(increment: Any) -> Phase:
+            return Phase(0 * increment, jnp.sqrt(2 * self.friction * self.temperature) / self.mass * increment)
+
+        return map_increment
 
     def brownian(self, z: Phase) -> Any:
         """One Brownian motion a coordinate of the velocity."""

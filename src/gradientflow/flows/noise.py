@@ -87,14 +87,14 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
         equations, SIAM J. Numer. Anal. 48, 2010.
     """
     dtype = dtype_of(z0)
-    brownian = key if isinstance(key, BrownianPath) else None
-    if brownian is None:
-        position = flow.position(z0)
-        brownian = BrownianPath(flow, position, t0, t1, check_key("integrate", flow, key))
     radius = float(spectral_radius(flow, jnp.asarray(t0, dtype), z0))
     times = np.linspace(t0, t1, _DEFAULT_TIMES) if ts is None else ts
-    # At most as fine as the Brownian path can tell times apart.
-    h = max(min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000), float(brownian.tree.tol))
+    h = min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000)
+    if isinstance(key, BrownianPath):
+        # As fine as the path that was given can tell times apart.
+        brownian, h = key, max(h, float(key.tree.tol))
+    else:
+        brownian = BrownianPath(flow, flow.position(z0), t0, t1, check_key("integrate", flow, key), resolution=h / 2)
     count = int(np.ceil((t1 - t0) / h))
     start, end, step = (jnp.asarray(number, dtype) for number in (t0, t1, (t1 - t0) / count))
     states = _solve(flow, z0, start, end, step, jnp.asarray(times, dtype), brownian, count)

@@ -22,13 +22,19 @@ LARGEST_DENSE = 200
 def newton(dtype: Any, n: int, positive: bool = False) -> optx.AbstractRootFinder:
     """The Newton method for n unknowns: dense, or with a Krylov solver where n is large."""
     tolerance = float(jnp.finfo(dtype).eps) ** 0.75
-    if n <= LARGEST_DENSE:
-        linear = lx.AutoLinearSolver(well_posed=None)
-    elif positive:
-        linear = lx.CG(rtol=1e-3, atol=0.0, max_steps=500)
-    else:
-        linear = lx.GMRES(rtol=1e-3, atol=0.0, restart=50, stagnation_iters=50, max_steps=500)
+    linear = lx.AutoLinearSolver(well_posed=None) if n <= LARGEST_DENSE else krylov(dtype, positive)
     return optx.Newton(rtol=tolerance, atol=tolerance, linear_solver=linear)
+
+
+def krylov(dtype: Any, positive: bool = False) -> lx.AbstractLinearSolver:
+    """A matrix-free linear solver for the steps of an inexact Newton method: three digits are enough of each.
+
+    The absolute tolerance is rounding, not zero: it is what an entry of the right-hand side that is zero is held to.
+    """
+    atol = float(jnp.finfo(dtype).eps)
+    if positive:
+        return lx.CG(rtol=1e-3, atol=atol, max_steps=500)
+    return lx.GMRES(rtol=1e-3, atol=atol, restart=50, stagnation_iters=50, max_steps=500)
 
 
 def solve_resolvent(drift: Callable[[Any, Any], Any], t: Any, z: Any, h: Any) -> Any:

@@ -28,6 +28,8 @@ _STEPS_A_SOLVE = 512
 _ENTRIES_A_SOLVE = 2**25
 # An explicit solver that needs more steps than this for what stability alone asks is given up for an implicit one.
 _STIFF_STEPS = 3_000
+# The exponent p of a gradient's fall t^(−p) up to which a path is taken to run off; see `_never_arrives`.
+_SLOWEST_ARRIVAL = 1.1
 
 
 class LyapunovWarning(UserWarning):
@@ -60,10 +62,10 @@ class Solve:
         self.end = float(self._rounded(problem.t1) if self.ts is None else self.ts[-1])
         self.radius = float(spectral_radius(flow, self._array(problem.t0), z0))
         self.may_switch = solver is None and self.n <= solvers.LARGEST_IMPLICIT
-        self.solver = solvers.named(solver, self.n) if isinstance(solver, str) else solver
+        self.solver = solvers.named(solver, self.n, self.dtype) if isinstance(solver, str) else solver
         if self.solver is None:
             hurry = self.radius * (self.end - problem.t0) / 3 > _STIFF_STEPS
-            self.solver = solvers.implicit(self.n) if self.may_switch and hurry else solvers.explicit()
+            self.solver = solvers.implicit(self.n, self.dtype) if self.may_switch and hurry else solvers.explicit()
         elif not isinstance(self.solver, dfx.AbstractAdaptiveSolver):
             name = type(self.solver).__name__
             raise ValueError(
@@ -118,7 +120,7 @@ class Solve:
 
     def _advance(self, z: Any, t: float, h: float, energy0: float) -> tuple[np.ndarray, Any, int, bool]:
         problem = self.problem
-        clip = None if self.ts is None else self._array(self.ts[self.ts > float(self._rounded(problem.t0))])
+        clip = None if self.ts is None else self._array(_padded(self.ts[self.ts > float(self._rounded(problem.t0))]))
         solution, accepted = _stretch(
             self.flow, self.solver, z, self._array(t), self._array(self.end), self._array(min(h, self.end - t)),
             self._array(problem.rtol), self._array(problem.atol),
@@ -141,7 +143,7 @@ class Solve:
         radius = float(spectral_radius(self.flow, self._array(t), z))
         remaining = (self.end - t) * radius / 3
         if radius * h > 1 and remaining > _STIFF_STEPS:
-            self.solver = solvers.implicit(self.n)
+            self.solver = solvers.implicit(self.n, self.dtype)
             self.used.append(type(self.solver).__name__)
 
     def _position(self, z: Any) -> Any:
@@ -155,7 +157,8 @@ class Solve:
         energies, grad_norms = measure(self.flow.energy, jax.vmap(self.flow.position)(all_rows))
         speed = _speed(self.flow, jax.tree.map(lambda leaf: leaf[-1], all_rows))
         settled = bool(is_stationary(problem.gtol, energy0, energies[-1], grad_norms[-1], speed))
-        status = self._status(t, stopped or settled, stuck, times, states, np.asarray(energies))
+        ends = (times, states, np.asarray(energies, dtype=float), np.asarray(grad_norms, dtype=float))
+        status = self._status(t, stopped or settled, stuck, *ends)
         stats = {
             "solver": " → ".join(self.used),
             "steps": self.taken,
@@ -178,13 +181,16 @@ class Solve:
             evaluate=self._evaluator(times, all_rows),
         )  # fmt: skip
 
-    def _status(self, t: float, settled: bool, stuck: bool, times: Any, states: Any, energies: np.ndarray) -> Status:
+    def _status(
+        self, t: float, settled: bool, stuck: bool, times: np.ndarray, states: Any, energies: np.ndarray,
+        grad_norms: np.ndarray,
+    ) -> Status:  # fmt: skip
         problem = self.problem
         fell = float(energies[0] - energies[-1])
         where = f"at t = {t:.6g} after {self.taken} steps ({self.used[-1]}), energy {float(energies[-1]):.6g}"
         far = float(max_norm(jax.tree.map(lambda leaf: leaf[-1], states)))
         reach = 1e6 * (1 + float(max_norm(self.z0)))
-        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _still_moving(times, states))):
+        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _never_arrives(times, grad_norms))):
             if t >= self.end:
                 return Status(Outcome.REACHED_END, f"running off: ‖z‖∞ = {far:.3g} {where}")
             return Status(Outcome.RUNNING_OFF, f"‖z‖∞ = {far:.3g} {where}; the energy may have no minimizer this way")
@@ -245,6 +251,12 @@ class Solve:
         return evaluate
 
 
+def _padded(ts: np.ndarray) -> np.ndarray:
+    """Times that are never reached, up to a power of two: another number of times does not compile again."""
+    length = 1 << max(len(ts) - 1, 63).bit_length()
+    return np.concatenate([ts, np.full(length - len(ts), np.inf)])
+
+
 def _lyapunov(row: tuple[Any, Any], flow: Flow) -> Any:
     return flow.lyapunov(*row)
 
@@ -266,14 +278,19 @@ def _unchanged(states: Any, dtype: Any) -> bool:
     return many and moved <= 4 * float(jnp.finfo(dtype).eps) * float(max_norm(last))
 
 
-def _still_moving(times: np.ndarray, states: Any) -> bool:
-    """Whether the second half of the time still moved the state noticeably: no equilibrium is near."""
-    half = int(np.searchsorted(times, (times[0] + times[-1]) / 2, side="right")) - 1
+def _never_arrives(times: np.ndarray, grad_norms: np.ndarray) -> bool:
+    """Whether the gradient falls so slowly, as t^(−p) with p ≤ 1, that what it still moves adds up to infinity.
 
-    def moved(i: int) -> float:
-        return float(max_norm(jax.tree.map(lambda leaf: leaf[-1] - leaf[i], states)))
-
-    return moved(half) > 1e-2 * moved(0)
+    Towards a minimizer, however flat, the fall is faster: p = (q − 1)/(q − 2) for an energy like |x|^q, and any
+    exponential beats every p. The steepest slope over the last half of the time counts.
+    """
+    elapsed = times - times[0]
+    first = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right")) - 1
+    late = slice(max(first, 1), len(elapsed) - 1)
+    if len(elapsed[late]) == 0:
+        return False
+    fall = np.log(np.maximum(grad_norms[late], 1e-300) / max(float(grad_norms[-1]), 1e-300))
+    return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL
 
 
 @eqx.filter_jit

@@ -10,13 +10,12 @@ from typing import Any
 import diffrax as dfx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import optimistix as optx
 from diffrax import with_stepsize_controller_tols
 
 from .checks import unknown_name
 from .flow import Flow
-from .resolvent import LARGEST_DENSE
+from .resolvent import LARGEST_DENSE, krylov
 
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
 LARGEST_IMPLICIT = 20_000
@@ -49,24 +48,23 @@ def explicit() -> dfx.AbstractSolver:
     return dfx.Tsit5()
 
 
-def implicit(n: int) -> dfx.AbstractSolver:
+def implicit(n: int, dtype: Any) -> dfx.AbstractSolver:
     """For n unknowns: Kvaerno's 5(4) with dense Newton; beyond a few hundred, 3(2) with matrix-free Newton."""
     newton = with_stepsize_controller_tols(optx.Newton)
     if n <= LARGEST_DENSE:
         return NewtonKvaerno5(root_finder=newton(), root_find_max_steps=20)
-    krylov = lx.GMRES(rtol=1e-3, atol=0.0, restart=50, stagnation_iters=50, max_steps=500)
-    return NewtonKvaerno3(root_finder=newton(linear_solver=krylov), root_find_max_steps=20)
+    return NewtonKvaerno3(root_finder=newton(linear_solver=krylov(dtype)), root_find_max_steps=20)
 
 
-_NAMED: Mapping[str, Callable[[int], dfx.AbstractSolver]] = {
-    "tsit5": lambda n: dfx.Tsit5(),
-    "dopri5": lambda n: dfx.Dopri5(),
-    "dopri8": lambda n: dfx.Dopri8(),
+_NAMED: Mapping[str, Callable[[int, Any], dfx.AbstractSolver]] = {
+    "tsit5": lambda n, dtype: dfx.Tsit5(),
+    "dopri5": lambda n, dtype: dfx.Dopri5(),
+    "dopri8": lambda n, dtype: dfx.Dopri8(),
     "kvaerno5": implicit,
 }
 
 
-def named(name: str, n: int) -> dfx.AbstractSolver:
+def named(name: str, n: int, dtype: Any) -> dfx.AbstractSolver:
     """The solver of that name for n unknowns.
 
     Raises:
@@ -74,7 +72,7 @@ def named(name: str, n: int) -> dfx.AbstractSolver:
     """
     if name.lower() not in _NAMED:
         raise ValueError(f"integrate: {unknown_name('solver', name, _NAMED)}")
-    return _NAMED[name.lower()](n)
+    return _NAMED[name.lower()](n, dtype)
 
 
 def vector_field(flow: Flow) -> dfx.ODETerm:

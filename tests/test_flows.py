@@ -1,0 +1,166 @@
+"""Contracts that every flow meets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+import gradientflow as gf
+
+from .catalogue import FLOWS, quartic_bowl
+
+H = np.array([[17.0, 7.0], [7.0, 10.0]])
+EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+X0 = jnp.array([4.0, -1.0])
+
+
+def moving(flow):
+    """A state that is not at rest."""
+    return jax.tree.map(lambda leaf: leaf + 0.3, flow.init(X0))
+
+
+def close(left, right, **options):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **options), left, right)
+
+
+@pytest.fixture(params=FLOWS, ids=lambda cls: cls.__name__)
+def flow_class(request):
+    return request.param
+
+
+def test_the_minimizer_at_rest_is_an_equilibrium(flow_class):
+    flow = flow_class(EXAMPLE)
+    drift = flow.drift(0.0, flow.init(EXAMPLE.minimizer))
+    close(drift, 0 * drift, atol=1e-13)
+
+
+def test_position_undoes_init(flow_class):
+    flow = flow_class(EXAMPLE)
+    close(flow.position(flow.init(X0)), X0)
+
+
+@pytest.mark.parametrize("energy", [EXAMPLE, gf.energy(quartic_bowl)], ids=["quadratic", "callable"])
+def test_the_resolvent_solves_its_equation(flow_class, energy):
+    flow, h = flow_class(energy), 0.4
+    z = moving(flow)
+    y = flow.resolvent(h, z, h)
+    close(y, z + h * flow.drift(h, y), atol=1e-10)
+
+
+def test_parts_sum_to_the_drift(flow_class):
+    flow = flow_class(EXAMPLE)
+    z = moving(flow)
+    try:
+        parts = flow.parts
+    except gf.UnansweredQuestionError as error:
+        assert error.question == "parts"  # noqa: PT017
+        return
+    total = sum((part.drift(0.0, z) for part in parts.values()), start=0 * z)
+    close(total, flow.drift(0.0, z), rtol=1e-13)
+    for part in parts.values():
+        h = 0.2
+        y = part.resolvent(0.0, z, h)
+        close(y, z + h * part.drift(0.0, y), rtol=1e-13)
+        slope = jax.jvp(lambda h, part=part: part.solution(0.0, z, h), (0.0,), (1.0,))[1]
+        close(slope, part.drift(0.0, z), rtol=1e-13)
+
+
+def test_the_closed_form_solves_the_flow(flow_class):
+    flow = flow_class(EXAMPLE)
+    z, h = moving(flow), 0.37
+    try:
+        end = flow.solution(0.0, z, h)
+    except gf.UnansweredQuestionError as error:
+        assert error.question == "solution"  # noqa: PT017
+        return
+    slope = jax.jvp(lambda h: flow.solution(0.0, z, h), (h,), (1.0,))[1]
+    close(slope, flow.drift(h, end), rtol=1e-11)
+    close(flow.solution(0.0, z, 0.0), z, rtol=1e-14)
+
+
+def test_the_lyapunov_function_falls(flow_class):
+    flow = flow_class(gf.energy(quartic_bowl))
+    z = moving(flow)
+    try:
+        rate = jax.jvp(lambda z: flow.lyapunov(0.0, z), (z,), (flow.drift(0.0, z),))[1]
+    except gf.UnansweredQuestionError:
+        assert flow.brownian(z) is not None
+        return
+    assert float(rate) < 0
+
+
+def test_positions_may_be_any_pytree(flow_class):
+    x0 = {"layers": [jnp.ones((2, 3)), jnp.zeros(2)], "scale": jnp.asarray(2.0)}
+    flow = flow_class(gf.energy(lambda p: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p))))
+    z = flow.init(x0)
+    y = flow.resolvent(0.1, z, 0.1)
+    assert jax.tree.structure(flow.position(y)) == jax.tree.structure(x0)
+    close(y, z + 0.1 * flow.drift(0.1, y), atol=1e-12)
+
+
+def test_the_gradient_flow_is_the_matrix_exponential():
+    flow, x_star = gf.GradientFlow(EXAMPLE), np.array([1, 7]) / 11
+    expected = x_star + scipy.linalg.expm(-0.3 * H) @ (np.asarray(X0) - x_star)
+    np.testing.assert_allclose(flow.solution(0.0, X0, 0.3), expected, rtol=1e-12)
+
+
+def test_the_least_norm_limit_of_a_rank_deficient_flow():
+    E = gf.LeastSquares([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]], [1.0, 2.0])
+    np.testing.assert_allclose(gf.GradientFlow(E).solution(0.0, jnp.zeros(3), 100.0), [0.5, 0.5, 0], atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("friction", "regime"), [(0.0, "free"), (0.5, "under"), (2.0, "critical"), (5.0, "over"), (1e6, "far over")]
+)
+def test_the_heavy_ball_in_every_regime(friction, regime):
+    """Against the matrix exponential of the 2×2 system of one mode (λ = 1, m = 1); damping 2 is critical."""
+    flow = gf.HeavyBall(gf.Quadratic([[1.0]]), friction=friction)
+    z = flow.solution(0.0, gf.Phase(jnp.array([2.0]), jnp.array([-1.0])), 1.7)
+    x, v = scipy.linalg.expm(1.7 * np.array([[0.0, 1.0], [-1.0, -friction]])) @ [2.0, -1.0]
+    np.testing.assert_allclose([z.x[0], z.v[0]], [x, v], rtol=1e-9, atol=1e-12)
+
+
+def test_heavy_ball_without_curvature_coasts():
+    z = gf.Phase(jnp.array([2.0]), jnp.array([3.0]))
+    free = gf.HeavyBall(gf.Quadratic([[0.0]]), friction=0.0).solution(0.0, z, 2.0)
+    assert float(free.x[0]) == pytest.approx(8.0)
+    pushed = gf.HeavyBall(gf.Quadratic([[0.0]], [1.0]), mass=2.0, friction=0.0).solution(0.0, z, 2.0)
+    assert float(pushed.x[0]) == pytest.approx(2 + 6 + 0.5 * 0.5 * 4)
+
+
+def test_the_overdamped_limit():
+    """As m → 0 the heavy ball's positions tend to the gradient flow's, at first order in m."""
+    limit = gf.GradientFlow(EXAMPLE).solution(0.0, X0, 0.2)
+    errors = []
+    for mass in (1e-3, 5e-4):
+        z = gf.HeavyBall(EXAMPLE, mass=mass).init(X0)
+        errors.append(float(jnp.linalg.norm(gf.HeavyBall(EXAMPLE, mass=mass).solution(0.0, z, 0.2).x - limit)))
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize("h", [0.5, 5.0, 100.0])
+def test_prox_of_a_nonconvex_energy_never_climbs(h):
+    E = gf.landscapes.rosenbrock()
+    x = jnp.array([-1.2, 1.0])
+    y = gf.prox(E, x, h)
+    assert float(jnp.max(jnp.abs(y - x + h * E.grad(y)))) < 1e-6 * h
+    assert float(h * E(y) + jnp.sum((y - x) ** 2) / 2) <= float(h * E(x))
+
+
+def test_prox_of_a_large_energy_is_matrix_free():
+    """A thousand unknowns, against the closed form of the same energy."""
+    d = jnp.linspace(1.0, 50.0, 1000)
+    x = jnp.sin(jnp.arange(1000.0))
+    y = gf.prox(gf.energy(lambda x: jnp.sum(d * x**2) / 2), x, 2.0)
+    np.testing.assert_allclose(y, x / (1 + 2 * d), atol=1e-12)
+
+
+def test_states_are_vectors():
+    z = gf.Phase(jnp.array([1.0, 2.0]), jnp.array([3.0, 4.0]))
+    x, v = 2 * z - z / 2 + jnp.float64(0.5) * z
+    np.testing.assert_allclose(x, [2.0, 4.0])
+    np.testing.assert_allclose(v, [6.0, 8.0])
+    assert float((np.float64(2.0) * z)[1].v) == 8.0
+    tree = gf.Tree({"a": jnp.ones(2)})
+    assert float((-(tree * tree) + tree).tree["a"][0]) == 0

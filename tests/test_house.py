@@ -1,0 +1,118 @@
+"""The house itself: imports only go down, names are lazy, everything public is documented."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import gradientflow as gf
+
+SOURCES = pathlib.Path(gf.__file__).parent
+FLOORS = ("flows", "discretizers", "analysis")
+# Lazy imports that run upstairs: only when the method is called.
+ALLOWED_UPSTAIRS = {("flows/trajectory.py", "gradientflow.analysis.figures")}
+SECOND_FLOOR_ONLY = ("sympy", "matplotlib", "clarabel", "pandas", "jinja2")
+MODULES = [m.name for m in pkgutil.walk_packages(gf.__path__, "gradientflow.")]
+
+
+def _imports(tree, module_level_only):
+    nodes = tree.body if module_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_only_go_down(floor):
+    above = FLOORS[FLOORS.index(floor) + 1 :]
+    found = set()
+    for file in (SOURCES / floor).rglob("*.py"):
+        for name in _imports(ast.parse(file.read_text()), module_level_only=False):
+            if any(name.startswith(f"gradientflow.{upper}") for upper in above):
+                found.add((file.relative_to(SOURCES).as_posix(), name))
+    assert found == {pair for pair in ALLOWED_UPSTAIRS if pair[0].startswith(floor)}
+
+
+@pytest.mark.parametrize("floor", ["flows", "discretizers"])
+def test_nothing_below_the_second_floor_imports_its_libraries(floor):
+    for file in (SOURCES / floor).rglob("*.py"):
+        for name in _imports(ast.parse(file.read_text()), module_level_only=True):
+            assert name.split(".")[0] not in SECOND_FLOOR_ONLY, file
+
+
+def test_the_links_at_the_root_show_the_floors():
+    root = SOURCES.parents[1]
+    for floor in FLOORS:
+        assert (root / floor).resolve() == SOURCES / floor
+
+
+@pytest.mark.parametrize(
+    "code", ["import gradientflow", "import sys; sys.argv = ['gradientflow', '--help']; import gradientflow.cli"]
+)
+def test_importing_is_lazy(code):
+    program = f"import sys\n{code}\nprint([n for n in ('jax', 'sympy', 'matplotlib', 'diffrax') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_lazy_name_resolves_and_is_in_the_stub():
+    stub = ast.parse((SOURCES / "__init__.pyi").read_text())
+    declared = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert declared == set(gf.__all__)
+    for name in gf.__all__:
+        assert getattr(gf, name) is not None
+    assert set(gf.__all__) <= set(dir(gf))
+    with pytest.raises(AttributeError, match="no attribute 'grad_flow'"):
+        _ = gf.grad_flow
+
+
+def _public():
+    for module_name in MODULES:
+        module = importlib.import_module(module_name)
+        for name, thing in vars(module).items():
+            own = getattr(thing, "__module__", None) == module_name
+            if own and not name.startswith("_") and (inspect.isclass(thing) or inspect.isfunction(thing)):
+                yield f"{module_name}.{name}", thing
+
+
+def test_everything_public_is_documented():
+    undocumented = [name for name, thing in _public() if not inspect.getdoc(thing)]
+    for name, thing in _public():
+        if inspect.isclass(thing):
+            undocumented += [
+                f"{name}.{key}"
+                for key, member in vars(thing).items()
+                if not key.startswith("_") and inspect.isfunction(member) and not inspect.getdoc(member)
+            ]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("name", [n for n in gf.__all__ if inspect.isclass(getattr(gf, n)) or callable(getattr(gf, n))])
+def test_public_flows_schemes_and_functions_show_an_example(name):
+    thing = getattr(gf, name)
+    abstract = inspect.isabstract(thing) and not issubclass(thing, gf.Discretizer)
+    results = {"Comparison", "Entry", "Status", "Outcome", "Trajectory", "LyapunovWarning", "UnansweredQuestionError"}
+    small = {"ConstantStep", "Schedule", "StepRule", "Tableau", "Tree", "Vector", "Phase", "load", "prox", "Mode"}
+    if not abstract and name not in results | small:
+        assert ">>>" in inspect.getdoc(thing)
+
+
+@pytest.mark.parametrize("module_name", MODULES)
+def test_docstring_examples_run(module_name):
+    failures, _ = doctest.testmod(
+        importlib.import_module(module_name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    )
+    assert failures == 0
+
+
+def test_no_file_needs_scrolling_to_find_its_point():
+    lengths = {f.relative_to(SOURCES).as_posix(): len(f.read_text().splitlines()) for f in SOURCES.rglob("*.py")}
+    assert {name: n for name, n in lengths.items() if n > 400} == {}

@@ -1,0 +1,368 @@
+"""Contracts that every scheme meets, and the facts that make each of them what its name says."""
+
+import subprocess
+import sys
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sympy import QQ
+from sympy.polys.fields import field
+
+import gradientflow as gf
+
+from .catalogue import FLOWS, SCHEMES, fits, name_of, quartic_bowl
+
+EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+H = np.array([[17.0, 7.0], [7.0, 10.0]])
+X0 = jnp.array([4.0, -1.0])
+PAIRS = [(flow, scheme) for flow in FLOWS for scheme in SCHEMES if fits(flow(EXAMPLE), scheme, X0)]
+
+
+def pair_id(value):
+    return name_of(value) if isinstance(value, gf.Discretizer) else getattr(value, "__name__", None)
+
+
+def test_every_scheme_fits_some_flow():
+    assert {name_of(scheme) for _, scheme in PAIRS} == {name_of(scheme) for scheme in SCHEMES}
+
+
+# --- One recipe on exact numbers -------------------------------------------------------------------------------------
+
+# These two are not recipes of the four questions: the exact flow is transcendental, diffrax's steps want arrays.
+NOT_RATIONAL = (gf.ExactFlow, gf.FromDiffrax)
+
+
+def exact_flow(scheme, lam):
+    """The mode of curvature λ under a flow that the scheme fits, with rational parameters."""
+    if isinstance(scheme, gf.MomentumEuler):
+        return gf.HeavyBall(gf.Mode(lam), mass=Fraction(1, 2), friction=Fraction(3))
+    if isinstance(scheme, gf.EulerMaruyama):
+        return gf.Langevin(gf.Mode(lam), temperature=Fraction(1, 2))
+    return gf.GradientFlow(gf.Mode(lam))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=pair_id)
+def test_a_step_on_fractions_is_the_step_on_floats(scheme):
+    lam, h = Fraction(3, 2), Fraction(1, 4)
+    flow = exact_flow(scheme, lam)
+    z = 2 * flow.init(Fraction(5, 8))
+    if isinstance(scheme, NOT_RATIONAL):
+        with pytest.raises(TypeError):
+            scheme.step(flow, Fraction(0), z, h, memory=scheme.init(flow, Fraction(0), z, h))
+        return
+    exact = scheme.step(flow, Fraction(0), z, h)
+    floating = scheme.step(exact_flow(scheme, 1.5), 0.0, jax.tree.map(float, z), 0.25)
+    for e, f in zip(jax.tree.leaves(exact), jax.tree.leaves(floating), strict=True):
+        assert isinstance(e, Fraction)
+        assert float(f) == pytest.approx(float(e), rel=1e-15)
+
+
+K, LAM, STEP = field("lam,h", QQ)
+STABILITY = {
+    "ForwardEuler": 1 - STEP * LAM,
+    "BackwardEuler": 1 / (1 + STEP * LAM),
+    "ImplicitMidpoint": (2 - STEP * LAM) / (2 + STEP * LAM),
+    "EulerMaruyama": 1 - STEP * LAM,
+    "euler": 1 - STEP * LAM,
+    **dict.fromkeys(("midpoint", "heun", "ralston"), 1 - STEP * LAM + (STEP * LAM) ** 2 / 2),
+    **dict.fromkeys(("rk3", "ssp3"), 1 - STEP * LAM + (STEP * LAM) ** 2 / 2 - (STEP * LAM) ** 3 / 6),
+    **dict.fromkeys(
+        ("rk4", "rk38"), 1 - STEP * LAM + (STEP * LAM) ** 2 / 2 - (STEP * LAM) ** 3 / 6 + (STEP * LAM) ** 4 / 24
+    ),
+}
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if name_of(s) in STABILITY], ids=pair_id)
+def test_a_step_on_a_field_is_the_stability_function(scheme):
+    flow = exact_flow(scheme, LAM)
+    assert scheme.step(flow, K(0), K(1), STEP) == STABILITY[name_of(scheme)]
+
+
+def test_momentum_on_a_field_is_its_recurrence():
+    flow = gf.HeavyBall(gf.Mode(LAM), mass=K(2), friction=K(3))
+    z = gf.MomentumEuler().step(flow, K(0), gf.Phase(K(1), K(5)), STEP)
+    assert z.v == (2 * 5 - STEP * LAM) / (2 + 3 * STEP)
+    assert z.x == 1 + STEP * z.v
+    y = gf.BackwardEuler().step(flow, K(0), gf.Phase(K(1), K(5)), STEP)
+    drift = flow.drift(K(0), y)
+    assert (y.x, y.v) == (1 + STEP * drift.x, 5 + STEP * drift.v)
+
+
+# --- Order -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.order is not None], ids=pair_id)
+def test_the_observed_order_is_the_claimed_order(scheme):
+    E = gf.energy(quartic_bowl)
+    candidates = (gf.GradientFlow(E), gf.HeavyBall(E), gf.Langevin(E, temperature=0.0))
+    flow = next(flow for flow in candidates if fits(flow, scheme, X0))
+    noise = {"key": jax.random.key(0)} if isinstance(flow, gf.Langevin) else {}
+    start, t1 = jnp.array([1.0, -0.5]), 0.8
+    drift = flow if not noise else gf.GradientFlow(E)
+    exact = gf.integrate(drift, start, t1, rtol=1e-13, atol=1e-14).x[-1]
+    errors = []
+    for n in (8, 16, 32, 64):
+        run = gf.iterate(flow, scheme, start, step=t1 / n, steps=n, save_every=n, **noise)
+        errors.append(float(jnp.linalg.norm(run.x[-1] - exact)))
+    slopes = np.log2(np.array(errors[:-1]) / errors[1:])
+    above_rounding = np.array(errors[1:]) > 1e-12
+    assert above_rounding.any()
+    np.testing.assert_allclose(slopes[above_rounding][-1], scheme.order, atol=0.2)
+
+
+# --- Running ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flow_class", "scheme"), PAIRS, ids=pair_id)
+def test_one_step_of_every_pair(flow_class, scheme):
+    """Of any pytree, in the state's own precision, without a NaN; a tiny step goes where the drift points."""
+    E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+    flow = flow_class(E)
+    z = jax.tree.map(lambda leaf: leaf + 0.3, flow.init(X0))
+    h = jnp.asarray(1e-5)
+    memory = scheme.init(flow, jnp.zeros(()), z, h)
+    out = scheme.step(flow, jnp.zeros(()), z, h, **({} if memory is None else {"memory": memory}))
+    out = out if memory is None else out[0]
+    slope = (out - z) / h
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2), slope, flow.drift(0.0, z))
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if not isinstance(s, gf.RungeKutta)], ids=pair_id)
+def test_runs_in_single_precision_on_pytrees_without_compiling_twice(scheme):
+    traces = []
+
+    def fn(p):
+        traces.append(1)
+        return jnp.sum(p["w"] ** 2) + p["b"] ** 2
+
+    E = gf.energy(fn)
+    flows = (gf.GradientFlow(E), gf.HeavyBall(E), gf.Langevin(E))
+    x0 = {"w": jnp.ones(2, jnp.float32), "b": jnp.ones((), jnp.float32)}
+    flow = next((f for f in flows if fits(f, scheme, x0) or isinstance(scheme, gf.ExactFlow)), None)
+    if isinstance(scheme, gf.ExactFlow):
+        with pytest.raises(gf.UnansweredQuestionError, match="no closed form"):
+            gf.iterate(flow, scheme, x0, step=0.1, steps=3)
+        return
+    noise = {"key": jax.random.key(0)} if isinstance(flow, gf.Langevin) else {}
+    run = gf.iterate(flow, scheme, x0, step=0.1, steps=6, save_every=4, **noise)
+    assert run.x["w"].shape == (3, 2)
+    assert {leaf.dtype for leaf in jax.tree.leaves(run.x)} == {jnp.dtype("float32")}
+    np.testing.assert_array_equal(run.steps, [0, 4, 6])
+    np.testing.assert_allclose(run.t, [0, 0.4, 0.6], rtol=1e-6)
+    first = len(traces)
+    gf.iterate(flow, scheme, x0, step=0.2, steps=6, save_every=4, **noise)
+    assert len(traces) - first <= len(traces) / 3
+
+
+def test_forward_euler_is_the_matrix_power():
+    run = gf.iterate(gf.GradientFlow(EXAMPLE), gf.ForwardEuler(), X0, step=0.05, steps=60)
+    x_star = np.array([1, 7]) / 11
+    for k, x in enumerate(np.asarray(run.x)):
+        expected = x_star + np.linalg.matrix_power(np.eye(2) - 0.05 * H, k) @ (np.asarray(X0) - x_star)
+        np.testing.assert_allclose(x, expected, atol=1e-12)
+
+
+def test_diffrax_euler_is_forward_euler():
+    import diffrax
+
+    flow = gf.GradientFlow(gf.landscapes.beale())
+    ours = gf.iterate(flow, gf.ForwardEuler(), [1.0, 1.0], step=1e-3, steps=200)
+    theirs = gf.iterate(flow, gf.FromDiffrax(diffrax.Euler()), [1.0, 1.0], step=1e-3, steps=200)
+    np.testing.assert_allclose(ours.x, theirs.x, atol=1e-14)
+
+
+def test_the_exact_flow_on_quadratics_is_the_flow():
+    run = gf.iterate(gf.HeavyBall(EXAMPLE, mass=0.2), gf.ExactFlow(), X0, step=0.1, steps=20)
+    path = gf.integrate(gf.HeavyBall(EXAMPLE, mass=0.2), X0, 2.0, ts=run.t)
+    np.testing.assert_allclose(run.x, path.x, atol=1e-7)
+
+
+def test_momentum_is_optaxs():
+    import optax
+
+    for E, lr, x0 in ((gf.landscapes.beale(), 1e-3, [1.0, 1.0]), (gf.Quadratic(np.diag([1.0, 1e3])), 1e-3, [1.0, 1.0])):
+        ours = gf.optimizers.momentum(E, lr=lr, beta=0.9).iterate(x0, 1000)
+        theirs = optax.sgd(lr, momentum=0.9)
+
+        def step(carry, _, E=E, theirs=theirs):
+            x, memory = carry
+            updates, memory = theirs.update(E.grad(x), memory)
+            return (optax.apply_updates(x, updates), memory), x
+
+        _, xs = jax.lax.scan(step, (jnp.array(x0), theirs.init(jnp.array(x0))), None, length=1000)
+        np.testing.assert_allclose(ours.x[:-1], xs, atol=1e-12)
+
+
+def test_momentum_runs_without_optax():
+    program = (
+        "import sys, gradientflow as gf\n"
+        "gf.optimizers.momentum(gf.landscapes.beale(), lr=1e-3).iterate([1.0, 1.0], 3)\n"
+        "assert 'optax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_momentum_without_memory_is_gradient_descent():
+    still = gf.optimizers.momentum(EXAMPLE, lr=0.02, beta=0.0).iterate(X0, 20)
+    plain = gf.optimizers.gradient_descent(EXAMPLE, lr=0.02).iterate(X0, 20)
+    np.testing.assert_array_equal(still.x, plain.x)
+
+
+def test_the_momentum_conversion_is_exact():
+    method = gf.optimizers.momentum(gf.Mode(1), lr=Fraction(1, 7), beta=Fraction(3, 4))
+    m, h = method.flow.mass, method.step
+    assert (m / (m + h), h * h / (m + h)) == (Fraction(3, 4), Fraction(1, 7))
+
+
+def test_proximal_point_is_stable_at_any_step():
+    run = gf.optimizers.proximal_point(EXAMPLE, lr=1e6).iterate(X0, 3)
+    np.testing.assert_allclose(run.x[-1], [1 / 11, 7 / 11], atol=1e-12)
+
+
+# --- The clock, saving, statuses -------------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_a_change_of_time():
+    run = gf.iterate(gf.GradientFlow(EXAMPLE), gf.ForwardEuler(), X0, step=lambda k: 0.02 / (k + 1), steps=5)
+    h = 0.02 / np.arange(1, 6)
+    np.testing.assert_allclose(run.t, [0, *np.cumsum(h)], rtol=1e-14)
+    x = np.asarray(X0)
+    for step in h:
+        x = x - step * (H @ x - [6.0, 7.0])
+    np.testing.assert_allclose(run.x[-1], x, rtol=1e-13)
+
+
+def test_the_clock_does_not_drift_in_single_precision():
+    E = gf.energy(lambda x: jnp.sum(x**2) / 2)
+    x0 = jnp.ones(1, jnp.float32)
+    for step in (1e-3, lambda k: jnp.float32(1e-3)):
+        run = gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), x0, step=step, steps=200_000, save_every=200_000)
+        assert float(run.t[-1]) == pytest.approx(200.0, rel=1e-6)
+
+
+def test_a_run_is_continued_from_its_state():
+    method = gf.optimizers.momentum(gf.landscapes.beale(), lr=1e-3)
+    whole, half = method.iterate([1.0, 1.0], 40), method.iterate([1.0, 1.0], 20)
+    rest = method.iterate(None, 20, state=half.state[-1], t0=float(half.t[-1]))
+    np.testing.assert_allclose(rest.x[-1], whole.x[-1], rtol=1e-13)
+    assert float(rest.t[-1]) == pytest.approx(float(whole.t[-1]))
+
+
+@pytest.mark.parametrize("save_every", [1, 7, 100, 1000])
+def test_the_first_bad_step_is_exact_however_seldom_it_is_saved(save_every):
+    flow = gf.GradientFlow(gf.energy(lambda x: x**2 / 2))
+    run = gf.iterate(flow, gf.ForwardEuler(), 1.0, step=5.0, steps=1000, save_every=save_every)
+    # x_k = (−4)^k, whose square is no longer finite from 2^1024 on.
+    assert run.status.outcome == "diverged"
+    assert run.status.step == 256
+
+
+def test_growth_without_overflow_is_divergence_and_a_slow_end_is_not():
+    flow = gf.GradientFlow(gf.Quadratic([[1.0]]))
+    grown = gf.iterate(flow, gf.ForwardEuler(), [1.0], step=2.5, steps=40)
+    assert grown.status.outcome == "diverged"
+    np.testing.assert_allclose(grown.x[:, 0], (-1.5) ** np.arange(41))
+    assert gf.iterate(flow, gf.ForwardEuler(), [1.0], step=2.0, steps=40).status.outcome == "reached the end"
+    assert gf.iterate(flow, gf.ForwardEuler(), [1.0], step=1.0, steps=3).status.outcome == "converged"
+
+
+def test_a_memory_is_handed_on():
+    class HeavyBallByMemory(gf.Discretizer):
+        """x' = x + β(x − x₋₁) − h∇E, the form with the last position as memory."""
+
+        def init(self, flow, t, z, h):
+            return z
+
+        def step(self, flow, t, z, h, *, memory, **_):
+            return z + (z - memory) * 9 / 10 + h * flow.drift(t, z), z
+
+    E = gf.landscapes.beale()
+    run = gf.iterate(gf.GradientFlow(E), HeavyBallByMemory(), [1.0, 1.0], step=1e-3, steps=100)
+    ours = gf.optimizers.momentum(E, lr=1e-3, beta=0.9).iterate([1.0, 1.0], 100)
+    np.testing.assert_allclose(run.x, ours.x, atol=1e-12)
+
+
+def test_a_position_may_be_read_elsewhere():
+    class Ahead(gf.Discretizer):
+        """Forward Euler that reports where its next step goes."""
+
+        def step(self, flow, t, z, h, **_):
+            return z + h * flow.drift(t, z)
+
+        def position(self, flow, z, h):
+            return flow.position(z + h * flow.drift(0.0, z))
+
+    flow = gf.GradientFlow(EXAMPLE)
+    ahead = gf.iterate(flow, Ahead(), X0, step=0.02, steps=5)
+    plain = gf.iterate(flow, gf.ForwardEuler(), X0, step=0.02, steps=6)
+    np.testing.assert_allclose(ahead.x, plain.x[1:], rtol=1e-13)
+
+
+def test_an_oracle_says_what_flow_a_step_sees():
+    """Noisy gradients: each step sees another linear term, drawn from its key and number."""
+
+    def oracle(flow, key, k):
+        return gf.GradientFlow(gf.Quadratic(H, jax.random.normal(key, (2,)) * 0 + k))
+
+    run = gf.iterate(
+        gf.GradientFlow(EXAMPLE), gf.ForwardEuler(), X0, step=0.02, steps=3, oracle=oracle, key=jax.random.key(0)
+    )
+    x = np.asarray(X0)
+    for k in range(3):
+        x = x - 0.02 * (H @ x - k)
+    np.testing.assert_allclose(run.x[-1], x, rtol=1e-13)
+
+
+def test_a_step_rule_may_look_at_the_state():
+    class Cautious(gf.StepRule):
+        """h = 1/(10 + ‖∇E‖), and counts."""
+
+        def init(self, flow, discretizer, t, z):
+            return jnp.asarray(0)
+
+        def __call__(self, flow, discretizer, t, z, rule_state):
+            return 1 / (10 + jnp.linalg.norm(flow.drift(t, z))), rule_state + 1
+
+    run = gf.iterate(gf.GradientFlow(EXAMPLE), gf.ForwardEuler(), X0, step=Cautious(), steps=4)
+    h = 1 / (10 + np.linalg.norm(np.asarray(run.x[:-1]) @ H - [6.0, 7.0], axis=1))
+    np.testing.assert_allclose(np.diff(run.t), h, rtol=1e-12)
+
+
+# --- Noise -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flow_and_its_scheme_share_a_brownian_path():
+    """Additive noise: strong order 1, averaged over paths."""
+    flow = gf.Langevin(gf.energy(quartic_bowl), temperature=0.5)
+    errors = np.zeros(2)
+    for seed in range(8):
+        path = gf.BrownianPath(flow, X0 / 4, 0.0, 1.0, jax.random.key(seed))
+        exact = gf.integrate(flow, X0 / 4, 1.0, key=path, ts=[1.0]).x[-1]
+        for i, n in enumerate((16, 64)):
+            run = gf.iterate(flow, gf.EulerMaruyama(), X0 / 4, step=1 / n, steps=n, key=path, save_every=n)
+            errors[i] += float(jnp.linalg.norm(run.x[-1] - exact))
+    assert np.log2(errors[0] / errors[1]) / 2 == pytest.approx(1, abs=0.2)
+
+
+def test_the_stationary_variance_of_unadjusted_langevin():
+    """(T/λ)/(1 − hλ/2), within three standard errors, over independent coordinates."""
+    lam, h, T, chains = 2.0, 0.3, 0.7, 20_000
+    flow = gf.Langevin(gf.energy(lambda x: lam * jnp.sum(x**2) / 2), temperature=T)
+    x0 = jnp.zeros(chains)
+    run = gf.iterate(flow, gf.EulerMaruyama(), x0, step=h, steps=60, save_every=60, key=jax.random.key(1))
+    expected = (T / lam) / (1 - h * lam / 2)
+    standard_error = expected * np.sqrt(2 / chains)
+    assert float(jnp.var(run.x[-1])) == pytest.approx(expected, abs=3 * standard_error)
+
+
+def test_kinetic_langevin_equipartitions():
+    m, T, chains = 0.5, 0.8, 20_000
+    flow = gf.KineticLangevin(gf.energy(lambda x: jnp.sum(x**2) / 2), mass=m, friction=1.0, temperature=T)
+    run = gf.iterate(
+        flow, gf.EulerMaruyama(), jnp.zeros(chains), step=0.005, steps=3000, save_every=3000, key=jax.random.key(2)
+    )
+    # Euler–Maruyama's own bias is of the order of h.
+    assert float(jnp.var(run.state.v[-1])) == pytest.approx(T / m, rel=3 * np.sqrt(2 / chains) + 0.02)
