@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 import gradientflow as gf
 
 jax.config.update("jax_enable_x64", True)
-
 STEPS = 1000
 
 
@@ -23,8 +22,7 @@ def main() -> None:
     H = modes @ np.diag(lam) @ modes.T
     E = gf.Quadratic((H + H.T) / 2, rng.normal(size=20))
     mu, L = (float(bound) for bound in E.curvature)
-    kappa, best = L / mu, 2 / (mu + L)
-    rho = (kappa - 1) / (kappa + 1)
+    kappa, best, rho = L / mu, 2 / (mu + L), (L - mu) / (L + mu)
     x0 = E.minimizer + modes.sum(axis=1)  # the same distance along every mode
 
     def distances(lr: float) -> np.ndarray:
@@ -35,12 +33,10 @@ def main() -> None:
         return (distance[-1] / distance[-101]) ** (1 / 100)
 
     k, distance = np.arange(STEPS + 1), distances(best)
-    assert abs(kappa - 100) < 1e-10
     assert np.allclose(distance, np.linalg.norm((1 - best * lam) ** k[:, None], axis=1), rtol=0, atol=1e-12)
     assert np.all(distance <= rho**k * distance[0])
     assert abs(rate(distance) - rho) < 1e-6
-    print(f"κ = {kappa:.6f}, best step 2/(μ + L) = {best:.6f}")
-    print(f"factor a step: measured {rate(distance):.7f}, (κ − 1)/(κ + 1) = {rho:.7f}")
+    print(f"κ = {kappa:.6f}, best step {best:.6f}: factor a step {rate(distance):.7f}, (κ − 1)/(κ + 1) = {rho:.7f}")
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -52,12 +48,10 @@ def main() -> None:
         left.semilogy(k, distance, label=f"h = {label}")
         right.plot(lr * L, rate(distance), "o", ms=8, label=f"h = {label}, measured")
     left.semilogy(k, rho**k * distance[0], "k--", lw=1, label=r"$\rho^k\,\|x_0 - x^*\|$, ρ = (κ − 1)/(κ + 1)")
-    left.set_title("κ = 100: in the long run, a constant factor a step")
-    left.set(xlabel="step k", ylabel=r"$\|x_k - x^*\|$")
-    right.set_title("2/(μ + L) is best; 2/L, just beyond, is the end")
-    right.set(xlabel="step size times L", ylabel="factor a step")
-    left.legend(loc="lower left")
-    right.legend(loc="lower left")
+    left.set(xlabel="step k", ylabel=r"$\|x_k - x^*\|$", title="κ = 100: in the long run a constant factor a step")
+    right.set(xlabel="step times L", ylabel="factor a step", title="2/(μ + L) is best; 2/L, just beyond, is the end")
+    for ax in (left, right):
+        ax.legend(loc="lower left")
     _output.save(figure, __file__)
 
 

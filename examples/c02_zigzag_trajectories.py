@@ -42,7 +42,7 @@ def main() -> None:
         assert min(needed) > 0
         assert crossings == ({SHOWN} if h > 1 / 100 else {0})
         slowest[label] = max(needed)
-        finding = f"{crossings.pop()} crossings in {SHOWN}; a thousandth of the distance in {slowest[label]} steps"
+        finding = f"{crossings.pop()} crossings in {SHOWN} steps; distance ×0.001 after {slowest[label]} steps"
         print(f"h = {label:9}: {finding}")
         ax.set_title(f"h = {label}: {finding}", fontsize=11)
         ax.set(aspect="equal", ylabel="$x_1$", yticks=[-1, 0, 1])

@@ -3,14 +3,20 @@
 import os
 import pathlib
 
-# Set before JAX is imported, here and in every process that a test starts.
+# For every process that a test starts; this one may have imported JAX already, through a plugin.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-# Test workers are processes already: more threads in each only get in each other's way.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+# Test workers are processes already: more threads in each only get in each other's way. Most of a test's time is
+# compilation, which the code generator's optimizations double; what is computed stays the same.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import jax
 from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 install_import_hook("gradientflow", "beartype.beartype")

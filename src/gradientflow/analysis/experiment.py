@@ -41,6 +41,7 @@ from gradientflow.flows import (
     from_expression,
     integrate,
     landscapes,
+    prepare,
     read_table,
     regression,
     spectral_radius,
@@ -193,6 +194,7 @@ class Experiment:
 
     def _resolve(self, E: Energy) -> "Experiment":
         x0 = self._start(E)
+        prepare("compare", GradientFlow(E), x0, None)
         h = 0.5 / _curvature(E, x0)
         methods = tuple(_filled(spec, h) for spec in self.methods)
         t1 = _default_time(E, x0, h) if self.t1 is None else self.t1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -70,6 +71,8 @@ def plot_orders(comparison: "Comparison") -> Figure:
             label=f"{label}: order {entry.order.order:.2f}",
         )  # fmt: skip
     ax.set(xlabel="step h", ylabel="largest error against the flow", title="How the error falls with the step")
+    ax.xaxis.set_major_formatter("{x:.3g}")
+    ax.xaxis.set_minor_formatter(ticker.NullFormatter())
     ax.grid(True, which="major", alpha=0.3)
     if ax.lines:
         ax.legend(fontsize=9)

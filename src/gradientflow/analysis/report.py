@@ -9,9 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jinja2
 import numpy as np
 from matplotlib.figure import Figure
+
+import gradientflow
+from gradientflow.flows import CallableEnergy, Energy, ExpressionEnergy, landscapes
 
 from . import figures
 
@@ -73,16 +77,50 @@ def render_html(comparison: "Comparison", drawn: Mapping[str, Figure], experimen
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gradientflow.analysis", "templates"), autoescape=True, trim_blocks=True
     )
-    table = comparison.table()
+    path = comparison.path
     return environment.get_template("report.html.jinja").render(
-        flow=type(comparison.flow).__name__,
-        columns=list(table.columns),
-        rows=[(label, [_cell(value) for value in row]) for label, row in zip(table.index, table.values, strict=True)],
+        energy=_describe(comparison.flow.energy),
+        dimension=sum(int(np.size(leaf[0])) for leaf in jax.tree.leaves(path.x)),
+        end=f"{float(path.t[-1]):.4g}",
+        precision=path.stats["precision"],
+        rows=_rows(comparison),
         figures=[(name, _EXPLANATIONS[name], _inline(figure)) for name, figure in drawn.items()],
-        notes=_notes(comparison),
         experiment=experiment,
-        version=_version(),
+        version=gradientflow.__version__,
     )
+
+
+def _rows(comparison: "Comparison") -> list[dict[str, str]]:
+    """The table's cells as a reader wants them: what a method is, in one cell, and its order beside the claim."""
+    rows = []
+    trajectories = [comparison.path, *(entry.run for entry in comparison.entries.values())]
+    for (label, row), trajectory in zip(comparison.table().iterrows(), trajectories, strict=True):
+        order = _cell(row["observed order"])
+        rows.append({
+            "method": str(label),
+            "is": f"{row['scheme']} of {row['flow']}",
+            "h": _cell(row["h"]),
+            "steps": str(row["steps"]),
+            "largest error": _cell(row["largest error"]),
+            "last error": _cell(row["last error"]),
+            "order": order if np.isnan(row["claimed order"]) else f"{order} ({row['claimed order']:.0f})",
+            "energy": _cell(row["energy"]),
+            "‖∇E‖∞": _cell(row["grad norm"]),
+            "status": str(trajectory.status),
+            "detail": trajectory.status.detail,
+        })  # fmt: skip
+    return rows
+
+
+def _describe(energy: Energy) -> str:
+    match energy:
+        case landscapes.Landscape(name=name, formula=formula):
+            return f"{name}, E = {formula}"
+        case ExpressionEnergy(text=text):
+            return f"E = {text}"
+        case CallableEnergy(fn=fn):
+            return getattr(fn, "__name__", "a Python function")
+    return type(energy).__name__
 
 
 def _draw(comparison: "Comparison") -> dict[str, Figure]:
@@ -95,14 +133,6 @@ def _draw(comparison: "Comparison") -> dict[str, Figure]:
     return drawn
 
 
-def _notes(comparison: "Comparison") -> list[tuple[str, str]]:
-    """How each trajectory ended, in its own words."""
-    notes = [("flow", f"{comparison.path.status}: {comparison.path.status.detail}")]
-    return notes + [
-        (label, f"{entry.run.status}: {entry.run.status.detail}") for label, entry in comparison.entries.items()
-    ]
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return "–" if np.isnan(value) else f"{value:.4g}"
@@ -113,9 +143,3 @@ def _inline(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _version() -> str:
-    import gradientflow
-
-    return gradientflow.__version__

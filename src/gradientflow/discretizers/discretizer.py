@@ -1,6 +1,7 @@
 """What a discretizer is: a one-step map of a flow, written as a recipe of the questions a flow answers."""
 
 import abc
+import inspect
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -56,20 +57,24 @@ class Discretizer(eqx.Module):
         return flow.position(z)
 
 
-def check_answers(flow: Flow, discretizer: Discretizer, z: Any, candidates: tuple[Discretizer, ...] = ()) -> None:
+def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     """Tries one abstract step, so that a question without an answer is told before anything runs.
 
     Raises:
-        UnansweredQuestionError: naming the question and those of the candidates that fit.
+        UnansweredQuestionError: naming the question and the schemes that fit.
     """
     try:
         _try(flow, discretizer, z)
     except UnansweredQuestionError as error:
-        fitting = [type(candidate).__name__ for candidate in candidates if _fits(flow, candidate, z)]
-        why = str(error).split(": ", 1)[1]
-        scheme = type(discretizer).__name__
-        advice = f"; {scheme} needs it. Schemes that fit: {', '.join(fitting)}" if fitting else f"; {scheme} needs it"
-        raise UnansweredQuestionError(flow, error.question, why + advice) from None
+        fitting = ", ".join(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z))
+        why = f"{error.why}. {type(discretizer).__name__} needs it; schemes that fit: {fitting}"
+        raise UnansweredQuestionError(flow, error.question, why) from None
+
+
+def _shipped() -> list[Discretizer]:
+    """The schemes that come with the package and need no arguments."""
+    own = [cls for cls in Discretizer.__subclasses__() if cls.__module__.startswith("gradientflow.")]
+    return [cls() for cls in own if not inspect.signature(cls).parameters]
 
 
 def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:

@@ -29,8 +29,8 @@ from gradientflow.flows import (
 from .discretizer import Discretizer, check_answers
 from .step_rules import ConstantStep, StepRule, as_step_rule
 
-# An iteration whose gradient has grown this much while its energy rose is not coming back.
-_DIVERGED_GROWTH = 1e3
+# An iteration whose gradient has grown this much, and whose energy is the highest yet, is not coming back.
+_DIVERGED_GROWTH = 10
 _BEYOND_LIMIT = "the step may be beyond its stability limit"
 
 
@@ -40,8 +40,8 @@ def iterate(
     x0: Any,
     *,
     step: Any,
-    steps: int,
-    save_every: int = 1,
+    steps: int | np.integer,
+    save_every: int | np.integer = 1,
     t0: float = 0.0,
     state: Any = None,
     oracle: Callable[[Flow, Any, Any], Flow] | None = None,
@@ -68,7 +68,8 @@ def iterate(
 
     Returns:
         The trajectory. An iteration that diverges is a result: its status names the first step after which something
-        was not finite, or, of the saved ones, from which on the gradient was a thousand times the first one.
+        was not finite; or, where all still is, the first saved step of a last stretch on which the gradient is ten
+        times the first one and the energy above the start, if it ends at its highest.
 
     Raises:
         ValueError: for a step that is not finite and positive, or an x0 that isn't finite or doesn't fit.
@@ -86,6 +87,7 @@ def iterate(
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
     check_integer("iterate", 1, steps=steps, save_every=save_every)
+    steps, save_every = int(steps), int(save_every)
     check_answers(flow, discretizer, z0)
     dtype = dtype_of(z0)
     rule, discretizer, t_start = numbers_to_arrays((as_step_rule(step), discretizer, float(t0)), dtype)
@@ -227,9 +229,9 @@ def _status(
     if lost.any():
         step = _first_lost_step(recipe, rows, indices, int(np.argmax(lost)))
         return Status(Outcome.DIVERGED, f"no longer finite from step {step} on; {_BEYOND_LIMIT}", step)
-    # An excursion that came back is no divergence: only the end counts.
+    # An excursion that is coming back is no divergence: only an end that tops all before counts.
     grown = (energies > energies[0]) & (grad_norms > _DIVERGED_GROWTH * grad_norms[0])
-    if grown[-1] and grad_norms[0] > 0 and not noisy:
+    if grown[-1] and energies[-1] == energies.max() and grad_norms[0] > 0 and not noisy:
         step = int(indices[np.flatnonzero(~grown)[-1] + 1])
         what = (
             f"energy {energies[0]:.4g} → {energies[-1]:.4g}, ‖∇E‖∞ {grad_norms[0]:.3g} → {grad_norms[-1]:.3g} {after}"

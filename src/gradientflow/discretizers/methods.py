@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 
 from gradientflow.flows import Flow, Trajectory
 
@@ -29,6 +30,6 @@ class Method(eqx.Module):
     discretizer: Discretizer
     step: Any
 
-    def iterate(self, x0: Any, steps: int, save_every: int = 1, **options: Any) -> Trajectory:
+    def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
         """The method's iterates from x0; the options are those of `iterate`."""
         return iterate(self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options)

@@ -5,7 +5,7 @@ Parameters and conventions are optax's; the conversion to the flow's parameters 
 
 from typing import Any
 
-from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_positive, energy
+from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_fraction, check_positive, energy, is_concrete
 
 from .euler import BackwardEuler, ForwardEuler
 from .methods import Method
@@ -80,9 +80,8 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
 
 def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]:
     """The heavy ball and the step that momentum's (η, β) stand for; no flow where β = 0, whose mass would vanish."""
-    if isinstance(beta, (int, float)) and not 0 <= beta < 1:
-        raise ValueError(f"momentum: `beta` must lie in [0, 1), got {beta}")
-    if isinstance(beta, (int, float)) and beta == 0:
+    check_fraction("momentum", beta=beta)
+    if is_concrete(beta) and beta == 0:
         return None, lr
     damping = 1 - beta
     return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping

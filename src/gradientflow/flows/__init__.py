@@ -1,5 +1,6 @@
 """The ground floor: what is integrated. Energies, flows, and their solution by diffrax."""
 
+from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
 from .checks import check_positive as check_positive

@@ -37,6 +37,17 @@ def check_nonnegative(where: str, **values: Any) -> None:
             raise ValueError(f"{where}: `{name}` must be finite and not negative, got {value}")
 
 
+def check_fraction(where: str, **values: Any) -> None:
+    """Refuses numbers outside [0, 1).
+
+    Raises:
+        ValueError: naming the argument and the value.
+    """
+    for name, value in values.items():
+        if _is_number(value) and not 0 <= float(value) < 1:
+            raise ValueError(f"{where}: `{name}` must lie in [0, 1), got {value}")
+
+
 def check_integer(where: str, least: int, **values: Any) -> None:
     """Refuses what is not an integer ≥ `least`.
 

@@ -16,10 +16,11 @@ class UnansweredQuestionError(TypeError):
 
     Attributes:
         question: the name of the question, `"parts"` say.
+        why: why there is no answer.
     """
 
     def __init__(self, flow: "Flow", question: str, why: str) -> None:
-        self.question = question
+        self.question, self.why = question, why
         super().__init__(f"{type(flow).__name__} does not answer `{question}`: {why}")
 
 

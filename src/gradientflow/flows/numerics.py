@@ -32,7 +32,7 @@ def tightest_rtol(dtype: Any) -> float:
 
 def dtype_of(tree: Any) -> Any:
     """The common floating-point type of a pytree's leaves."""
-    return jnp.result_type(*jax.tree.leaves(tree), jnp.bfloat16)
+    return jnp.result_type(*jax.tree.leaves(tree))
 
 
 def as_floating(tree: Any) -> Any:
@@ -43,7 +43,8 @@ def as_floating(tree: Any) -> Any:
 
     def convert(leaf: Any) -> jax.Array:
         array = jnp.asarray(leaf)
-        return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+        # The type is given again, or a Python float would stay weakly typed and yield to any other precision.
+        return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
 
     return jax.tree.map(convert, tree, is_leaf=_is_nested_numbers)
 

@@ -21,7 +21,7 @@ from .flow import Flow, UnansweredQuestionError
 from .numerics import all_finite, dtype_of, max_norm, size
 from .spectrum import spectral_radius
 from .status import Outcome, Status
-from .trajectory import Trajectory, along, is_stationary, measure
+from .trajectory import Trajectory, along, is_stationary, measure, padded
 
 # Steps of one compiled solve: the host looks at the path between solves, to save it, to change solver or to give up.
 _STEPS_A_SOLVE = 512
@@ -87,7 +87,7 @@ class Solve:
         problem = self.problem
         first_step = h = self._first_step()
         t, z = float(self._rounded(problem.t0)), self.z0
-        energy0, grad_norm0 = (float(value[0]) for value in measure(self.flow.energy, _stacked(self._position(z))))
+        energy0, grad_norm0 = (float(value[0]) for value in measure(self.flow.energy, _stacked(self.flow.position(z))))
         speed0 = _speed(self.flow, z)
         stopped = problem.stops and bool(is_stationary(problem.gtol, energy0, energy0, grad_norm0, speed0))
         stuck = False
@@ -146,19 +146,15 @@ class Solve:
             self.solver = solvers.implicit(self.n, self.dtype)
             self.used.append(type(self.solver).__name__)
 
-    def _position(self, z: Any) -> Any:
-        return self.flow.position(z)
-
     def _finish(self, t: float, stopped: bool, stuck: bool, energy0: float, first_step: float) -> Trajectory:
         problem, dtype = self.problem, self.dtype
         times = np.concatenate(self.times)
         states = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.states)
-        all_rows = jax.tree.map(jnp.asarray, states)
-        energies, grad_norms = measure(self.flow.energy, jax.vmap(self.flow.position)(all_rows))
-        speed = _speed(self.flow, jax.tree.map(lambda leaf: leaf[-1], all_rows))
-        settled = bool(is_stationary(problem.gtol, energy0, energies[-1], grad_norms[-1], speed))
-        ends = (times, states, np.asarray(energies, dtype=float), np.asarray(grad_norms, dtype=float))
-        status = self._status(t, stopped or settled, stuck, *ends)
+        rows = padded((times.astype(dtype), states))
+        measured = jax.tree.map(np.asarray, along(_measure, rows, self.flow))
+        positions, energies, grad_norms, speeds = jax.tree.map(lambda leaf: leaf[: len(times)], measured)
+        settled = bool(is_stationary(problem.gtol, energy0, energies[-1], grad_norms[-1], speeds[-1]))
+        status = self._status(t, stopped or settled, stuck, times, states, energies, grad_norms)
         stats = {
             "solver": " → ".join(self.used),
             "steps": self.taken,
@@ -168,17 +164,16 @@ class Solve:
             "atol": problem.atol,
             "gtol": problem.gtol,
             "precision": str(dtype),
-            "lyapunov_rises": self._count_rises(times, all_rows),
+            "lyapunov_rises": self._count_rises(rows, len(times)),
         }
-        steps = np.arange(len(times))
+        steps, saved = np.arange(len(times)), (positions, states, energies, grad_norms)
         if self.ts is not None:
             keep = np.unique(np.argmin(np.abs(times[None, :] - self.ts[self.ts <= t, None]), axis=1))
-            times, steps = times[keep], steps[keep]
-            all_rows, energies, grad_norms = jax.tree.map(lambda leaf: leaf[keep], (all_rows, energies, grad_norms))
+            times, steps, saved = jax.tree.map(lambda leaf: leaf[keep], (times, steps, saved))
+        x, kept, energies, grad_norms = jax.tree.map(jnp.asarray, saved)
         return Trajectory(
-            t=jnp.asarray(times, dtype), x=jax.vmap(self.flow.position)(all_rows), state=all_rows, energy=energies,
-            grad_norm=grad_norms, status=status, stats=stats, steps=jnp.asarray(steps),
-            evaluate=self._evaluator(times, all_rows),
+            t=jnp.asarray(times, dtype), x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
+            stats=stats, steps=jnp.asarray(steps), evaluate=self._evaluator(times, saved[1]),
         )  # fmt: skip
 
     def _status(
@@ -207,9 +202,10 @@ class Solve:
         cause = "stiff: give an implicit solver, or raise max_steps" if stiff else "raise max_steps or loosen rtol"
         return Status(Outcome.OUT_OF_STEPS, f"{where}; {cause}")
 
-    def _count_rises(self, times: np.ndarray, states: Any) -> int:
+    def _count_rises(self, rows: tuple[np.ndarray, Any], count: int) -> int:
+        """How often the flow's Lyapunov function rose from a row to the next; told on in a warning."""
         try:
-            values = np.asarray(along(_lyapunov, (jnp.asarray(times, self.dtype), states), self.flow), dtype=float)
+            values = np.asarray(along(_lyapunov, rows, self.flow), dtype=float)[:count]
         except UnansweredQuestionError:
             return 0
         finite = values[np.isfinite(values)]
@@ -234,19 +230,17 @@ class Solve:
         def evaluate(t: Any) -> Any:
             asked = np.unique(np.asarray(t, dtype=float))
             row = int(np.searchsorted(times, asked[0], side="right")) - 1
-            at_row = jax.tree.map(lambda leaf: leaf[row], states)
+            at_row = jax.tree.map(lambda leaf: jnp.asarray(leaf[row]), states)
             start = float(times[row])
             later = asked[asked > start]
-            positions = _stacked(self.flow.position(at_row))
+            positions = jax.tree.map(np.asarray, _stacked(self.flow.position(at_row)))
             if len(later):
-                limits = dataclasses.replace(
-                    self.problem, t0=start, t1=max(float(later[-1]), start), ts=later, stops=False
-                )
+                limits = dataclasses.replace(self.problem, t0=start, t1=float(later[-1]), ts=later, stops=False)
                 resumed = Solve(self.flow, at_row, limits, self.solver, None).run()
-                positions = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), positions, resumed.x)
+                positions = jax.tree.map(lambda a, b: np.concatenate([a, np.asarray(b)]), positions, resumed.x)
             first = 0 if asked[0] == start else 1
             index = np.searchsorted(asked, np.asarray(t, dtype=float)) + first
-            return jax.tree.map(lambda leaf: leaf[index], positions)
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), positions)
 
         return evaluate
 
@@ -255,6 +249,13 @@ def _padded(ts: np.ndarray) -> np.ndarray:
     """Times that are never reached, up to a power of two: another number of times does not compile again."""
     length = 1 << max(len(ts) - 1, 63).bit_length()
     return np.concatenate([ts, np.full(length - len(ts), np.inf)])
+
+
+def _measure(row: tuple[Any, Any], flow: Flow) -> tuple[Any, Any, Any, Any]:
+    """Position, energy, ‖∇E‖∞ and speed at a row."""
+    _, z = row
+    x = flow.position(z)
+    return x, flow.energy.value(x), max_norm(flow.energy.grad(x)), _speed(flow, z)
 
 
 def _lyapunov(row: tuple[Any, Any], flow: Flow) -> Any:
@@ -286,8 +287,8 @@ def _never_arrives(times: np.ndarray, grad_norms: np.ndarray) -> bool:
     """
     elapsed = times - times[0]
     first = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right")) - 1
-    late = slice(max(first, 1), len(elapsed) - 1)
-    if len(elapsed[late]) == 0:
+    late = (np.arange(len(elapsed)) >= max(first, 1)) & (elapsed < elapsed[-1])
+    if not late.any():
         return False
     fall = np.log(np.maximum(grad_norms[late], 1e-300) / max(float(grad_norms[-1]), 1e-300))
     return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL

@@ -15,12 +15,12 @@ class Outcome(enum.StrEnum):
     RUNNING_OFF = "running off with falling energy"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Status:
-    """How a trajectory ended.
+    """How a trajectory ended; it equals another with the same fields, and the name of its outcome.
 
     Attributes:
-        outcome: what happened; it equals its name, `status.outcome == "converged"`.
+        outcome: what happened.
         detail: the sentence that says why, with figures.
         step: the first bad step of an iteration that diverged, else `None`.
     """
@@ -32,6 +32,16 @@ class Status:
     def __str__(self) -> str:
         """The outcome, and the step where there is one."""
         return f"{self.outcome} at step {self.step}" if self.step is not None else str(self.outcome)
+
+    def __eq__(self, other: object) -> bool:
+        """`status == "converged"`, or all fields equal."""
+        if isinstance(other, Status):
+            return dataclasses.astuple(self) == dataclasses.astuple(other)
+        return self.outcome == other
+
+    def __hash__(self) -> int:
+        """That of the outcome's name, which it equals."""
+        return hash(self.outcome)
 
     @property
     def ok(self) -> bool:

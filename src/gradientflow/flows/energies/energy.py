@@ -8,6 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..numerics import as_floating
+
 
 class Curvature(NamedTuple):
     """Bounds on the Hessian's eigenvalues, valid everywhere: μ ≤ λ ≤ L. Units: E/X²."""
@@ -33,8 +35,8 @@ class Energy(eqx.Module):
         """E(x), a real scalar."""
 
     def __call__(self, x: Any) -> Any:
-        """E(x): an energy is a callable like any other."""
-        return self.value(x)
+        """E(x): an energy is a callable like any other; lists of numbers are taken as arrays."""
+        return self.value(as_floating(x) if isinstance(x, (list, tuple)) else x)
 
     def grad(self, x: Any) -> Any:
         """∇E(x), shaped like x. Units: E/X."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..checks import check_integer, check_positive, unknown_name
-from .energy import Energy
+from .energy import Curvature, Energy
 
 Bounds = tuple[tuple[float, float], ...]
 
@@ -25,6 +25,7 @@ class Landscape(Energy):
         domain: a lower and an upper bound for each coordinate: where it is usually drawn.
         start: a customary starting point.
         minima: the known local minimizers, a global one first; empty where the energy is unbounded below.
+        bounds: global bounds (μ, L) on the curvature, where there are any.
     """
 
     fn: Callable[[Any], Any]
@@ -33,6 +34,7 @@ class Landscape(Energy):
     domain: Bounds = eqx.field(static=True)
     start: tuple[float, ...] = eqx.field(static=True)
     minima: tuple[tuple[float, ...], ...] = eqx.field(static=True, default=())
+    bounds: tuple[float, float] | None = eqx.field(static=True, default=None)
 
     def value(self, x: Any) -> Any:
         """E(x)."""
@@ -47,6 +49,11 @@ class Landscape(Energy):
     def minimum(self) -> Any:
         """E at the minimizer, or `None` where E is unbounded below."""
         return self.fn(self.minimizer) if self.minima else None
+
+    @property
+    def curvature(self) -> Curvature | None:
+        """The global bounds (μ, L), or `None` where there are none."""
+        return None if self.bounds is None else Curvature(*self.bounds)
 
 
 def rosenbrock(n: int = 2, a: float = 1.0, b: float = 100.0) -> Landscape:
@@ -219,7 +226,8 @@ def bowl(mu: float = 1.0, L: float = 9.0) -> Landscape:
         return (mu * x**2 + L * y**2) / 2
 
     return Landscape(
-        fn, "bowl", "½(μx² + Ly²)", domain=((-4.0, 4.0), (-2.0, 2.0)), start=(3.0, 1.0), minima=((0.0, 0.0),)
+        fn, "bowl", "½(μx² + Ly²)", domain=((-4.0, 4.0), (-2.0, 2.0)), start=(3.0, 1.0),
+        minima=((0.0, 0.0),), bounds=(min(mu, L), max(mu, L)),
     )  # fmt: skip
 
 

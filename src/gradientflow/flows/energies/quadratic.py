@@ -35,6 +35,16 @@ class Mode(Proximable):
         """x/(1 + hλ)."""
         return x / (1 + h * self.lam)
 
+    @property
+    def minimizer(self) -> Any:
+        """0."""
+        return 0 * self.lam
+
+    @property
+    def curvature(self) -> Curvature:
+        """(λ, λ)."""
+        return Curvature(self.lam, self.lam)
+
 
 class AbstractQuadratic(Proximable):
     r"""An energy $E = \tfrac12 x^\top H x - b^\top x + c$ on arrays of shape (n,), however it is stored."""
@@ -99,11 +109,12 @@ class Quadratic(AbstractQuadratic):
 
     def value(self, x: Any) -> Any:
         """½xᵀHx − bᵀx + c."""
+        x = jnp.asarray(x)
         return x @ (self.H @ x) / 2 - self.b @ x + self.c
 
     def grad(self, x: Any) -> Any:
         """Hx − b."""
-        return self.H @ x - self.b
+        return self.H @ jnp.asarray(x) - self.b
 
     @property
     def hessian(self) -> jax.Array:
@@ -168,12 +179,12 @@ class LeastSquares(AbstractQuadratic):
 
     def value(self, x: Any) -> Any:
         """½‖Mx − v‖²."""
-        residual = self.M @ x - self.v
+        residual = self.M @ jnp.asarray(x) - self.v
         return residual @ residual / 2
 
     def grad(self, x: Any) -> Any:
         """Mᵀ(Mx − v)."""
-        return self.M.T @ (self.M @ x - self.v)
+        return self.M.T @ (self.M @ jnp.asarray(x) - self.v)
 
     @property
     def hessian(self) -> jax.Array:

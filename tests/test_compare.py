@@ -1,0 +1,149 @@
+"""Comparing a flow with its discretizations: the main job, on the running example and on real data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradientflow as gf
+from gradientflow.flows import standardized
+
+EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+X0 = jnp.array([4.0, -1.0])
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    methods = {
+        "euler": (gf.ForwardEuler(), 0.025),
+        "midpoint": (gf.ImplicitMidpoint(), 0.025),
+        "rk4": (gf.RungeKutta("rk4"), 0.025),
+        "momentum": gf.optimizers.momentum(EXAMPLE, lr=0.01, beta=0.5),
+        "too long": (gf.ForwardEuler(), 0.12),
+    }
+    return gf.compare(gf.GradientFlow(EXAMPLE), methods, X0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("label", "order", "within"), [("euler", 1, 0.05), ("rk4", 4, 0.1), ("midpoint", 2, 0.1), ("momentum", 1, 0.05)]
+)
+def test_the_observed_orders(comparison, label, order, within):
+    assert comparison.table().loc[label, "observed order"] == pytest.approx(order, abs=within)
+    assert comparison.table().loc[label, "claimed order"] == order
+
+
+def test_each_method_is_measured_against_its_own_flow(comparison):
+    entry = comparison.entries["momentum"]
+    flow = entry.method.flow
+    assert isinstance(flow, gf.HeavyBall)
+    exact = jnp.stack([flow.solution(0.0, flow.init(X0), t).x for t in entry.run.t])
+    np.testing.assert_allclose(comparison.errors["momentum"], jnp.linalg.norm(entry.run.x - exact, axis=1), atol=1e-8)
+
+
+def test_the_flow_is_its_closed_form(comparison):
+    flow, path = comparison.flow, comparison.path
+    exact = jnp.stack([flow.solution(0.0, X0, t) for t in path.t])
+    assert float(jnp.max(jnp.abs(path.x - exact))) < 1e-8
+
+
+def test_a_method_beyond_its_limit_is_a_result(comparison):
+    """h = 0.12 > 2/λ_max = 0.0938: the error grows, and nothing else is disturbed."""
+    error = comparison.errors["too long"]
+    assert error[-1] > 10 * error[1]
+    assert comparison.table().loc["euler", "status"] == "reached the end"
+
+
+def test_times_are_compared_on_one_clock(comparison):
+    for entry in comparison.entries.values():
+        assert float(entry.run.t[-1]) >= 1.0
+        np.testing.assert_allclose(entry.run.t, entry.path.t, rtol=1e-12)
+
+
+def test_what_is_saved(comparison, tmp_path):
+    import xarray as xr
+
+    comparison.save(tmp_path / "new" / "folder")
+    folder = tmp_path / "new" / "folder"
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert {f.name for f in (folder / "figures").iterdir()} == {"plane.png", "curves.png", "orders.png"}
+    with xr.open_datatree(folder / "data.nc", engine="h5netcdf") as tree:
+        np.testing.assert_array_equal(tree["/euler/run"]["error"], comparison.errors["euler"])
+        np.testing.assert_array_equal(tree["/flow"]["x"], comparison.path.x)
+    assert len(comparison.plot().axes) == 3
+    assert "rk4" in repr(comparison)
+
+
+def test_a_schedule_and_a_noisy_pair():
+    flow = gf.Langevin(EXAMPLE, temperature=0.1)
+    noisy = gf.compare(flow, {"ula": (gf.EulerMaruyama(), 0.01)}, X0, 0.5, key=jax.random.key(0))
+    # Along the same Brownian path the scheme stays near its flow; another path would be √(2T·t) away.
+    assert noisy.errors["ula"][-1] < 0.05
+    decaying = {"decaying": (gf.ForwardEuler(), lambda k: 0.05 / (1 + 0.1 * k))}
+    result = gf.compare(gf.GradientFlow(EXAMPLE), decaying, X0, 1.0)
+    assert float(result.entries["decaying"].run.t[-1]) >= 1.0
+    assert np.isfinite(result.errors["decaying"]).all()
+
+
+# --- Real data -------------------------------------------------------------------------------------------------------
+
+RIDGE = 1e-3
+
+
+@pytest.fixture(scope="module")
+def breast_cancer():
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = load_breast_cancer(return_X_y=True)
+    X = standardized(X)
+    fit = LogisticRegression(C=1 / (len(y) * RIDGE), tol=1e-12, max_iter=100_000, solver="newton-cholesky").fit(X, y)
+    E = gf.LogisticRegression(X, y, ridge=RIDGE)
+    return E, float(E(jnp.asarray([*fit.coef_[0], *fit.intercept_])))
+
+
+def test_the_flow_reaches_scikit_learns_optimum(breast_cancer):
+    E, optimum = breast_cancer
+    path = gf.integrate(gf.GradientFlow(E), jnp.zeros(31), float("inf"))
+    assert path.status.outcome == "converged"
+    assert float(path.energy[-1]) == pytest.approx(optimum, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("make", "steps"),
+    [
+        (lambda E: gf.optimizers.gradient_descent(E, lr=1.9 / E.curvature.L), 30_000),
+        (lambda E: gf.optimizers.proximal_point(E, lr=3000.0), 30),
+        (lambda E: gf.Method(gf.GradientFlow(E), gf.ImplicitMidpoint(), 300.0), 400),
+        (lambda E: gf.Method(gf.GradientFlow(E), gf.RungeKutta("rk4"), 2.7 / E.curvature.L), 20_000),
+        (lambda E: gf.optimizers.momentum(E, lr=1 / E.curvature.L, beta=0.95), 6_000),
+    ],
+    ids=["gradient descent", "proximal point", "implicit midpoint", "rk4", "momentum"],
+)
+def test_each_deterministic_method_reaches_scikit_learns_optimum(breast_cancer, make, steps):
+    E, optimum = breast_cancer
+    run = make(E).iterate(jnp.zeros(31), steps, save_every=steps)
+    assert float(run.energy[-1]) == pytest.approx(optimum, abs=1e-8)
+
+
+def test_a_network_whose_parameters_are_a_pytree():
+    """Two layers on a spiral: the flow, the iterates and their comparison, all on the same dictionary."""
+    rng = np.random.default_rng(0)
+    X, y = jnp.asarray(rng.normal(size=(32, 2))), jnp.asarray(rng.integers(0, 2, 32) * 2.0 - 1)
+
+    def loss(p):
+        hidden = jnp.tanh(X @ p["in"]["w"] + p["in"]["b"])
+        return jnp.mean(jax.nn.softplus(-y * (hidden @ p["out"])))
+
+    x0 = {"in": {"w": rng.normal(size=(2, 8)), "b": np.zeros(8)}, "out": rng.normal(size=8)}
+    E = gf.energy(loss)
+    path = gf.integrate(gf.GradientFlow(E), x0, 2.0)
+    run = gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), x0, step=0.01, steps=200)
+    assert jax.tree.structure(run.x) == jax.tree.structure(path.x)
+    assert path.x["in"]["w"].shape[1:] == (2, 8)
+    assert float(run.energy[-1]) == pytest.approx(float(path.energy[-1]), rel=1e-2)
+    methods = {"sgd": (gf.ForwardEuler(), 0.1), "momentum": gf.optimizers.momentum(E, lr=0.02, beta=0.8)}
+    table = gf.compare(gf.GradientFlow(E), methods, x0, 1.0).table()
+    assert table.loc["sgd", "observed order"] == pytest.approx(1, abs=0.1)
+    assert table.loc["momentum", "observed order"] == pytest.approx(1, abs=0.1)
