@@ -1,11 +1,13 @@
 """A flow against the iterates of its discretizations, on one time axis."""
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from gradientflow.discretizers import ConstantStep, Discretizer, Method, as_step
 from gradientflow.flows import (
     BrownianPath,
     Flow,
+    GradientFlow,
     Trajectory,
     check_key,
     check_positive,
@@ -30,6 +33,7 @@ from .observed_order import ObservedOrder, observe_order
 # Saved rows of a run: enough for a smooth curve, few enough that landing on each does not slow the reference.
 _ROWS = 1_000
 _MOST_STEPS = 1_000_000
+_MOST_STEPS_TO_REST = 5_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +74,18 @@ class Comparison:
         """The distance of each method's iterates from its own flow, at the times of its run."""
         return {label: entry.error for label, entry in self.entries.items()}
 
-    @property
-    def minimum(self) -> float:
-        """The energy's minimum where it is known, else the least energy that was seen."""
-        known = self.flow.energy.minimum
-        if known is not None:
-            return float(known)
-        seen = [self.path.energy, *(t.energy for entry in self.entries.values() for t in (entry.run, entry.path))]
-        return float(min(np.nanmin(np.asarray(energy)) for energy in seen))
+    @functools.cached_property
+    def minimum(self) -> float | None:
+        """The energy's minimum where it is known, else where following the gradient flow to rest ends.
+
+        `None` where that finds no equilibrium. Worked out when first asked for.
+        """
+        energy = self.flow.energy
+        if energy.minimum is not None:
+            return float(energy.minimum)
+        start = jax.tree.map(lambda leaf: leaf[0], self.path.x)
+        rest = integrate(GradientFlow(energy), start, math.inf, max_steps=_MOST_STEPS_TO_REST)
+        return float(rest.energy[-1]) if rest.status == "converged" else None
 
     def table(self) -> pd.DataFrame:
         """One row a method; the first row is the flow.
@@ -191,7 +199,7 @@ def compare(
         runs[label] = reference.run(method, float(t1))
     end = max(float(t1), *(float(run.t[-1]) for run in runs.values()))
     reference.cover(flow, end)
-    path = reference.path(flow, end=float(t1))
+    path = reference.path(flow, float(t1))
     entries = {}
     for label, method in checked.items():
         report(label)
@@ -244,9 +252,8 @@ class _Reference:
         if known is None or float(known.tree.t1) < end:
             self.brownian[name] = BrownianPath(flow, self.x0, 0.0, 1.5 * end, check_key("compare", flow, self.key))
 
-    def path(self, flow: Flow, ts: np.ndarray | None = None, end: float | None = None) -> Trajectory:
-        """The flow's own path at given times, or at the solver's own up to an end."""
-        end = float(ts[-1]) if end is None and ts is not None else end
+    def path(self, flow: Flow, end: float, ts: np.ndarray | None = None) -> Trajectory:
+        """The flow's own path up to an end, at given times or at the solver's own."""
         if self._is_noisy(flow):
             return integrate(flow, self.x0, end, ts=ts, key=self._brownian(flow))
         double = jnp.finfo(dtype_of(prepare("compare", flow, self.x0, None)[1])).bits >= 64
@@ -255,14 +262,18 @@ class _Reference:
         atol = (1e-12 if double else default.atol) if self.atol is None else self.atol
         return integrate(flow, self.x0, end, ts=ts, solver=self.solver, rtol=rtol, atol=atol)
 
+    def path_at(self, flow: Flow, ts: np.ndarray) -> Trajectory:
+        """The flow's own path at given times."""
+        return self.path(flow, float(ts[-1]), ts)
+
     def entry(self, method: Method, run: Trajectory, orders: bool) -> Entry:
         """The run beside its own flow."""
-        path = self.path(method.flow, np.asarray(run.t, dtype=float))
+        path = self.path_at(method.flow, np.asarray(run.t, dtype=float))
         error = distance(run.x, path.x)
         noisy, constant = self._is_noisy(method.flow), isinstance(as_step_rule(method.step), ConstantStep)
         order = None
         if orders and constant and not noisy:
-            order = observe_order(method, lambda ts: self.path(method.flow, ts), self.x0, int(run.steps[-1]))
+            order = observe_order(method, lambda ts: self.path_at(method.flow, ts), self.x0, int(run.steps[-1]))
         return Entry(method, run, path, error, order)
 
     def _brownian(self, flow: Flow) -> BrownianPath:

@@ -71,6 +71,7 @@ def plot_orders(comparison: "Comparison") -> Figure:
             label=f"{label}: order {entry.order.order:.2f}",
         )  # fmt: skip
     ax.set(xlabel="step h", ylabel="largest error against the flow", title="How the error falls with the step")
+    ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:.3g}")
     ax.xaxis.set_minor_formatter(ticker.NullFormatter())
     ax.grid(True, which="major", alpha=0.3)
@@ -152,19 +153,19 @@ def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]])
 
 
 def draw_energy(ax: Axes, comparison: "Comparison") -> None:
-    """The energy above its minimum, over time, on a logarithmic scale."""
+    """The energy above its minimum, over time, on a logarithmic scale; the energy itself where there is no minimum."""
     minimum = comparison.minimum
-    top, bottom = _range([np.asarray(comparison.path.energy) - minimum])
-    _curve(ax, comparison.path, np.asarray(comparison.path.energy) - minimum, FLOW_COLOUR, "flow", lw=2.2)
+    base = 0.0 if minimum is None else minimum
+    gaps = [np.asarray(comparison.path.energy, dtype=float) - base]
+    _curve(ax, comparison.path, gaps[0], FLOW_COLOUR, "flow", positive=minimum is not None, lw=2.2)
     for (label, entry), colour, marker in _styled(comparison):
-        gap = np.asarray(entry.run.energy) - minimum
-        _curve(ax, entry.run, gap, colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
-        top, bottom = max(top, _range([gap])[0]), min(bottom, _range([gap])[1])
-    known = comparison.flow.energy.minimum is not None
-    ax.set(
-        yscale="log", xlabel="time t", title="Energy", ylim=(max(bottom / 3, top * 1e-18), min(top * 3, 1e12)),
-        ylabel="$E(x) - E^*$" if known else "$E(x)$ above the least seen",
-    )  # fmt: skip
+        gaps.append(np.asarray(entry.run.energy, dtype=float) - base)
+        marker = _sparse_marker(entry.run, marker)
+        _curve(ax, entry.run, gaps[-1], colour, label, positive=minimum is not None, marker=marker, ms=4, lw=1.0)
+    ax.set(xlabel="time t", title="Energy", ylabel="$E(x)$" if minimum is None else "$E(x) - E^*$")
+    if minimum is not None:
+        top, bottom = _range(gaps)
+        ax.set(yscale="log", ylim=(max(bottom / 3, top * 1e-16), min(top * 3, 1e12)))
     ax.grid(True, alpha=0.3)
 
 
@@ -217,8 +218,10 @@ def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:
     return [(item, _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, item in enumerate(items)]
 
 
-def _curve(ax: Axes, trajectory: Trajectory, values: np.ndarray, colour: str, label: str, **style: Any) -> None:
-    shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+def _curve(
+    ax: Axes, trajectory: Trajectory, values: np.ndarray, colour: str, label: str, positive: bool = True, **style: Any
+) -> None:
+    shown = np.where(np.isfinite(values) & ((values > 0) | (not positive)), values, np.nan)
     ax.plot(np.asarray(trajectory.t), shown, color=colour, label=label, **style)
 
 

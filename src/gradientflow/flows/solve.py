@@ -121,20 +121,14 @@ class Solve:
     def _advance(self, z: Any, t: float, h: float, energy0: float) -> tuple[np.ndarray, Any, int, bool]:
         problem = self.problem
         clip = None if self.ts is None else self._array(_padded(self.ts[self.ts > float(self._rounded(problem.t0))]))
-        solution, accepted = _stretch(
+        ts, ys, accepted, rejected, stopped = _stretch(
             self.flow, self.solver, z, self._array(t), self._array(self.end), self._array(min(h, self.end - t)),
             self._array(problem.rtol), self._array(problem.atol),
             self._array(problem.gtol) if problem.stops else None, self._array(energy0), clip, self.rows,
         )  # fmt: skip
-        count = int(accepted)
-        times = np.asarray(solution.ts[:count], dtype=float)
-        states = jax.tree.map(lambda leaf: np.asarray(leaf[:count]), solution.ys)
-        return (
-            times,
-            states,
-            int(solution.stats["num_rejected_steps"]),
-            bool(solution.result == dfx.RESULTS.event_occurred),
-        )
+        # Rows beyond the accepted steps are diffrax's padding.
+        times, states = jax.tree.map(lambda leaf: np.asarray(leaf)[: int(accepted)], (ts, ys))
+        return times.astype(float), states, int(rejected), bool(stopped)
 
     def _maybe_switch(self, t: float, z: Any, h: float) -> None:
         """Stiffness, not accuracy, holds an explicit solver's step back: hand over to an implicit one."""
@@ -298,8 +292,11 @@ def _never_arrives(times: np.ndarray, grad_norms: np.ndarray) -> bool:
 def _stretch(
     flow: Flow, solver: Any, z: Any, t0: Any, t1: Any, h: Any, rtol: Any, atol: Any, gtol: Any, energy0: Any,
     clip: Any, rows: int,
-) -> tuple[dfx.Solution, Any]:  # fmt: skip
-    """At most `rows` steps, every accepted one saved; `gtol` `None` never stops early."""
+) -> tuple[Any, Any, Any, Any, Any]:  # fmt: skip
+    """At most `rows` steps, every accepted one saved; `gtol` `None` never stops early.
+
+    Returns times, states (both padded to `rows`), how many steps were accepted and rejected, whether it stopped early.
+    """
 
     def settled(t: Any, y: Any, args: Any, **_: Any) -> Any:
         energy, grad_norm = flow.energy.value(flow.position(y)), max_norm(flow.energy.grad(flow.position(y)))
@@ -314,4 +311,6 @@ def _stretch(
         stepsize_controller=controller, max_steps=rows, throw=False,
         event=None if gtol is None else dfx.Event(settled),
     )  # fmt: skip
-    return solution, solution.stats["num_accepted_steps"]
+    stopped = solution.result == dfx.RESULTS.event_occurred
+    stats = solution.stats
+    return solution.ts, solution.ys, stats["num_accepted_steps"], stats["num_rejected_steps"], stopped

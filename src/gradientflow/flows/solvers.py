@@ -27,9 +27,10 @@ class RejectsFailedStages:
     Left alone, a Newton iteration that runs out of steps ends the whole solve (diffrax issue 752).
     """
 
-    def step(self, *arguments: Any) -> Any:
+    def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any) -> Any:
         """One step; its error estimate is infinite where a stage's equation was not solved."""
-        y1, error, dense, state, result = super().step(*arguments)  # pyright: ignore[reportAttributeAccessIssue]
+        inner = super().step  # pyright: ignore[reportAttributeAccessIssue]
+        y1, error, dense, state, result = inner(terms, t0, t1, y0, args, solver_state, made_jump)
         solved = result == dfx.RESULTS.successful
         error = jax.tree.map(lambda leaf: jnp.where(solved, leaf, jnp.inf), error)
         return y1, error, dense, state, dfx.RESULTS.successful
