@@ -93,13 +93,13 @@ def beale(x: Any) -> Any:
 
 def jennrich_sampson(x: Any) -> Any:
     i = np.arange(1, 11)
-    return 2 + 2 * i - (jnp.exp(i * x[0]) + jnp.exp(i * x[1]))
+    return 2 + 2 * i - jnp.sum(jnp.exp(i[:, None] * x), axis=1)
 
 
 def helical_valley(x: Any) -> Any:
     """The paper's angle, cut along the negative second axis, written without its division by zero on that axis."""
     angle = 0.25 + jnp.arctan2(-x[0], x[1]) / (2 * math.pi)
-    return jnp.stack([10 * (x[2] - 10 * angle), 10 * (jnp.hypot(x[0], x[1]) - 1), x[2]])
+    return jnp.stack([10 * (x[2] - 10 * angle), 10 * (jnp.sqrt(x[0] ** 2 + x[1] ** 2) - 1), x[2]])
 
 
 def bard(x: Any) -> Any:
@@ -126,7 +126,7 @@ def gulf(x: Any) -> Any:
 
 def box(x: Any) -> Any:
     t = np.arange(1, 11) / 10
-    return jnp.exp(-t * x[0]) - jnp.exp(-t * x[1]) - x[2] * (np.exp(-t) - np.exp(-10 * t))
+    return jnp.exp(-t[:, None] * x[:2]) @ np.array([1, -1]) - x[2] * (np.exp(-t) - np.exp(-10 * t))
 
 
 def powell_singular(x: Any) -> Any:
@@ -153,20 +153,21 @@ def brown_dennis(x: Any) -> Any:
 
 
 def osborne_1(x: Any) -> Any:
-    t = 10.0 * np.arange(33)
-    return OSBORNE_1 - (x[0] + x[1] * jnp.exp(-t * x[3]) + x[2] * jnp.exp(-t * x[4]))
+    t = 10 * np.arange(33)
+    return OSBORNE_1 - (x[0] + jnp.exp(-t[:, None] * x[3:]) @ x[1:3])
 
 
 def biggs_exp6(x: Any) -> Any:
     t = np.arange(1, 14) / 10
     y = np.exp(-t) - 5 * np.exp(-10 * t) + 3 * np.exp(-4 * t)
-    return x[2] * jnp.exp(-t * x[0]) - x[3] * jnp.exp(-t * x[1]) + x[5] * jnp.exp(-t * x[4]) - y
+    rates, weights = x[np.array([0, 1, 4])], np.array([1, -1, 1]) * x[np.array([2, 3, 5])]
+    return jnp.exp(-t[:, None] * rates) @ weights - y
 
 
 def osborne_2(x: Any) -> Any:
     t = np.arange(65)[:, None] / 10
-    peaks = x[1:4] * jnp.exp(-x[5:8] * (t - x[8:11]) ** 2)
-    return OSBORNE_2 - x[0] * jnp.exp(-t[:, 0] * x[4]) - peaks.sum(axis=1)
+    exponents = jnp.concatenate([t * x[4], x[5:8] * (t - x[8:]) ** 2], axis=1)
+    return OSBORNE_2 - jnp.exp(-exponents) @ x[:4]
 
 
 def watson(x: Any) -> Any:

@@ -1,0 +1,30 @@
+"""Every example runs, its own assertions hold, and it leaves its figure."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+EXAMPLES = sorted(file for file in (ROOT / "examples").glob("[!_]*.py") if file.name != "demo.py")
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_runs(file, tmp_path):
+    environment = os.environ | {"GRADIENTFLOW_OUT": str(tmp_path)}
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert [p.suffix for p in tmp_path.iterdir()] == [".png"]
+    assert len(file.read_text().splitlines()) <= 60
+
+
+def test_the_readmes_python_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) == 2
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "reached the end" in done.stdout
