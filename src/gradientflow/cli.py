@@ -95,7 +95,7 @@ def run(
 @app.command("list")
 def list_names(as_json: Json = False) -> None:
     """List the named energies and methods."""
-    from gradientflow.analysis.experiment import METHODS
+    from gradientflow.analysis.named_methods import METHODS
     from gradientflow.flows import landscapes
 
     energies = {name: landscapes.get(name).formula for name in landscapes.names()}

@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,28 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import tomli_w
 
-from gradientflow.discretizers import (
-    TABLEAUS,
-    BackwardEuler,
-    EulerMaruyama,
-    ExactFlow,
-    ForwardEuler,
-    ImplicitMidpoint,
-    Method,
-    RungeKutta,
-    optimizers,
-)
 from gradientflow.flows import (
     Energy,
     ExpressionEnergy,
     GradientFlow,
-    KineticLangevin,
-    Langevin,
     LeastSquares,
     LinearRegression,
     LogisticRegression,
     Outcome,
-    check_positive,
     energy,
     from_expression,
     integrate,
@@ -50,65 +36,13 @@ from gradientflow.flows import (
 )
 
 from .compare import Comparison, compare
+from .named_methods import label, make_method, with_step
 
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 _DEFAULT_METHODS = ("gradient_descent", "backward_euler", "implicit_midpoint", "rk4", "momentum")
 # By default a flow is followed until it has lost all but this fraction of the energy that it will lose.
 _REMAINING = 1e-6
 _MOST_DEFAULT_STEPS = 2_000
-
-
-def _step_is_h(h: float, parameter: float) -> float:
-    """For methods whose own step is the flow's."""
-    return h
-
-
-@dataclasses.dataclass(frozen=True)
-class MethodKind:
-    """A method that can be named: how it is made from an energy, a step h on the flow's clock and a parameter.
-
-    Attributes:
-        make: (energy, step, parameter) ↦ the method.
-        summary: what it is, in a line.
-        parameter: the parameter's name, or empty.
-        default: the parameter's default.
-        step_of: (h, parameter) ↦ the step in the method's own words, for the default step.
-    """
-
-    make: Callable[[Energy, float, float], Method]
-    summary: str
-    parameter: str = ""
-    default: float = math.nan
-    step_of: Callable[[float, float], float] = _step_is_h
-
-
-def _of_gradient_flow(discretizer: Any) -> Callable[[Energy, float, float], Method]:
-    return lambda E, h, _: Method(GradientFlow(E), discretizer, h)
-
-
-METHODS: Mapping[str, MethodKind] = {
-    "gradient_descent": MethodKind(_of_gradient_flow(ForwardEuler()), "gradient flow by forward Euler"),
-    "backward_euler": MethodKind(_of_gradient_flow(BackwardEuler()), "gradient flow by backward Euler: proximal point"),
-    "implicit_midpoint": MethodKind(_of_gradient_flow(ImplicitMidpoint()), "gradient flow by implicit midpoint"),
-    "exact": MethodKind(_of_gradient_flow(ExactFlow()), "gradient flow in closed form, on quadratics"),
-    **{
-        name: MethodKind(_of_gradient_flow(RungeKutta(tableau)), f"gradient flow by Runge–Kutta, order {tableau.order}")
-        for name, tableau in TABLEAUS.items()
-        if name != "euler"
-    },
-    "momentum": MethodKind(
-        lambda E, lr, beta: optimizers.momentum(E, lr, beta), "heavy ball, friction implicit; the step is optax's lr",
-        "beta", 0.9, lambda h, beta: h * (1 - beta),
-    ),
-    "langevin": MethodKind(
-        lambda E, h, T: Method(Langevin(E, T), EulerMaruyama(), h), "overdamped Langevin by Euler–Maruyama",
-        "temperature", 0.1,
-    ),
-    "kinetic_langevin": MethodKind(
-        lambda E, h, T: Method(KineticLangevin(E, temperature=T), EulerMaruyama(), h),
-        "kinetic Langevin by Euler–Maruyama", "temperature", 0.1,
-    ),
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +130,7 @@ class Experiment:
         x0 = self._start(E)
         prepare("compare", GradientFlow(E), x0, None)
         h = 0.5 / _curvature(E, x0)
-        methods = tuple(_filled(spec, h) for spec in self.methods)
+        methods = tuple(with_step(spec, h) for spec in self.methods)
         t1 = _default_time(E, x0, h) if self.t1 is None else self.t1
         return dataclasses.replace(self, x0=tuple(x0.tolist()), methods=methods, t1=t1)
 
@@ -238,7 +172,7 @@ class Experiment:
         full = self._resolve(E)
         assert full.t1 is not None
         noisy = any(spec.split(":")[0].endswith("langevin") for spec in full.methods)
-        methods = {_label(spec): make_method(spec, E) for spec in full.methods}
+        methods = {label(spec): make_method(spec, E) for spec in full.methods}
         key = jax.random.key(self.seed) if noisy else None
         x0, solver = jnp.asarray(full.x0), self.solver or None
         return compare(GradientFlow(E), methods, x0, full.t1, key=key, solver=solver, progress=progress)
@@ -271,58 +205,6 @@ class Experiment:
             case ExpressionEnergy(variables=variables):
                 return np.ones(len(variables))
         raise ValueError("x0: a function from a file does not say its dimension; give the start, --x0 1,2 say")
-
-
-def make_method(spec: str, E: Energy) -> Method:
-    """The method that `NAME:step[:parameter]` stands for, on an energy.
-
-    Raises:
-        ValueError: if the name is unknown, or a number is not one.
-    """
-    name, step, parameter = parse_method(spec)
-    kind = METHODS[name]
-    if step is None:
-        raise ValueError(f"method: {spec!r} has no step; write {name}:0.1, say")
-    return kind.make(E, step, kind.default if parameter is None else parameter)
-
-
-def parse_method(spec: str) -> tuple[str, float | None, float | None]:
-    """Name, step and parameter of `NAME[:step[:parameter]]`.
-
-    Raises:
-        ValueError: if the name is unknown, a number is not one, or the method takes no parameter.
-    """
-    name, *numbers = spec.split(":")
-    if name not in METHODS:
-        raise ValueError(f"method: {unknown_name('method', name, METHODS)}")
-    try:
-        values = [float(number) for number in numbers]
-    except ValueError:
-        raise ValueError(f"method: {spec!r} must be NAME[:step[:parameter]] with numbers") from None
-    if len(values) > (2 if METHODS[name].parameter else 1):
-        raise ValueError(
-            f"method: {spec!r} has too many numbers; {name} takes a step"
-            + (f" and {METHODS[name].parameter}" if METHODS[name].parameter else "")
-        )
-    if values:
-        check_positive(f"method {spec!r}", step=values[0])
-    return name, values[0] if values else None, values[1] if len(values) > 1 else None
-
-
-def _filled(spec: str, h: float) -> str:
-    name, step, parameter = parse_method(spec)
-    kind = METHODS[name]
-    chosen = kind.default if parameter is None else parameter
-    step = kind.step_of(h, chosen) if step is None else step
-    return f"{name}:{step:.6g}" + (f":{chosen:g}" if kind.parameter else "")
-
-
-def _label(spec: str) -> str:
-    """`momentum:0.01:0.9` as a reader's `momentum h=0.01 β=0.9`; the first number of momentum is its lr."""
-    name, step, parameter = parse_method(spec)
-    symbol = {"beta": "β", "temperature": "T"}.get(METHODS[name].parameter, "")
-    step_name = "lr" if name == "momentum" else "h"
-    return f"{name} {step_name}={step:.4g}" + (f" {symbol}={parameter:g}" if parameter is not None else "")
 
 
 def _curvature(E: Energy, x0: np.ndarray) -> float:

@@ -284,7 +284,8 @@ def _never_arrives(times: np.ndarray, grad_norms: np.ndarray) -> bool:
     late = (np.arange(len(elapsed)) >= max(first, 1)) & (elapsed < elapsed[-1])
     if not late.any():
         return False
-    fall = np.log(np.maximum(grad_norms[late], 1e-300) / max(float(grad_norms[-1]), 1e-300))
+    norms = np.maximum(grad_norms.astype(float), 1e-300)
+    fall = np.log(norms[late] / norms[-1])
     return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL
 
 
