@@ -139,9 +139,11 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
         check_writable(out)
     progress = Console(stderr=True)
     with progress.status("compiling") if progress.is_terminal and not quiet else _Silent() as status:
+        experiment.check_precision()
+        experiment = experiment.resolve()
         comparison = experiment.run(lambda label: status.update(f"running {label}"))
     if out:
-        comparison.save(out, experiment.resolve().to_toml())
+        comparison.save(out, experiment.to_toml())
     table = comparison.table()
     if as_json:
         print(table.reset_index().to_json(orient="records", force_ascii=False, indent=2))

@@ -36,7 +36,7 @@ from gradientflow.flows import (
 )
 
 from .compare import Comparison, compare
-from .named_methods import label, make_method, with_step
+from .named_methods import label, lacks_step, make_method, with_step
 
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 _DEFAULT_METHODS = ("gradient_descent", "backward_euler", "implicit_midpoint", "rk4", "momentum")
@@ -129,10 +129,13 @@ class Experiment:
     def _resolve(self, E: Energy) -> "Experiment":
         x0 = self._start(E)
         prepare("compare", GradientFlow(E), x0, None)
+        x0_given = dataclasses.replace(self, x0=tuple(x0.tolist()))
+        if self.t1 is not None and not any(lacks_step(spec) for spec in self.methods):
+            return x0_given
         h = 0.5 / _curvature(E, x0)
         methods = tuple(with_step(spec, h) for spec in self.methods)
         t1 = _default_time(E, x0, h) if self.t1 is None else self.t1
-        return dataclasses.replace(self, x0=tuple(x0.tolist()), methods=methods, t1=t1)
+        return dataclasses.replace(x0_given, methods=methods, t1=t1)
 
     def make_energy(self) -> Energy:
         """The energy that the experiment names.

@@ -108,6 +108,11 @@ def parse_method(spec: str) -> tuple[str, float | None, float | None]:
     return name, values[0] if values else None, values[1] if len(values) > 1 else None
 
 
+def lacks_step(spec: str) -> bool:
+    """Whether the method is named without its step."""
+    return parse_method(spec)[1] is None
+
+
 def with_step(spec: str, h: float) -> str:
     """The same method with its step and parameter written out; its step is h on the flow's clock unless given."""
     name, step, parameter = parse_method(spec)

@@ -43,6 +43,8 @@ def as_floating(tree: Any) -> Any:
 
     def convert(leaf: Any) -> jax.Array:
         array = jnp.asarray(leaf)
+        if jnp.issubdtype(array.dtype, jnp.complexfloating):
+            raise TypeError(f"positions are real, got {array.dtype}")
         # The type is given again, or a Python float would stay weakly typed and yield to any other precision.
         return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
 

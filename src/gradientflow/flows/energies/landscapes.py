@@ -3,6 +3,7 @@
 `names()` lists them; each is a function that returns a `Landscape`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,7 @@ def names() -> list[str]:
     return sorted(_LANDSCAPES)
 
 
+@functools.lru_cache
 def get(name: str) -> Landscape:
     """The landscape of that name, with its default parameters.
 

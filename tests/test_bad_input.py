@@ -1,0 +1,110 @@
+"""Bad input from Python: an error that names the argument, what it got and the remedy."""
+
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradientflow as gf
+
+E = gf.landscapes.bowl()
+FLOW = gf.GradientFlow(E)
+NOISY = gf.Langevin(E)
+X0 = [3.0, 1.0]
+
+BAD = {
+    "H not symmetric": (lambda: gf.Quadratic([[1.0, 2.0], [0.0, 1.0]]), ValueError, "H[0,1] = 2.0 and H[1,0] = 0.0"),
+    "H not square": (lambda: gf.Quadratic([[1.0, 2.0]]), ValueError, "`H` must be a square matrix, got shape (1, 2)"),
+    "H not finite": (lambda: gf.Quadratic([[math.nan]]), ValueError, "`H` must be finite, got nan at (0, 0)"),
+    "b does not fit": (lambda: gf.Quadratic(np.eye(2), [1.0]), ValueError, "`b` must have shape (2,) to fit H"),
+    "v does not fit": (lambda: gf.LeastSquares(np.eye(2), [1.0]), ValueError, "`v` must have shape (2,) to fit M"),
+    "no mass": (lambda: gf.HeavyBall(E, mass=0.0), ValueError, "`mass` must be finite and positive, got 0.0"),
+    "friction < 0": (lambda: gf.HeavyBall(E, friction=-1), ValueError, "`friction` must be finite and not negative"),
+    "temperature < 0": (lambda: gf.Langevin(E, temperature=-1), ValueError, "`temperature` must be finite and not"),
+    "no function": (lambda: gf.energy(3.0), TypeError, "`fn` must be a function"),
+    "no such tableau": (lambda: gf.RungeKutta("rk44"), ValueError, "did you mean 'rk4'?"),
+    "no flow": (lambda: gf.integrate(E, X0, 1.0), TypeError, "`flow` must be a flow such as GradientFlow(energy)"),
+    "no start": (lambda: gf.integrate(FLOW, None, 1.0), TypeError, "`x0` must be an array or a pytree"),
+    "text as x0": (lambda: gf.integrate(FLOW, ["a", "b"], 1.0), TypeError, "`x0` must hold real numbers only"),
+    "complex x0": (lambda: gf.integrate(FLOW, [1j, 0.0], 1.0), TypeError, "`x0` must hold real numbers only"),
+    "x0 too long": (lambda: gf.integrate(FLOW, [1.0, 2.0, 3.0], 1.0), ValueError, "`x0` of shape (3,) does not fit"),
+    "x0 infinite": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [math.inf, 0.0], step=0.1, steps=1), ValueError,
+                    "`x0` must be finite"),
+    "no scalar": (lambda: gf.integrate(gf.GradientFlow(gf.energy(lambda x: x)), X0, 1.0), ValueError,
+                  "must return one real scalar, got float64[2]; sum or average"),
+    "NaN at x0": (lambda: gf.integrate(gf.GradientFlow(gf.energy(lambda x: jnp.log(-x[0]))), X0, 1.0), ValueError,
+                  "the energy is nan at `x0`"),
+    "t1 before t0": (lambda: gf.integrate(FLOW, X0, -1.0), ValueError, "`t1` must lie after t0 = 0, got -1"),
+    "t1 NaN": (lambda: gf.integrate(FLOW, X0, math.nan), ValueError, "`t1` must be a real number"),
+    "rtol too tight": (lambda: gf.integrate(FLOW, X0, 1.0, rtol=1e-17), ValueError, "tighter than float64 holds"),
+    "rtol negative": (lambda: gf.integrate(FLOW, X0, 1.0, rtol=-1e-3), ValueError, "`rtol` must be finite and"),
+    "ts unordered": (lambda: gf.integrate(FLOW, X0, 1.0, ts=[0.5, 0.2]), ValueError, "`ts` must be increasing times"),
+    "ts outside": (lambda: gf.integrate(FLOW, X0, 1.0, ts=[0.5, 2.0]), ValueError, "within [0, 1]"),
+    "unknown solver": (lambda: gf.integrate(FLOW, X0, 1.0, solver="tsit"), ValueError, "did you mean 'tsit5'?"),
+    "fixed-step solver": (lambda: gf.integrate(FLOW, X0, 1.0, solver=diffrax.Euler()), ValueError,
+                          "iterate(flow, FromDiffrax(Euler()), ...)"),
+    "noise without key": (lambda: gf.integrate(NOISY, X0, 1.0), TypeError, "give `key=jax.random.key(0)`"),
+    "a seed as key": (lambda: gf.integrate(NOISY, X0, 1.0, key=3), TypeError, "made by jax.random.key(seed), got 3"),
+    "noise for ever": (lambda: gf.integrate(NOISY, X0, math.inf, key=jax.random.key(0)), ValueError,
+                       "no equilibrium to reach; give a finite `t1`"),
+    "key without noise": (lambda: gf.integrate(FLOW, X0, 1.0, key=jax.random.key(0)), TypeError, "leave `key` out"),
+    "no discretizer": (lambda: gf.iterate(FLOW, "euler", X0, step=0.1, steps=1), TypeError, "such as ForwardEuler()"),
+    "step 0": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.0, steps=1), ValueError,
+               "`step` must be finite and positive, got 0.0"),
+    "step as text": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step="0.1", steps=1), TypeError, "k -> h"),
+    "half a step": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=1.5), TypeError,
+                    "`steps` must be an integer, got 1.5"),
+    "no steps": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=0), ValueError, "`steps` must be at"),
+    "no answer": (lambda: gf.iterate(FLOW, gf.MomentumEuler(), X0, step=0.1, steps=1), gf.UnansweredQuestionError,
+                  "does not answer `parts`: its field does not split into named parts. MomentumEuler needs it; "
+                  "schemes that fit: ForwardEuler, BackwardEuler, ImplicitMidpoint"),
+    "nothing to compare": (lambda: gf.compare(FLOW, {}, X0, 1.0), ValueError, "`methods` is empty"),
+    "no method": (lambda: gf.compare(FLOW, {"a": 0.1}, X0, 1.0), TypeError, "method 'a' must be a Method or"),
+    "compare for ever": (lambda: gf.compare(FLOW, {"a": (gf.ForwardEuler(), 0.1)}, X0, math.inf), ValueError, "`t1`"),
+    "momentum schedule": (lambda: gf.optimizers.momentum(E, lr=lambda k: 0.1), TypeError, "`lr` must be a number"),
+    "no file": (lambda: gf.load("nowhere.nc"), FileNotFoundError, "nowhere.nc"),
+    "Brownian path of none": (lambda: gf.BrownianPath(FLOW, X0, 0.0, 1.0, jax.random.key(0)), TypeError, "no noise"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """What a user is told: asked in a process of its own, without the type checks that tests install."""
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.test_bad_input"], capture_output=True, text=True, check=True, cwd=root
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case, answers):
+    _, kind, message = BAD[case]
+    assert answers[case]["kind"] == kind.__name__
+    assert message in answers[case]["message"]
+    assert len(answers[case]["message"].splitlines()) == 1
+
+
+def test_integers_are_promoted():
+    run = gf.iterate(FLOW, gf.ForwardEuler(), [3, 1], step=0.1, steps=1)
+    np.testing.assert_allclose(run.x[-1], [2.7, 0.1], rtol=1e-14)
+    assert gf.integrate(FLOW, [3, 1], 1).x.dtype == jnp.float64
+
+
+def _answer(attempt):
+    try:
+        attempt()
+    except Exception as error:
+        return {"kind": type(error).__name__, "message": str(error)}
+    return {"kind": "none", "message": "accepted"}
+
+
+if __name__ == "__main__":
+    print(json.dumps({case: _answer(attempt) for case, (attempt, _, _) in BAD.items()}))
