@@ -86,6 +86,14 @@ def test_pitfall_3_a_failed_root_find_rejects_the_step_and_goes_on():
     np.testing.assert_allclose(path.x[-1], reference.x[-1], atol=1e-6)
 
 
+def test_pitfall_3_a_steep_valley_does_not_starve_newton():
+    """Curvature 1e8 across: the slopes' rounding is above any absolute tolerance on them."""
+    E = gf.energy(lambda x: 5e7 * (x[0] - 0.1 * x[1] ** 2) ** 2 + (x[1] - 1) ** 2 / 2)
+    path = gf.integrate(gf.GradientFlow(E), [3.0, 3.0], math.inf, gtol=1e-12)
+    np.testing.assert_allclose(path.x[-1], [0.1, 1.0], atol=1e-4)
+    assert path.stats["rejected"] < path.stats["steps"] / 10
+
+
 def test_stiffness_that_shows_later_hands_over_to_the_implicit_solver():
     """Flat where it starts, stiff where it ends."""
     flow = gf.GradientFlow(gf.energy(lambda x: -x[0] + jnp.where(x[0] > 1, 5e4 * (x[0] - 1) ** 2, 0.0)))
@@ -234,6 +242,14 @@ def test_trajectories_are_saved_and_loaded(tmp_path):
 
 def test_trajectories_draw_themselves():
     assert len(gf.integrate(EXAMPLE, X0, 1.0).plot().axes) == 3
+
+
+def test_rounding_at_an_equilibrium_is_no_running_off():
+    """Powell's badly scaled function ends in noise that no longer falls, and no longer moves anything."""
+    E = gf.energy(lambda x: (1e4 * x[0] * x[1] - 1) ** 2 + (jnp.exp(-x[0]) + jnp.exp(-x[1]) - 1.0001) ** 2)
+    path = gf.integrate(gf.GradientFlow(E), [0.0, 1.004], math.inf, gtol=1e-12, max_steps=5_000)
+    assert not path.status.outcome.startswith("running off")
+    assert float(path.energy[-1]) < 1e-12
 
 
 def test_a_long_wait_at_a_saddle_is_no_running_off():

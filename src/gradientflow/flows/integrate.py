@@ -53,7 +53,8 @@ def integrate(
         solver: a diffrax solver or the name of one; chosen unless given.
         rtol: relative tolerance of a step: 1e-8 in double precision, 1e-5 in single.
         atol: absolute tolerance of a step [X]: 1e-8 or 1e-5.
-        gtol: gradient tolerance [E/X]: 1e-9 or 1e-4. Given with a finite t1, the solve may end early.
+        gtol: gradient tolerance [E/X]: 1e-9 or 1e-4. Given with a finite t1, the solve may end early. After a fall by
+            many orders of magnitude the default can end in a valley; give a smaller one.
         key: for flows with noise, a key made by `jax.random.key`, or a `BrownianPath` shared with other runs.
         max_steps: how many steps to try before giving up.
         progress: called now and then with the fraction of [t0, t1] that is done.

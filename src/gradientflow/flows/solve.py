@@ -8,7 +8,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
@@ -21,15 +21,17 @@ from .flow import Flow, UnansweredQuestionError
 from .numerics import all_finite, dtype_of, max_norm, size
 from .spectrum import spectral_radius
 from .status import Outcome, Status
-from .trajectory import Trajectory, along, is_stationary, measure, padded
+from .trajectory import Trajectory, along, is_stationary, padded
 
 # Steps of one compiled solve: the host looks at the path between solves, to save it, to change solver or to give up.
 _STEPS_A_SOLVE = 512
 _ENTRIES_A_SOLVE = 2**25
 # An explicit solver that needs more steps than this for what stability alone asks is given up for an implicit one.
 _STIFF_STEPS = 3_000
-# The exponent p of a gradient's fall t^(−p) up to which a path is taken to run off; see `_never_arrives`.
+# The exponent p of a gradient's fall t^(−p) up to which a path is taken to run off; see `_runs_off`.
 _SLOWEST_ARRIVAL = 1.1
+# The share of the whole way that the second half of the time must still have moved for that.
+_STILL = 1e-2
 
 
 class LyapunovWarning(UserWarning):
@@ -50,6 +52,17 @@ class Problem:
     max_steps: int
 
 
+class _Start(NamedTuple):
+    """What is known of the first state: the fastest mode's |λ|, norms, and what stationarity is judged by."""
+
+    radius: Any
+    size: Any
+    drift: Any
+    energy: Any
+    grad_norm: Any
+    speed: Any
+
+
 class Solve:
     """A solve in progress: compiled stretches of at most a few hundred steps, looked at in between."""
 
@@ -60,11 +73,11 @@ class Solve:
         # Times as the precision holds them: an end between two floats would never be reached.
         self.ts = None if problem.ts is None else self._rounded(problem.ts)
         self.end = float(self._rounded(problem.t1) if self.ts is None else self.ts[-1])
-        self.radius = float(spectral_radius(flow, self._array(problem.t0), z0))
+        self.start = _Start(*(float(value) for value in _survey(flow, self._array(problem.t0), z0)))
         self.may_switch = solver is None and self.n <= solvers.LARGEST_IMPLICIT
         self.solver = solvers.named(solver, self.n, self.dtype) if isinstance(solver, str) else solver
         if self.solver is None:
-            hurry = self.radius * (self.end - problem.t0) / 3 > _STIFF_STEPS
+            hurry = self.start.radius * (self.end - problem.t0) / 3 > _STIFF_STEPS
             self.solver = solvers.implicit(self.n, self.dtype) if self.may_switch and hurry else solvers.explicit()
         elif not isinstance(self.solver, dfx.AbstractAdaptiveSolver):
             name = type(self.solver).__name__
@@ -87,9 +100,9 @@ class Solve:
         problem = self.problem
         first_step = h = self._first_step()
         t, z = float(self._rounded(problem.t0)), self.z0
-        energy0, grad_norm0 = (float(value[0]) for value in measure(self.flow.energy, _stacked(self.flow.position(z))))
-        speed0 = _speed(self.flow, z)
-        stopped = problem.stops and bool(is_stationary(problem.gtol, energy0, energy0, grad_norm0, speed0))
+        energy0 = self.start.energy
+        at_rest = is_stationary(problem.gtol, energy0, energy0, self.start.grad_norm, self.start.speed)
+        stopped = problem.stops and bool(at_rest)
         stuck = False
         while t < self.end and not stopped and not stuck and self.taken + self.rejected < problem.max_steps:
             times, states, rejected, stopped = self._advance(z, t, h, energy0)
@@ -111,12 +124,11 @@ class Solve:
 
     def _first_step(self) -> float:
         """A tenth of the fastest mode's time, which diffrax's own guess overshoots on quartic-like energies."""
-        speed = float(max_norm(self.flow.drift(self._array(self.problem.t0), self.z0)))
-        if not math.isfinite(speed) or speed == 0:
-            return min(1.0, self.end - self.problem.t0)
-        by_curvature = 0.1 / self.radius if self.radius > 0 and math.isfinite(self.radius) else math.inf
-        by_speed = 0.01 * (1 + float(max_norm(self.z0))) / speed
-        return min(by_curvature, by_speed, self.end - self.problem.t0)
+        start, longest = self.start, self.end - self.problem.t0
+        if not math.isfinite(start.drift) or start.drift == 0:
+            return min(1.0, longest)
+        by_curvature = 0.1 / start.radius if start.radius > 0 and math.isfinite(start.radius) else math.inf
+        return min(by_curvature, 0.01 * (1 + start.size) / start.drift, longest)
 
     def _advance(self, z: Any, t: float, h: float, energy0: float) -> tuple[np.ndarray, Any, int, bool]:
         problem = self.problem
@@ -179,7 +191,7 @@ class Solve:
         where = f"at t = {t:.6g} after {self.taken} steps ({self.used[-1]}), energy {float(energies[-1]):.6g}"
         far = float(max_norm(jax.tree.map(lambda leaf: leaf[-1], states)))
         reach = 1e6 * (1 + float(max_norm(self.z0)))
-        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _never_arrives(times, grad_norms))):
+        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _runs_off(times, states, grad_norms))):
             if t >= self.end:
                 return Status(Outcome.REACHED_END, f"running off: ‖z‖∞ = {far:.3g} {where}")
             return Status(Outcome.RUNNING_OFF, f"‖z‖∞ = {far:.3g} {where}; the energy may have no minimizer this way")
@@ -192,7 +204,7 @@ class Solve:
         if stuck:
             remedy = "loosen gtol" if jnp.finfo(self.dtype).bits >= 64 else "loosen gtol or use double precision"
             return Status(Outcome.PRECISION_FLOOR, f"{self.dtype} can't tell further steps apart {where}; {remedy}")
-        stiff = self.radius * (self.end - problem.t0) / 3 > self.problem.max_steps
+        stiff = self.start.radius * (self.end - problem.t0) / 3 > self.problem.max_steps
         cause = "stiff: give an implicit solver, or raise max_steps" if stiff else "raise max_steps or loosen rtol"
         return Status(Outcome.OUT_OF_STEPS, f"{where}; {cause}")
 
@@ -245,6 +257,17 @@ def _padded(ts: np.ndarray) -> np.ndarray:
     return np.concatenate([ts, np.full(length - len(ts), np.inf)])
 
 
+@eqx.filter_jit
+def _survey(flow: Flow, t: Any, z: Any) -> _Start:
+    """One compiled look at the first state."""
+    x = flow.position(z)
+    drift, gradient = flow.drift(t, z), flow.energy.grad(x)
+    return _Start(
+        spectral_radius(flow, t, z), max_norm(z), max_norm(drift), flow.energy.value(x), max_norm(gradient),
+        _speed(flow, z),
+    )  # fmt: skip
+
+
 def _measure(row: tuple[Any, Any], flow: Flow) -> tuple[Any, Any, Any, Any]:
     """Position, energy, ‖∇E‖∞ and speed at a row."""
     _, z = row
@@ -273,20 +296,26 @@ def _unchanged(states: Any, dtype: Any) -> bool:
     return many and moved <= 4 * float(jnp.finfo(dtype).eps) * float(max_norm(last))
 
 
-def _never_arrives(times: np.ndarray, grad_norms: np.ndarray) -> bool:
+def _runs_off(times: np.ndarray, states: Any, grad_norms: np.ndarray) -> bool:
     """Whether the gradient falls so slowly, as t^(−p) with p ≤ 1, that what it still moves adds up to infinity.
 
     Towards a minimizer, however flat, the fall is faster: p = (q − 1)/(q − 2) for an energy like |x|^q, and any
-    exponential beats every p. The steepest slope over the last half of the time counts.
+    exponential beats every p. The steepest slope over the last half of the time counts, and only where the state still
+    moved in it: a gradient that is nothing but rounding does not fall either.
     """
     elapsed = times - times[0]
-    first = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right")) - 1
-    late = (np.arange(len(elapsed)) >= max(first, 1)) & (elapsed < elapsed[-1])
-    if not late.any():
+    half = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right")) - 1
+    late = (np.arange(len(elapsed)) >= max(half, 1)) & (elapsed < elapsed[-1])
+    if not late.any() or _moved(states, half) <= _STILL * _moved(states, 0):
         return False
     norms = np.maximum(grad_norms.astype(float), 1e-300)
     fall = np.log(norms[late] / norms[-1])
     return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL
+
+
+def _moved(states: Any, row: int) -> float:
+    """How far the last state is from that of a row."""
+    return float(max_norm(jax.tree.map(lambda leaf: leaf[-1] - leaf[row], states)))
 
 
 @eqx.filter_jit

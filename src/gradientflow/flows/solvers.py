@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import diffrax as dfx
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
@@ -15,21 +16,50 @@ from diffrax import with_stepsize_controller_tols
 
 from .checks import unknown_name
 from .flow import Flow
+from .numerics import max_norm
 from .resolvent import LARGEST_DENSE, krylov
 
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
 LARGEST_IMPLICIT = 20_000
 
 
-class RejectsFailedStages:
-    """Mixed into an implicit solver: a failed root find rejects the step, so that a shorter one is tried.
+class StageNewton(optx.Newton):
+    """Newton's method that stops at its first correction below `kappa` of the norm it is given.
 
-    Left alone, a Newton iteration that runs out of steps ends the whole solve (diffrax issue 752).
+    Optimistix would also ask for a residual below the absolute tolerance, which for slopes of a steep energy lies
+    below rounding: stages would then pass by chance, and steps shrink to nothing.
+    """
+
+    def terminate(self, fn: Any, y: Any, args: Any, options: Any, state: Any, tags: Any) -> Any:
+        """Whether to stop, and how that is called."""
+        failed = state.result != optx.RESULTS.successful
+        return failed | (state.diffsize < self.kappa), state.result
+
+
+class RejectsFailedStages:
+    """Mixed into an implicit solver: its stages are solved as exactly as a step's error is, and a failure is survived.
+
+    A correction of a slope is measured by what it changes in the state, h·δf against the tolerances of the step. A
+    failed root find rejects the step, so that a shorter one is tried; left alone, a Newton iteration that runs out of
+    steps ends the whole solve (diffrax issue 752).
+
+    References:
+        E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.8.
     """
 
     def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any) -> Any:
         """One step; its error estimate is infinite where a stage's equation was not solved."""
-        inner = super().step  # pyright: ignore[reportAttributeAccessIssue]
+        finder = self.root_finder  # pyright: ignore[reportAttributeAccessIssue]
+
+        def norm(slopes: Any) -> Any:
+            tolerated = jax.tree.map(lambda y: finder.atol + finder.rtol * jnp.abs(y), y0)
+            return max_norm(jax.tree.map(lambda f, scale: (t1 - t0) * f / scale, slopes, tolerated))
+
+        def stage_tolerances(solver: Any) -> Any:
+            return solver.root_finder.rtol, solver.root_finder.atol, solver.root_finder.norm
+
+        solver = eqx.tree_at(stage_tolerances, self, (0.0, 1.0, norm))
+        inner = super(RejectsFailedStages, solver).step  # pyright: ignore[reportAttributeAccessIssue]
         y1, error, dense, state, result = inner(terms, t0, t1, y0, args, solver_state, made_jump)
         solved = result == dfx.RESULTS.successful
         error = jax.tree.map(lambda leaf: jnp.where(solved, leaf, jnp.inf), error)
@@ -51,10 +81,11 @@ def explicit() -> dfx.AbstractSolver:
 
 def implicit(n: int, dtype: Any) -> dfx.AbstractSolver:
     """For n unknowns: Kvaerno's 5(4) with dense Newton; beyond a few hundred, 3(2) with matrix-free Newton."""
-    newton = with_stepsize_controller_tols(optx.Newton)
+    newton = with_stepsize_controller_tols(StageNewton)
     if n <= LARGEST_DENSE:
-        return NewtonKvaerno5(root_finder=newton(), root_find_max_steps=20)
-    return NewtonKvaerno3(root_finder=newton(linear_solver=krylov(dtype)), root_find_max_steps=20)
+        return NewtonKvaerno5(root_finder=newton(cauchy_termination=False), root_find_max_steps=20)
+    finder = newton(linear_solver=krylov(dtype), cauchy_termination=False)
+    return NewtonKvaerno3(root_finder=finder, root_find_max_steps=20)
 
 
 _NAMED: Mapping[str, Callable[[int, Any], dfx.AbstractSolver]] = {

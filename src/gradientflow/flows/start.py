@@ -1,7 +1,9 @@
 """Where a trajectory starts: the checks that `integrate` and `iterate` share."""
 
+import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -56,5 +58,10 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
     if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
-    if is_concrete(x) and not bool(jnp.isfinite(energy.value(x))):
-        raise ValueError(f"{where}: the energy is {energy.value(x)} at `{name}`; start where it is finite")
+    if is_concrete(x) and not math.isfinite(first := float(_value(energy, x))):
+        raise ValueError(f"{where}: the energy is {first} at `{name}`; start where it is finite")
+
+
+@eqx.filter_jit
+def _value(energy: Energy, x: Any) -> Any:
+    return energy.value(x)
