@@ -20,3 +20,8 @@ jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 install_import_hook("gradientflow", "beartype.beartype")
+
+
+def pytest_configure(config):
+    """No path may climb unnoticed. Said here and not in the settings, which would import the package too early."""
+    config.addinivalue_line("filterwarnings", "error::gradientflow.flows.solve.LyapunovWarning")

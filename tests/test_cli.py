@@ -151,5 +151,9 @@ def test_bad_input_is_one_line_and_nothing_is_written(arguments, named, files, t
     assert not list(pathlib.Path(out).rglob("*.html"))
 
 
+def test_the_version():
+    assert call("--version").stdout == f"gradientflow {gf.__version__}\n"
+
+
 def test_an_unknown_option_is_refused_too():
     assert call("compare", "--stepp", "1").exit_code == 2

@@ -89,8 +89,9 @@ def test_pitfall_3_a_failed_root_find_rejects_the_step_and_goes_on():
 def test_pitfall_3_a_steep_valley_does_not_starve_newton():
     """Curvature 1e8 across: the slopes' rounding is above any absolute tolerance on them."""
     E = gf.energy(lambda x: 5e7 * (x[0] - 0.1 * x[1] ** 2) ** 2 + (x[1] - 1) ** 2 / 2)
-    path = gf.integrate(gf.GradientFlow(E), [3.0, 3.0], math.inf, gtol=1e-12)
-    np.testing.assert_allclose(path.x[-1], [0.1, 1.0], atol=1e-4)
+    path = gf.integrate(gf.GradientFlow(E), [3.0, 3.0], math.inf, gtol=1e-14)
+    # The energy falls by 2.2e8, and the curvature along the valley is 1.
+    np.testing.assert_allclose(path.x[-1], [0.1, 1.0], atol=2.2e-6)
     assert path.stats["rejected"] < path.stats["steps"] / 10
 
 

@@ -23,13 +23,22 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (
 Device = Annotated[str, typer.Option(help="cpu, gpu or tpu; JAX's own choice unless given.")]
 
 
-@app.callback()
-def _callback(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    if version:
+def _print_version(asked: bool) -> bool:
+    if asked:
         from gradientflow import __version__
 
         print(f"gradientflow {__version__}")
         raise typer.Exit
+    return asked
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Holds the options that go before a command."""
 
 
 @app.command()

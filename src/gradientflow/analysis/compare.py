@@ -17,6 +17,7 @@ from gradientflow.flows import (
     BrownianPath,
     Flow,
     GradientFlow,
+    Number,
     Trajectory,
     check_key,
     check_positive,
@@ -152,12 +153,12 @@ def compare(
     flow: Flow,
     methods: Mapping[str, Any],
     x0: Any,
-    t1: float,
+    t1: Number,
     *,
     key: Any = None,
     solver: Any = None,
-    rtol: float | None = None,
-    atol: float | None = None,
+    rtol: Number | None = None,
+    atol: Number | None = None,
     orders: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
@@ -210,7 +211,7 @@ def compare(
 class _Reference:
     """The flows' paths that runs are measured against: tight tolerances, and one Brownian path for all."""
 
-    def __init__(self, x0: Any, key: Any, solver: Any, rtol: float | None, atol: float | None) -> None:
+    def __init__(self, x0: Any, key: Any, solver: Any, rtol: Number | None, atol: Number | None) -> None:
         self.x0, self.key, self.solver = x0, key, solver
         self.rtol, self.atol = rtol, atol
         self.brownian: dict[str, BrownianPath] = {}

@@ -11,6 +11,7 @@ import numpy as np
 from gradientflow.flows import (
     BrownianPath,
     Flow,
+    Number,
     Outcome,
     Status,
     Trajectory,
@@ -42,11 +43,11 @@ def iterate(
     step: Any,
     steps: int | np.integer,
     save_every: int | np.integer = 1,
-    t0: float = 0.0,
+    t0: Number = 0.0,
     state: Any = None,
     oracle: Callable[[Flow, Any, Any], Flow] | None = None,
     key: Any = None,
-    gtol: float | None = None,
+    gtol: Number | None = None,
 ) -> Trajectory:
     r"""The iterates of a discretizer: $z_{k+1} = \Phi_{h_k}(z_k)$, on the flow's clock $t_k = t_0 + \sum_{j<k} h_j$.
 
@@ -98,7 +99,7 @@ def iterate(
     recipe = _Recipe(flow, discretizer, rule, oracle, key, t_start)
     rows = _run(recipe, recipe.start(z0), steps // save_every, save_every, steps % save_every)
     indices = np.append(np.arange(0, steps, save_every), steps)
-    return _trajectory(recipe, rows, indices, default_tolerances(dtype).gtol if gtol is None else gtol)
+    return _trajectory(recipe, rows, indices, default_tolerances(dtype).gtol if gtol is None else float(gtol))
 
 
 class _Carry(eqx.Module):

@@ -34,6 +34,7 @@ from .langevin import KineticLangevin as KineticLangevin
 from .langevin import Langevin as Langevin
 from .noise import BrownianPath as BrownianPath
 from .noise import check_key as check_key
+from .numerics import Number as Number
 from .numerics import all_finite as all_finite
 from .numerics import as_floating as as_floating
 from .numerics import default_tolerances as default_tolerances

@@ -13,7 +13,7 @@ import numpy as np
 from .checks import check_integer, check_positive
 from .flow import Flow, is_stochastic
 from .noise import integrate_noisy
-from .numerics import default_tolerances, dtype_of, tightest_rtol
+from .numerics import Number, default_tolerances, dtype_of, tightest_rtol
 from .solve import Problem, Solve
 from .start import prepare
 from .trajectory import Trajectory
@@ -22,15 +22,15 @@ from .trajectory import Trajectory
 def integrate(
     flow: Flow,
     x0: Any,
-    t1: float,
+    t1: Number,
     *,
-    t0: float = 0.0,
+    t0: Number = 0.0,
     state: Any = None,
     ts: Any = None,
     solver: dfx.AbstractSolver | str | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    gtol: float | None = None,
+    rtol: Number | None = None,
+    atol: Number | None = None,
+    gtol: Number | None = None,
     key: Any = None,
     max_steps: int = 100_000,
     progress: Callable[[float], None] | None = None,

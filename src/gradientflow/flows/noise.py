@@ -11,7 +11,7 @@ import numpy as np
 
 from .checks import check_positive
 from .flow import Flow
-from .numerics import all_finite, dtype_of
+from .numerics import Number, all_finite, dtype_of
 from .spectrum import spectral_radius
 from .start import prepare
 from .status import Outcome, Status
@@ -45,7 +45,7 @@ class BrownianPath(eqx.Module):
 
     tree: dfx.VirtualBrownianTree
 
-    def __init__(self, flow: Flow, x0: Any, t0: float, t1: float, key: Any, resolution: float | None = None) -> None:
+    def __init__(self, flow: Flow, x0: Any, t0: Number, t1: Number, key: Any, resolution: Number | None = None) -> None:
         flow, z0 = prepare("BrownianPath", flow, x0, None)
         shape = flow.brownian(z0)
         if shape is None:

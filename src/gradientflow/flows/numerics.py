@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+# A real number as users give it.
+Number = float | int | np.floating | np.integer | jax.Array
+
 
 class Tolerances(NamedTuple):
     """Default tolerances of a precision: relative and absolute (a step's error), gradient (stationarity)."""

@@ -214,7 +214,7 @@ class LeastSquares(AbstractQuadratic):
         return Curvature(jnp.zeros_like(singular[0]) if wide else singular[-1] ** 2, singular[0] ** 2)
 
 
-def _check_finite(where: str, **arrays: jax.Array) -> None:
+def _check_finite(where: str, **arrays: Any) -> None:
     for name, array in arrays.items():
         bad = np.argwhere(~np.isfinite(np.asarray(array)))
         if len(bad):
@@ -224,7 +224,7 @@ def _check_finite(where: str, **arrays: jax.Array) -> None:
 
 
 def _check_symmetric(H: np.ndarray) -> None:
-    _check_finite("Quadratic", H=H)  # pyright: ignore[reportArgumentType]
+    _check_finite("Quadratic", H=H)
     excess = np.abs(H - H.T)
     if excess.max(initial=0.0) > 8 * np.finfo(H.dtype).eps * np.abs(H).max(initial=0.0):
         i, j = np.unravel_index(excess.argmax(), excess.shape)
