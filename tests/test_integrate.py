@@ -145,6 +145,17 @@ def test_velocity_counts_at_an_equilibrium():
     assert float(path.t[-1]) > 100
 
 
+def test_pitfall_7_a_stiff_start_does_not_hold_up_an_easy_one():
+    """Each start is a solve of its own: lanes of a vmapped solve would all take the stiffest one's steps."""
+    easy, stiff = (gf.GradientFlow(gf.Quadratic(np.diag([1.0, lam]))) for lam in (2.0, 1e4))
+    alone = gf.integrate(easy, [1.0, 1.0], 10.0).stats
+    beside = gf.integrate(stiff, [1.0, 1.0], 10.0).stats
+    assert (alone["solver"], beside["solver"]) == ("Tsit5", "NewtonKvaerno5")
+    assert gf.integrate(easy, [1.0, 1.0], 10.0).stats["steps"] == alone["steps"] < 100
+    with pytest.raises(TypeError, match=r"can't be traced by jit, vmap or grad.*loop over the starts"):
+        jax.vmap(lambda x: gf.integrate(easy, x, 1.0).x[-1])(jnp.ones((3, 2)))
+
+
 def test_pitfall_8_noisy_flows_choose_a_step_that_resolves_them():
     """diffrax would silently take 0.01, twenty times too long for this one."""
     flow = gf.Langevin(gf.Quadratic([[4000.0]]), temperature=1.0)

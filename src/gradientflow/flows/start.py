@@ -16,7 +16,7 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any) -> tuple[Flow, Any]:
     """The flow with its parameters as arrays, and the checked initial state.
 
     Raises:
-        TypeError: if `flow` is not a flow, or the start is missing.
+        TypeError: if `flow` is not a flow, the start is missing, or either is being traced.
         ValueError: if the start is not finite, or the energy is not a finite real scalar on it.
     """
     if not isinstance(flow, Flow):
@@ -31,7 +31,12 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any) -> tuple[Flow, Any]:
         z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(_floating(where, "state", state)))
     else:
         z = _floating(where, "state", state)
-    if is_concrete(z) and not bool(all_finite(z)):
+    if not is_concrete(z, flow):
+        raise TypeError(
+            f"{where} can't be traced by jit, vmap or grad: every start has its own steps and its own status, and lanes "
+            "in lockstep would all wait for the stiffest; loop over the starts, what is compiled is used again"
+        )
+    if not bool(all_finite(z)):
         raise ValueError(f"{where}: `{name}` must be finite, got {x0 if state is None else state}")
     flow = numbers_to_arrays(flow, dtype_of(z))
     _check_energy(where, name, flow.energy, flow.position(z))
@@ -58,7 +63,7 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
     if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
-    if is_concrete(x) and not math.isfinite(first := float(_value(energy, x))):
+    if not math.isfinite(first := float(_value(energy, x))):
         raise ValueError(f"{where}: the energy is {first} at `{name}`; start where it is finite")
 
 
