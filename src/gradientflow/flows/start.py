@@ -33,7 +33,7 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any) -> tuple[Flow, Any]:
         z = _floating(where, "state", state)
     if not is_concrete(z, flow):
         raise TypeError(
-            f"{where} can't be traced by jit, vmap or grad: every start has its own steps and its own status, and lanes "
+            f"{where} can't be traced by jit, vmap or grad: every start has its own steps and status, and lanes "
             "in lockstep would all wait for the stiffest; loop over the starts, what is compiled is used again"
         )
     if not bool(all_finite(z)):
