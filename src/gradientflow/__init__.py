@@ -20,7 +20,13 @@ _NAMES = {
         "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta", "Schedule", "StepRule", "Tableau", "iterate",
         "optimizers",
     ),
-    "analysis": ("Comparison", "Experiment", "compare"),
+    "analysis": (
+        "Bifurcation", "Claim", "Comparison", "EdgeOfStability", "Exact", "Experiment", "Grade", "NotExactError",
+        "Stability", "StabilityIntervals", "StabilityMap", "StabilityRegion", "StepSweep", "Verification",
+        "bifurcation",
+        "compare", "edge_of_stability", "stability", "stability_function", "stability_intervals", "stability_map",
+        "stability_region", "step_sweep", "verify",
+    ),
 }  # fmt: skip
 _FLOOR_OF = {name: floor for floor, names in _NAMES.items() for name in names}
 

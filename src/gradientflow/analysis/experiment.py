@@ -1,4 +1,4 @@
-"""Experiments: a comparison as data that can be written down and run again."""
+"""Experiments: a question about methods as data that can be written down and run again."""
 
 import dataclasses
 import importlib.util
@@ -36,8 +36,12 @@ from gradientflow.flows import (
 )
 
 from .compare import Comparison, compare
+from .linear_stability import StabilitySurvey
 from .named_methods import label, lacks_step, make_method, with_step
+from .questions import survey_proofs, survey_stability
+from .verification import VerificationSurvey
 
+QUESTIONS = ("compare", "stability", "verify")
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 _DEFAULT_METHODS = ("gradient_descent", "backward_euler", "implicit_midpoint", "rk4", "momentum")
 # By default a flow is followed until it has lost all but this fraction of the energy that it will lose.
@@ -47,9 +51,10 @@ _MOST_DEFAULT_STEPS = 2_000
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A comparison as data.
+    """A question about methods on an energy, as data.
 
     Attributes:
+        question: `compare`, `stability` or `verify`.
         energy: a landscape's name, `FILE.py:FUNCTION`, or a formula; empty for the running example
             ½‖Mx − v‖² with M = [[4, 1], [1, 3]] and v = [1, 2], or where `data` is given.
         data: a CSV file for regression.
@@ -70,6 +75,7 @@ class Experiment:
         'energy = "beale"'
     """
 
+    question: str = "compare"
     energy: str = ""
     data: str = ""
     target: str = ""
@@ -130,11 +136,12 @@ class Experiment:
         x0 = self._start(E)
         prepare("compare", GradientFlow(E), x0, None)
         x0_given = dataclasses.replace(self, x0=tuple(x0.tolist()))
-        if self.t1 is not None and not any(lacks_step(spec) for spec in self.methods):
+        timeless = self.question == "stability"
+        if (timeless or self.t1 is not None) and not any(lacks_step(spec) for spec in self.methods):
             return x0_given
         h = 0.5 / _curvature(E, x0)
         methods = tuple(with_step(spec, h) for spec in self.methods)
-        t1 = _default_time(E, x0, h) if self.t1 is None else self.t1
+        t1 = _default_time(E, x0, h) if self.t1 is None and not timeless else self.t1
         return dataclasses.replace(x0_given, methods=methods, t1=t1)
 
     def make_energy(self) -> Energy:
@@ -161,7 +168,7 @@ class Experiment:
             raise ValueError(f"energy: {unknown_name('landscape', self.energy, landscapes.names())}")
         return from_expression(self.energy)
 
-    def run(self, progress: Callable[[str], None] | None = None) -> Comparison:
+    def run(self, progress: Callable[[str], None] | None = None) -> "Comparison | StabilitySurvey | VerificationSurvey":
         """Runs it on the device that JAX is set to.
 
         Args:
@@ -171,13 +178,20 @@ class Experiment:
             ValueError: for anything in it that doesn't fit, or if JAX is set to another precision.
         """
         self.check_precision()
+        if self.question not in QUESTIONS:
+            raise ValueError(f"question: {unknown_name('question', self.question, QUESTIONS)}")
         E = self.make_energy()
         full = self._resolve(E)
-        assert full.t1 is not None
-        noisy = any(spec.split(":")[0].endswith("langevin") for spec in full.methods)
         methods = {label(spec): make_method(spec, E) for spec in full.methods}
+        x0 = jnp.asarray(full.x0)
+        if self.question == "stability":
+            return survey_stability(E, methods, x0, progress)
+        assert full.t1 is not None
+        if self.question == "verify":
+            return survey_proofs(E, methods, x0, full.t1, progress)
+        noisy = any(spec.split(":")[0].endswith("langevin") for spec in full.methods)
         key = jax.random.key(self.seed) if noisy else None
-        x0, solver = jnp.asarray(full.x0), self.solver or None
+        solver = self.solver or None
         return compare(GradientFlow(E), methods, x0, full.t1, key=key, solver=solver, progress=progress)
 
     def check_precision(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FLOW_COLOUR = "black"
 # Okabe and Ito's palette: told apart by colour-blind readers too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
 _MARKERS = "osD^vPX*"
 _GRID = 160
 
@@ -215,7 +215,7 @@ def _legend_below(figure: Figure, ax: Axes, columns: int = 4) -> None:
 
 def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:
     items = list(comparison.entries.items())
-    return [(item, _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, item in enumerate(items)]
+    return [(item, COLOURS[i % len(COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, item in enumerate(items)]
 
 
 def _curve(

@@ -7,10 +7,8 @@ from typing import Any
 
 from gradientflow.discretizers import (
     TABLEAUS,
-    BackwardEuler,
     EulerMaruyama,
     ExactFlow,
-    ForwardEuler,
     ImplicitMidpoint,
     Method,
     RungeKutta,
@@ -48,8 +46,12 @@ def _of_gradient_flow(discretizer: Any) -> Callable[[Energy, float, float], Meth
 
 
 METHODS: Mapping[str, MethodKind] = {
-    "gradient_descent": MethodKind(_of_gradient_flow(ForwardEuler()), "gradient flow by forward Euler"),
-    "backward_euler": MethodKind(_of_gradient_flow(BackwardEuler()), "gradient flow by backward Euler: proximal point"),
+    "gradient_descent": MethodKind(
+        lambda E, lr, _: optimizers.gradient_descent(E, lr), "gradient flow by forward Euler"
+    ),
+    "backward_euler": MethodKind(
+        lambda E, lr, _: optimizers.proximal_point(E, lr), "gradient flow by backward Euler: proximal point"
+    ),
     "implicit_midpoint": MethodKind(_of_gradient_flow(ImplicitMidpoint()), "gradient flow by implicit midpoint"),
     "exact": MethodKind(_of_gradient_flow(ExactFlow()), "gradient flow in closed form, on quadratics"),
     **{

@@ -1,23 +1,27 @@
 """A comparison on disk: a page to read, figures, data, and the experiment that makes them again."""
 
-import base64
-import io
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-import gradientflow
-from gradientflow.flows import CallableEnergy, Energy, ExpressionEnergy, landscapes
+from gradientflow.flows import (
+    CallableEnergy,
+    Energy,
+    ExpressionEnergy,
+    LeastSquares,
+    LinearRegression,
+    LogisticRegression,
+    Quadratic,
+    landscapes,
+)
 
 from . import figures
+from .page import inline_figure, render_page, write_folder
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -36,17 +40,12 @@ _EXPLANATIONS = {
 def save_comparison(comparison: "Comparison", directory: str | os.PathLike[str], experiment: str | None) -> None:
     """Writes `report.html`, `data.nc`, `table.csv`, `figures/` and, where there is one, `EXPERIMENT.toml`.
 
-    Everything is made in a temporary folder first, so that a failure leaves nothing half-written.
-
     Raises:
         ValueError: if the directory can't be written.
     """
-    target = pathlib.Path(directory)
-    check_writable(target)
     drawn = _draw(comparison)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch)
-        (folder / "figures").mkdir()
+
+    def fill(folder: pathlib.Path) -> None:
         for name, figure in drawn.items():
             figure.savefig(folder / "figures" / f"{name}.png", dpi=140)
         comparison.to_xarray().to_netcdf(folder / "data.nc", engine="h5netcdf")
@@ -54,39 +53,22 @@ def save_comparison(comparison: "Comparison", directory: str | os.PathLike[str],
         (folder / "report.html").write_text(render_html(comparison, drawn, experiment), encoding="utf-8")
         if experiment is not None:
             (folder / "EXPERIMENT.toml").write_text(experiment, encoding="utf-8")
-        shutil.copytree(folder, target, dirs_exist_ok=True)
 
-
-def check_writable(directory: str | os.PathLike[str]) -> None:
-    """Refuses a directory that can't be made or written to, before any work is done.
-
-    Raises:
-        ValueError: naming it.
-    """
-    target = pathlib.Path(directory)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target):
-            pass
-    except OSError as error:
-        raise ValueError(f"out: directory {str(target)!r} can't be written: {error.strerror}") from None
+    write_folder(directory, fill)
 
 
 def render_html(comparison: "Comparison", drawn: Mapping[str, Figure], experiment: str | None) -> str:
     """One page without links to anything outside itself."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gradientflow.analysis", "templates"), autoescape=True, trim_blocks=True
-    )
     path = comparison.path
-    return environment.get_template("report.html.jinja").render(
-        energy=_describe(comparison.flow.energy),
+    return render_page(
+        "comparison.html.jinja",
+        energy=describe_energy(comparison.flow.energy),
         dimension=sum(int(np.size(leaf[0])) for leaf in jax.tree.leaves(path.x)),
         end=f"{float(path.t[-1]):.4g}",
         precision=path.stats["precision"],
         rows=_rows(comparison),
-        figures=[(name, _EXPLANATIONS[name], _inline(figure)) for name, figure in drawn.items()],
+        figures=[(name, _EXPLANATIONS[name], inline_figure(figure)) for name, figure in drawn.items()],
         experiment=experiment,
-        version=gradientflow.__version__,
     )
 
 
@@ -112,7 +94,8 @@ def _rows(comparison: "Comparison") -> list[dict[str, str]]:
     return rows
 
 
-def _describe(energy: Energy) -> str:
+def describe_energy(energy: Energy) -> str:
+    """An energy in a line: its formula where it has one."""
     match energy:
         case landscapes.Landscape(name=name, formula=formula):
             return f"{name}, E = {formula}"
@@ -120,6 +103,12 @@ def _describe(energy: Energy) -> str:
             return f"E = {text}"
         case CallableEnergy(fn=fn):
             return getattr(fn, "__name__", "a Python function")
+        case LeastSquares(M=M):
+            return f"E = ½‖Mx − v‖² with M of shape {M.shape[0]}×{M.shape[1]}"
+        case Quadratic(H=H):
+            return f"E = ½xᵀHx − bᵀx + c with H of shape {H.shape[0]}×{H.shape[0]}"
+        case LinearRegression(X=X) | LogisticRegression(X=X):
+            return f"{type(energy).__name__} on {X.shape[0]} examples"
     return type(energy).__name__
 
 
@@ -137,9 +126,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return "–" if np.isnan(value) else f"{value:.4g}"
     return str(value)
-
-
-def _inline(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return base64.b64encode(buffer.getvalue()).decode()

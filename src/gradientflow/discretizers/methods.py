@@ -1,5 +1,6 @@
 """Methods: a flow, a discretizer and a step. What an optimizer's name stands for."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +19,8 @@ class Method(eqx.Module):
         flow: the flow that it discretizes.
         discretizer: the scheme.
         step: the scheme's step on the flow's clock: a number, a schedule or a step rule.
+        family: (energy, lr) ↦ the same optimizer with another learning rate and its other parameters as they are;
+            `None` where the method has no learning rate of its own.
 
     Example:
         >>> import gradientflow as gf
@@ -29,6 +32,7 @@ class Method(eqx.Module):
     flow: Flow
     discretizer: Discretizer
     step: Any
+    family: Callable[[Any, Any], "Method"] | None = None
 
     def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
         """The method's iterates from x0; the options are those of `iterate`."""

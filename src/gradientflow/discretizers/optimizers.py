@@ -5,7 +5,9 @@ Parameters and conventions are optax's; the conversion to the flow's parameters 
 
 from typing import Any
 
-from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_fraction, check_positive, energy, is_concrete
+import equinox as eqx
+
+from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_fraction, check_positive, energy, is_zero
 
 from .euler import BackwardEuler, ForwardEuler
 from .methods import Method
@@ -28,7 +30,7 @@ def gradient_descent(E: Any, lr: Any) -> Method:
         0.1
     """
     check_positive("gradient_descent", lr=lr)
-    return Method(GradientFlow(energy(E)), ForwardEuler(), lr)
+    return Method(GradientFlow(energy(E)), ForwardEuler(), lr, gradient_descent)
 
 
 def proximal_point(E: Any, lr: Any) -> Method:
@@ -47,7 +49,7 @@ def proximal_point(E: Any, lr: Any) -> Method:
         [0.25]
     """
     check_positive("proximal_point", lr=lr)
-    return Method(GradientFlow(energy(E)), BackwardEuler(), lr)
+    return Method(GradientFlow(energy(E)), BackwardEuler(), lr, proximal_point)
 
 
 def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
@@ -75,13 +77,15 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
         raise TypeError("momentum: `lr` must be a number; a schedule at fixed beta would change the flow at every step")
     check_positive("momentum", lr=lr)
     flow, h = heavy_ball_of(energy(E), lr, beta)
-    return Method(GradientFlow(energy(E)), ForwardEuler(), lr) if flow is None else Method(flow, MomentumEuler(), h)
+    if flow is None:
+        return gradient_descent(E, lr)
+    return Method(flow, MomentumEuler(), h, eqx.Partial(momentum, beta=beta))
 
 
 def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]:
     """The heavy ball and the step that momentum's (η, β) stand for; no flow where β = 0, whose mass would vanish."""
     check_fraction("momentum", beta=beta)
-    if is_concrete(beta) and beta == 0:
+    if is_zero(beta):
         return None, lr
     damping = 1 - beta
     return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping

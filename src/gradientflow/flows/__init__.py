@@ -4,6 +4,7 @@ from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
 from .checks import check_positive as check_positive
+from .checks import is_zero as is_zero
 from .checks import unknown_name as unknown_name
 from .energies import MODELS as MODELS
 from .energies import AbstractQuadratic as AbstractQuadratic

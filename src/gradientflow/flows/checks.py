@@ -70,6 +70,11 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
 
 
+def is_zero(value: Any) -> bool:
+    """Whether it is the number 0; what is traced or symbolic is not."""
+    return _is_number(value) and float(value) == 0
+
+
 def _is_number(value: Any) -> bool:
     if isinstance(value, (numbers.Real, np.generic)):
         return True

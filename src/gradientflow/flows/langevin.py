@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
-
 from .checks import check_nonnegative
 from .energies import Energy
 from .flow import Flow
@@ -61,7 +59,7 @@ class Langevin(Flow):
 
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
         """dW ↦ √(2T) dW."""
-        return lambda increment: jnp.sqrt(2 * self.temperature) * increment
+        return lambda increment: (2 * self.temperature) ** 0.5 * increment
 
     def brownian(self, z: Any) -> Any:
         """One Brownian motion a coordinate."""
@@ -137,7 +135,7 @@ class KineticLangevin(Flow):
         """dW ↦ (0, √(2γT) dW/m)."""
 
         def map_increment(increment: Any) -> Phase:
-            return Phase(0 * increment, jnp.sqrt(2 * self.friction * self.temperature) / self.mass * increment)
+            return Phase(0 * increment, (2 * self.friction * self.temperature) ** 0.5 / self.mass * increment)
 
         return map_increment
 

@@ -87,8 +87,17 @@ def max_norm(tree: Any) -> jax.Array:
 
 
 def inner(left: Any, right: Any) -> Any:
-    """The Euclidean inner product of two pytrees of one structure."""
-    return sum(jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), left, right)))
+    """The Euclidean inner product of two pytrees of one structure.
+
+    Leaves that are not numbers or arrays stand for whole vectors, their product for the inner product.
+    """
+    return sum(map(_total, jax.tree.leaves(left), jax.tree.leaves(right)))
+
+
+def _total(a: Any, b: Any) -> Any:
+    product = a * b
+    is_numeric = isinstance(product, (jax.Array, np.ndarray, np.generic, float, int))
+    return jnp.sum(jnp.asarray(product)) if is_numeric else product
 
 
 def l2_norm(tree: Any) -> jax.Array:

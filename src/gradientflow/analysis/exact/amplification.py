@@ -1,0 +1,157 @@
+r"""Reading 2: a step on one quadratic mode, run on exact numbers, is a matrix of rational functions.
+
+The state's leaves are the generators of a polynomial ring over a field such as ℚ(λ, h), and so is whatever memory a
+scheme carries. A step that is linear in them answers with their linear forms, whose coefficients are the matrix.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+from sympy.polys.fields import FracElement
+from sympy.polys.rings import PolyElement
+
+from gradientflow.discretizers import Discretizer
+from gradientflow.flows import Flow
+
+from .algebra import polynomials, rational_functions
+from .blame import blaming
+from .leaf import Exact, NotExactError
+
+_TIME = "t"
+
+
+@dataclasses.dataclass(frozen=True)
+class Amplification:
+    """One step on a mode, $z' = Az$: exact, for whatever the field's generators stand for.
+
+    Attributes:
+        rows: A, as rows of elements of `field`.
+        field: a field of rational functions over ℚ.
+    """
+
+    rows: tuple[tuple[Any, ...], ...]
+    field: Any
+
+    @property
+    def size(self) -> int:
+        """How many numbers a state (with the scheme's memory) has on one mode."""
+        return len(self.rows)
+
+    def similar_at(self, name: str, value: int) -> "Amplification":
+        """The matrix with a generator set to a value, if only a change of basis depends on it; else itself."""
+        place = [str(symbol) for symbol in self.field.symbols].index(name)
+        if self.size == 1 or any(m[place] for p in self.characteristic_polynomial() for m in p.monoms()):
+            return self
+        generator = self.field.ring.gens[place]
+
+        def put(entry: Any) -> Any:
+            return self.field(entry.numer.compose(generator, value)) / self.field(entry.denom.compose(generator, value))
+
+        return Amplification(tuple(tuple(map(put, row)) for row in self.rows), self.field)
+
+    def without(self, name: str) -> "Amplification":
+        """The same over the field without a generator.
+
+        Raises:
+            NotExactError: if an entry depends on it.
+        """
+        place = [str(symbol) for symbol in self.field.symbols].index(name)
+        smaller = rational_functions([symbol for symbol in self.field.symbols if str(symbol) != name])
+
+        def drop(entry: Any) -> Any:
+            if any(monomial[place] for part in (entry.numer, entry.denom) for monomial in part.monoms()):
+                what = "the time t" if name == _TIME else f"{name} itself"
+                raise NotExactError(f"the step depends on {what}: it returns {entry}")
+            generator = entry.field.ring.gens[place]
+            return smaller.new(entry.numer.drop(generator), entry.denom.drop(generator))
+
+        return Amplification(tuple(tuple(map(drop, row)) for row in self.rows), smaller)
+
+    def characteristic_polynomial(self) -> list[Any]:
+        """The coefficients of det(wI − A), from wⁿ down to w⁰, as polynomials without a common denominator.
+
+        By the Faddeev–LeVerrier recursion, which only divides by integers.
+        """
+        n, one = self.size, self.field.one
+        coefficients, power = [one], [[self.field.zero] * n for _ in range(n)]
+        for k in range(1, n + 1):
+            shifted = [[power[i][j] + (coefficients[-1] if i == j else 0) for j in range(n)] for i in range(n)]
+            power = [[sum((self.rows[i][m] * shifted[m][j] for m in range(n)), self.field.zero) for j in range(n)]
+                     for i in range(n)]  # fmt: skip
+            coefficients.append(-sum((power[i][i] for i in range(n)), self.field.zero) / k)
+        return cleared(coefficients)
+
+
+def cleared(fractions: Sequence[Any]) -> list[Any]:
+    """Rational functions times their least common denominator: polynomials."""
+    common = fractions[0].denom.ring.one
+    for fraction in fractions:
+        common = common.lcm(fraction.denom)
+    return [fraction.numer * common.quo(fraction.denom) for fraction in fractions]
+
+
+def read_amplification(
+    names: Sequence[str], build: Callable[[Mapping[str, Exact]], tuple[Flow, Discretizer, Any]]
+) -> Amplification:
+    """Runs one step of what `build` makes, and returns its matrix over the field ℚ(names).
+
+    Args:
+        names: the generators' names.
+        build: from the generators, as exact leaves by name, the flow of a quadratic mode, the scheme and the step.
+
+    Raises:
+        NotExactError: naming the line that is not rational arithmetic, or saying that a step isn't linear in the state
+            or depends on the time.
+        UnansweredQuestionError: if the flow does not answer what the scheme asks.
+    """
+    field = rational_functions((*names, _TIME))
+    generators = {str(symbol): Exact(generator) for symbol, generator in zip(field.symbols, field.gens, strict=True)}
+    flow, discretizer, h = build(generators)
+    with blaming(discretizer, flow):
+        rest = flow.init(Exact(field.zero))
+        structure, states = jax.tree.structure(rest), len(jax.tree.leaves(rest))
+        memory = discretizer.init(flow, generators[_TIME], rest, h)
+        forms, remembered = _forms(field, states, memory)
+        z = jax.tree.unflatten(structure, forms[:states])
+        given = {} if memory is None else {"memory": remembered}
+        out = discretizer.step(flow, generators[_TIME], z, h, **given)
+        out, handed_on = (out, None) if memory is None else out
+        leaves = jax.tree.leaves(out) + _exact_leaves(memory, handed_on)
+        rows = [_coefficients(leaf, len(forms), field.zero) for leaf in leaves]
+        return Amplification(tuple(map(tuple, rows)), field).without(_TIME)
+
+
+def _forms(field: Any, states: int, memory: Any) -> tuple[list[Exact], Any]:
+    """A generator for each leaf of the state and each exact leaf of the memory, and a memory that holds the latter."""
+    leaves, structure = jax.tree.flatten(memory)
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Exact)]
+    ring = polynomials([f"z{i}" for i in range(states + len(places))], field)
+    forms = [Exact(generator) for generator in ring.gens]
+    for place, form in zip(places, forms[states:], strict=True):
+        leaves[place] = form
+    return forms, jax.tree.unflatten(structure, leaves)
+
+
+def _exact_leaves(before: Any, after: Any) -> list[Any]:
+    """The exact leaves of the memory that a step hands on; the others must not have changed."""
+    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        raise NotExactError("the memory changes its structure from one step to the next")
+    for a, b in zip(old, new, strict=True):
+        if not isinstance(a, Exact) and (isinstance(b, Exact) or a != b):
+            raise NotExactError(
+                f"the memory counts steps or depends on them ({a!r}, then {b!r}): no step is like another"
+            )
+    return [b for a, b in zip(old, new, strict=True) if isinstance(a, Exact)]
+
+
+def _coefficients(leaf: Any, count: int, zero: Any) -> list[Any]:
+    value = leaf.value if isinstance(leaf, Exact) else leaf
+    if isinstance(value, FracElement) and not value:
+        return [zero] * count
+    units = [tuple(int(i == j) for j in range(count)) for i in range(count)]
+    if not isinstance(value, PolyElement) or any(monomial not in units for monomial in value.monoms()):
+        raise NotExactError(f"the step is not linear in the state on a quadratic mode: it returns {value}")
+    return [value.coeff(generator) for generator in value.ring.gens]

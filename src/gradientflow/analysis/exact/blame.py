@@ -1,0 +1,52 @@
+"""Whose line it was: an error inside an exact reading, told with the file, the line and the code."""
+
+import inspect
+import pathlib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gradientflow.flows import UnansweredQuestionError
+
+from .leaf import NotExactError
+
+_HERE = str(pathlib.Path(__file__).parent)
+
+
+@contextmanager
+def blaming(*recipes: Any) -> Iterator[None]:
+    """Turns whatever goes wrong inside into a `NotExactError` that names the line of a recipe.
+
+    Args:
+        recipes: the scheme, the flow, … whose own files are looked for first.
+
+    Raises:
+        NotExactError: naming file, line and code.
+    """
+    try:
+        yield
+    except UnansweredQuestionError:
+        raise
+    except Exception as error:
+        refusal = (
+            str(error) if isinstance(error, NotExactError) else f"not rational arithmetic ({type(error).__name__})"
+        )
+        names = " of ".join(dict.fromkeys(type(recipe).__name__ for recipe in recipes))
+        raise NotExactError(f"{names} can't be read exactly{_place(error, recipes)}: {refusal}") from error
+
+
+def _place(error: BaseException, recipes: tuple[Any, ...]) -> str:
+    own = {_file_of(type(recipe)) for recipe in recipes} - {None}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_HERE)]
+    mine = [frame for frame in frames if frame.filename in own] or [f for f in frames if "gradientflow" in f.filename]
+    if not mine:
+        return ""
+    return f", because of {pathlib.Path(mine[-1].filename).name}:{mine[-1].lineno}, `{mine[-1].line}`"
+
+
+def _file_of(cls: type) -> str | None:
+    try:
+        return inspect.getfile(cls)
+    except (TypeError, OSError):
+        return None

@@ -1,0 +1,79 @@
+"""How many eigenvalues of a rational symmetric matrix lie below, at and above a number: exactly, by Sylvester's law."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+Matrix = Sequence[Sequence[Fraction]]
+
+
+class Inertia(NamedTuple):
+    """The numbers of negative, zero and positive eigenvalues."""
+
+    negative: int
+    zero: int
+    positive: int
+
+
+def inertia(matrix: Matrix, shift: Fraction = Fraction(0)) -> Inertia:
+    """The inertia of A − shift·I, by symmetric fraction-free elimination on integers.
+
+    Args:
+        matrix: A, symmetric, with rational entries.
+        shift: a rational number.
+    """
+    rest, previous, signs = _integers(matrix, shift), 1, []
+    while rest:
+        _bring_pivot_to_front(rest)
+        pivot = rest[0][0]
+        if pivot == 0:
+            break
+        signs.append((pivot > 0) == (previous > 0))
+        rest = [[(pivot * row[j] - row[0] * rest[0][j]) // previous for j in range(1, len(row))] for row in rest[1:]]
+        previous = pivot
+    positive = sum(signs)
+    return Inertia(len(signs) - positive, len(rest), positive)
+
+
+def bracket_greatest(matrix: Matrix, guess: float) -> tuple[Fraction, Fraction]:
+    """Rationals between which the greatest eigenvalue lies, each side proved by an inertia count.
+
+    Args:
+        matrix: symmetric, with rational entries.
+        guess: about where it is.
+    """
+    center = Fraction(guess)
+    width = Fraction(max(abs(guess), 2.0**-1000)) / 2**51
+    while inertia(matrix, center + width)[1:] != (0, 0):
+        width *= 2
+    high = center + width
+    width = Fraction(max(abs(guess), 2.0**-1000)) / 2**51
+    while inertia(matrix, center - width)[1:] == (0, 0):
+        width *= 2
+    return center - width, high
+
+
+def _integers(matrix: Matrix, shift: Fraction) -> list[list[int]]:
+    """A − shift·I times a positive common denominator."""
+    scale = math.lcm(shift.denominator, *(entry.denominator for row in matrix for entry in row))
+    integers = [[int(entry * scale) for entry in row] for row in matrix]
+    for i, row in enumerate(integers):
+        row[i] -= int(shift * scale)
+    return integers
+
+
+def _bring_pivot_to_front(rest: list[list[int]]) -> None:
+    """A congruence that makes the first diagonal entry nonzero, if the matrix isn't zero."""
+    k = next((i for i in range(len(rest)) if rest[i][i]), None)
+    if k is None:
+        found = next(((i, j) for i in range(len(rest)) for j in range(i) if rest[i][j]), None)
+        if found is None:
+            return
+        k, j = found
+        for row in rest:
+            row[k] += row[j]
+        rest[k] = [a + b for a, b in zip(rest[k], rest[j], strict=True)]
+    rest[0], rest[k] = rest[k], rest[0]
+    for row in rest:
+        row[0], row[k] = row[k], row[0]

@@ -1,0 +1,34 @@
+"""Square roots in ℚ and in fields of rational functions, where they are rational."""
+
+import math
+from typing import Any
+
+from sympy import QQ
+
+
+def square_root(value: Any) -> Any:
+    """The root of a perfect square in ℚ or ℚ(a, b, …), or `None`: of a², the generator a itself."""
+    if not hasattr(value, "numer"):
+        return _rational_root(value)
+    numerator, denominator = _polynomial_root(value.numer), _polynomial_root(value.denom)
+    if numerator is None or denominator is None:
+        return None
+    return value.field(numerator) / value.field(denominator)
+
+
+def _polynomial_root(polynomial: Any) -> Any:
+    if not polynomial:
+        return polynomial
+    coefficient, factors = polynomial.factor_list()
+    root = _rational_root(coefficient)
+    if root is None or any(exponent % 2 for _, exponent in factors):
+        return None
+    return math.prod((factor ** (exponent // 2) for factor, exponent in factors), start=polynomial.ring(root))
+
+
+def _rational_root(value: Any) -> Any:
+    value = QQ.convert(value)
+    numerator, denominator = int(value.numerator), int(value.denominator)
+    if numerator < 0 or math.isqrt(numerator) ** 2 != numerator or math.isqrt(denominator) ** 2 != denominator:
+        return None
+    return QQ(math.isqrt(numerator), math.isqrt(denominator))

@@ -1,0 +1,142 @@
+"""Past the limit: where iterates settle as the step grows, doubling their period on the way to chaos."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.discretizers import Discretizer, check_answers
+from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, prepare
+
+# The longest cycle that is told from chaos.
+_LONGEST_PERIOD = 64
+# Steps run at a time: enough to fill the vector units.
+_LANES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Bifurcation:
+    """Where iterates settle, over the step.
+
+    Attributes:
+        h: the steps, shape (n,).
+        values: what was observed of the last iterates with each, shape (n, keep); NaN where they ran away.
+        exponent: the Lyapunov exponent a step, log|growth of a small error|, shape (n,): negative where iterates settle
+            on a cycle, positive where they are chaotic, NaN where they ran away.
+    """
+
+    h: np.ndarray
+    values: np.ndarray
+    exponent: np.ndarray
+
+    @property
+    def period(self) -> np.ndarray:
+        """The length of the cycle settled on, 1 being rest; 0 where none up to 64 is seen, −1 where all is lost."""
+        scale = np.nanmax(np.abs(self.values), axis=1, initial=0, where=np.isfinite(self.values))
+        found = np.zeros(len(self.h), dtype=int)
+        for period in range(min(_LONGEST_PERIOD, self.values.shape[1] // 2), 0, -1):
+            apart = np.abs(self.values[:, period:] - self.values[:, :-period]).max(axis=1)
+            found[apart <= 1e-6 * np.maximum(scale, 1e-6)] = period
+        found[~np.isfinite(self.values).all(axis=1)] = -1
+        return found
+
+    def first(self, period: int) -> float | None:
+        """The first step at which a cycle of that length is seen, or `None`."""
+        seen = np.flatnonzero(self.period == period)
+        return float(self.h[seen[0]]) if len(seen) else None
+
+    def plot(self) -> Any:
+        """The values settled on, and the Lyapunov exponent, over the step."""
+        from .figures import plot_bifurcation
+
+        return plot_bifurcation(self)
+
+
+def bifurcation(
+    flow: Flow,
+    discretizer: Discretizer,
+    x0: Any,
+    h: Sequence[float] | np.ndarray,
+    *,
+    settle: int = 2_000,
+    keep: int = 256,
+    observe: Callable[[Any], Any] | None = None,
+) -> Bifurcation:
+    """Runs a scheme with many steps for long, and keeps the iterates that it settles on.
+
+    Args:
+        flow: the flow, without noise.
+        discretizer: the scheme, without memory.
+        x0: the start of all; off any symmetry, or they keep it.
+        h: the steps [T], positive and increasing.
+        settle: how many steps to let pass.
+        keep: how many to keep then.
+        observe: position ↦ the number to keep; its first coordinate unless given.
+
+    Raises:
+        ValueError: for steps that aren't positive and increasing.
+        TypeError: for a flow with noise or a scheme with memory.
+
+    References:
+        R. M. May, Simple mathematical models with very complicated dynamics, Nature 261, 1976.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.energy(lambda x: x**4 / 4 - x**2 / 2)
+        >>> found = gf.bifurcation(gf.GradientFlow(E), gf.ForwardEuler(), 0.7, [0.9, 1.1, 1.25, 1.45])
+        >>> found.period.tolist()
+        [1, 2, 4, 0]
+    """
+    flow, z = prepare("bifurcation", flow, x0, None)
+    check_answers(flow, discretizer, z)
+    check_integer("bifurcation", 1, settle=settle, keep=keep)
+    steps = np.asarray(h, dtype=float)
+    if steps.ndim != 1 or not steps.size or not steps[0] > 0 or not (np.diff(steps) > 0).all():
+        raise ValueError(f"bifurcation: `h` must be positive increasing steps, got {h}")
+    if is_stochastic(flow, z):
+        raise TypeError(f"bifurcation: {type(flow).__name__} has noise; what it settles on is a density")
+    if discretizer.init(flow, jnp.zeros(()), z, jnp.asarray(steps[0])) is not None:
+        raise TypeError(f"bifurcation: {type(discretizer).__name__} has memory, which is not followed here")
+    values, exponent = _settle(flow, discretizer, z, jnp.asarray(steps, jax.tree.leaves(z)[0].dtype), settle, keep,
+                               observe or _first_coordinate)  # fmt: skip
+    values, exponent = np.array(values, dtype=float), np.array(exponent, dtype=float)
+    lost = ~np.isfinite(values).all(axis=1)
+    values[lost], exponent[lost] = np.nan, np.nan
+    return Bifurcation(steps, values, exponent)
+
+
+def _first_coordinate(x: Any) -> jax.Array:
+    return jnp.ravel(jax.tree.leaves(x)[0])[0]
+
+
+@eqx.filter_jit
+def _settle(
+    flow: Flow,
+    discretizer: Discretizer,
+    z: Any,
+    steps: jax.Array,
+    settle: int,
+    keep: int,
+    observe: Callable[[Any], Any],
+) -> tuple[jax.Array, jax.Array]:
+    def run(h: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def advance(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:
+            state, error = carry
+            state, image = jax.jvp(lambda s: discretizer.step(flow, jnp.zeros_like(h), s, h), (state,), (error,))
+            growth = l2_norm(image)
+            error = jax.tree.map(lambda leaf: leaf / jnp.where(growth > 0, growth, 1), image)
+            return (state, error), (observe(discretizer.position(flow, state, h)), jnp.log(growth))
+
+        def pass_by(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            return advance(carry, None)[0]
+
+        unit = jax.tree.map(jnp.ones_like, z)
+        settled = jax.lax.fori_loop(0, settle, pass_by, (z, unit))
+        _, (values, growths) = jax.lax.scan(advance, settled, None, length=keep)
+        return values, jnp.mean(growths)
+
+    return jax.lax.map(run, steps, batch_size=_LANES)

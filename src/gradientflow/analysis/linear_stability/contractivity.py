@@ -1,0 +1,133 @@
+r"""How long a step may be for two runs never to part, on every convex energy with curvature at most L.
+
+A scheme of the gradient flow is run once with an oracle in the energy's place: it hands out free gradients and writes
+down where it was asked. If the step is $z' = z - h\sum_i b_i g_i$ with $g_i = \nabla E(z - h\sum_j a_{ij}g_j)$, that is
+a Runge–Kutta scheme, whatever the code looks like, and its coefficients are exact. Gradients of such energies satisfy
+$\langle x - y, \nabla E(x) - \nabla E(y)\rangle \ge \frac1L\|\nabla E(x) - \nabla E(y)\|^2$, so that
+$\|x' - y'\| \le \|x - y\|$ follows wherever $\frac{2}{hL}B + BA + A^\top B - bb^\top \succeq 0$ with $B =
+\mathrm{diag}(b) \ge 0$.
+
+References:
+    G. Dahlquist, R. Jeltsch, Generalized disks of contractivity for explicit and implicit Runge–Kutta methods, 1979.
+    E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.12.
+"""
+
+import dataclasses
+from fractions import Fraction
+from typing import Any
+
+import sympy
+
+from gradientflow.discretizers import Discretizer
+from gradientflow.flows import GradientFlow, Proximable
+
+from ..exact.algebra import polynomials, rational_functions
+from ..exact.blame import blaming
+from ..exact.inertia import inertia
+from ..exact.leaf import Exact, NotExactError
+
+# More gradients a step than this are not asked for by any scheme that one would write down.
+_MOST_STAGES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Coefficients:
+    """What a scheme of the gradient flow does: a Runge–Kutta tableau, read from its code.
+
+    Attributes:
+        a: where gradient i is asked, zᵢ = z − h Σⱼ aᵢⱼgⱼ.
+        b: the weights of the gradients in the step.
+    """
+
+    a: tuple[tuple[Fraction, ...], ...]
+    b: tuple[Fraction, ...]
+
+
+class _Oracle(Proximable):
+    """An energy of which nothing is known: each answer is a new generator, and the points asked are kept."""
+
+    gradients: list[Any]
+    asked: list[Any]
+
+    def value(self, x: Any) -> Any:
+        raise NotExactError("the energy's value: a scheme that depends on values has no tableau")
+
+    def _next(self) -> Exact:
+        if len(self.asked) >= len(self.gradients):
+            raise NotExactError(f"more than {len(self.gradients)} gradients in a step")
+        return self.gradients[len(self.asked)]
+
+    def grad(self, x: Any) -> Any:
+        gradient = self._next()
+        self.asked.append(x)
+        return gradient
+
+    def prox(self, x: Any, h: Any) -> Any:
+        point = x - h * self._next()
+        self.asked.append(point)
+        return point
+
+
+def read_coefficients(discretizer: Discretizer) -> Coefficients:
+    """The tableau of a scheme of the gradient flow, exactly.
+
+    Raises:
+        NotExactError: if the step isn't a combination of gradients with rational weights, or has memory.
+    """
+    field = rational_functions(("h",))
+    ring = polynomials(["z", *(f"g{i}" for i in range(_MOST_STAGES))], field)
+    z, *gradients = (Exact(generator) for generator in ring.gens)
+    oracle = _Oracle(gradients, [])
+    flow, h = GradientFlow(oracle), Exact(field.gens[0])
+    with blaming(discretizer):
+        if discretizer.init(flow, Exact(field.zero), z, h) is not None:
+            raise NotExactError("a scheme with memory is no Runge–Kutta scheme")
+        after = discretizer.step(flow, Exact(field.zero), z, h)
+        count = len(oracle.asked)
+        return Coefficients(
+            tuple(_weights(point, count, field) for point in oracle.asked), _weights(after, count, field)
+        )
+
+
+def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
+    """The largest hL for which the theorem holds: exact, ∞ where it always does, `None` where it never does."""
+    a, b = coefficients.a, coefficients.b
+    n = len(b)
+    if any(weight < 0 for weight in b):
+        return None
+    m = [[b[i] * a[i][j] + b[j] * a[j][i] - b[i] * b[j] for j in range(n)] for i in range(n)]
+    # A stage without weight gives no slack: its row must vanish.
+    if any(b[i] == 0 and any(m[i]) for i in range(n)):
+        return None
+    kept = [i for i in range(n) if b[i] > 0]
+    if inertia([[m[i][j] for j in kept] for i in kept]).negative == 0:
+        return sympy.oo
+    rho = sympy.Symbol("rho")
+    pencil = sympy.Matrix(len(kept), len(kept), lambda i, j: _rational(m[kept[i]][kept[j]]))
+    pencil += rho * sympy.diag(*(_rational(b[i]) for i in kept))
+    roots: Any = sympy.Poly(pencil.det(), rho).real_roots()
+    greatest = max(roots)
+    return sympy.nsimplify(2 / greatest)
+
+
+def _weights(point: Any, count: int, field: Any) -> tuple[Fraction, ...]:
+    """The aⱼ of z − h Σⱼ aⱼgⱼ."""
+    value, ring = point.value, point.value.ring
+    h = field.gens[0]
+    coefficients = [value.coeff(generator) for generator in ring.gens]
+    linear = all(sum(monomial) == 1 for monomial in value.monoms())
+    weights = [-(coefficient / h) for coefficient in coefficients[1 : count + 1]]
+    if not linear or coefficients[0] != 1 or any(w.numer.degree() > 0 or w.denom.degree() > 0 for w in weights):
+        raise NotExactError(f"the step is no combination z − h Σ aⱼgⱼ of gradients: it forms {value}")
+    return tuple(_fraction(weight) for weight in weights)
+
+
+def _fraction(weight: Any) -> Fraction:
+    if not weight:
+        return Fraction(0)
+    value = weight.numer.LC / weight.denom.LC
+    return Fraction(int(value.numerator), int(value.denominator))
+
+
+def _rational(value: Fraction) -> Any:
+    return sympy.Rational(value.numerator, value.denominator)

@@ -1,0 +1,196 @@
+"""The extreme curvatures at a point: bracketed exactly, certified, or measured, and said which."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from gradientflow.flows import AbstractQuadratic, Energy, LeastSquares, LinearRegression, Mode, Quadratic, size
+
+from ..exact.inertia import bracket_greatest, inertia
+from ..grades import Grade
+
+# Up to here eigenvalues are bracketed by exact inertia counts: 0.1 s, growing as n⁴.
+LARGEST_EXACT = 30
+# Up to here the Hessian is formed and all its eigenvalues are found.
+LARGEST_DENSE = 1_000
+_LANCZOS_SEED = 0
+
+Bracket = tuple[Fraction, Fraction]
+
+
+@dataclasses.dataclass(frozen=True)
+class Curvatures:
+    """The Hessian's extreme eigenvalues at a point.
+
+    Attributes:
+        least: rationals between which the least lies.
+        greatest: rationals between which the greatest lies.
+        values: the eigenvalues that are known: all of them, or the two extremes. Shape (n,) or (2,), increasing.
+        grade: proved where the brackets are exact; certified where they are rounding-error bounds; else measured.
+        how: how they were found, in words.
+    """
+
+    least: Bracket
+    greatest: Bracket
+    values: np.ndarray
+    grade: Grade
+    how: str
+
+
+def curvatures_at(energy: Energy, x: Any) -> Curvatures:
+    """The extreme curvatures of an energy at a position.
+
+    Args:
+        energy: the energy.
+        x: the position; ignored for quadratics.
+    """
+    hessian = exact_hessian(energy)
+    if hessian is not None and len(hessian) <= LARGEST_EXACT:
+        return _bracketed(hessian)
+    if isinstance(energy, AbstractQuadratic) and energy.linear.size <= LARGEST_DENSE:
+        return _certified(np.asarray(energy.hessian, dtype=float))
+    if size(x) <= LARGEST_DENSE:
+        return _measured(np.asarray(dense_hessian(energy, x), dtype=float))
+    return _by_lanczos(energy, x)
+
+
+def exact_hessian(energy: Energy) -> list[list[Fraction]] | None:
+    """A quadratic's Hessian with its floats as the dyadic rationals that they are, or `None` where it has none."""
+    match energy:
+        case Mode(lam=lam):
+            return [[Fraction(float(lam))]]
+        case Quadratic(H=H) if H.shape[0] <= LARGEST_EXACT and bool(jnp.all(H == H.T)):
+            return _fractions(H)
+        case LeastSquares(M=M) if M.shape[1] <= LARGEST_EXACT:
+            return _gram(_fractions(M), 1)
+        case LinearRegression(X=X, y=y, penalty=penalty) if X.shape[1] <= LARGEST_EXACT:
+            gram = _gram(_fractions(X), y.size)
+            for i, ridge in enumerate(_fractions(penalty[None])[0]):
+                gram[i][i] += ridge
+            return gram
+    return None
+
+
+def exact_linear(energy: Energy) -> list[Fraction] | None:
+    """The linear term b of a quadratic, ∇E = Hx − b, exactly, or `None` where there is no exact Hessian."""
+    match energy:
+        case Quadratic(b=b):
+            return _fractions(b[None])[0]
+        case LeastSquares(M=M, v=v):
+            return _times(_fractions(M), _fractions(v[None])[0], 1)
+        case LinearRegression(X=X, y=y):
+            return _times(_fractions(X), _fractions(y[None])[0], y.size)
+    return None
+
+
+def _times(matrix: list[list[Fraction]], vector: list[Fraction], divisor: int) -> list[Fraction]:
+    """Mᵀv/divisor."""
+    return [sum((a * b for a, b in zip(column, vector, strict=True)), Fraction(0)) / divisor
+            for column in zip(*matrix, strict=True)]  # fmt: skip
+
+
+def _fractions(matrix: Any) -> list[list[Fraction]]:
+    return [[Fraction(entry) for entry in row] for row in np.asarray(matrix, dtype=float).tolist()]
+
+
+def _gram(matrix: Sequence[Sequence[Fraction]], divisor: int) -> list[list[Fraction]]:
+    """MᵀM/divisor, on integers with a common denominator: fractions would be reduced at every sum."""
+    denominator = max(entry.denominator for row in matrix for entry in row)
+    columns = list(zip(*[[int(entry * denominator) for entry in row] for row in matrix], strict=True))
+    scale = divisor * denominator * denominator
+    return [
+        [Fraction(sum(a * b for a, b in zip(left, right, strict=True)), scale) for right in columns] for left in columns
+    ]
+
+
+def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
+    values = np.linalg.eigvalsh(np.array([[float(entry) for entry in row] for row in hessian]))
+    counts = inertia(hessian)
+    negated = [[-entry for entry in row] for row in hessian]
+    if counts.negative == 0 and counts.zero > 0:
+        least = (Fraction(0), Fraction(0))
+        values = np.concatenate([np.zeros(counts.zero), values[counts.zero :]])
+    else:
+        low, high = bracket_greatest(negated, -float(values[0]))
+        least = (-high, -low)
+    greatest = bracket_greatest(hessian, float(values[-1]))
+    n = len(hessian)
+    return Curvatures(least, greatest, values, Grade.PROVED, f"inertia counts of the exact {n}×{n} Hessian")
+
+
+def _certified(hessian: np.ndarray) -> Curvatures:
+    """All eigenvalues in floating point, within the residual's norm (Weyl's inequality) and a margin for rounding."""
+    symmetric = (hessian + hessian.T) / 2
+    values, vectors = np.linalg.eigh(symmetric)
+    n, scale = len(values), float(np.linalg.norm(symmetric))
+    residual = float(np.linalg.norm(symmetric @ vectors - vectors * values))
+    skewness = float(np.linalg.norm(vectors.T @ vectors - np.eye(n)))
+    margin = 2 * (residual + skewness * scale + n * float(np.finfo(float).eps) * scale)
+    margin += float(np.linalg.norm(hessian - hessian.T))
+    how = f"eigenvalues of the {n}×{n} Hessian in floating point, within {margin:.1e} by their residual"
+    return Curvatures(_around(values[0], margin), _around(values[-1], margin), values, Grade.CERTIFIED, how)
+
+
+def _measured(hessian: np.ndarray) -> Curvatures:
+    values = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+    margin = float(np.abs(hessian - hessian.T).max(initial=0)) + 8 * len(values) * float(np.finfo(float).eps) * float(
+        np.abs(values).max(initial=0)
+    )
+    how = f"eigenvalues of the {len(values)}×{len(values)} Hessian by automatic differentiation"
+    return Curvatures(_around(values[0], margin), _around(values[-1], margin), values, Grade.MEASURED, how)
+
+
+def _by_lanczos(energy: Energy, x: Any) -> Curvatures:
+    """The two extremes by Lanczos iteration (SciPy's ARPACK) on Hessian-vector products, with their residuals."""
+    flat, _ = ravel_pytree(x)
+    n, double = flat.size, jnp.finfo(flat.dtype).bits >= 64
+    start = np.random.default_rng(_LANCZOS_SEED).normal(size=n)
+
+    def hessian_times(vector: np.ndarray) -> np.ndarray:
+        return np.asarray(_hessian_times(energy, x, jnp.asarray(vector.ravel(), flat.dtype)), dtype=float)
+
+    def greatest_of(times: Callable[[np.ndarray], np.ndarray], tolerance: float) -> tuple[float, float]:
+        found: Any = eigsh(matrix_free(n, times), k=1, which="LA", v0=start, tol=tolerance)  # pyright: ignore
+        (value,), vectors = found
+        return float(value), float(np.linalg.norm(times(vectors[:, 0]) - value * vectors[:, 0]))
+
+    high, above = greatest_of(hessian_times, 1e-12 if double else 1e-5)
+    # The least from the other end of the same spectrum, and to the scale of the greatest: near 0 there is no other.
+    gap, below = greatest_of(lambda v: abs(high) * v.ravel() - hessian_times(v), 1e-6 if double else 1e-4)
+    low = abs(high) - gap
+    how = f"Lanczos iteration on Hessian-vector products of {n} unknowns, residual {above:.1e}"
+    return Curvatures(_around(low, below), _around(high, above), np.array([low, high]), Grade.MEASURED, how)
+
+
+def matrix_free(n: int, times: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """SciPy's linear operator for products with an n × n matrix."""
+    return LinearOperator((n, n), matvec=times, dtype=float)  # pyright: ignore[reportCallIssue]
+
+
+def _around(value: float, margin: float) -> Bracket:
+    return Fraction(float(value)) - Fraction(margin), Fraction(float(value)) + Fraction(margin)
+
+
+@eqx.filter_jit
+def dense_hessian(energy: Energy, x: Any) -> jax.Array:
+    """The Hessian at x over the flattened position, shape (n, n)."""
+    flat, _ = ravel_pytree(x)
+    return jax.vmap(lambda direction: _flat_hvp(energy, x, direction))(jnp.eye(flat.size, dtype=flat.dtype))
+
+
+@eqx.filter_jit
+def _hessian_times(energy: Energy, x: Any, direction: jax.Array) -> jax.Array:
+    return _flat_hvp(energy, x, direction)
+
+
+def _flat_hvp(energy: Energy, x: Any, direction: jax.Array) -> jax.Array:
+    _, unravel = ravel_pytree(x)
+    return ravel_pytree(energy.hvp(x, unravel(direction)))[0]

@@ -1,0 +1,116 @@
+"""The limit along a run: is the step still below what the curvature where the run is would allow?"""
+
+import dataclasses
+import math
+from fractions import Fraction
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from gradientflow.discretizers import Discretizer, Method
+from gradientflow.flows import Energy, Flow, Trajectory
+
+from ..exact.roots import AlwaysFailsError
+from .curvature import curvatures_at
+from .reading import ModeReading, Recipe
+from .stability import unpacked
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeOfStability:
+    """The sharpness along a run, and the steps that it would allow.
+
+    Attributes:
+        steps: the indices of the steps looked at, shape (n,).
+        t: their times [T], shape (n,).
+        sharpness: the greatest curvature λ at each iterate, shape (n,). Units: E/X².
+        h: the step taken there [T], shape (n,).
+        limit: the step that a mode of that curvature allows [T], shape (n,); ∞ where it is not positive.
+        energy: the energy there, shape (n,).
+    """
+
+    steps: np.ndarray
+    t: np.ndarray
+    sharpness: np.ndarray
+    h: np.ndarray
+    limit: np.ndarray
+    energy: np.ndarray
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """h over its limit: above 1, the linearization is unstable where the run is."""
+        return self.h / self.limit
+
+    def table(self) -> pd.DataFrame:
+        """One row an iterate."""
+        columns = {"step": self.steps, "t": self.t, "sharpness": self.sharpness, "h": self.h, "limit": self.limit,
+                   "h / limit": self.ratio, "energy": self.energy}  # fmt: skip
+        return pd.DataFrame(columns).set_index("step")
+
+    def plot(self) -> Any:
+        """Step and limit, and the energy, along the run."""
+        from .figures import plot_edge
+
+        return plot_edge(self)
+
+    def __repr__(self) -> str:
+        """The table."""
+        return self.table().to_string(float_format=lambda value: f"{value:.4g}")
+
+
+def edge_of_stability(
+    flow: Flow | Method, run: Trajectory, discretizer: Discretizer | None = None, points: int = 100
+) -> EdgeOfStability:
+    """Follows the greatest curvature along a run, and the step that it allows: why training diverges, or doesn't.
+
+    At each point looked at, the limit is that of the quadratic with the Hessian there. It is local, and no guarantee:
+    runs are seen to stay at its edge for long.
+
+    Args:
+        flow: the flow, or the `Method` that made the run.
+        run: the iterates, from `iterate`.
+        discretizer: the scheme, unless a method is given.
+        points: at most so many of the saved iterates are looked at.
+
+    Raises:
+        TypeError: if it isn't a run of iterates.
+        NotExactError: if the scheme can't be read exactly.
+
+    References:
+        J. Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, ICLR 2021.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.gradient_descent(gf.energy(lambda x: (1 - x[0] * x[1]) ** 2 / 2), lr=0.3)
+        >>> found = gf.edge_of_stability(method, method.iterate([3.0, 0.1], steps=200))
+        >>> bool(found.ratio.max() > 1 > found.ratio[-1])
+        True
+    """
+    _, flow, discretizer = unpacked("edge_of_stability", flow, discretizer)
+    if not isinstance(run, Trajectory) or "scheme" not in run.stats:
+        raise TypeError(f"edge_of_stability: `run` must be made by iterate, got {type(run).__name__}")
+    reading = Recipe(flow, discretizer).read()
+    rows = np.unique(np.linspace(0, len(run.t) - 1, min(points, len(run.t))).astype(int))
+    finite = [row for row in rows if all(np.isfinite(leaf[row]).all() for leaf in jax.tree.leaves(run.x))]
+    sharpness = np.array([_sharpness(flow.energy, run.x, int(row)) for row in finite])
+    t, indices = np.asarray(run.t, dtype=float), np.asarray(run.steps)
+    slopes = np.diff(t) / np.diff(indices)
+    h = slopes[np.minimum(finite, len(slopes) - 1)]
+    limit = np.array([_limit(reading, value) for value in sharpness])
+    return EdgeOfStability(indices[finite], t[finite], sharpness, h, limit, np.asarray(run.energy, dtype=float)[finite])
+
+
+def _sharpness(energy: Energy, xs: Any, row: int) -> float:
+    return float(sum(curvatures_at(energy, jax.tree.map(lambda leaf: leaf[row], xs)).greatest) / 2)
+
+
+def _limit(reading: ModeReading, sharpness: float) -> float:
+    if not sharpness > 0:
+        return math.inf
+    try:
+        root = reading.limit(Fraction(sharpness))
+    except AlwaysFailsError:
+        return 0.0
+    return math.inf if root is None else float(root)

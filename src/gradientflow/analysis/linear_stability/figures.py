@@ -1,0 +1,228 @@
+"""Drawing of what the stability analyses found. Nothing here computes a result."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sympy
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..figures import COLOURS
+from .step_limit import without_roots
+
+if TYPE_CHECKING:
+    from .bifurcation import Bifurcation
+    from .edge import EdgeOfStability
+    from .regions import StabilityMap, StabilityRegion
+    from .stability import Stability
+    from .sweep import StepSweep
+
+_STABLE, _UNSTABLE = "#009E73", "#D55E00"
+_BEHAVIOUR_COLOURS = {"monotone": "#0072B2", "oscillating": "#009E73", "growing": "#D55E00"}
+
+
+def plot_stability(stability: "Stability") -> Figure:
+    """The spectral radius over the step with the limits, and the paths of the step's eigenvalues."""
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
+    draw_radius(left, stability)
+    draw_eigenvalues(right, stability)
+    return figure
+
+
+def draw_radius(ax: Axes, stability: "Stability") -> None:
+    """The spectral radius over the step, and the limits."""
+    end = _longest_drawn(stability)
+    hs = np.linspace(end / 400, end, 400)
+    radius = np.asarray(stability.spectral_radius(hs))
+    ax.plot(hs, np.where(radius <= 1.6, radius, np.nan), color="black", lw=2, label="all modes")
+    ax.axhline(1, color="0.5", lw=0.8)
+    if 0 < stability.limit < math.inf:
+        formula = "" if stability.formula is None else f" = ${formula_latex(stability.formula)}$"
+        ax.axvline(stability.limit, color=_UNSTABLE, lw=1.5)
+        ax.axvspan(stability.limit, end, color=_UNSTABLE, alpha=0.08, lw=0)
+        ax.plot([], [], color=_UNSTABLE, label=f"limit {stability.limit:.6g}{formula}, {stability.grade}")
+    if stability.global_limit is not None and math.isfinite(stability.global_limit):
+        ax.axvline(stability.global_limit, color="#0072B2", lw=1.5, ls="--",
+                   label=f"safe from everywhere up to {stability.global_limit:.6g}")  # fmt: skip
+    if stability.step is not None and stability.step <= end:
+        ax.plot(stability.step, stability.spectral_radius(stability.step), "o", color=_STABLE, ms=8, zorder=4,
+                label=f"this method's step {stability.step:.6g}")  # fmt: skip
+    ax.set(xlabel="step h", ylabel="spectral radius of a step", xlim=(0, end), ylim=(min(0.0, np.nanmin(radius)), 1.6),
+           title=f"{type(stability.discretizer).__name__} of {type(stability.flow).__name__}")  # fmt: skip
+    ax.legend(loc="upper left", framealpha=0.95)
+
+
+def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
+    """Where the eigenvalues of a step go as it grows, against the unit circle."""
+    end = _longest_drawn(stability)
+    hs = np.linspace(end / 240, end, 240)
+    points = [stability.eigenvalues(float(h)) for h in hs]
+    circle = np.exp(1j * np.linspace(0, 2 * np.pi, 400))
+    ax.fill(circle.real, circle.imag, color=_STABLE, alpha=0.08, lw=0)
+    ax.plot(circle.real, circle.imag, color="black", lw=1)
+    many = np.concatenate(points)
+    steps = np.concatenate([np.full(len(w), h) for h, w in zip(hs, points, strict=True)])
+    shown = np.abs(many) < 1.9
+    drawn = ax.scatter(
+        np.real(many[shown]), np.imag(many[shown]), c=steps[shown], s=7, cmap="viridis", vmin=0, vmax=end
+    )
+    if 0 < stability.limit < end:
+        w = stability.eigenvalues(stability.limit)
+        worst = complex(w[np.argmax(np.abs(w))])
+        ax.plot(
+            [worst.real, worst.real], [worst.imag, -worst.imag], "o", mfc="none", mec=_UNSTABLE, mew=2, ms=10, ls="",
+            label="leave at the limit",
+        )  # fmt: skip
+        ax.legend(loc="upper right", fontsize=9)
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
+    bar.set_label("step h")
+    ax.set(
+        aspect="equal", xlim=(-1.7, 1.7), ylim=(-1.4, 1.4), xlabel="Re w", ylabel="Im w", title="Eigenvalues of a step"
+    )
+
+
+def plot_region(region: "StabilityRegion") -> Figure:
+    """The stability region in the complex plane, with level lines inside."""
+    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+    ax = figure.subplots()
+    radius = np.minimum(region.radius, 1e6)
+    ax.contourf(region.real, region.imaginary, radius, levels=[0, 1], colors=[_STABLE], alpha=0.18)
+    lines = ax.contour(region.real, region.imaginary, radius, levels=[0.25, 0.5, 0.75], colors=_STABLE, linewidths=0.8)
+    ax.clabel(lines, fmt="%.2f", fontsize=8)
+    ax.contour(region.real, region.imaginary, radius, levels=[1], colors="black", linewidths=1.6)
+    ax.axhline(0, color="0.6", lw=0.6)
+    ax.axvline(0, color="0.6", lw=0.6)
+    ax.set(aspect="equal", xlabel="Re z", ylabel="Im z", xlim=(region.real[0], region.real[-1]),
+           ylim=(region.imaginary[0], region.imaginary[-1]),
+           title=f"{region.scheme}: stable where $|R(z)| ≤ 1$, z = hλ\n"
+                 f"real axis to {_number(region.intervals.real, '−')}, imaginary axis to "
+                 f"{_number(region.intervals.imaginary, '±')}")  # fmt: skip
+    return figure
+
+
+def plot_map(found: "StabilityMap") -> Figure:
+    """The spectral radius over two parameters, the boundary of stability, and the best pair."""
+    figure = Figure(figsize=(7.6, 5.6), layout="constrained")
+    ax = figure.subplots()
+    shown = np.ma.masked_invalid(np.where(found.radius <= 1, found.radius, np.nan))
+    drawn = ax.pcolormesh(
+        found.horizontal, found.vertical, shown, cmap="viridis_r", vmin=0.9 * found.best[2], vmax=1,
+        shading="nearest", rasterized=True,
+    )  # fmt: skip
+    ax.set_facecolor("#f3d9cc")
+    ax.contour(found.horizontal, found.vertical, found.radius, levels=[1], colors="black", linewidths=1.8)
+    x, y, radius = found.best
+    ax.plot(x, y, "*", mfc="gold", mec="black", ms=15)
+    first, second = found.names
+    ax.text(0.98, 0.02, f"★ {radius:.4g} at {first} = {x:.4g}, {second} = {y:.4g}", transform=ax.transAxes, ha="right",
+            bbox={"facecolor": "white", "alpha": 0.85, "lw": 0})  # fmt: skip
+    bar = figure.colorbar(drawn, ax=ax)
+    bar.set_label("spectral radius of a step: the slowest mode's factor")
+    curvatures = ", ".join(f"{value:.4g}" for value in found.curvatures[:4])
+    ax.set(xlabel=first, ylabel=second, title=f"{found.optimizer} on curvatures {curvatures}: unstable beyond the line")
+    return figure
+
+
+def plot_sweep(sweep: "StepSweep") -> Figure:
+    """The three behaviours side by side, and the factor a step: predicted by the eigenvalues, measured on the runs."""
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    axes = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.6))
+    behaviours = np.array([str(sweep.behaviour(i)) for i in range(len(sweep.h))])
+    top = float(sum(sweep.stability.curvatures.greatest) / 2)
+    for ax, (name, colour) in zip(axes[:3], _BEHAVIOUR_COLOURS.items(), strict=True):
+        mine = np.flatnonzero(behaviours == name)
+        ax.set(title=f"{name}", xlabel="step k")
+        if not len(mine):
+            ax.text(0.5, 0.5, "no step does", transform=ax.transAxes, ha="center", color="0.4")
+            continue
+        i = int(mine[len(mine) // 2]) if name != "growing" else int(mine[0])
+        run = sweep.runs[i]
+        gap = np.asarray(run.energy, dtype=float) - _least_energy(sweep)
+        ax.semilogy(run.steps, np.where((gap > 0) & (gap < 1e30), gap, np.nan), color=colour, marker=".", ms=3)
+        ax.set_title(f"{name}\nh·λ = {sweep.h[i] * top:.3g}")
+        ax.grid(True, alpha=0.3)
+    axes[0].set_ylabel("$E(x) - E^*$")
+    ax = axes[3]
+    ax.plot(sweep.h * top, sweep.predicted, color="black", label="predicted: spectral radius")
+    for name, colour in _BEHAVIOUR_COLOURS.items():
+        mine = behaviours == name
+        ax.plot(sweep.h[mine] * top, sweep.measured[mine], "o", ms=4, color=colour, label=f"measured, {name}")
+    ax.axhline(1, color="0.5", lw=0.8)
+    if math.isfinite(sweep.stability.limit):
+        ax.axvline(sweep.stability.limit * top, color=_UNSTABLE, lw=1, ls="--")
+    ax.set(
+        xlabel="h · λ",
+        ylabel="factor of the error a step",
+        title="How fast",
+        ylim=(0, max(1.2, min(2.5, sweep.predicted.max()))),
+    )
+    ax.legend(fontsize=8)
+    return figure
+
+
+def plot_bifurcation(found: "Bifurcation") -> Figure:
+    """The values settled on, and the Lyapunov exponent, over the step."""
+    figure = Figure(figsize=(10, 6.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    hs = np.repeat(found.h, found.values.shape[1])
+    top.plot(hs, found.values.ravel(), ",", color="black", alpha=0.4, rasterized=True)
+    top.set(ylabel="iterates settled on", title="From rest to cycles to chaos as the step grows")
+    colours = np.where(found.exponent > 0, _UNSTABLE, "#0072B2")
+    bottom.axhline(0, color="0.5", lw=0.8)
+    bottom.scatter(found.h, found.exponent, c=colours, s=3)
+    bottom.set(xlabel="step h", ylabel="Lyapunov exponent a step", ylim=(max(np.nanmin(found.exponent), -2.5), None))
+    for ax in (top, bottom):
+        ax.grid(True, alpha=0.25)
+    for period in (2, 4, 8):
+        step = found.first(period)
+        if step is not None:
+            top.axvline(step, color=COLOURS[1], lw=0.7, ls=":")
+            top.annotate(f" period {period}", (step, 0.985), xycoords=("data", "axes fraction"), rotation=90, va="top",
+                         fontsize=8, color=COLOURS[1])  # fmt: skip
+    return figure
+
+
+def plot_edge(found: "EdgeOfStability") -> Figure:
+    """The sharpness against what the step allows, and the energy, along a run."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.semilogy(found.steps, found.ratio, color=COLOURS[0], lw=1.5)
+    left.axhline(1, color=_UNSTABLE, lw=1.2)
+    left.fill_between(found.steps, found.ratio, 1, where=found.ratio > 1, color=_UNSTABLE, alpha=0.15)
+    left.set(xlabel="step k", ylabel="h / limit of the curvature there", title="Above 1 the linearization is unstable")
+    right.semilogy(found.steps, found.sharpness, color=COLOURS[0], label="sharpness: greatest curvature")
+    other = right.twinx()
+    other.plot(found.steps, found.energy, color="0.45", lw=1, label="energy (right)")
+    right.set(xlabel="step k", ylabel="sharpness", title="Sharpness and energy along the run")
+    other.set_ylabel("energy")
+    lines = [*right.lines, *other.lines]
+    right.legend(lines, [str(line.get_label()) for line in lines], fontsize=9)
+    for ax in (left, right):
+        ax.grid(True, alpha=0.3)
+    return figure
+
+
+def _longest_drawn(stability: "Stability") -> float:
+    top = float(stability.curvatures.greatest[1])
+    candidates = [stability.limit, stability.global_limit, stability.step]
+    if not 0 < stability.limit < math.inf:
+        candidates.append(8 / top if top > 0 else 8.0)
+    return 1.35 * max(v for v in candidates if v is not None and 0 < v < math.inf)
+
+
+def _least_energy(sweep: "StepSweep") -> float:
+    energy = sweep.stability.flow.energy
+    return float(energy.value(sweep.stability.at))
+
+
+def formula_latex(formula: sympy.Expr) -> str:
+    """A limit as LaTeX, with irrational roots as numbers."""
+    return sympy.latex(without_roots(formula), fold_short_frac=True)
+
+
+def _number(value: sympy.Expr, sign: str) -> str:
+    if value == sympy.oo:
+        return f"{sign}∞"
+    return "0" if value == 0 else f"{sign}{float(value):.6g}"

@@ -1,0 +1,90 @@
+"""R(z), or the amplification matrix: what a step does to a quadratic mode, in symbols."""
+
+import inspect
+from typing import Any
+
+import sympy
+
+from gradientflow.discretizers import Discretizer
+from gradientflow.flows import Flow, GradientFlow, Mode, UnansweredQuestionError
+
+from ..exact.amplification import Amplification, read_amplification
+from ..exact.blame import blaming
+from .reading import Recipe
+
+_Z = "z"
+
+
+def stability_function(discretizer: Discretizer, flow: type[Flow] | Flow | None = None) -> sympy.Expr | sympy.Matrix:
+    r"""The stability function R(z) of a scheme, z = hλ with the sign of $\dot x = \lambda x$; read from its own code.
+
+    Args:
+        discretizer: the scheme; a user's own as well.
+        flow: for schemes that ask for a flow's parts, the flow's class (its parameters become symbols) or a flow (they
+            become the exact numbers that they are).
+
+    Returns:
+        R(z) where the state is one number a mode. Otherwise the matrix of one step: in z for a scheme with memory; for
+        a flow with velocities in its energy's curvature λ, the step h, and m and γ where they are its mass and
+        friction.
+
+    Raises:
+        NotExactError: naming the line that is not rational arithmetic, or saying that the step isn't linear in the
+            state, counts its steps, depends on time, or depends on h alone.
+        UnansweredQuestionError: if the flow does not answer what the scheme asks.
+        TypeError: if `flow` is neither a flow nor a class of flows that can be made from an energy alone.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.stability_function(gf.ImplicitMidpoint())
+        (-z - 2)/(z - 2)
+        >>> gf.stability_function(gf.MomentumEuler(), gf.HeavyBall)[1, 1]
+        m/(gamma*h + m)
+    """
+    if not isinstance(discretizer, Discretizer):
+        raise TypeError(f"stability_function: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    if flow is None:
+        return _shaped(read_in_z(discretizer))
+    instance = _instance(flow)
+    recipe = Recipe(instance, discretizer)
+    if type(instance) is GradientFlow:
+        return _shaped(read_in_z(discretizer))
+    reading = recipe.read() if isinstance(flow, Flow) else recipe.read_symbolically()
+    return _shaped(reading.amplification)
+
+
+def read_in_z(discretizer: Discretizer) -> Amplification:
+    """The gradient flow of the mode λ = −z/h over h: exact in both, so that what depends on h alone shows."""
+
+    def build(generators: Any) -> tuple[Flow, Discretizer, Any]:
+        h = generators["h"]
+        return GradientFlow(Mode(-generators[_Z] / h)), discretizer, h
+
+    try:
+        amplification = read_amplification((_Z, "h"), build)
+    except UnansweredQuestionError as error:
+        hint = "; give stability_function the flow's class, `flow=HeavyBall` say" if error.question == "parts" else ""
+        raise UnansweredQuestionError(GradientFlow(Mode(1)), error.question, error.why + hint) from None
+    # A memory of slopes brings its unit with it, which the eigenvalues don't see: it is measured in units of 1/h.
+    with blaming(discretizer):
+        return amplification.similar_at("h", 1).without("h")
+
+
+def _instance(flow: Any) -> Flow:
+    if isinstance(flow, Flow):
+        return flow
+    if not (inspect.isclass(flow) and issubclass(flow, Flow)):
+        raise TypeError(
+            f"stability_function: `flow` must be a flow or a class of flows such as HeavyBall, got {flow!r}"
+        )
+    try:
+        return flow(Mode(1.0))  # pyright: ignore[reportCallIssue]
+    except TypeError as error:
+        raise TypeError(
+            f"stability_function: {flow.__name__} needs more than an energy ({error}); give a flow"
+        ) from None
+
+
+def _shaped(amplification: Amplification) -> sympy.Expr | sympy.Matrix:
+    entries = [[entry.as_expr() for entry in row] for row in amplification.rows]
+    return entries[0][0] if len(entries) == 1 else sympy.Matrix(entries)

@@ -1,0 +1,112 @@
+"""The step's own Jacobian at a stationary point: stability of schemes and flows that can't be read exactly."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.sparse.linalg import eigs
+
+from gradientflow.discretizers import Discretizer
+from gradientflow.flows import Flow, dtype_of, spectral_radius
+
+from ..grades import Grade
+from .curvature import matrix_free
+from .step_limit import StepLimit
+
+# Up to here the Jacobian is formed; beyond, Arnoldi iteration on products with it.
+LARGEST_DENSE = 500
+# Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
+_SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
+
+
+def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
+    """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest."""
+    dtype = dtype_of(z)
+    n = ravel_pytree(eqx.filter((z, discretizer.init(flow, *_at(dtype, 1.0, z))), eqx.is_inexact_array))[0].size
+
+    def found(h: float) -> np.ndarray:
+        step = jnp.asarray(h, dtype)
+        if n <= LARGEST_DENSE:
+            matrix = np.asarray(_jacobian(flow, discretizer, z, step), dtype=float)
+            return np.linalg.eigvals(matrix) if np.isfinite(matrix).all() else np.array([math.inf])
+
+        def multiply(vector: np.ndarray) -> np.ndarray:
+            return np.asarray(
+                _transpose_times(flow, discretizer, z, step, jnp.asarray(vector.ravel(), dtype)), dtype=float
+            )
+
+        start = np.random.default_rng(0).normal(size=n)
+        largest: Any = eigs(matrix_free(n, multiply), k=1, which="LM", v0=start, return_eigenvectors=False)
+        return largest
+
+    return found
+
+
+def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
+    """The first step found at which the Jacobian's spectral radius exceeds one, by bisection; ∞ if none is found.
+
+    A short window of instability between two of the steps tried would be missed: the limit is measured.
+    """
+    eigenvalues, dtype = step_eigenvalues(flow, discretizer, z), dtype_of(z)
+
+    def radius(h: float) -> float:
+        return float(np.abs(eigenvalues(h)).max())
+
+    scale = 1 / max(float(spectral_radius(flow, jnp.zeros((), dtype), z)), float(jnp.finfo(dtype).tiny))
+    slack = 1 + float(jnp.finfo(dtype).eps) ** 0.6
+    stable, h = 0.0, _SHORTEST * scale
+    while radius(h) <= slack:
+        stable, h = h, h * _RATIO
+        if h > _LONGEST * scale:
+            return StepLimit(
+                math.inf, stable, math.inf, None, f"stable at every step tried, up to {stable:.3g}", Grade.MEASURED
+            )
+    if stable == 0.0:
+        return StepLimit(0.0, 0.0, h, None, f"unstable at the shortest step tried, {h:.3g}", Grade.MEASURED)
+    unstable = h
+    while unstable - stable > 1e-12 * unstable:
+        middle = (stable + unstable) / 2
+        if not stable < middle < unstable:
+            break
+        stable, unstable = (middle, unstable) if radius(middle) <= slack else (stable, middle)
+    cause = "the spectral radius of the step's Jacobian reaches 1"
+    return StepLimit((stable + unstable) / 2, stable, unstable, None, cause, Grade.MEASURED)
+
+
+def _at(dtype: Any, h: Any, z: Any) -> tuple[Any, Any, Any]:
+    return jnp.zeros((), dtype), z, jnp.asarray(h, dtype)
+
+
+def _flat_step(
+    flow: Flow, discretizer: Discretizer, z: Any, h: Any
+) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
+    t = jnp.zeros_like(h)
+    memory = discretizer.init(flow, t, z, h)
+    moving, fixed = eqx.partition((z, memory), eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(moving)
+
+    def step(point: jax.Array) -> jax.Array:
+        state, remembered = eqx.combine(unravel(point), fixed)
+        out = discretizer.step(flow, t, state, h, **({} if memory is None else {"memory": remembered}))
+        out = (out, None) if memory is None else out
+        return ravel_pytree(eqx.filter(out, eqx.is_inexact_array))[0]
+
+    return flat, step
+
+
+@eqx.filter_jit
+def _jacobian(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array) -> jax.Array:
+    flat, step = _flat_step(flow, discretizer, z, h)
+    return jax.jacrev(step)(flat)
+
+
+@eqx.filter_jit
+def _transpose_times(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, direction: jax.Array) -> jax.Array:
+    """The transposed Jacobian, which has the same eigenvalues: solvers may know reverse-mode derivatives only."""
+    flat, step = _flat_step(flow, discretizer, z, h)
+    return jax.vjp(step, flat)[1](direction)[0]

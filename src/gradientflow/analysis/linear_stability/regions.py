@@ -1,0 +1,244 @@
+"""Where a scheme is stable: intervals on the axes, the region in the complex plane, and maps over two parameters."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+from sympy import QQ
+from sympy.polys.rings import PolyElement
+
+from gradientflow.discretizers import Discretizer, Method
+from gradientflow.flows import GradientFlow, Mode, check_integer
+
+from ..exact.algebra import polynomials
+from ..exact.roots import AlwaysFailsError, first_failure
+from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
+from .arrays import spectral_radii
+from .function import read_in_z
+
+_DEFAULT_POINTS = 400
+# An unbounded or very long axis is drawn this far.
+_LONGEST_DRAWN = 40.0
+
+
+@dataclasses.dataclass(frozen=True)
+class StabilityIntervals:
+    """How far a scheme is stable along the axes of z = hλ, exactly.
+
+    Attributes:
+        real: the s up to which it is stable on [−s, 0], ∞ if always: what limits steps on energies.
+        imaginary: the s up to which it is stable on [−is, is]: what limits steps on undamped oscillations.
+    """
+
+    real: sympy.Expr
+    imaginary: sympy.Expr
+
+
+def stability_intervals(discretizer: Discretizer) -> StabilityIntervals:
+    """The real and the imaginary stability interval of a scheme, as exact numbers.
+
+    Where |R| only touches 1 from below, as Chebyshev schemes do, the interval goes on.
+
+    Raises:
+        NotExactError: if the scheme can't be read exactly.
+        UnansweredQuestionError: if it asks the gradient flow what it does not answer.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.stability_intervals(gf.RungeKutta("rk4")).imaginary
+        2*sqrt(2)
+    """
+    polynomial = read_in_z(discretizer).characteristic_polynomial()
+    return StabilityIntervals(_along(_on_negative_axis(polynomial)), _along(_on_imaginary_axis(polynomial)))
+
+
+@dataclasses.dataclass(frozen=True)
+class StabilityRegion:
+    """The spectral radius of a step over a rectangle of the complex plane of z = hλ (as in ẋ = λx).
+
+    Attributes:
+        scheme: the scheme's name.
+        real: Re z, shape (n,).
+        imaginary: Im z, shape (m,).
+        radius: the spectral radius, shape (m, n): |R(z)| for a scheme without memory. At most 1 is stable.
+        intervals: how far it is stable along the axes; `None` where the scheme can't be read exactly.
+    """
+
+    scheme: str
+    real: np.ndarray
+    imaginary: np.ndarray
+    radius: np.ndarray
+    intervals: StabilityIntervals
+
+    def plot(self) -> Any:
+        """The region with its boundary and a few level lines."""
+        from .figures import plot_region
+
+        return plot_region(self)
+
+
+def stability_region(
+    discretizer: Discretizer,
+    real: tuple[float, float] | None = None,
+    imaginary: tuple[float, float] | None = None,
+    points: int = _DEFAULT_POINTS,
+) -> StabilityRegion:
+    """Where in the complex plane a scheme is stable.
+
+    Args:
+        discretizer: the scheme.
+        real: the range of Re z; chosen to hold the region unless given.
+        imaginary: the range of Im z; chosen unless given.
+        points: how many along each axis.
+
+    Raises:
+        NotExactError: if the scheme can't be read exactly.
+        UnansweredQuestionError: if it asks the gradient flow what it does not answer; `stability_map` draws momentum.
+        ValueError: for an empty range.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> region = gf.stability_region(gf.ForwardEuler(), (-2.0, 0.0), (-1.0, 1.0), points=3)
+        >>> region.radius[1].tolist()
+        [1.0, 0.0, 1.0]
+    """
+    check_integer("stability_region", 2, points=points)
+    intervals = stability_intervals(discretizer)
+    width, height = _extent(float(intervals.real)), _extent(float(intervals.imaginary))
+    height = max(height, 0.6 * width)
+    xs = _axis("real", (-1.25 * width, 0.35 * width) if real is None else real, points)
+    ys = _axis("imaginary", (-1.25 * height, 1.25 * height) if imaginary is None else imaginary, points)
+
+    def build(lam: Any) -> tuple[GradientFlow, Discretizer, float]:
+        return GradientFlow(Mode(lam)), discretizer, 1.0
+
+    radius = spectral_radii(build, -(xs[None, :] + 1j * ys[:, None]))
+    name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
+    return StabilityRegion(name, xs, ys, radius, intervals)
+
+
+@dataclasses.dataclass(frozen=True)
+class StabilityMap:
+    """The spectral radius of an optimizer's step over two of its parameters, on quadratics with given curvatures.
+
+    Attributes:
+        optimizer: its name.
+        names: the parameters' names: the horizontal one, then the vertical one.
+        horizontal: values of the first, shape (n,).
+        vertical: values of the second, shape (m,).
+        curvatures: the modes' curvatures, of which the slowest counts.
+        radius: the spectral radius, shape (m, n).
+    """
+
+    optimizer: str
+    names: tuple[str, str]
+    horizontal: np.ndarray
+    vertical: np.ndarray
+    curvatures: tuple[float, ...]
+    radius: np.ndarray
+
+    @property
+    def best(self) -> tuple[float, float, float]:
+        """The two parameters' values where the spectral radius is least on the map, and the radius there."""
+        i, j = np.unravel_index(np.nanargmin(self.radius), self.radius.shape)
+        return float(self.horizontal[j]), float(self.vertical[i]), float(self.radius[i, j])
+
+    def plot(self) -> Any:
+        """The map, with the stability boundary and the best pair."""
+        from .figures import plot_map
+
+        return plot_map(self)
+
+
+def stability_map(
+    optimizer: Callable[..., Method], curvatures: Sequence[float], **parameters: Sequence[float] | np.ndarray
+) -> StabilityMap:
+    """How fast an optimizer converges over a grid of two of its parameters, and where it is unstable.
+
+    Args:
+        optimizer: (energy, parameters by name) ↦ a `Method`, such as `gf.optimizers.momentum`.
+        curvatures: curvatures of the quadratic's modes, (μ, L) say; the slowest mode counts.
+        parameters: exactly two, by name, each with its values: the horizontal one first.
+
+    Raises:
+        ValueError: if there aren't two parameters with at least two values each, or no curvature.
+
+    Example:
+        >>> import numpy as np, gradientflow as gf
+        >>> found = gf.stability_map(
+        ...     gf.optimizers.momentum, (1.0, 10.0), lr=np.linspace(0.05, 0.3, 501), beta=np.linspace(0.1, 0.9, 401))
+        >>> [round(value, 2) for value in found.best]
+        [0.23, 0.27, 0.52]
+    """
+    if len(parameters) != 2:
+        raise ValueError(f"stability_map: give two parameters, lr=… and beta=… say, got {sorted(parameters) or 'none'}")
+    (first, second), (xs, ys) = tuple(parameters), [np.asarray(v, dtype=float) for v in parameters.values()]
+    for name, values in ((first, xs), (second, ys)):
+        if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
+            raise ValueError(f"stability_map: `{name}` must be at least two finite values, got shape {values.shape}")
+    modes = tuple(float(value) for value in curvatures)
+    if not modes or not all(math.isfinite(value) and value >= 0 for value in modes):
+        raise ValueError(f"stability_map: `curvatures` must be finite and not negative, got {curvatures}")
+
+    def build(lam: Any, x: Any, y: Any) -> tuple[Any, Discretizer, Any]:
+        method = optimizer(Mode(lam), **{first: x, second: y})
+        return method.flow, method.discretizer, method.step
+
+    radius = np.zeros((len(ys), len(xs)))
+    for lam in modes:
+        np.maximum(radius, spectral_radii(build, np.asarray(lam), xs[None, :], ys[:, None]), out=radius)
+    name = getattr(optimizer, "__name__", type(optimizer).__name__)
+    return StabilityMap(name, (first, second), xs, ys, modes, radius)
+
+
+def _along(polynomial: list[PolyElement]) -> sympy.Expr:
+    """The s > 0 up to which the roots stay in the unit disk: exact, ∞ if always, 0 if never."""
+    symbol = sympy.Symbol("s")
+
+    def is_stable(point: Fraction) -> bool:
+        return is_simple_von_neumann([p.evaluate(0, QQ(point.numerator, point.denominator)) for p in polynomial])
+
+    try:
+        conditions = [sympy.Poly(p.as_expr(), symbol) for p in critical_polynomials(polynomial) or ()]
+        root = first_failure(conditions, is_stable)
+    except AlwaysFailsError:
+        return sympy.Integer(0)
+    return sympy.oo if root is None else root.expression()
+
+
+def _on_negative_axis(polynomial: list[PolyElement]) -> list[PolyElement]:
+    """p(w; z) at z = −s."""
+    ring = polynomials(["s"])
+    return [ring.from_dict({(k,): (-1) ** k * c for (k,), c in p.terms()}) for p in polynomial]
+
+
+def _on_imaginary_axis(polynomial: list[PolyElement]) -> list[PolyElement]:
+    """p times its conjugate at z = is: real coefficients, the same roots and their conjugates."""
+    ring = polynomials(["s"])
+    signs = (1, 1, -1, -1)
+    parts = [
+        [ring.from_dict({(k,): signs[k % 4] * c for (k,), c in p.terms() if k % 2 == odd}) for p in polynomial]
+        for odd in (0, 1)
+    ]
+    n = len(polynomial)
+    product = [ring.zero] * (2 * n - 1)
+    for part in parts:
+        for i in range(n):
+            for j in range(n):
+                product[i + j] += part[i] * part[j]
+    return product
+
+
+def _extent(length: float) -> float:
+    return min(max(length, 1.0), _LONGEST_DRAWN) if math.isfinite(length) else 4.0
+
+
+def _axis(name: str, bounds: tuple[float, float], points: int) -> np.ndarray:
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"stability_region: `{name}` must be a range low < high, got {bounds}")
+    return np.linspace(low, high, points)

@@ -1,0 +1,170 @@
+"""The step at which a scheme loses its stability, with the proof's bracket, its formula and its cause."""
+
+import dataclasses
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+from sympy import QQ
+from sympy.polys.rings import PolyElement
+
+from ..exact.roots import AlwaysFailsError, PositiveRoot
+from ..grades import Grade
+from .curvature import Bracket, Curvatures
+from .reading import LAM, STEP, ModeReading, Recipe, generator
+
+# Larger conditions are not worth factoring for a formula that nobody would read.
+_LONGEST_CONDITION = 40
+# Where every mode has to be looked at, so many of them are.
+_MOST_MODES = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class StepLimit:
+    """The bound below which every step is stable.
+
+    Attributes:
+        value: the bound; ∞ where every step is stable, 0 where none is.
+        low: a number that is not above it.
+        high: a number that is not below it.
+        formula: the bound in the greatest curvature λ and the parameters, where it has a short one.
+        cause: what happens at the bound: the eigenvalue w of the step that reaches the unit circle.
+        grade: how certain it is.
+    """
+
+    value: float
+    low: float
+    high: float
+    formula: sympy.Expr | None
+    cause: str
+    grade: Grade
+
+
+def readable(formula: sympy.Expr | None) -> str:
+    """A limit's formula as text, irrational roots of higher degree as numbers; empty where there is none."""
+    if formula is None:
+        return ""
+    return "∞" if formula == sympy.oo else str(without_roots(formula))
+
+
+def without_roots(formula: sympy.Expr) -> sympy.Expr:
+    """The formula with the roots of polynomials that have no short form as numbers of six digits."""
+    if not formula.has(sympy.CRootOf):
+        return formula
+    return sympy.N(formula.replace(lambda e: isinstance(e, sympy.CRootOf), lambda e: e.n(15)), 6)
+
+
+def exact_limit(recipe: Recipe, reading: ModeReading, curvatures: Curvatures) -> StepLimit:
+    """The limit over all modes with curvatures in a spectrum, read exactly.
+
+    It is the greatest curvature's where that is proved to have the least limit; otherwise each mode's own is worked
+    out, or that of some of many. Flat modes count too: where the curvature vanishes, friction has its own limit.
+    """
+    binds = curvatures.greatest[1] > 0 and _binds(reading, curvatures.greatest[1])
+    brackets, grade = ([curvatures.greatest], curvatures.grade) if binds else _each_mode(curvatures)
+    if curvatures.least[0] <= 0 <= curvatures.least[1]:
+        brackets.append((Fraction(0), Fraction(0)))
+    worst: tuple[PositiveRoot, PositiveRoot, Bracket] | None = None
+    for bracket in brackets:
+        try:
+            first, second = reading.limit(bracket[1]), reading.limit(bracket[0])
+        except AlwaysFailsError:
+            cause = f"no step is stable on the mode of curvature {float(bracket[1]):.6g}"
+            return StepLimit(0.0, 0.0, 0.0, None, cause, grade)
+        if first is not None and second is not None and (worst is None or first.low < worst[0].low):
+            worst = first, second, bracket
+    if worst is None:
+        return StepLimit(math.inf, math.inf, math.inf, sympy.oo, "every step is stable", grade)
+    first, second, bracket = worst
+    low, high = min(first.low, second.low), max(first.high, second.high)
+    cause, formula = _explain(recipe, reading, bracket[1], first)
+    return StepLimit(float((low + high) / 2), _down(low), _up(high), formula, cause, grade)
+
+
+def _binds(reading: ModeReading, lam: Fraction) -> bool:
+    try:
+        return reading.binds(lam)
+    except AlwaysFailsError:
+        return False
+
+
+def _each_mode(curvatures: Curvatures) -> tuple[list[Bracket], Grade]:
+    """Every mode's curvature as it was computed, or some of many; and how certain a limit from them can be."""
+    values = np.unique(curvatures.values[curvatures.values > 0])
+    some = values[np.unique(np.linspace(0, len(values) - 1, _MOST_MODES).astype(int))] if len(values) else values
+    proved_or_certified = curvatures.grade in (Grade.PROVED, Grade.CERTIFIED) and len(some) == len(values)
+    margin = (curvatures.greatest[1] - curvatures.greatest[0]) / 2
+    brackets = [(Fraction(v) - margin, Fraction(v) + margin) for v in some.tolist()]
+    return brackets, Grade.CERTIFIED if proved_or_certified else Grade.MEASURED
+
+
+def _explain(recipe: Recipe, reading: ModeReading, lam: Fraction, root: PositiveRoot) -> tuple[str, sympy.Expr | None]:
+    """Which eigenvalue reaches the unit circle at the limit, and the limit's formula."""
+    symbolic = recipe.read_symbolically()
+    for cause, take in _CAUSES.items():
+        condition = take(reading.polynomial)
+        at_lam = sympy.Poly(condition.evaluate(generator(condition, LAM), QQ(lam.numerator, lam.denominator)).as_expr(),
+                            sympy.Symbol(reading.step))  # fmt: skip
+        if not at_lam.is_zero and sympy.rem(at_lam, root.polynomial).is_zero:
+            return cause, _formula(recipe, take(symbolic.polynomial), reading.step, lam, float(root))
+    return _SWING, None
+
+
+def _formula(recipe: Recipe, condition: PolyElement, step: str, lam: Fraction, value: float) -> sympy.Expr | None:
+    """The factor that vanishes at the limit, solved for the step where it is at most quadratic in it."""
+    if len(condition.terms()) > _LONGEST_CONDITION:
+        return None
+    numbers = {
+        sympy.Symbol(name): sympy.Rational(v.numerator, v.denominator) for name, v in recipe.parameters().items()
+    }
+    numbers[sympy.Symbol(LAM)] = sympy.Rational(lam.numerator, lam.denominator)
+    symbol = sympy.Symbol(step)
+    for factor, _ in condition.factor_list()[1]:
+        expression = factor.as_expr()
+        in_step = sympy.Poly(expression, symbol)
+        if 0 < in_step.degree() <= 2:
+            for solution in sympy.roots(in_step, multiple=True):
+                if abs(complex(solution.subs(numbers)) - value) <= 1e-9 * value:
+                    return sympy.simplify(solution)
+        elif recipe.step == STEP and not recipe.parameters():
+            product = sympy.Poly(expression.subs(sympy.Symbol(LAM), 1), symbol)
+            roots: Any = [] if product.is_ground else product.real_roots()
+            for real in roots:
+                if abs(float(real) / float(lam) - value) <= 1e-9 * value:
+                    return real / sympy.Symbol(LAM)
+    return None
+
+
+def _down(value: Fraction) -> float:
+    nearest = float(value)
+    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
+
+
+def _up(value: Fraction) -> float:
+    nearest = float(value)
+    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
+
+
+def _at_minus_one(polynomial: list[PolyElement]) -> PolyElement:
+    value = polynomial[0].ring.zero
+    for coefficient in polynomial:
+        value = coefficient - value
+    return value
+
+
+def _at_one(polynomial: list[PolyElement]) -> PolyElement:
+    return sum(polynomial, polynomial[0].ring.zero)
+
+
+def _product_is_one(polynomial: list[PolyElement]) -> PolyElement:
+    return polynomial[0] - polynomial[-1]
+
+
+_SWING = "a pair of eigenvalues w reaches |w| = 1: iterates swing"
+_CAUSES = {
+    "an eigenvalue w reaches −1: iterates flip their sign": _at_minus_one,
+    "an eigenvalue w reaches 1: iterates stand still": _at_one,
+    _SWING: _product_is_one,
+}

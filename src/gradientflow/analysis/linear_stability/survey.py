@@ -1,0 +1,144 @@
+"""Several methods' limits at one minimizer, side by side, with their report."""
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gradientflow.flows import UnansweredQuestionError, size
+
+from ..exact.leaf import NotExactError
+from ..page import file_name, inline_figure, inline_formula, render_page, write_folder
+from ..report import describe_energy
+from .figures import formula_latex, plot_region, plot_stability
+from .regions import stability_region
+from .stability import Stability
+from .step_limit import readable
+
+
+@dataclasses.dataclass(frozen=True)
+class StabilitySurvey:
+    """The limits of several methods on one energy.
+
+    Attributes:
+        entries: what was found of each method, by label.
+    """
+
+    entries: Mapping[str, Stability]
+
+    def table(self) -> pd.DataFrame:
+        """One row a method.
+
+        Columns: its step h [T], the limit of h at the minimizer, the same in lr at fixed other parameters, the step
+            that is
+        safe from everywhere, the formula, the grade, and the verdict on its step.
+        """
+        return pd.DataFrame([_row(label, found) for label, found in self.entries.items()]).set_index("method")
+
+    def save(self, directory: str | os.PathLike[str], experiment: str | None = None) -> None:
+        """Writes `report.html`, `table.csv`, `figures/` and, where there is one, `EXPERIMENT.toml`.
+
+        Raises:
+            ValueError: if the directory can't be written.
+        """
+        sections = {"The spectral radius of a step, and its eigenvalues": {}, "In the complex plane": {}}
+        for label, found in self.entries.items():
+            sections["The spectral radius of a step, and its eigenvalues"][label] = plot_stability(found)
+            region = _region(found)
+            if region is not None:
+                sections["In the complex plane"][f"{label}: z = hλ"] = region
+        table = self.table()
+
+        def fill(folder: pathlib.Path) -> None:
+            for figures in sections.values():
+                for label, figure in figures.items():
+                    figure.savefig(folder / "figures" / f"{file_name(label)}.png", dpi=140)
+            table.to_csv(folder / "table.csv")
+            (folder / "report.html").write_text(self._page(table, sections, experiment), encoding="utf-8")
+            if experiment is not None:
+                (folder / "EXPERIMENT.toml").write_text(experiment, encoding="utf-8")
+
+        write_folder(directory, fill)
+
+    def _page(self, table: pd.DataFrame, sections: Mapping[str, Mapping[str, Figure]], experiment: str | None) -> str:
+        first = next(iter(self.entries.values()))
+        low, high = (float(sum(bracket) / 2) for bracket in (first.curvatures.least, first.curvatures.greatest))
+        rows = [{"method": label} | {column: _cell(value) for column, value in row.items()}
+                for label, row in table.iterrows()]  # fmt: skip
+        scope = "The energy is quadratic: its limits hold from every start."
+        if first.is_local:
+            scope = (
+                "The energy is not quadratic: limits are those of its linearization at the minimizer, and say nothing "
+                "about starts far from it."
+            )
+        return render_page(
+            "stability.html.jinja",
+            energy=describe_energy(first.flow.energy),
+            dimension=size(first.at),
+            curvatures=f"{low:.6g} to {high:.6g}, {first.curvatures.grade}: {first.curvatures.how}",
+            rows=rows,
+            formulas={label: _image(found) for label, found in self.entries.items()},
+            reasons={label: _reason(found) for label, found in self.entries.items()},
+            scope=scope,
+            sections=[(heading, [(label, inline_figure(figure)) for label, figure in figures.items()])
+                      for heading, figures in sections.items() if figures],
+            experiment=experiment,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        """The table."""
+        return self.table().to_string(float_format=lambda value: f"{value:.6g}", na_rep="–")
+
+
+def _row(label: str, found: Stability) -> dict[str, Any]:
+    return {
+        "method": label,
+        "h": math.nan if found.step is None else found.step,
+        "limit of h": found.limit,
+        "limit of lr": math.nan if found.lr_limit is None else found.lr_limit,
+        "from everywhere": math.nan if found.global_limit is None else found.global_limit,
+        "formula": readable(found.formula),
+        "grade": str(found.grade),
+        "verdict": _verdict(found),
+    }
+
+
+def _verdict(found: Stability) -> str:
+    if found.step is None:
+        return "no constant step"
+    if found.step >= found.limit:
+        return f"unstable: h is {found.step / found.limit:.3g} times the limit" if found.limit > 0 else "unstable"
+    if found.global_limit is not None and found.step <= found.global_limit:
+        return "stable, from everywhere"
+    return "stable near the minimizer" if found.is_local else "stable, from everywhere"
+
+
+def _reason(found: Stability) -> str:
+    parts = [found.step_limit.cause, f"from everywhere: {found.global_reason}", found.unread]
+    return "; ".join(part for part in parts if part)
+
+
+def _region(found: Stability) -> Figure | None:
+    """The stability region of a scheme that the gradient flow alone can be asked for."""
+    if found.reading is None or found.reading.amplification.size > 1:
+        return None
+    try:
+        return plot_region(stability_region(found.discretizer))
+    except (NotExactError, UnansweredQuestionError):
+        return None
+
+
+def _image(found: Stability) -> str | None:
+    return None if found.formula is None else inline_formula(formula_latex(found.formula))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (float, np.floating)):
+        return "–" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.6g}"
+    return str(value)

@@ -1,0 +1,85 @@
+"""Claims: what is said, how certain it is, and what refutes it."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ..grades import Grade
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One statement, decided.
+
+    Attributes:
+        name: what it is about, in a few words.
+        statement: the statement, in LaTeX.
+        grade: how certain it is.
+        reason: how it was decided.
+        counterexample: where it fails, if it is refuted; else `None`.
+        sibling: a false statement of the same kind (a wrong sign, a factor of two) that the same code was given: it
+            must be refuted, or the proof would prove anything. `None` for measured claims.
+    """
+
+    name: str
+    statement: str
+    grade: Grade
+    reason: str
+    counterexample: str | None = None
+    sibling: "Claim | None" = None
+
+    def _repr_latex_(self) -> str:
+        """For notebooks."""
+        return f"${self.statement}$"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        subject: what it is about.
+        claims: the claims, decided.
+    """
+
+    subject: str
+    claims: tuple[Claim, ...]
+
+    @property
+    def all_proved(self) -> bool:
+        """Whether every claim is proved, and every false sibling refuted; claims about a run's numbers are measured."""
+        about_formulas = [claim for claim in self.claims if claim.grade is not Grade.MEASURED]
+        siblings = [claim.sibling for claim in about_formulas if claim.sibling is not None]
+        return all(claim.grade is Grade.PROVED for claim in about_formulas) and all(
+            sibling.grade is Grade.REFUTED for sibling in siblings
+        )
+
+    def table(self) -> pd.DataFrame:
+        """One row a claim: name, grade, statement in LaTeX, reason, and the false sibling's counterexample."""
+        rows = [
+            {"claim": c.name, "grade": str(c.grade), "statement": c.statement, "reason": c.reason,
+             "counterexample": c.counterexample or "",
+             "false sibling": "" if c.sibling is None else f"{c.sibling.grade}: {c.sibling.counterexample}"}
+            for c in self.claims
+        ]  # fmt: skip
+        return pd.DataFrame(rows).set_index("claim")
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes `report.html` and `table.csv` into a directory, made if it isn't there.
+
+        Raises:
+            ValueError: if the directory can't be written.
+        """
+        from .survey import VerificationSurvey
+
+        VerificationSurvey("", {self.subject: self}).save(directory)
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(self.claims)
+
+    def __repr__(self) -> str:
+        """One line a claim."""
+        lines = [f"{claim.grade:>9}  {claim.name}: {claim.reason}" for claim in self.claims]
+        return "\n".join([self.subject, *lines])

@@ -1,0 +1,318 @@
+r"""Lyapunov functions on general energies: the flow's own code, read on vectors of which nothing is known.
+
+The leaves are free generators x − x*, v, ∇E(x) and E(x) − E*; products of two stand for inner products. Then V and the
+drift are what the flow answers, $\dot V$ is the chain rule, and a bound $\dot V \le -\rho V$ is an identity
+$\dot V + \rho V = -\sum_i \alpha_i I_i - \sum_j \beta_j \|u_j\|^2$ with $\alpha_i, \beta_j \ge 0$, where $I_i \ge 0$
+says that E is convex. The identity is checked exactly; the weights are what makes it a proof.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import jax
+from sympy import QQ
+from sympy.polys.fields import FracElement
+
+from gradientflow.flows import Energy, Flow, Mode
+
+from ..exact.algebra import polynomials, rational_functions
+from ..exact.blame import blaming
+from ..exact.leaf import Exact, NotExactError
+from ..exact.parameters import symbols_of, with_energy
+from ..grades import Grade
+from .claims import Claim
+from .decide import refuted_sibling
+
+_POSITION, _VELOCITY, _GRADIENT, _GAP = "x", "v", "g", "E"
+_SQUARES = {_POSITION: (2, 0, 0, 0), _VELOCITY: (0, 2, 0, 0), _GRADIENT: (0, 0, 2, 0)}
+_CROSSED = (1, 0, 1, 0)
+
+
+class AbstractEnergy(Energy):
+    """An energy of which nothing is known but its value and gradient at one point, which are generators.
+
+    Args:
+        x: the point.
+        gap: E(x) − E* there.
+        gradient: ∇E(x).
+    """
+
+    x: Any
+    gap: Any
+    gradient: Any
+
+    def value(self, x: Any) -> Any:
+        """The gap, at the one point."""
+        self._check(x)
+        return self.gap
+
+    def grad(self, x: Any) -> Any:
+        """The gradient, at the one point."""
+        self._check(x)
+        return self.gradient
+
+    def _check(self, x: Any) -> None:
+        if x is not self.x and (x - self.x).value:
+            raise NotExactError("the energy at another point than the state's position: nothing is known of it there")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A flow on an abstract energy, with the minimizer at the origin.
+
+    Attributes:
+        flow: the flow, its parameters exact symbols.
+        state: the state (x − x*, or with v).
+        quantities: x, v, g and E as exact leaves, and the parameters, by name.
+        slopes: the derivatives of x, v and E along the flow, by name.
+    """
+
+    flow: Flow
+    state: Any
+    quantities: Mapping[str, Exact]
+    slopes: Mapping[str, Exact]
+
+    def derivative(self, value: Exact) -> Exact:
+        """d/dt of a polynomial in x, v and E along the flow."""
+        polynomial = value.value
+        total = polynomial.ring.zero
+        for name, slope in self.slopes.items():
+            generator = self.quantities[name].value
+            total += polynomial.diff(generator) * slope.value
+        return Exact(total)
+
+
+def setting(flow: Flow, parameters: Sequence[str] = ()) -> Setting:
+    """A flow's own code on an abstract energy.
+
+    Args:
+        flow: the flow; its energy is replaced, its numbers become symbols by their names.
+        parameters: further symbols, such as μ.
+
+    Raises:
+        NotExactError: if the drift asks more than the gradient at the state's position, or isn't rational.
+    """
+    names = [*symbols_of(with_energy(flow, Mode(None), lambda _, value: value)), *parameters]
+    field = rational_functions(names)
+    ring = polynomials([_POSITION, _VELOCITY, _GRADIENT, _GAP], field)
+    x, v, g, gap = (Exact(generator) for generator in ring.gens)
+    symbols = {name: Exact(generator) for name, generator in zip(names, field.gens if names else (), strict=True)}
+    abstract = with_energy(flow, AbstractEnergy(x, gap, g), lambda name, _: symbols[name])
+    with blaming(flow):
+        rest = abstract.init(x)
+        structure, count = jax.tree.structure(rest), len(jax.tree.leaves(rest))
+        state = jax.tree.unflatten(structure, [x, v][:count])
+        drift = jax.tree.leaves(abstract.drift(Exact(0), state))
+    slopes: dict[str, Any] = dict(zip((_POSITION, _VELOCITY), drift, strict=False))
+    slopes[_GAP] = g * slopes[_POSITION]
+    return Setting(abstract, state, {_POSITION: x, _VELOCITY: v, _GRADIENT: g, _GAP: gap, **symbols}, slopes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decrease:
+    r"""A claim $\dot V \\le -B$ along a flow, with the weights that prove it.
+
+    Attributes:
+        name: what it is about.
+        statement: it, in LaTeX.
+        function: V, from the quantities.
+        bound: B, from the quantities.
+        inequalities: (weight α ≥ 0, I) pairs, I ≥ 0 by what is assumed of the energy.
+        squares: (weight β ≥ 0, u) pairs.
+        assumption: what is assumed, in words.
+        wrong: a B that is too large, and its statement.
+    """
+
+    name: str
+    statement: str
+    function: Callable[[Setting], Exact]
+    bound: Callable[[Any], Any]
+    inequalities: Callable[[Any], Sequence[tuple[Any, Any]]]
+    squares: Callable[[Any], Sequence[tuple[Any, Any]]]
+    assumption: str
+    wrong: tuple[str, Callable[[Any], Any]]
+
+
+def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
+    """Proved if the weights prove it, refuted by a quadratic on which V falls too slowly, else unknown."""
+    q = situation.quantities
+    function = claim.function(situation)
+    falls = situation.derivative(function)
+    if not _is_positive(function):
+        return Claim(claim.name, claim.statement, Grade.UNKNOWN, "V is not seen to be positive")
+    sibling = refuted_sibling(
+        _decide(f"{claim.name}, too fast", claim.wrong[0], falls, claim.wrong[1](q), (), (), situation)
+    )
+    return _decide(
+        claim.name, claim.statement, falls, claim.bound(q), claim.inequalities(q), claim.squares(q), situation,
+        claim.assumption, sibling,
+    )  # fmt: skip
+
+
+def _decide(
+    name: str,
+    statement: str,
+    falls: Exact,
+    bound: Any,
+    inequalities: Sequence[tuple[Any, Any]],
+    squares: Sequence[tuple[Any, Any]],
+    situation: Setting,
+    assumption: str = "",
+    sibling: Claim | None = None,
+) -> Claim:
+    excess = falls + bound
+    rest = excess
+    for weight, quantity in inequalities:
+        rest = rest + weight * quantity
+    for weight, vector in squares:
+        rest = rest + weight * (vector * vector)
+    weights = [weight for weight, _ in (*inequalities, *squares)]
+    if not rest.value and all(map(_is_nonnegative, weights)):
+        parts = [_counted(len(inequalities), "inequality", "inequalities"), _counted(len(squares), "square", "squares")]
+        used = " and ".join(part for part in parts if part)
+        reason = f"V̇ + B is minus a nonnegative combination of {used}" if used else "V̇ + B vanishes"
+        return Claim(name, statement, Grade.PROVED, f"{reason}, identically; {assumption}", None, sibling)
+    where = _violation(excess, situation)
+    if where is not None:
+        return Claim(name, statement, Grade.REFUTED, "it fails on a quadratic", where, sibling)
+    return Claim(name, statement, Grade.UNKNOWN, "no proof and no quadratic against it was found", None, sibling)
+
+
+def _violation(excess: Exact, situation: Setting) -> str | None:
+    """A quadratic λx²/2, λ ≥ μ, and a state at which V̇ + B > 0, as text."""
+    names = [name for name in situation.quantities if name not in (_POSITION, _VELOCITY, _GRADIENT, _GAP)]
+    for curvature, velocity in itertools.product((1, 2), (0, 1, -1, 3)):
+        lam, x, v = Fraction(curvature), Fraction(1), Fraction(velocity)
+        values = (x, v, lam * x, lam * x * x / 2)
+        number = sum(
+            _at_ones(c) * math.prod(a**k for a, k in zip(values, m, strict=True)) for m, c in excess.value.terms()
+        )
+        if number > 0:
+            shown = "".join(f", {name} = 1" for name in names)
+            moving = f", v = {v}" if excess.value.degree(situation.quantities[_VELOCITY].value) > 0 else ""
+            return f"E = {lam}·x²/2, x = {x}{moving}{shown}: V̇ exceeds its bound by {number}"
+    return None
+
+
+def _at_ones(coefficient: Any) -> Fraction:
+    """A coefficient where every parameter is 1."""
+    if isinstance(coefficient, FracElement):
+        ones = [QQ(1)] * len(coefficient.field.gens)
+        coefficient = coefficient.numer(*ones) / coefficient.denom(*ones)
+    return Fraction(int(coefficient.numerator), int(coefficient.denominator))
+
+
+def _is_nonnegative(weight: Any) -> bool:
+    """Whether a weight is a quotient of polynomials with nonnegative coefficients: the parameters are positive."""
+    value = weight.value if isinstance(weight, Exact) else weight
+    if not isinstance(value, FracElement):
+        return bool(value >= 0)
+    return all(c >= 0 for part in (value.numer, value.denom) for c in part.coeffs())
+
+
+def _is_positive(function: Exact) -> bool:
+    """Whether V is a nonnegative combination of E − E* and squares."""
+    allowed = {*_SQUARES.values(), (0, 0, 0, 1)}
+    return all(monomial in allowed and _is_nonnegative(weight) for monomial, weight in function.value.terms())
+
+
+def own_decrease(situation: Setting) -> Decrease:
+    r"""The claim that a flow's own Lyapunov function never rises, with the weights read off its derivative.
+
+    It is proved where $\dot V$ has only negative multiples of squares and of $\langle\nabla E, x - x^*\rangle$,
+    which is not negative on convex energies.
+    """
+    falls = situation.derivative(_own_function(situation)).value
+    gens = {name: situation.quantities[name] for name in (_POSITION, _VELOCITY, _GRADIENT)}
+    weighted = {monomial: -Exact(weight) for monomial, weight in falls.terms()}
+    squares = [(weighted[unit], gens[name]) for name, unit in _SQUARES.items() if unit in weighted]
+    crossed = [(weighted[_CROSSED], gens[_GRADIENT] * gens[_POSITION])] if _CROSSED in weighted else []
+    return Decrease(
+        name=f"{type(situation.flow).__name__}'s own Lyapunov function never rises",
+        statement=r"\dot V \le 0",
+        function=_own_function,
+        bound=lambda q: 0 * q[_GAP],
+        inequalities=lambda q: crossed,
+        squares=lambda q: squares,
+        assumption="on every convex E" if crossed else "on every differentiable E",
+        wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q[_GAP]),
+    )
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}" if n else ""
+
+
+def _own_function(situation: Setting) -> Exact:
+    """The flow's own Lyapunov function."""
+    with blaming(situation.flow):
+        return situation.flow.lyapunov(Exact(0), situation.state)
+
+
+def _half_squared_distance(situation: Setting) -> Exact:
+    x = situation.quantities[_POSITION]
+    return x * x / 2
+
+
+_HALF_SQUARE = r"\tfrac{d}{dt}\tfrac{1}{2}\|x - x^*\|^2"
+_MECHANICAL = r"\tfrac{d}{dt}\left(E + \tfrac{m}{2}\|v\|^2\right)"
+_STRONGLY_CONVEX = "on every μ-strongly convex E"
+
+GRADIENT_FLOW = (
+    Decrease(
+        name="E falls along the gradient flow",
+        statement=r"\dot E = -\|\nabla E\|^2",
+        function=_own_function,
+        bound=lambda q: q["g"] * q["g"],
+        inequalities=lambda q: (),
+        squares=lambda q: (),
+        assumption="on every differentiable E",
+        wrong=(r"\dot E \le -2\|\nabla E\|^2", lambda q: 2 * q["g"] * q["g"]),
+    ),
+    Decrease(
+        name="the distance to the minimizer falls",
+        statement=rf"{_HALF_SQUARE} \le -(E - E^*)",
+        function=_half_squared_distance,
+        bound=lambda q: q["E"],
+        inequalities=lambda q: ((1, q["g"] * q["x"] - q["E"]),),
+        squares=lambda q: (),
+        assumption="on every convex E",
+        wrong=(rf"{_HALF_SQUARE} \le -3(E - E^*)", lambda q: 3 * q["E"]),
+    ),
+    Decrease(
+        name="E − E* decays as exp(−2μt)",
+        statement=r"\tfrac{d}{dt}(E - E^*) \le -2\mu (E - E^*)",
+        function=_own_function,
+        bound=lambda q: 2 * q["mu"] * q["E"],
+        inequalities=lambda q: ((2 * q["mu"], q["g"] * q["x"] - q["E"] - q["mu"] * q["x"] * q["x"] / 2),),
+        squares=lambda q: ((1, q["g"] - q["mu"] * q["x"]),),
+        assumption=_STRONGLY_CONVEX,
+        wrong=(r"\tfrac{d}{dt}(E - E^*) \le -4\mu (E - E^*)", lambda q: 4 * q["mu"] * q["E"]),
+    ),
+    Decrease(
+        name="‖x − x*‖ decays as exp(−μt)",
+        statement=rf"{_HALF_SQUARE} \le -\mu\|x - x^*\|^2",
+        function=_half_squared_distance,
+        bound=lambda q: q["mu"] * q["x"] * q["x"],
+        inequalities=lambda q: ((1, q["g"] * q["x"] - q["mu"] * q["x"] * q["x"]),),
+        squares=lambda q: (),
+        assumption=_STRONGLY_CONVEX,
+        wrong=(rf"{_HALF_SQUARE} \le -2\mu\|x - x^*\|^2", lambda q: 2 * q["mu"] * q["x"] * q["x"]),
+    ),
+)
+HEAVY_BALL = (
+    Decrease(
+        name="the mechanical energy falls",
+        statement=rf"{_MECHANICAL} = -\gamma\|v\|^2",
+        function=_own_function,
+        bound=lambda q: q["gamma"] * q["v"] * q["v"],
+        inequalities=lambda q: (),
+        squares=lambda q: (),
+        assumption="on every differentiable E",
+        wrong=(rf"{_MECHANICAL} \le -2\gamma\|v\|^2", lambda q: 2 * q["gamma"] * q["v"] * q["v"]),
+    ),
+)

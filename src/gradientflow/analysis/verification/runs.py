@@ -1,0 +1,111 @@
+"""A run's own numbers against the proved closed forms, mode by mode."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import sympy
+
+from gradientflow.discretizers import ConstantStep, Method, as_step_rule
+from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, Trajectory
+
+from ..grades import Grade
+from ..linear_stability.arrays import mode_matrices
+from ..linear_stability.reading import Recipe
+from .claims import Claim
+from .closed_forms import ClosedForm, critically_damped, gradient_flow, heavy_ball, overdamped_mode, underdamped
+
+# A path may differ from its closed form by so many times the solver's tolerances, an iterate by so many roundings.
+_TOLERANCES, _ROUNDINGS = 100.0, 1e5
+# Two rates of a mode that differ by less are one, for all that floating point can tell.
+_CRITICAL = 1e-7
+
+
+def path_claim(flow: Flow, path: Trajectory) -> Claim:
+    """The largest distance of a path from the proved closed form, at the path's own times."""
+    energy = flow.energy
+    assert isinstance(energy, AbstractQuadratic)
+    lam, modes, rest = _modes(energy)
+    starts = [modes.T @ (np.asarray(leaf, dtype=float) - shift) for leaf, shift in _first_state(path, rest)]
+    t = np.asarray(path.t, dtype=float) - float(path.t[0])
+    form = _along_gradient_flow if isinstance(flow, GradientFlow) else _along_heavy_ball
+    exact = np.stack([form(flow, value, t, *(start[i] for start in starts)) for i, value in enumerate(lam)], axis=-1)
+    expected = exact @ modes.T + rest
+    scale = float(np.abs(expected).max())
+    allowed = _TOLERANCES * (float(path.stats["rtol"]) * scale + float(path.stats["atol"]))
+    return _decided(
+        "the path's numbers", r"x(t_k) = x^* + \text{closed form}", path, expected, allowed * np.ones(len(t))
+    )
+
+
+def iterates_claim(method: Method, run: Trajectory) -> Claim | None:
+    """The largest distance of a run from the powers of its step's matrix; `None` for steps that aren't constant."""
+    rule, energy = as_step_rule(method.step), method.flow.energy
+    if not isinstance(rule, ConstantStep) or not isinstance(energy, AbstractQuadratic):
+        return None
+    lam, modes, rest = _modes(energy)
+    matrices = mode_matrices(Recipe(method.flow, method.discretizer).on_arrays, lam, np.full(lam.shape, float(rule.h)))
+    leaves = [modes.T @ (np.asarray(leaf, dtype=float) - shift) for leaf, shift in _first_state(run, rest)]
+    if matrices.shape[-1] != len(leaves):
+        return None
+    state = np.stack(leaves, axis=-1)[..., None]
+    rows = []
+    for k in np.diff(np.asarray(run.steps), prepend=0):
+        state = np.linalg.matrix_power(matrices, int(k)) @ state
+        rows.append(modes @ state[:, 0, 0] + rest)
+    expected = np.array(rows)
+    eps = float(jnp.finfo(run.t.dtype).eps)
+    allowed = _ROUNDINGS * eps * np.maximum.accumulate(np.abs(expected).max(axis=1))
+    return _decided("the run's numbers", r"x_k = x^* + A^k (x_0 - x^*)", run, expected, allowed)
+
+
+def _decided(name: str, statement: str, run: Trajectory, expected: np.ndarray, allowed: np.ndarray) -> Claim:
+    actual = np.asarray(run.x, dtype=float)
+    both = np.isfinite(actual).all(axis=1) & np.isfinite(expected).all(axis=1)
+    away = np.where(both, np.abs(actual - expected).max(axis=1), 0.0)
+    worst = int(np.argmax(away / allowed))
+    found = f"largest difference {away.max():.2e} over {int(both.sum())} saved times"
+    if away[worst] <= allowed[worst]:
+        return Claim(name, statement, Grade.MEASURED, f"{found}, allowed {allowed[worst]:.1e} there")
+    where = f"at t = {float(run.t[worst]):.6g} it is off by {away[worst]:.3g}; allowed is {allowed[worst]:.1e}"
+    return Claim(name, statement, Grade.REFUTED, found, where)
+
+
+def _modes(energy: AbstractQuadratic) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Curvatures, modes and a point of rest; along flat modes without a minimum that is the least-norm one's."""
+    hessian = np.asarray(energy.hessian, dtype=float)
+    lam, modes = np.linalg.eigh((hessian + hessian.T) / 2)
+    return lam, modes, np.linalg.lstsq(hessian, np.asarray(energy.linear, dtype=float), rcond=None)[0]
+
+
+def _first_state(run: Trajectory, rest: np.ndarray) -> list[tuple[Any, Any]]:
+    """The first state's leaves, each with where it rests."""
+    state = run.state
+    return [(state.x[0], rest), (state.v[0], 0.0)] if hasattr(state, "v") else [(state[0], rest)]
+
+
+def _along_gradient_flow(flow: Flow, lam: float, t: np.ndarray, x: float) -> np.ndarray:
+    return _evaluated(gradient_flow(), t, {"lambda": lam, "x0": x})
+
+
+def _along_heavy_ball(flow: Any, lam: float, t: np.ndarray, x: float, v: float) -> np.ndarray:
+    m, friction = float(flow.mass), float(flow.friction)
+    a = friction / (2 * m)
+    squared = lam / m - a * a
+    constants = {"m": m, "a": a, "x0": x, "v0": v}
+    if abs(squared) <= _CRITICAL * max(a * a, abs(lam) / m):
+        return _evaluated(critically_damped(heavy_ball), t, constants)
+    if squared > 0:
+        return _evaluated(underdamped(heavy_ball), t, constants | {"omega": squared**0.5})
+    return _evaluated(overdamped_mode(heavy_ball), t, constants | {"sigma": (-squared) ** 0.5})
+
+
+def _evaluated(form: ClosedForm, t: np.ndarray, constants: dict[str, float]) -> np.ndarray:
+    """The proved formula itself, in numbers."""
+    generators = dict(zip(map(str, form.motion.field.symbols), form.motion.generators, strict=True))
+    state = form.solution(generators["x0"], generators["v0"])
+    position = state.x if hasattr(state, "x") else state
+    expression = form.motion.expression(position)
+    names = [symbol for symbol in map(sympy.Symbol, constants) if symbol in expression.free_symbols]
+    function = sympy.lambdify([sympy.Symbol("t"), *names], expression, "numpy")
+    return np.broadcast_to(function(t, *(constants[str(name)] for name in names)), t.shape)

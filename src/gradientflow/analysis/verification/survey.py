@@ -1,0 +1,80 @@
+"""What is proved of a flow and of several methods, in one report."""
+
+import dataclasses
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ..page import inline_formula, render_page, write_folder
+from .claims import Claim, Verification
+
+
+@dataclasses.dataclass(frozen=True)
+class VerificationSurvey:
+    """What is proved on one energy.
+
+    Attributes:
+        energy: the energy in a line; may be empty.
+        entries: what was found of each flow and method, by label.
+    """
+
+    energy: str
+    entries: Mapping[str, Verification]
+
+    def claims(self) -> dict[str, tuple[Claim, ...]]:
+        """The claims by label, each where it is made first: methods share what is true of their flow."""
+        seen: set[tuple[str, str]] = set()
+        found = {}
+        for label, verification in self.entries.items():
+            new = tuple(c for c in verification.claims if (c.name, c.statement) not in seen)
+            # A run's numbers are its own, whatever they are called.
+            seen |= {(claim.name, claim.statement) for claim in new if claim.sibling is not None}
+            if new:
+                found[label] = new
+        return found
+
+    def table(self) -> pd.DataFrame:
+        """One row a claim, with the subject it was made of."""
+        tables = [Verification(label, claims).table().assign(subject=label) for label, claims in self.claims().items()]
+        return pd.concat(tables).reset_index().set_index("subject")
+
+    def save(self, directory: str | os.PathLike[str], experiment: str | None = None) -> None:
+        """Writes `report.html`, `table.csv` and, where there is one, `EXPERIMENT.toml`.
+
+        Raises:
+            ValueError: if the directory can't be written.
+        """
+
+        def fill(folder: pathlib.Path) -> None:
+            (folder / "figures").rmdir()
+            self.table().to_csv(folder / "table.csv")
+            (folder / "report.html").write_text(self._page(experiment), encoding="utf-8")
+            if experiment is not None:
+                (folder / "EXPERIMENT.toml").write_text(experiment, encoding="utf-8")
+
+        write_folder(directory, fill)
+
+    def _page(self, experiment: str | None) -> str:
+        subjects = self.claims()
+        grades = Counter(str(claim.grade) for claims in subjects.values() for claim in claims)
+        return render_page(
+            "verification.html.jinja",
+            energy=self.energy or "Flows and methods",
+            counts=", ".join(f"{count} {grade}" for grade, count in grades.items()),
+            subjects=[
+                (label, [{**_fields(claim), "formula": inline_formula(claim.statement)} for claim in claims])
+                for label, claims in subjects.items()
+            ],
+            experiment=experiment,
+        )
+
+    def __repr__(self) -> str:
+        """One line a claim."""
+        return "\n".join(repr(Verification(label, claims)) for label, claims in self.claims().items())
+
+
+def _fields(claim: Claim) -> dict[str, object]:
+    return {field.name: getattr(claim, field.name) for field in dataclasses.fields(claim)}

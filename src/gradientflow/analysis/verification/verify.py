@@ -1,0 +1,267 @@
+"""What is true of a flow or a method, proved from the code that runs it."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
+
+from gradientflow.discretizers import Discretizer, EulerMaruyama, Method, MomentumEuler
+from gradientflow.flows import (
+    AbstractQuadratic,
+    Flow,
+    GradientFlow,
+    HeavyBall,
+    KineticLangevin,
+    Langevin,
+    Mode,
+    Trajectory,
+    UnansweredQuestionError,
+)
+
+from ..exact.inertia import inertia
+from ..exact.leaf import NotExactError
+from ..exact.unit_disk import is_simple_von_neumann
+from ..grades import Grade
+from ..linear_stability.curvature import Curvatures, curvatures_at, exact_hessian, exact_linear
+from ..linear_stability.reading import ModeReading, Recipe
+from ..linear_stability.step_limit import StepLimit, exact_limit, without_roots
+from .claims import Claim, Verification
+from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
+from .decide import refuted_sibling
+from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
+from .lyapunov import GRADIENT_FLOW, HEAVY_BALL, decide_decrease, own_decrease, setting
+from .matrix_exponential import matrix_exponential_claim
+from .moments import covariance_claim, stationary_claim
+from .overdamped_limit import overdamped_limit_claim
+from .runs import iterates_claim, path_claim
+
+_LONGEST_SHOWN = 24
+
+
+def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verification:
+    r"""Proves what can be proved of a flow or a method, each claim beside a false one that the same code refutes.
+
+    Candidates are put into what the flow's drift, or the method's step, returns on exact numbers: closed forms per mode
+    (of gradient flow, of the heavy ball in its three regimes and its overdamped limit, of Langevin dynamics' mean and
+    covariance; of any flow that is linear on a mode, its matrix exponential), Lyapunov functions on general energies,
+    and of a method the powers of its step, its recurrence and its step limit. On a quadratic of up to 30 unknowns its
+    curvatures and its minimizer are exact too.
+
+    Args:
+        subject: the flow or the method. A user's own flow has its `drift` and its `lyapunov` read likewise.
+        run: a path of the flow, or a run of the method, whose numbers are measured against the closed forms.
+
+    Raises:
+        TypeError: if `subject` is neither, or `run` isn't one of its trajectories.
+
+    References:
+        H. K. Khalil, Nonlinear Systems, 3rd ed. 2002, chapter 4, for Lyapunov functions.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> found = gf.verify(gf.GradientFlow(gf.LeastSquares([[4, 1], [1, 3]], [1, 2])))
+        >>> found.all_proved
+        True
+        >>> print(found.claims[1].statement)
+        x^* = \left(\tfrac{1}{11}, \tfrac{7}{11}\right),\quad E^* = 0
+    """
+    if isinstance(subject, Method):
+        flow, method = subject.flow, subject
+        name = f"{type(method.discretizer).__name__} of {type(flow).__name__}"
+    elif isinstance(subject, Flow):
+        flow, method, name = subject, None, type(subject).__name__
+    else:
+        raise TypeError(f"verify: `subject` must be a flow or a Method, got {type(subject).__name__}")
+    if run is not None and (not isinstance(run, Trajectory) or ("scheme" in run.stats) != (method is not None)):
+        made_by = "method.iterate" if method is not None else "integrate"
+        raise TypeError(f"verify: `run` must be made by {made_by} from what is verified, got {type(run).__name__}")
+    quadratic = isinstance(flow.energy, (AbstractQuadratic, Mode))
+    claims: list[Claim | None] = []
+    curvatures = None
+    if quadratic:
+        curvatures = curvatures_at(flow.energy, _any_position(flow.energy))
+        claims += [_curvature_claim(flow, curvatures), _minimizer_claim(flow)]
+    claims += list(_flow_claims(flow, curvatures))
+    if method is not None:
+        claims += list(_method_claims(method, curvatures))
+    if run is not None:
+        claims.append(_run_claim(flow, method, run))
+    return Verification(name, tuple(claim for claim in claims if claim is not None))
+
+
+def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
+    match flow:
+        case GradientFlow():
+            yield solution_claim(gradient_flow(), "gradient flow")
+            situation = setting(flow, ("mu",))
+            yield from (decide_decrease(claim, situation) for claim in GRADIENT_FLOW)
+        case HeavyBall():
+            for form in (make(heavy_ball) for make in INERTIAL):
+                yield solution_claim(form, "heavy ball", _how_many(form, flow, curvatures))
+            yield overdamped_limit_claim()
+            situation = setting(flow)
+            yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
+        case Langevin():
+            yield solution_claim(langevin(), "mean of Langevin dynamics")
+            yield covariance_claim(langevin(), "Langevin dynamics")
+            yield stationary_claim(langevin(), "Langevin dynamics")
+        case KineticLangevin():
+            for form in (make(kinetic_langevin) for make in INERTIAL):
+                how_many = _how_many(form, flow, curvatures)
+                yield solution_claim(form, "mean of kinetic Langevin", how_many)
+                yield covariance_claim(form, "kinetic Langevin", how_many)
+            yield stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
+        case _:
+            yield from _own_claims(flow)
+
+
+def _own_claims(flow: Flow) -> Iterator[Claim]:
+    """Of a user's own flow: its matrix exponential on a mode, and its own Lyapunov function."""
+    try:
+        yield matrix_exponential_claim(flow)
+    except (NotExactError, UnansweredQuestionError) as error:
+        yield Claim("closed form on a mode", r"z(t) = e^{At} z_0", Grade.UNKNOWN, str(error))
+    try:
+        situation = setting(flow)
+        yield decide_decrease(own_decrease(situation), situation)
+    except (NotExactError, UnansweredQuestionError) as error:
+        yield Claim("its own Lyapunov function never rises", r"\dot V \le 0", Grade.UNKNOWN, str(error))
+
+
+def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Claim | None]:
+    flow, scheme = method.flow, method.discretizer
+    if isinstance(flow, HeavyBall) and isinstance(scheme, MomentumEuler):
+        yield momentum_claim()
+    if isinstance(flow, Langevin) and isinstance(scheme, EulerMaruyama):
+        yield stationary_variance_claim()
+    recipe = Recipe(flow, scheme)
+    try:
+        powers = power_claim(scheme) if isinstance(flow, GradientFlow) else None
+        yield powers or cayley_hamilton_claim(scheme, recipe)
+        if curvatures is not None and curvatures.least[1] >= 0:
+            reading = recipe.read()
+            yield _limit_claim(scheme, reading, exact_limit(recipe, reading, curvatures), curvatures)
+    except (NotExactError, UnansweredQuestionError) as error:
+        yield Claim("iterates on a mode", r"z_k = A^k z_0", Grade.UNKNOWN, str(error))
+
+
+def _curvature_claim(flow: Flow, curvatures: Curvatures) -> Claim:
+    """That H has no negative eigenvalue, with its extreme eigenvalues' brackets."""
+    low, high = (float(sum(bracket) / 2) for bracket in (curvatures.least, curvatures.greatest))
+    statement = rf"0 \le \lambda_{{\min}} = {low:.12g},\quad \lambda_{{\max}} = {high:.12g}"
+    if curvatures.least[1] < 0:
+        found = f"the least curvature is {low:.6g}"
+        return Claim("H is positive semidefinite", r"H \succeq 0", Grade.REFUTED, found, found)
+    hessian = exact_hessian(flow.energy)
+    sibling = None
+    if hessian is not None and high > 0:
+        smaller = Fraction(high) * 99 / 100
+        above = inertia(hessian, smaller).positive
+        grade, where = Grade.REFUTED if above else Grade.UNKNOWN, f"{above} of the eigenvalues are above"
+        wrong = rf"\lambda_{{\max}} \le {float(smaller):.6g}"
+        sibling = refuted_sibling(Claim("H is smaller", wrong, grade, "", where))
+    return Claim("H is positive semidefinite", statement, curvatures.grade, curvatures.how, None, sibling)
+
+
+def _minimizer_claim(flow: Flow) -> Claim | None:
+    """The minimizer of a small quadratic, exactly."""
+    hessian, linear = exact_hessian(flow.energy), exact_linear(flow.energy)
+    if hessian is None or linear is None or inertia(hessian).negative or inertia(hessian).zero:
+        return None
+    h, b = _matrix(hessian), _matrix([[entry] for entry in linear])
+    x = h.lu_solve(b)
+    fractions = [Fraction(int(v.numerator), int(v.denominator)) for v in x.to_list_flat()]
+    shown = ", ".join(_spelled(value) for value in fractions[:4]) + (r", \dots" if len(fractions) > 4 else "")
+    statement = rf"x^* = \left({shown}\right)"
+    least = flow.energy.minimum
+    if least is not None:
+        statement += rf",\quad E^* = {float(least):.6g}" if abs(float(least)) > 1e-14 else r",\quad E^* = 0"
+    grade = Grade.REFUTED if _any_nonzero(h * x - b) else Grade.PROVED
+    sibling = None
+    if any(linear):
+        twice = Grade.REFUTED if _any_nonzero(h * (x * QQ(2)) - b) else Grade.UNKNOWN
+        sibling = refuted_sibling(Claim("twice the minimizer", "2x^*", twice, "", "H(2x*) − b is not zero"))
+    return Claim("the minimizer", statement, grade, "Hx* = b, solved and checked in rational arithmetic", None, sibling)
+
+
+def _any_nonzero(matrix: DomainMatrix) -> bool:
+    return any(entry for entry in matrix.to_list_flat())
+
+
+def _limit_claim(scheme: Discretizer, reading: ModeReading, limit: StepLimit, curvatures: Curvatures) -> Claim:
+    """The step limit, and that one and a half times as much is not stable."""
+    name = f"step limit of {type(scheme).__name__}"
+    if limit.value == 0:
+        return Claim(name, r"\text{no step is stable}", limit.grade, limit.cause)
+    lam = curvatures.greatest[0]
+    if math.isinf(limit.value):
+        claimed, wrong, h = (
+            r"\text{every } h > 0 \text{ is stable}",
+            r"\text{no } h > 2/\lambda \text{ is stable}",
+            4 / lam,
+        )
+    else:
+        formula = "" if limit.formula is None else sympy.latex(without_roots(limit.formula)) + " = "
+        claimed, h = rf"\text{{stable iff }} h < {formula}{limit.value:.12g}", Fraction(limit.high) * 3 / 2
+        wrong = rf"h = {float(h):.6g} \text{{ is stable}}"
+    polynomial = [p(QQ(lam.numerator, lam.denominator), QQ(h.numerator, h.denominator)) for p in reading.polynomial]
+    stable, refutes = is_simple_von_neumann(polynomial), math.isinf(limit.value)
+    where = f"at h = {float(h):.6g} the step on the greatest curvature is {'stable' if stable else 'not stable'}"
+    sibling = Claim(name, wrong, Grade.REFUTED if stable == refutes else Grade.UNKNOWN, "", where)
+    return Claim(name, claimed, limit.grade, limit.cause, None, sibling if sibling.grade is Grade.REFUTED else None)
+
+
+def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
+    """The run's numbers against the closed forms, where there are any."""
+    name, statement = "the run's numbers", r"x(t_k) \text{ as in closed form}"
+    if not isinstance(flow.energy, AbstractQuadratic):
+        return Claim(name, statement, Grade.UNKNOWN, "no closed form: the energy is not a quadratic on arrays")
+    if flow.brownian(run.state) is not None:
+        return Claim(name, statement, Grade.UNKNOWN, "one noisy path neither confirms nor refutes a mean")
+    if method is not None:
+        try:
+            found = iterates_claim(method, run)
+        except (NotExactError, UnansweredQuestionError) as error:
+            return Claim(name, statement, Grade.UNKNOWN, str(error))
+        return found or Claim(name, statement, Grade.UNKNOWN, "the step is not constant, or the scheme has memory")
+    if not isinstance(flow, (GradientFlow, HeavyBall)):
+        return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {type(flow).__name__} is known here")
+    return path_claim(flow, run)
+
+
+def _any_position(energy: Any) -> Any:
+    """A position of a quadratic: its curvatures are the same everywhere."""
+    return jnp.zeros(()) if isinstance(energy, Mode) else jnp.zeros(energy.linear.shape, energy.linear.dtype)
+
+
+def _how_many(form: ClosedForm, flow: Any, curvatures: Curvatures | None) -> str:
+    """How many of a quadratic's modes are in a regime, from their curvatures in floating point."""
+    if curvatures is None:
+        return ""
+    m, friction = float(flow.mass), float(flow.friction)
+    critical = friction * friction / (4 * m)
+    values = np.asarray(curvatures.values)
+    near = np.abs(values - critical) <= 1e-12 * max(critical, 1e-300)
+    counts = {
+        "under-damped": (values > critical) & ~near,
+        "critically damped": near,
+        "over-damped": (values < critical) & ~near,
+    }
+    return f" ({int(counts[form.name].sum())} of {len(values)} modes)"
+
+
+def _matrix(rows: list[list[Fraction]]) -> DomainMatrix:
+    entries = [[QQ(entry.numerator, entry.denominator) for entry in row] for row in rows]
+    return DomainMatrix(entries, (len(entries), len(entries[0])), QQ)
+
+
+def _spelled(value: Fraction) -> str:
+    if len(str(value)) > _LONGEST_SHOWN:
+        return f"{float(value):.10g}"
+    return str(value) if value.denominator == 1 else rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}"

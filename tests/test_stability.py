@@ -1,0 +1,394 @@
+"""Step limits: exact where they can be, the published values, and what happens at 0.99 and 1.01 of them."""
+
+import math
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+
+import gradientflow as gf
+from gradientflow.analysis.linear_stability.contractivity import contractivity_limit, read_coefficients
+from gradientflow.analysis.linear_stability.curvature import curvatures_at
+from gradientflow.discretizers import TABLEAUS
+
+E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+FLOW = gf.GradientFlow(E)
+GREATEST = (27 + math.sqrt(245)) / 2  # of [[17, 7], [7, 10]]
+Z, LAM, H, M, GAMMA = sympy.symbols("z lambda h m gamma")
+
+
+class AdamsBashforth(gf.Discretizer):
+    """A user's own multistep scheme: the slopes before are its memory."""
+
+    weights: tuple[int, ...]
+    divisor: int
+
+    def init(self, flow, t, z, h):
+        return (flow.drift(t, z),) * (len(self.weights) - 1)
+
+    def step(self, flow, t, z, h, *, memory, **_):
+        slopes = (flow.drift(t, z), *memory)
+        return z + h * sum(
+            (w * s for w, s in zip(self.weights, slopes, strict=True)), start=0 * z
+        ) / self.divisor, slopes[:-1]
+
+
+class Chebyshev(gf.Discretizer):
+    """A stabilized scheme of s stages, R(z) = T_s(1 + z/s²)."""
+
+    stages: int
+
+    def step(self, flow, t, z, h, **_):
+        before, now = z, z + h * flow.drift(t, z) / self.stages**2
+        for _ in range(self.stages - 1):
+            before, now = now, 2 * now - before + 2 * h * flow.drift(t, now) / self.stages**2
+        return now
+
+
+AB2, AB3 = AdamsBashforth((3, -1), 2), AdamsBashforth((23, -16, 5), 12)
+AB4 = AdamsBashforth((55, -59, 37, -9), 24)
+
+
+# --- R(z), intervals, regions ----------------------------------------------------------------------------------------
+
+
+def test_stability_functions():
+    taylor = [sum(Z**k / sympy.factorial(k) for k in range(p + 1)) for p in range(5)]
+    for name, tableau in TABLEAUS.items():
+        assert sympy.expand(gf.stability_function(gf.RungeKutta(name)) - taylor[tableau.order]) == 0
+    assert sympy.simplify(gf.stability_function(gf.BackwardEuler()) - 1 / (1 - Z)) == 0
+    assert sympy.simplify(gf.stability_function(gf.ImplicitMidpoint()) - (2 + Z) / (2 - Z)) == 0
+    chebyshev = gf.stability_function(Chebyshev(5))
+    assert sympy.expand(chebyshev - sympy.chebyshevt(5, 1 + Z / 25)) == 0
+
+
+def test_the_matrix_of_momentum():
+    matrix = gf.stability_function(gf.MomentumEuler(), gf.HeavyBall)
+    beta, eta = M / (M + GAMMA * H), H**2 / (M + GAMMA * H)
+    assert sympy.simplify(matrix.trace() - (1 + beta - eta * LAM)) == 0
+    assert sympy.simplify(matrix.det() - beta) == 0
+    of_this_flow = gf.stability_function(gf.MomentumEuler(), gf.HeavyBall(E, mass=0.5, friction=3.0))
+    assert sympy.simplify(of_this_flow - matrix.subs({M: sympy.Rational(1, 2), GAMMA: 3})) == sympy.zeros(2)
+
+
+INTERVALS = {
+    "euler": (gf.ForwardEuler(), 2, 0),
+    "rk2": (gf.RungeKutta("heun"), 2, 0),
+    "rk3": (gf.RungeKutta("rk3"), 2.51274532661833, math.sqrt(3)),
+    "rk4": (gf.RungeKutta("rk4"), 2.78529356340528, 2 * math.sqrt(2)),
+    "backward euler": (gf.BackwardEuler(), math.inf, math.inf),
+    "midpoint": (gf.ImplicitMidpoint(), math.inf, math.inf),
+    "ab2": (AB2, 1, 0),
+    "ab3": (AB3, 6 / 11, 12 * math.sqrt(11) / 55),
+    "ab4": (AB4, 3 / 10, 4 * math.sqrt(65) / 75),
+    "chebyshev": (Chebyshev(6), 72, 0),  # 2s²; inside, |R| touches 1
+}
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_stability_intervals(name):
+    scheme, real, imaginary = INTERVALS[name]
+    found = gf.stability_intervals(scheme)
+    assert float(found.real) == pytest.approx(real, rel=1e-14)
+    assert float(found.imaginary) == pytest.approx(imaginary, rel=1e-14)
+
+
+def test_exact_intervals_are_exact():
+    assert gf.stability_intervals(AB3).real == sympy.Rational(6, 11)
+    assert gf.stability_intervals(gf.RungeKutta("rk3")).imaginary == sympy.sqrt(3)
+
+
+@pytest.mark.parametrize(
+    "scheme", [gf.RungeKutta("rk4"), AB2, AB3, Chebyshev(5)], ids=["rk4", "ab2", "ab3", "chebyshev"]
+)
+def test_a_region_is_the_modulus_of_the_stability_function(scheme):
+    region = gf.stability_region(scheme, (-3.0, 0.5), (-2.0, 2.0), points=9)
+    read = sympy.Matrix([gf.stability_function(scheme)])
+    for i, y in enumerate(region.imaginary):
+        for j, x in enumerate(region.real):
+            matrix = np.array(read.subs(Z, complex(x, y)).evalf(), dtype=complex)
+            assert region.radius[i, j] == pytest.approx(np.abs(np.linalg.eigvals(matrix)).max(), rel=1e-9)
+
+
+def test_a_region_of_many_stages_does_not_cancel():
+    """Evaluated from its expanded coefficients, R of 30 stages loses all digits; from its own recursion none."""
+    scheme = Chebyshev(30)
+    region = gf.stability_region(scheme, (-1799.0, -1.0), (-1e-9, 1e-9), points=101)
+    exact = np.abs(np.cos(30 * np.arccos(1 + region.real / 900)))
+    np.testing.assert_allclose(region.radius[50], exact, atol=1e-9)
+
+
+# --- Limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_limit_of_gradient_descent_on_the_running_example_is_proved():
+    found = gf.stability(FLOW, gf.ForwardEuler())
+    assert found.limit == pytest.approx(2 / GREATEST, rel=1e-14)
+    assert found.step_limit.low <= 2 / GREATEST <= found.step_limit.high
+    assert found.step_limit.high - found.step_limit.low < 1e-15
+    assert (found.grade, str(found.grade), found.formula) == (gf.Grade.PROVED, "proved", 2 / LAM)
+    assert found.global_limit == pytest.approx(found.limit, rel=1e-12)
+    assert found.spectral_radius(found.limit) == pytest.approx(1, rel=1e-12)
+    np.testing.assert_allclose(
+        found.spectral_radius([0.01, 0.2]), [1 - 0.01 * (27 - GREATEST), 0.2 * GREATEST - 1], rtol=1e-12
+    )
+
+
+def test_limits_of_rk4_and_implicit_schemes():
+    rk4 = gf.stability(FLOW, gf.RungeKutta("rk4"))
+    assert rk4.limit * GREATEST == pytest.approx(2.78529356340528, rel=1e-14)
+    assert rk4.global_limit * GREATEST == pytest.approx(2, rel=1e-12)
+    for scheme in (gf.BackwardEuler(), gf.ImplicitMidpoint()):
+        found = gf.stability(FLOW, scheme)
+        assert found.limit == found.global_limit == math.inf
+        assert found.grade == "proved"
+
+
+def test_momentum_in_the_flows_step_and_in_its_own_learning_rate():
+    m, friction = 0.3, 1.7
+    found = gf.stability(gf.HeavyBall(E, mass=m, friction=friction), gf.MomentumEuler())
+    expected = (friction + math.sqrt(friction**2 + 4 * m * GREATEST)) / GREATEST
+    assert found.limit == pytest.approx(expected, rel=1e-14)
+    assert sympy.simplify(found.formula - (GAMMA + sympy.sqrt(GAMMA**2 + 4 * M * LAM)) / LAM) == 0
+    assert (found.grade, found.lr_limit, found.global_limit) == ("proved", None, None)
+    for beta in (0.5, 0.9):
+        method = gf.optimizers.momentum(E, lr=0.01, beta=beta)
+        of_method = gf.stability(method)
+        assert of_method.lr_limit == pytest.approx(2 * (1 + beta) / GREATEST, rel=1e-14)
+        assert of_method.lr_step_limit.grade == "proved"
+        # At the limit of h the flow stays as it is, and with it m and γ: another number than at fixed β.
+        assert of_method.limit == pytest.approx(
+            (1 + math.sqrt(1 + 4 * method.flow.mass * GREATEST)) / GREATEST, rel=1e-14
+        )
+
+
+def test_momentum_without_memory_is_gradient_descent():
+    found = gf.stability(gf.optimizers.momentum(E, lr=0.01, beta=0.0))
+    assert found.limit == found.lr_limit == pytest.approx(2 / GREATEST, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [gf.optimizers.gradient_descent(E, lr=0.01), gf.optimizers.momentum(E, lr=0.01, beta=0.8),
+     gf.Method(FLOW, gf.RungeKutta("rk4"), 0.01), gf.Method(FLOW, AB2, 0.01)],
+    ids=["gradient descent", "momentum", "rk4", "ab2"],
+)  # fmt: skip
+def test_runs_just_below_and_above_the_limit(method):
+    limit = gf.stability(method).limit
+    below, above = (
+        gf.iterate(method.flow, method.discretizer, [4.0, -1.0], step=factor * limit, steps=3000)
+        for factor in (0.99, 1.01)
+    )
+    assert float(below.energy[-1]) < 1e-9
+    assert float(above.energy[-1]) > float(above.energy[0])
+
+
+def test_the_double_root_of_momentum():
+    """At β = (1 − √(hλ))² the two eigenvalues of a mode meet, and the error falls fastest."""
+    lam, lr = 4.0, 0.09
+    beta = (1 - math.sqrt(lr * lam)) ** 2
+    method = gf.optimizers.momentum(gf.Quadratic([[lam]]), lr=lr, beta=beta)
+    w = gf.stability(method).eigenvalues(method.step)
+    np.testing.assert_allclose(w, 1 - math.sqrt(lr * lam), atol=1e-7)
+
+
+def test_polyaks_parameters_on_a_map():
+    mu, L = 1.0, 10.0
+    s = math.sqrt(L / mu)
+    lr, beta = 4 / (math.sqrt(L) + math.sqrt(mu)) ** 2, ((s - 1) / (s + 1)) ** 2
+    found = gf.stability_map(gf.optimizers.momentum, (mu, L), lr=[0.9 * lr, lr], beta=[0.9 * beta, beta])
+    # At the optimum both eigenvalues are double: a rounding error e moves them by √e.
+    assert found.radius[1, 1] == pytest.approx((s - 1) / (s + 1), abs=1e-7)
+    assert (found.radius[0, :] > found.radius[1, 1]).all()
+    stable = gf.stability_map(
+        gf.optimizers.momentum, (L,), lr=np.linspace(0.01, 0.5, 50), beta=np.linspace(0.05, 0.95, 40)
+    )
+    boundary = 2 * (1 + stable.vertical[:, None]) / L
+    off = np.abs(stable.horizontal - boundary) > 1e-9
+    np.testing.assert_array_equal(
+        (stable.radius < 1)[off], np.broadcast_to(stable.horizontal < boundary, off.shape)[off]
+    )
+
+
+def test_a_limit_at_which_not_the_steepest_mode_is_lost():
+    """Kinetic Euler–Maruyama with strong friction: friction limits the step, whatever the curvature."""
+    found = gf.stability(
+        gf.KineticLangevin(gf.LeastSquares([[1, 0, 0], [0, 1, 0]], [1, 1]), mass=0.1, friction=3.0), gf.EulerMaruyama()
+    )
+    assert found.limit == pytest.approx(2 * 0.1 / 3.0, rel=1e-12)
+    assert found.curvatures.least == (0, 0)
+
+
+def test_schemes_without_a_stable_step():
+    undamped = gf.HeavyBall(E, mass=1.0, friction=0.0)
+    assert gf.stability(undamped, gf.ForwardEuler()).limit == 0
+    assert gf.stability(undamped, gf.MomentumEuler()).limit == pytest.approx(2 / math.sqrt(GREATEST), rel=1e-12)
+    assert gf.stability(undamped, gf.ImplicitMidpoint()).limit == math.inf
+
+
+# --- From everywhere -------------------------------------------------------------------------------------------------
+
+CONTRACTIVITY = {"euler": 2, "heun": 2, "ssp3": 2, "rk4": 2, "rk3": 1, "ralston": sympy.sqrt(21) - 3, "midpoint": None,
+                 "rk38": 4 * sympy.sqrt(3) - 6}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTRACTIVITY)
+def test_contractivity_is_read_from_the_running_code(name):
+    coefficients = read_coefficients(gf.RungeKutta(name))
+    tableau = TABLEAUS[name]
+    assert coefficients.b == tuple(tableau.b)
+    assert [row[: len(row_of)] for row, row_of in zip(coefficients.a, tableau.a, strict=True)] == list(tableau.a)
+    limit = contractivity_limit(coefficients)
+    assert (limit is None) == (CONTRACTIVITY[name] is None)
+    assert limit is None or sympy.simplify(limit - CONTRACTIVITY[name]) == 0
+
+
+def test_implicit_schemes_read_as_tableaus():
+    assert read_coefficients(gf.BackwardEuler()) == read_coefficients(gf.BackwardEuler())
+    assert (read_coefficients(gf.BackwardEuler()).a, read_coefficients(gf.BackwardEuler()).b) == (((1,),), (1,))
+    assert read_coefficients(gf.ImplicitMidpoint()).a == ((0.5,),)
+
+
+@pytest.mark.parametrize("name", ["heun", "rk3", "rk4", "rk38"])
+def test_distances_do_not_grow_up_to_the_contractivity_limit(name):
+    """Two runs on a convex energy that is far from quadratic; the theorem's step, on many pairs of starts."""
+    softplus = gf.energy(lambda x: jnp.sum(jax.nn.softplus(20 * x) / 20) + x[0] ** 2 / 2)  # L = 5 + 1
+    h = float(contractivity_limit(read_coefficients(gf.RungeKutta(name)))) / 6
+    starts = jax.random.normal(jax.random.key(0), (2000, 2, 2)) * 0.3
+    flow, scheme = gf.GradientFlow(softplus), gf.RungeKutta(name)
+    after = jax.vmap(jax.vmap(lambda x: scheme.step(flow, 0.0, x, h)))(starts)
+    before, then = (jnp.linalg.norm(pair[:, 0] - pair[:, 1], axis=-1) for pair in (starts, after))
+    assert float((then / before).max()) <= 1 + 1e-12
+
+
+# --- Energies that are not quadratic ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def logistic():
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    energy = gf.LogisticRegression((X - X.mean(0)) / X.std(0), y, ridge=1e-3)
+    flow = gf.GradientFlow(energy)
+    return flow, gf.integrate(flow, np.zeros(31), math.inf).x[-1]
+
+
+def test_on_logistic_regression_the_local_and_the_global_limit_differ(logistic):
+    flow, optimum = logistic
+    found = gf.stability(flow, gf.ForwardEuler(), at=optimum)
+    top = float(jnp.linalg.eigvalsh(jax.hessian(flow.energy.value)(optimum))[-1])
+    assert found.limit == pytest.approx(2 / top, rel=1e-9)
+    assert found.global_limit == pytest.approx(2 / float(flow.energy.curvature.L), rel=1e-9)
+    assert found.limit > 15 * found.global_limit
+    assert found.is_local
+    assert (str(found.grade), str(found.global_grade)) == ("measured", "certified")
+    near = optimum + 1e-3 * jax.random.normal(jax.random.key(1), optimum.shape)
+    away = [
+        float(
+            jnp.linalg.norm(
+                gf.iterate(flow, gf.ForwardEuler(), near, step=factor * found.limit, steps=1500).x[-1] - optimum
+            )
+        )
+        for factor in (0.99, 1.01)
+    ]
+    start = float(jnp.linalg.norm(near - optimum))
+    assert away[0] < start < away[1]
+
+
+def test_a_scheme_that_cannot_be_read_is_measured_by_its_jacobian():
+    found = gf.stability(FLOW, gf.FromDiffrax(diffrax.Heun()))
+    assert found.limit == pytest.approx(2 / GREATEST, rel=1e-8)
+    assert found.grade == "measured"
+    assert "FromDiffrax" in found.unread
+    assert found.spectral_radius(0.5 * found.limit) < 1
+    exact = gf.stability(gf.GradientFlow(E), gf.ExactFlow())
+    assert (exact.limit, exact.grade) == (math.inf, "measured")
+
+
+def test_large_states_use_lanczos_and_say_so():
+    scales = jnp.linspace(1.0, 3.0, 1500)
+    energy = gf.energy(lambda p: jnp.sum(scales * (1 - jnp.cos(p["w"]))), minimizer={"w": jnp.zeros(1500)})
+    found = gf.stability(gf.GradientFlow(energy), gf.ForwardEuler())
+    assert found.limit == pytest.approx(2 / 3, rel=1e-9)
+    assert found.grade == "measured"
+    assert "Lanczos" in found.curvatures.how
+
+
+def test_curvatures_of_large_quadratics_are_certified():
+    rng = np.random.default_rng(0)
+    energy = gf.LeastSquares(rng.normal(size=(60, 40)), np.ones(60))
+    found = curvatures_at(energy, None)
+    exact = np.linalg.svd(np.asarray(energy.M), compute_uv=False)
+    assert found.grade == "certified"
+    assert float(found.greatest[0]) <= exact[0] ** 2 <= float(found.greatest[1])
+    assert float(found.least[0]) <= exact[-1] ** 2 <= float(found.least[1])
+
+
+def test_in_single_precision():
+    with jax.enable_x64(False):
+        found = gf.stability(gf.GradientFlow(gf.Quadratic(np.diag([1.0, 3.0]).astype(np.float32))), gf.ForwardEuler())
+        assert found.limit == pytest.approx(2 / 3, rel=1e-12)
+        assert found.grade == "proved"
+
+
+# --- Beyond the limit ------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_shows_the_three_behaviours_and_measures_what_is_predicted():
+    sweep = gf.step_sweep(FLOW, gf.ForwardEuler(), [4.0, -1.0], multiples=(0.3, 0.9, 1.5, 1.9, 2.2))
+    table = sweep.table()
+    assert list(table["behaviour"]) == ["monotone", "monotone", "oscillating", "oscillating", "growing"]
+    np.testing.assert_allclose(table["measured"], table["predicted"], rtol=1e-3)
+    assert sweep.runs[-1].status == "diverged"
+
+
+def test_gradient_descent_on_the_double_well_doubles_its_period_where_theory_says():
+    """x' = (1 + h)x − hx³: 2-cycles from h = 1 = 2/λ on, 4-cycles from √5 − 1 on, chaos, escape beyond 2."""
+    well = gf.GradientFlow(gf.energy(lambda x: x**4 / 4 - x**2 / 2, minimizer=jnp.ones(())))
+    assert gf.stability(well, gf.ForwardEuler()).limit == pytest.approx(1, rel=1e-12)
+    doubling = math.sqrt(5) - 1
+    h = [0.95, 1.05, doubling - 0.02, doubling + 0.02, 1.45, 2.05]
+    found = gf.bifurcation(well, gf.ForwardEuler(), 0.7, h, settle=4000)
+    assert found.period.tolist() == [1, 2, 2, 4, 0, -1]
+    assert (found.exponent[:4] < 0).all()
+    assert found.exponent[4] > 0.3
+    assert found.first(4) == h[3]
+    assert math.isnan(found.exponent[5])
+
+
+def test_descent_leaves_minima_that_are_too_sharp_for_its_step():
+    """On (1 − xy)²/2 the minima have sharpness x² + y²: a run ends where that is below 2/h."""
+    method = gf.optimizers.gradient_descent(gf.energy(lambda x: (1 - x[0] * x[1]) ** 2 / 2), lr=0.3)
+    run = method.iterate([3.0, 0.1], steps=300)
+    found = gf.edge_of_stability(method, run, points=301)
+    assert found.ratio[0] > 1 > found.ratio[-1]
+    np.testing.assert_allclose(found.limit, 2 / found.sharpness, rtol=1e-12)
+    x, y = (float(value) for value in run.x[-1])
+    assert x * y == pytest.approx(1, abs=1e-9)
+    assert found.sharpness[-1] == pytest.approx(x * x + y * y, rel=1e-9)
+    assert x * x + y * y < 2 / 0.3
+
+
+# --- Drawing and saving ----------------------------------------------------------------------------------------------
+
+
+def test_everything_draws(tmp_path):
+    found = gf.stability(gf.optimizers.momentum(E, lr=0.01, beta=0.9))
+    figures = {
+        "stability": found.plot(),
+        "region": gf.stability_region(AB2, points=40).plot(),
+        "map": gf.stability_map(gf.optimizers.momentum, (1.0, 10.0), lr=[0.1, 0.2, 0.5], beta=[0.1, 0.5]).plot(),
+        "sweep": gf.step_sweep(FLOW, gf.ForwardEuler(), [4.0, -1.0], multiples=(0.5, 1.5, 2.5), steps=20).plot(),
+    }
+    for name, figure in figures.items():
+        figure.savefig(tmp_path / f"{name}.png", dpi=40)
+        assert (tmp_path / f"{name}.png").stat().st_size > 2_000
+    found.save(tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "proved" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert repr(found).startswith("MomentumEuler of HeavyBall; curvatures 5.67376 to 21.3262, inertia counts")

@@ -1,0 +1,236 @@
+"""Proofs: every claim of every flow, each beside a false sibling that is refuted; and what broken code is told."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+import sympy
+
+import gradientflow as gf
+from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
+from gradientflow.analysis.verification.lyapunov import GRADIENT_FLOW, decide_decrease, setting
+
+from .catalogue import FLOWS
+
+E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+
+
+@pytest.mark.parametrize("flow_class", FLOWS)
+def test_everything_claimed_of_a_flow_is_proved_and_its_siblings_refuted(flow_class):
+    found = gf.verify(flow_class(E))
+    assert found.all_proved
+    assert len(found.claims) >= 4
+    for claim in found.claims:
+        assert claim.grade == "proved"
+        assert claim.sibling is not None
+        assert claim.sibling.grade == "refuted"
+        assert claim.sibling.counterexample
+        assert claim.statement != claim.sibling.statement
+
+
+METHODS = {
+    "gradient descent": gf.optimizers.gradient_descent(E, lr=0.01),
+    "proximal point": gf.optimizers.proximal_point(E, lr=0.1),
+    "momentum": gf.optimizers.momentum(E, lr=0.01, beta=0.9),
+    "rk4": gf.Method(gf.GradientFlow(E), gf.RungeKutta("rk4"), 0.01),
+    "ralston": gf.Method(gf.GradientFlow(E), gf.RungeKutta("ralston"), 0.01),
+    "unadjusted Langevin": gf.Method(gf.Langevin(E), gf.EulerMaruyama(), 0.01),
+    "midpoint of the heavy ball": gf.Method(gf.HeavyBall(E), gf.ImplicitMidpoint(), 0.1),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_everything_claimed_of_a_method_is_proved(name):
+    found = gf.verify(METHODS[name])
+    assert found.all_proved
+    assert any("step limit" in claim.name for claim in found.claims)
+    assert any("iterates" in claim.name or "powers" in claim.name for claim in found.claims)
+
+
+def test_the_running_examples_numbers():
+    statements = {claim.name: claim.statement for claim in gf.verify(METHODS["gradient descent"]).claims}
+    assert statements["the minimizer"] == r"x^* = \left(\tfrac{1}{11}, \tfrac{7}{11}\right),\quad E^* = 0"
+    assert rf"h < \frac{{2}}{{\lambda}} = {4 / (27 + 245**0.5):.12g}" in statements["step limit of ForwardEuler"]
+    assert statements["iterates of ForwardEuler on every mode"] == r"x_k = \left(- h \lambda + 1\right)^k x_0"
+
+
+def test_the_proved_formulas_are_the_matrix_exponential():
+    """Independently: SciPy's expm of the system's matrix against each regime's formula."""
+    t = sympy.Symbol("t")
+    for make, lam in zip(INERTIAL, (5.0, 1.0, 0.3), strict=True):
+        m, friction = 1.0, 2.0
+        form = make(heavy_ball)
+        g = dict(zip(map(str, form.motion.field.symbols), form.motion.generators, strict=True))
+        state = form.solution(g["x0"], g["v0"])
+        a = friction / (2 * m)
+        gap = lam / m - a * a
+        values = {"m": m, "a": a, "x0": 0.7, "v0": -1.3, "omega": abs(gap) ** 0.5, "sigma": abs(gap) ** 0.5}
+        expm = scipy.linalg.expm(0.8 * np.array([[0, 1], [-lam / m, -friction / m]])) @ [0.7, -1.3]
+        for leaf, expected in zip((state.x, state.v), expm, strict=True):
+            expression = form.motion.expression(leaf).subs(values).subs(t, 0.8)
+            assert float(expression) == pytest.approx(expected, rel=1e-12)
+
+
+# --- Runs' own numbers -----------------------------------------------------------------------------------------------
+
+
+def test_a_paths_numbers_are_measured_against_the_closed_form():
+    for flow in (gf.GradientFlow(E), gf.HeavyBall(E, mass=1.0, friction=9.0), gf.HeavyBall(E, mass=2.0, friction=1.0)):
+        found = gf.verify(flow, gf.integrate(flow, [4.0, -1.0], 1.0))
+        assert found.claims[-1].grade == "measured"
+        assert found.all_proved
+
+
+@pytest.mark.parametrize("name", ["gradient descent", "momentum", "rk4", "midpoint of the heavy ball"])
+def test_a_runs_numbers_are_measured_against_matrix_powers(name):
+    method = METHODS[name]
+    run = method.iterate([4.0, -1.0], steps=100, save_every=7)
+    assert gf.verify(method, run).claims[-1].grade == "measured"
+
+
+def test_a_run_of_something_else_is_refuted():
+    method, other = METHODS["momentum"], gf.optimizers.momentum(E, lr=0.0101, beta=0.9)
+    claim = gf.verify(method, other.iterate([4.0, -1.0], steps=50)).claims[-1]
+    assert claim.grade == "refuted"
+    assert "it is off by" in claim.counterexample
+    path = gf.integrate(gf.GradientFlow(gf.LeastSquares([[4, 1], [1, 3]], [1, 2.001])), [4.0, -1.0], 1.0)
+    assert gf.verify(gf.GradientFlow(E), path).claims[-1].grade == "refuted"
+
+
+def test_flat_directions_and_larger_systems():
+    flat = gf.LeastSquares([[1.0, 0, 0], [0, 1, 1]], [1, 1])
+    flow = gf.GradientFlow(flat)
+    found = gf.verify(flow, gf.integrate(flow, [1.0, 2.0, 3.0], 1.0))
+    assert found.claims[-1].grade == "measured"
+    assert found.claims[0].grade == "proved"
+    large = gf.LeastSquares(np.random.default_rng(0).normal(size=(50, 40)), np.ones(50))
+    found = gf.verify(gf.GradientFlow(large))
+    assert found.claims[0].grade == "certified"
+    assert not found.all_proved
+
+
+def test_an_indefinite_matrix_is_refuted_with_its_eigenvalue():
+    found = gf.verify(gf.GradientFlow(gf.Quadratic([[1.0, 2.0], [2.0, 1.0]])))
+    assert found.claims[0].grade == "refuted"
+    assert "-1" in found.claims[0].counterexample
+    assert not found.all_proved
+
+
+# --- Users' own flows, right and wrong -------------------------------------------------------------------------------
+
+
+class Rotating(gf.Flow):
+    """Two numbers a mode, with a skew part: ẋ = −∇E + Ωv, v̇ = −Ωx − cv."""
+
+    energy: gf.Energy
+    spin: float = 0.7
+    damping: float = 0.25
+
+    def init(self, x):
+        return gf.Phase(x, 0 * x)
+
+    def position(self, z):
+        return z.x
+
+    def drift(self, t, z):
+        return gf.Phase(self.spin * z.v - self.gradient(z.x), -(self.spin * z.x) - self.damping * z.v)
+
+    def lyapunov(self, t, z):
+        return gf.flows.inner(z.x, z.x) / 2 + gf.flows.inner(z.v, z.v) / 2
+
+
+class Growing(Rotating.__base__):
+    """Gradient ascent that claims to descend."""
+
+    energy: gf.Energy
+
+    def init(self, x):
+        return x
+
+    def position(self, z):
+        return z
+
+    def drift(self, t, z):
+        return self.gradient(z)
+
+    def lyapunov(self, t, z):
+        return self.energy.value(z)
+
+
+def test_a_users_flow_is_proved_from_its_own_code():
+    found = gf.verify(Rotating(E))
+    assert [str(claim.grade) for claim in found.claims[-2:]] == ["proved", "proved"]
+    assert "on every convex E" in found.claims[-1].reason
+    assert found.all_proved
+
+
+def test_a_wrong_lyapunov_function_is_refuted_on_a_quadratic():
+    found = gf.verify(Growing(E))
+    assert found.claims[-1].grade == "refuted"
+    assert "V̇ exceeds its bound" in found.claims[-1].counterexample
+
+
+class HalfSpeed(Growing.__base__):
+    """A gradient flow whose drift has lost a factor: the textbook's closed form doesn't solve it."""
+
+    energy: gf.Energy
+
+    def init(self, x):
+        return x
+
+    def position(self, z):
+        return z
+
+    def drift(self, t, z):
+        return -self.gradient(z) / 2
+
+    def lyapunov(self, t, z):
+        return self.energy.value(z)
+
+
+def test_the_textbooks_closed_form_is_refuted_on_a_drift_that_lost_a_factor():
+    import dataclasses
+
+    form = gradient_flow()
+    broken = dataclasses.replace(form, flow=HalfSpeed(form.flow.energy))
+    claim = solution_claim(broken, "half speed")
+    assert claim.grade == "refuted"
+    assert "dx/dt and the drift are" in claim.counterexample
+
+
+def test_a_rate_that_the_drift_does_not_have_is_refuted():
+    situation = setting(HalfSpeed(E), ("mu",))
+    assert decide_decrease(GRADIENT_FLOW[2], situation).grade == "refuted"
+
+
+class Nonlinear(Growing.__base__):
+    """A normalized flow: not linear on a mode, and no rational arithmetic."""
+
+    energy: gf.Energy
+
+    def init(self, x):
+        return x
+
+    def position(self, z):
+        return z
+
+    def drift(self, t, z):
+        g = self.gradient(z)
+        return -g / jnp.linalg.norm(g)
+
+
+def test_what_cannot_be_read_is_unknown_and_says_why():
+    found = gf.verify(Nonlinear(E))
+    assert [str(claim.grade) for claim in found.claims[-2:]] == ["unknown", "unknown"]
+    assert "jnp.linalg.norm(g)" in found.claims[-2].reason
+    exact = gf.verify(gf.Method(gf.GradientFlow(E), gf.ExactFlow(), 0.1)).claims[-1]
+    assert exact.grade == "unknown"
+
+
+def test_a_report_has_every_claim(tmp_path):
+    found = gf.verify(METHODS["momentum"])
+    found.save(tmp_path / "proofs")
+    page = (tmp_path / "proofs" / "report.html").read_text()
+    assert page.count('class="proved"') == len(found.claims)
+    assert "<code>" not in page  # every statement is set as a formula
+    assert repr(found).count("\n") == len(found.claims)
