@@ -19,6 +19,12 @@ FLOW = gf.GradientFlow(E)
 NOISY = gf.Langevin(E)
 X0 = [3.0, 1.0]
 
+
+class Halving(gf.StepRule):
+    def __call__(self, flow, discretizer, t, z, rule_state):
+        return jnp.where(jnp.sum(z) > 0, 0.1, 0.05), rule_state
+
+
 BAD = {
     "H not symmetric": (lambda: gf.Quadratic([[1.0, 2.0], [0.0, 1.0]]), ValueError, "H[0,1] = 2.0 and H[1,0] = 0.0"),
     "H not square": (lambda: gf.Quadratic([[1.0, 2.0]]), ValueError, "`H` must be a square matrix, got shape (1, 2)"),
@@ -69,6 +75,40 @@ BAD = {
     "no method": (lambda: gf.compare(FLOW, {"a": 0.1}, X0, 1.0), TypeError, "method 'a' must be a Method or"),
     "compare for ever": (lambda: gf.compare(FLOW, {"a": (gf.ForwardEuler(), 0.1)}, X0, math.inf), ValueError, "`t1`"),
     "momentum schedule": (lambda: gf.optimizers.momentum(E, lr=lambda k: 0.1), TypeError, "`lr` must be a number"),
+    "not stationary": (lambda: gf.stability(gf.GradientFlow(gf.landscapes.rosenbrock()), gf.ForwardEuler(), [0.0, 0.0]),
+                       ValueError, "`at` is not stationary: ‖∇E‖∞ = 2 there; follow the flow to its end"),
+    "a saddle": (lambda: gf.stability(gf.GradientFlow(gf.energy(lambda x: x[0] ** 2 - x[1] ** 2)), gf.ForwardEuler(),
+                                      at=[0.0, 0.0]), ValueError, "the least curvature is -2 < 0"),
+    "H indefinite": (lambda: gf.stability(gf.GradientFlow(gf.Quadratic([[1.0, 2.0], [2.0, 1.0]])), gf.ForwardEuler()),
+                     ValueError, "not a minimizer: the least curvature is -1 < 0"),
+    "no minimizer known": (lambda: gf.stability(gf.GradientFlow(gf.energy(lambda x: x @ x)), gf.ForwardEuler()),
+                           ValueError, "give `at`, integrate(flow, x0, math.inf).x[-1] say"),
+    "no scheme": (lambda: gf.stability(FLOW), TypeError, "`discretizer` must be one such as ForwardEuler(), got None"),
+    "two schemes": (lambda: gf.stability(gf.optimizers.gradient_descent(E, 0.1), gf.ForwardEuler()), TypeError,
+                    "a Method has its own scheme; leave `discretizer` out"),
+    "a step from the state": (lambda: gf.stability(gf.Method(FLOW, gf.ForwardEuler(), Halving())), TypeError,
+                              "Halving chooses the step from the state"),
+    "parts of the gradient flow": (lambda: gf.stability_function(gf.MomentumEuler()), gf.UnansweredQuestionError,
+                                   "give stability_function the flow's class, `flow=HeavyBall` say"),
+    "no class of flows": (lambda: gf.stability_function(gf.ForwardEuler(), flow="heavy ball"), TypeError,
+                          "must be a flow or a class of flows such as HeavyBall, got 'heavy ball'"),
+    "an empty region": (lambda: gf.stability_region(gf.ForwardEuler(), real=(1.0, -1.0)), ValueError,
+                        "a range low < high"),
+    "one parameter": (lambda: gf.stability_map(gf.optimizers.momentum, (1.0,), lr=[0.1, 0.2]), ValueError,
+                      "give two parameters, lr=… and beta=… say, got ['lr']"),
+    "negative curvature": (lambda: gf.stability_map(gf.optimizers.momentum, (-1.0,), lr=[0.1, 0.2], beta=[0.1, 0.2]),
+                           ValueError, "`curvatures` must be finite and not negative"),
+    "multiples unordered": (lambda: gf.step_sweep(FLOW, gf.ForwardEuler(), X0, multiples=(1.0, 0.5)), ValueError,
+                            "`multiples` must be increasing numbers"),
+    "steps unordered": (lambda: gf.bifurcation(FLOW, gf.ForwardEuler(), X0, [0.2, 0.1]), ValueError,
+                        "positive increasing"),
+    "a noisy cascade": (lambda: gf.bifurcation(NOISY, gf.EulerMaruyama(), X0, [0.1]), TypeError,
+                        "has noise; what it settles"),
+    "no run": (lambda: gf.edge_of_stability(FLOW, gf.integrate(FLOW, X0, 1.0), gf.ForwardEuler()), TypeError,
+               "`run` must be made by iterate"),
+    "nothing to verify": (lambda: gf.verify(E), TypeError, "`subject` must be a flow or a Method, got Landscape"),
+    "a path of no method": (lambda: gf.verify(gf.optimizers.gradient_descent(E, 0.1), gf.integrate(FLOW, X0, 1.0)),
+                            TypeError, "`run` must be made by method.iterate"),
     "no file": (lambda: gf.load("nowhere.nc"), FileNotFoundError, "nowhere.nc"),
     "Brownian path of none": (lambda: gf.BrownianPath(FLOW, X0, 0.0, 1.0, jax.random.key(0)), TypeError, "no noise"),
 }  # fmt: skip

@@ -157,3 +157,43 @@ def test_the_version():
 
 def test_an_unknown_option_is_refused_too():
     assert call("compare", "--stepp", "1").exit_code == 2
+
+
+def test_stability_proves_its_limits_and_draws_them(tmp_path):
+    result = call("stability", "--method", "rk4:0.02", "--method", "momentum:0.01:0.9", "--json", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    rk4, momentum = json.loads(result.stdout)
+    assert (rk4["grade"], momentum["grade"]) == ("proved", "proved")
+    greatest = (27 + 245**0.5) / 2
+    assert rk4["limit of h"] == pytest.approx(2.78529356340528 / greatest, rel=1e-9)
+    assert momentum["limit of lr"] == pytest.approx(2 * 1.9 / greatest, rel=1e-9)
+    assert (rk4["formula"], momentum["from everywhere"]) == ("2.78529/lambda", None)
+    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "table.csv", "figures", "EXPERIMENT.toml"}
+    again = call("run", tmp_path / "EXPERIMENT.toml", "--json")
+    assert json.loads(again.stdout) == [rk4, momentum]
+
+
+def test_stability_finds_the_minimizer_of_a_formula_or_says_that_there_is_none():
+    result = call("stability", "--energy", "(x-2)^4 + (x-2)^2 + y^2", "--method", "gradient_descent", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)[0]["limit of h"] == pytest.approx(1, rel=1e-6)
+    lost = call("stability", "--energy", "exp(-x)", "--x0", "1", "--method", "gradient_descent:0.1")
+    assert lost.exit_code == 2
+    assert "finds no minimizer" in lost.stderr
+
+
+def test_verify_proves_and_measures(tmp_path):
+    result = call("verify", "--method", "gradient_descent:0.01", "--t1", "0.5", "--json", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    claims = json.loads(result.stdout)
+    assert {claim["grade"] for claim in claims} == {"proved", "measured"}
+    assert all(c["false sibling"].startswith("refuted") for c in claims if c["grade"] == "proved")
+    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "table.csv", "EXPERIMENT.toml"}
+    assert call("verify", "--method", "gradient_descent:0.01", "--t1", "0.5").stdout.count("proved ") >= 9
+
+
+def test_an_unknown_question_in_a_file(tmp_path):
+    (tmp_path / "a.toml").write_text('question = "stabillity"')
+    result = call("run", tmp_path / "a.toml")
+    assert result.exit_code == 2
+    assert "did you mean 'stability'?" in result.stderr

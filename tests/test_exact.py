@@ -137,7 +137,7 @@ BLAMED = {
     Drawing: "jax.random.normal(jax.random.key(0))`: an array",
     ClockDependent: "depends on the time t",
     Quadratically: "not linear in the state",
-    Unscaled: "depends on h itself",
+    Unscaled: "depends on h and λ by more than their product",
     Counting: "the memory counts steps",
 }
 
@@ -204,7 +204,7 @@ def test_the_greatest_eigenvalue_is_bracketed_tightly():
         a = rng.normal(size=(n, n))
         matrix = [[Fraction(x) for x in row] for row in (a + a.T).tolist()]
         top = float(np.linalg.eigvalsh(a + a.T)[-1])
-        low, high = bracket_greatest(matrix, top * (1 + 1e-9))
+        low, high = bracket_greatest(matrix, top * (1 + 1e-9), 1e-15)
         assert low < high
         assert inertia(matrix, high).positive == 0
         assert inertia(matrix, low).positive + inertia(matrix, low).zero >= 1

@@ -173,8 +173,9 @@ def test_momentum_without_memory_is_gradient_descent():
 @pytest.mark.parametrize(
     "method",
     [gf.optimizers.gradient_descent(E, lr=0.01), gf.optimizers.momentum(E, lr=0.01, beta=0.8),
-     gf.Method(FLOW, gf.RungeKutta("rk4"), 0.01), gf.Method(FLOW, AB2, 0.01)],
-    ids=["gradient descent", "momentum", "rk4", "ab2"],
+     gf.Method(FLOW, gf.RungeKutta("rk4"), 0.01), gf.Method(FLOW, AB2, 0.01),
+     gf.Method(FLOW, Chebyshev(4), 0.01)],
+    ids=["gradient descent", "momentum", "rk4", "ab2", "a loop over integer stages"],
 )  # fmt: skip
 def test_runs_just_below_and_above_the_limit(method):
     limit = gf.stability(method).limit

@@ -91,7 +91,8 @@ def iterate(
     steps, save_every = int(steps), int(save_every)
     check_answers(flow, discretizer, z0)
     dtype = dtype_of(z0)
-    rule, discretizer, t_start = numbers_to_arrays((as_step_rule(step), discretizer, float(t0)), dtype)
+    rule, t_start = numbers_to_arrays((as_step_rule(step), float(t0)), dtype)
+    discretizer = numbers_to_arrays(discretizer, dtype, integers=False)
     if is_stochastic(flow, z0) or oracle is not None:
         key = key if isinstance(key, BrownianPath) else check_key("iterate", flow, key)
     elif key is not None:

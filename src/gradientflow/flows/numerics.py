@@ -60,11 +60,18 @@ def _is_nested_numbers(tree: Any) -> bool:
     return all(isinstance(item, (numbers.Real, np.generic)) or _is_nested_numbers(item) for item in tree)
 
 
-def numbers_to_arrays(tree: Any, dtype: Any) -> Any:
-    """Python numbers among the leaves as arrays, so that another value of a parameter does not recompile."""
+def numbers_to_arrays(tree: Any, dtype: Any, integers: bool = True) -> Any:
+    """Python numbers among the leaves as arrays, so that another value of a parameter does not recompile.
+
+    Args:
+        tree: the pytree.
+        dtype: of the arrays.
+        integers: whether integers are parameters too, and not counts that code loops over.
+    """
+    left_alone = (bool, np.bool_) if integers else (bool, np.bool_, int, np.integer)
 
     def convert(leaf: Any) -> Any:
-        is_number = isinstance(leaf, numbers.Real) and not isinstance(leaf, (bool, np.bool_))
+        is_number = isinstance(leaf, numbers.Real) and not isinstance(leaf, left_alone)
         return jnp.asarray(float(leaf), dtype) if is_number else leaf
 
     return jax.tree.map(convert, tree)

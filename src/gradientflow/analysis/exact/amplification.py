@@ -39,18 +39,6 @@ class Amplification:
         """How many numbers a state (with the scheme's memory) has on one mode."""
         return len(self.rows)
 
-    def similar_at(self, name: str, value: int) -> "Amplification":
-        """The matrix with a generator set to a value, if only a change of basis depends on it; else itself."""
-        place = [str(symbol) for symbol in self.field.symbols].index(name)
-        if self.size == 1 or any(m[place] for p in self.characteristic_polynomial() for m in p.monoms()):
-            return self
-        generator = self.field.ring.gens[place]
-
-        def put(entry: Any) -> Any:
-            return self.field(entry.numer.compose(generator, value)) / self.field(entry.denom.compose(generator, value))
-
-        return Amplification(tuple(tuple(map(put, row)) for row in self.rows), self.field)
-
     def without(self, name: str) -> "Amplification":
         """The same over the field without a generator.
 
@@ -62,8 +50,7 @@ class Amplification:
 
         def drop(entry: Any) -> Any:
             if any(monomial[place] for part in (entry.numer, entry.denom) for monomial in part.monoms()):
-                what = "the time t" if name == _TIME else f"{name} itself"
-                raise NotExactError(f"the step depends on {what}: it returns {entry}")
+                raise NotExactError(f"the step depends on the time {name}: it multiplies by {entry}")
             generator = entry.field.ring.gens[place]
             return smaller.new(entry.numer.drop(generator), entry.denom.drop(generator))
 

@@ -36,22 +36,20 @@ def inertia(matrix: Matrix, shift: Fraction = Fraction(0)) -> Inertia:
     return Inertia(len(signs) - positive, len(rest), positive)
 
 
-def bracket_greatest(matrix: Matrix, guess: float) -> tuple[Fraction, Fraction]:
+def bracket_greatest(matrix: Matrix, guess: float, width: float) -> tuple[Fraction, Fraction]:
     """Rationals between which the greatest eigenvalue lies, each side proved by an inertia count.
 
     Args:
         matrix: symmetric, with rational entries.
         guess: about where it is.
+        width: how far off the guess may be, > 0; the bracket is widened until it holds.
     """
-    center = Fraction(guess)
-    width = Fraction(max(abs(guess), 2.0**-1000)) / 2**51
-    while inertia(matrix, center + width)[1:] != (0, 0):
-        width *= 2
-    high = center + width
-    width = Fraction(max(abs(guess), 2.0**-1000)) / 2**51
-    while inertia(matrix, center - width)[1:] == (0, 0):
-        width *= 2
-    return center - width, high
+    center, above, below = Fraction(guess), Fraction(width), Fraction(width)
+    while inertia(matrix, center + above)[1:] != (0, 0):
+        above *= 2
+    while inertia(matrix, center - below)[1:] == (0, 0):
+        below *= 2
+    return center - below, center + above
 
 
 def _integers(matrix: Matrix, shift: Fraction) -> list[list[int]]:

@@ -17,6 +17,8 @@ from fractions import Fraction
 from typing import Any
 
 import sympy
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import GradientFlow, Proximable
@@ -102,12 +104,10 @@ def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
     kept = [i for i in range(n) if b[i] > 0]
     if inertia([[m[i][j] for j in kept] for i in kept]).negative == 0:
         return sympy.oo
-    rho = sympy.Symbol("rho")
-    pencil = sympy.Matrix(len(kept), len(kept), lambda i, j: _rational(m[kept[i]][kept[j]]))
-    pencil += rho * sympy.diag(*(_rational(b[i]) for i in kept))
-    roots: Any = sympy.Poly(pencil.det(), rho).real_roots()
-    greatest = max(roots)
-    return sympy.nsimplify(2 / greatest)
+    # The least ρ with M + ρB ⪰ 0 is the greatest eigenvalue of −B⁻¹M.
+    pencil = DomainMatrix([[_rational(-m[i][j] / b[i]) for j in kept] for i in kept], (len(kept), len(kept)), QQ)
+    roots: Any = sympy.Poly(pencil.charpoly(), sympy.Symbol("rho"), domain=QQ).real_roots()
+    return sympy.nsimplify(2 / roots[-1])
 
 
 def _weights(point: Any, count: int, field: Any) -> tuple[Fraction, ...]:
@@ -130,4 +130,4 @@ def _fraction(weight: Any) -> Fraction:
 
 
 def _rational(value: Fraction) -> Any:
-    return sympy.Rational(value.numerator, value.denominator)
+    return QQ(value.numerator, value.denominator)

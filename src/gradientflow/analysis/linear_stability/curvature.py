@@ -114,14 +114,15 @@ def _gram(matrix: Sequence[Sequence[Fraction]], divisor: int) -> list[list[Fract
 def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
     values = np.linalg.eigvalsh(np.array([[float(entry) for entry in row] for row in hessian]))
     counts = inertia(hessian)
+    rounding = len(values) * float(np.finfo(float).eps) * max(float(np.abs(values).max()), 2.0**-900)
     negated = [[-entry for entry in row] for row in hessian]
     if counts.negative == 0 and counts.zero > 0:
         least = (Fraction(0), Fraction(0))
         values = np.concatenate([np.zeros(counts.zero), values[counts.zero :]])
     else:
-        low, high = bracket_greatest(negated, -float(values[0]))
+        low, high = bracket_greatest(negated, -float(values[0]), rounding)
         least = (-high, -low)
-    greatest = bracket_greatest(hessian, float(values[-1]))
+    greatest = bracket_greatest(hessian, float(values[-1]), rounding)
     n = len(hessian)
     return Curvatures(least, greatest, values, Grade.PROVED, f"inertia counts of the exact {n}×{n} Hessian")
 

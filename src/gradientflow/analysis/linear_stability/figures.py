@@ -59,9 +59,9 @@ def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
     end = _longest_drawn(stability)
     hs = np.linspace(end / 240, end, 240)
     points = [stability.eigenvalues(float(h)) for h in hs]
-    circle = np.exp(1j * np.linspace(0, 2 * np.pi, 400))
-    ax.fill(circle.real, circle.imag, color=_STABLE, alpha=0.08, lw=0)
-    ax.plot(circle.real, circle.imag, color="black", lw=1)
+    angle = np.linspace(0, 2 * np.pi, 400)
+    ax.fill(np.cos(angle), np.sin(angle), color=_STABLE, alpha=0.08, lw=0)
+    ax.plot(np.cos(angle), np.sin(angle), color="black", lw=1)
     many = np.concatenate(points)
     steps = np.concatenate([np.full(len(w), h) for h, w in zip(hs, points, strict=True)])
     shown = np.abs(many) < 1.9

@@ -8,9 +8,11 @@ import sympy
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, GradientFlow, Mode, UnansweredQuestionError
 
+from ..exact.algebra import rational_functions
 from ..exact.amplification import Amplification, read_amplification
 from ..exact.blame import blaming
-from .reading import Recipe
+from ..exact.leaf import NotExactError
+from .reading import LAM, STEP, ModeReading, Recipe
 
 _Z = "z"
 
@@ -54,20 +56,31 @@ def stability_function(discretizer: Discretizer, flow: type[Flow] | Flow | None 
 
 
 def read_in_z(discretizer: Discretizer) -> Amplification:
-    """The gradient flow of the mode λ = −z/h over h: exact in both, so that what depends on h alone shows."""
+    """The step on a mode of the gradient flow over ℚ(z), z = −hλ, after a proof that h and λ enter only so.
+
+    A memory of slopes brings its unit with it, which the eigenvalues don't see: it is measured in units of 1/h.
+    """
 
     def build(generators: Any) -> tuple[Flow, Discretizer, Any]:
-        h = generators["h"]
-        return GradientFlow(Mode(-generators[_Z] / h)), discretizer, h
+        return GradientFlow(Mode(generators[LAM])), discretizer, generators[STEP]
 
     try:
-        amplification = read_amplification((_Z, "h"), build)
+        amplification = read_amplification((LAM, STEP), build)
     except UnansweredQuestionError as error:
         hint = "; give stability_function the flow's class, `flow=HeavyBall` say" if error.question == "parts" else ""
         raise UnansweredQuestionError(GradientFlow(Mode(1)), error.question, error.why + hint) from None
-    # A memory of slopes brings its unit with it, which the eigenvalues don't see: it is measured in units of 1/h.
     with blaming(discretizer):
-        return amplification.similar_at("h", 1).without("h")
+        if not ModeReading(amplification, STEP).is_scale_free:
+            entries = ", ".join(str(entry) for row in amplification.rows for entry in row)
+            raise NotExactError(f"the step depends on h and λ by more than their product: it multiplies by {entries}")
+    field = rational_functions((_Z,))
+
+    def in_z(polynomial: Any) -> Any:
+        terms = [((k,), (-1) ** k * coefficient) for (k, _), coefficient in polynomial.terms()]
+        return field(sum((field.ring.from_dict({power: c}) for power, c in terms), field.ring.zero))
+
+    rows = tuple(tuple(in_z(entry.numer) / in_z(entry.denom) for entry in row) for row in amplification.rows)
+    return Amplification(rows, field)
 
 
 def _instance(flow: Any) -> Flow:

@@ -21,6 +21,8 @@ from .arrays import spectral_radii
 from .function import read_in_z
 
 _DEFAULT_POINTS = 400
+# A grid to see how tall a region is.
+_COARSE = 100
 # An unbounded or very long axis is drawn this far.
 _LONGEST_DRAWN = 40.0
 
@@ -108,15 +110,21 @@ def stability_region(
     """
     check_integer("stability_region", 2, points=points)
     intervals = stability_intervals(discretizer)
-    width, height = _extent(float(intervals.real)), _extent(float(intervals.imaginary))
-    height = max(height, 0.6 * width)
-    xs = _axis("real", (-1.25 * width, 0.35 * width) if real is None else real, points)
-    ys = _axis("imaginary", (-1.25 * height, 1.25 * height) if imaginary is None else imaginary, points)
 
-    def build(lam: Any) -> tuple[GradientFlow, Discretizer, float]:
-        return GradientFlow(Mode(lam)), discretizer, 1.0
+    def radii(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+        return spectral_radii(
+            lambda lam: (GradientFlow(Mode(lam)), discretizer, 1.0), -(xs[None, :] + 1j * ys[:, None])
+        )
 
-    radius = spectral_radii(build, -(xs[None, :] + 1j * ys[:, None]))
+    width = _extent(float(intervals.real))
+    xs = _axis("real", (-1.2 * width, 0.35 * width) if real is None else real, points)
+    if imaginary is None:
+        tried = np.linspace(0, max(1.6 * width, 1.2 * _extent(float(intervals.imaginary))), _COARSE)
+        inside = (radii(np.linspace(xs[0], xs[-1], _COARSE), tried) <= 1).any(axis=1)
+        height = 1.2 * max(tried[inside].max(initial=0.0), 0.2 * width)
+        imaginary = (-height, height)
+    ys = _axis("imaginary", imaginary, points)
+    radius = radii(xs, ys)
     name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
     return StabilityRegion(name, xs, ys, radius, intervals)
 
