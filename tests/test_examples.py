@@ -24,9 +24,15 @@ def test_an_example_runs(file, tmp_path):
     assert len(file.read_text().splitlines()) <= 60
 
 
-def test_the_readmes_python_runs():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs_and_its_pictures_are_there(page):
+    text = page.read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "reached the end" in done.stdout
+    assert bool(done.stdout) == bool(blocks)
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert link.startswith("http") or (page.parent / link).exists(), link

@@ -121,3 +121,13 @@ def test_docstring_examples_run(module_name):
 def test_no_file_needs_scrolling_to_find_its_point():
     lengths = {f.relative_to(SOURCES).as_posix(): len(f.read_text().splitlines()) for f in SOURCES.rglob("*.py")}
     assert {name: n for name, n in lengths.items() if n > 400} == {}
+
+
+def test_the_readme_names_what_the_command_line_has():
+    from typer.main import get_command
+
+    from gradientflow.cli import app
+
+    readme = (SOURCES.parents[1] / "README.md").read_text()
+    for command in get_command(app).commands:
+        assert f"gradientflow {command}" in readme

@@ -184,7 +184,7 @@ def test_runs_just_below_and_above_the_limit(method):
         for factor in (0.99, 1.01)
     )
     assert float(below.energy[-1]) < 1e-9
-    assert float(above.energy[-1]) > float(above.energy[0])
+    assert above.status == "diverged"
 
 
 def test_the_double_root_of_momentum():

@@ -112,9 +112,11 @@ def stability_region(
     intervals = stability_intervals(discretizer)
 
     def radii(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-        return spectral_radii(
-            lambda lam: (GradientFlow(Mode(lam)), discretizer, 1.0), -(xs[None, :] + 1j * ys[:, None])
-        )
+        # A recipe's coefficients are real, so that conjugate points have one radius.
+        mirrored = np.allclose(ys, -ys[::-1], rtol=1e-12, atol=0)
+        z = xs[None, :] + 1j * (ys[: (len(ys) + 1) // 2] if mirrored else ys)[:, None]
+        found = spectral_radii(lambda lam: (GradientFlow(Mode(lam)), discretizer, 1.0), -z)
+        return np.concatenate([found, found[: len(ys) // 2][::-1]]) if mirrored else found
 
     width = _extent(float(intervals.real))
     xs = _axis("real", (-1.2 * width, 0.35 * width) if real is None else real, points)
