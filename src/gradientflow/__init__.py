@@ -21,11 +21,11 @@ _NAMES = {
         "optimizers",
     ),
     "analysis": (
-        "Bifurcation", "Claim", "Comparison", "EdgeOfStability", "Exact", "Experiment", "Grade", "NotExactError",
-        "Stability", "StabilityIntervals", "StabilityMap", "StabilityRegion", "StepSweep", "Verification",
-        "bifurcation",
-        "compare", "edge_of_stability", "stability", "stability_function", "stability_intervals", "stability_map",
-        "stability_region", "step_sweep", "verify",
+        "Bifurcation", "Claim", "Comparison", "EdgeOfStability", "Exact", "Experiment", "Grade", "ModifiedEnergy",
+        "ModifiedEquation", "ModifiedFlow", "NotExactError", "OrderProof", "Stability", "StabilityIntervals",
+        "StabilityMap", "StabilityRegion", "StepSweep", "Verification", "bifurcation", "compare", "edge_of_stability",
+        "modified_equation", "modified_rate", "order", "stability", "stability_function", "stability_intervals",
+        "stability_map", "stability_region", "step_sweep", "verify",
     ),
 }  # fmt: skip
 _FLOOR_OF = {name: floor for floor, names in _NAMES.items() for name in names}

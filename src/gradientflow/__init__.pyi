@@ -10,7 +10,11 @@ from .analysis import EdgeOfStability as EdgeOfStability
 from .analysis import Exact as Exact
 from .analysis import Experiment as Experiment
 from .analysis import Grade as Grade
+from .analysis import ModifiedEnergy as ModifiedEnergy
+from .analysis import ModifiedEquation as ModifiedEquation
+from .analysis import ModifiedFlow as ModifiedFlow
 from .analysis import NotExactError as NotExactError
+from .analysis import OrderProof as OrderProof
 from .analysis import Stability as Stability
 from .analysis import StabilityIntervals as StabilityIntervals
 from .analysis import StabilityMap as StabilityMap
@@ -20,6 +24,9 @@ from .analysis import Verification as Verification
 from .analysis import bifurcation as bifurcation
 from .analysis import compare as compare
 from .analysis import edge_of_stability as edge_of_stability
+from .analysis import modified_equation as modified_equation
+from .analysis import modified_rate as modified_rate
+from .analysis import order as order
 from .analysis import stability as stability
 from .analysis import stability_function as stability_function
 from .analysis import stability_intervals as stability_intervals

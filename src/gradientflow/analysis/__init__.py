@@ -1,5 +1,13 @@
 """The second floor: what flows and their discretizations have to do with each other."""
 
+from .b_series import ModifiedEnergy as ModifiedEnergy
+from .b_series import ModifiedEquation as ModifiedEquation
+from .b_series import ModifiedFlow as ModifiedFlow
+from .b_series import OrderProof as OrderProof
+from .b_series import Tree as Tree
+from .b_series import modified_equation as modified_equation
+from .b_series import modified_rate as modified_rate
+from .b_series import order as order
 from .compare import Comparison as Comparison
 from .compare import Entry as Entry
 from .compare import compare as compare

@@ -1,0 +1,10 @@
+"""Order and modified equations: what a scheme's B-series says of it."""
+
+from .modified_equation import ModifiedEnergy as ModifiedEnergy
+from .modified_equation import ModifiedEquation as ModifiedEquation
+from .modified_equation import modified_equation as modified_equation
+from .modified_equation import modified_rate as modified_rate
+from .modified_flow import ModifiedFlow as ModifiedFlow
+from .order import OrderProof as OrderProof
+from .order import order as order
+from .trees import Tree as Tree

@@ -1,0 +1,276 @@
+"""Order and modified equations, proved from the running step on the rooted-tree system."""
+
+import math
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+
+import gradientflow as gf
+from gradientflow.analysis.b_series.order import structure
+from gradientflow.analysis.b_series.trees import Forest, Tree, rootings, splits
+
+from .catalogue import SCHEMES, name_of, quartic_bowl
+from .test_stability import AB2, AB3, AB4, Chebyshev
+
+X, Y, H, LAM = sympy.symbols("x y h lambda")
+
+
+# --- Trees -----------------------------------------------------------------------------------------------------------
+
+
+def test_there_are_as_many_trees_as_there_should_be():
+    """The counts of rooted trees, plain (OEIS A000081) and with two colours (A000151), and of free trees (A000055)."""
+    trees = Forest(9).trees
+    assert [sum(t.order == n for t in trees) for n in range(1, 10)] == [1, 1, 2, 4, 9, 20, 48, 115, 286]
+    coloured = Forest(6, ("a", "b")).trees
+    assert [sum(t.order == n for t in coloured) for n in range(1, 7)] == [2, 4, 14, 52, 214, 916]
+    free = [len({min(rootings(t)) for t in trees if t.order == n}) for n in range(1, 9)]
+    assert free == [1, 1, 1, 2, 3, 6, 11, 23]
+
+
+def test_densities_and_symmetries():
+    """Σ n!/(σγ) over trees of order n counts increasing labellings: (n − 1)!."""
+    for n in range(1, 9):
+        total = sum(Fraction(math.factorial(n), t.symmetry * t.density) for t in Forest(n).trees if t.order == n)
+        assert total == math.factorial(n - 1)
+
+
+def test_cutting_an_edge_leaves_two_trees():
+    for tree in Forest(7).trees:
+        pieces = splits(tree)
+        assert len(pieces) == tree.order - 1
+        assert all(rest.order + cut.order == tree.order for rest, cut in pieces)
+
+
+# --- Order -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.order is not None], ids=name_of)
+def test_the_proved_order_is_the_claimed_order(scheme):
+    if isinstance(scheme, gf.FromDiffrax):
+        with pytest.raises(gf.NotExactError, match="FromDiffrax"):
+            gf.order(scheme)
+        return
+    found = gf.order(scheme, up_to=scheme.order + 1, flow=gf.HeavyBall)
+    assert (found.order, found.grade) == (scheme.order, "proved")
+    assert found.late == ""
+    assert found.against
+
+
+@pytest.mark.parametrize(
+    ("scheme", "p"), [(AB2, 2), (AB3, 3), (AB4, 4), (Chebyshev(3), 1)], ids=["ab2", "ab3", "ab4", "rkc"]
+)
+def test_a_users_scheme_with_memory_or_loops(scheme, p):
+    assert gf.order(scheme).order == p
+
+
+class WrongTime(gf.Discretizer):
+    """Heun's scheme, which asks its second slope at the time of the first."""
+
+    def step(self, flow, t, z, h, **_):
+        k = flow.drift(t, z)
+        return z + h * (k + flow.drift(t, z + h * k)) / 2
+
+
+def test_a_scheme_with_a_wrong_stage_time_has_a_lower_order_and_is_told_why():
+    found = gf.order(WrongTime())
+    assert found.order == 1
+    assert list(found.against) == [Tree("", (Tree("t"),))]
+    assert found.late == "a drift is asked at t + 0h where the state has reached t + 1h"
+
+
+class Strang(gf.Discretizer):
+    """Half a kick, half a drift, friction, and back: symmetric."""
+
+    def step(self, flow, t, z, h, **_):
+        parts = flow.parts
+        z = parts["force"].solution(t, z, h / 2)
+        z = parts["transport"].solution(t, z, h / 2)
+        z = parts["friction"].solution(t, z, h)
+        z = parts["transport"].solution(t, z, h / 2)
+        return parts["force"].solution(t, z, h / 2)
+
+
+class Verlet(gf.Discretizer):
+    """Velocity Verlet of an undamped flow, written with drifts: each part's field is constant along itself."""
+
+    def step(self, flow, t, z, h, **_):
+        parts = flow.parts
+        z = z + h / 2 * parts["force"].drift(t, z)
+        z = z + h * parts["transport"].drift(t, z)
+        z = z + h * parts["friction"].drift(t, z)
+        return z + h / 2 * parts["force"].drift(t, z)
+
+
+def test_splittings_on_coloured_trees():
+    assert gf.order(Strang(), up_to=4, flow=gf.HeavyBall).order == 2
+    assert gf.order(Strang(), up_to=3, flow=gf.KineticLangevin).order == 2
+    assert gf.order(Verlet(), up_to=3, flow=gf.HeavyBall).order == 1
+    assert gf.order(gf.RungeKutta("rk4"), up_to=5, flow=gf.HeavyBall).order == 4
+
+
+def test_which_part_acts_on_which_is_read_from_the_code():
+    assert structure(gf.HeavyBall(gf.Mode(1.0))) == {
+        ("transport", "force"), ("transport", "friction"), ("friction", "force"), ("friction", "friction"),
+        ("force", "transport"),
+    }  # fmt: skip
+
+
+class Squaring(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        slope = flow.drift(t, z)
+        return z + h * slope * slope
+
+
+def test_what_is_no_b_series_is_told_by_its_line():
+    with pytest.raises(gf.NotExactError, match=r"`return z \+ h \* slope \* slope`: two states multiplied"):
+        gf.order(Squaring())
+    with pytest.raises(gf.UnansweredQuestionError, match="give the flow's class"):
+        gf.order(gf.MomentumEuler())
+    with pytest.raises(gf.UnansweredQuestionError, match="solution"):
+        gf.order(gf.ExactFlow())
+
+
+# --- Modified equations ----------------------------------------------------------------------------------------------
+
+TABLE = {
+    "explicit Euler": (gf.ForwardEuler(), {"f'f": "-1/2", "f''(f,f)": "1/12", "f'f'f": "1/3", "f''(f,f'f)": "-1/12",
+                                           "f'f''(f,f)": "-1/12", "f'f'f'f": "-1/4"}),
+    "implicit Euler": (gf.BackwardEuler(), {"f'f": "1/2", "f''(f,f)": "1/12", "f'f'f": "1/3", "f''(f,f'f)": "1/12",
+                                            "f'f''(f,f)": "1/12", "f'f'f'f": "1/4"}),
+    "implicit midpoint": (gf.ImplicitMidpoint(), {"f''(f,f)": "-1/24", "f'f'f": "1/12"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_published_modified_equations(name):
+    scheme, expected = TABLE[name]
+    found = gf.modified_equation(scheme, 4)
+    assert found.grade == "proved"
+    assert {str(t): c for t, c in found.coefficients.items()} == {"f": 1} | {
+        k: Fraction(v) for k, v in expected.items()
+    }
+
+
+def test_explicit_euler_on_a_square():
+    """Hairer, Lubich & Wanner, IX.1."""
+    field = gf.modified_equation(gf.ForwardEuler(), 6).field_of(sympy.Matrix([Y**2]), [Y])[0]
+    expected = (
+        Y**2 - H * Y**3 + sympy.Rational(3, 2) * H**2 * Y**4 - sympy.Rational(8, 3) * H**3 * Y**5
+        + sympy.Rational(31, 6) * H**4 * Y**6 - sympy.Rational(157, 15) * H**5 * Y**7
+    )  # fmt: skip
+    assert sympy.expand(field - expected) == 0
+
+
+def test_implicit_gradient_regularization():
+    E = X**4 / 4 + X * Y**2
+    squared = sympy.diff(E, X) ** 2 + sympy.diff(E, Y) ** 2
+    for scheme, sign in ((gf.ForwardEuler(), 1), (gf.BackwardEuler(), -1)):
+        found = gf.modified_equation(scheme, 2)
+        assert found.is_gradient
+        energy = found.modified_energy.expression(E, [X, Y])
+        assert sympy.expand(energy - (E + sign * H * squared / 4)) == 0
+
+
+class GradientTwice(gf.Discretizer):
+    """Second order, c = 1/3: its h² terms have Σ bᵢaᵢⱼcⱼ + 1/6 = Σ bᵢcᵢ², so that they are a gradient's."""
+
+    def step(self, flow, t, z, h, **_):
+        k = flow.drift(t, z)
+        return z - h / 2 * k + h * 3 / 2 * flow.drift(t + h / 3, z + h / 3 * k)
+
+
+def test_the_modified_field_is_minus_the_gradient_of_the_modified_energy_where_there_is_one():
+    E = X**4 / 4 + X * Y**2 + Y**3
+    for scheme, p in (
+        (gf.ForwardEuler(), 2),
+        (gf.BackwardEuler(), 2),
+        (gf.RungeKutta("heun"), 2),
+        (GradientTwice(), 3),
+    ):
+        found = gf.modified_equation(scheme, p)
+        energy = found.modified_energy.expression(E, [X, Y])
+        gradient = sympy.Matrix([sympy.diff(energy, X), sympy.diff(energy, Y)])
+        assert (found.field(E, [X, Y]) + gradient).expand() == sympy.zeros(2, 1)
+    assert found.field(E, [X, Y]).has(H)
+
+
+@pytest.mark.parametrize("scheme", [gf.ForwardEuler(), gf.BackwardEuler(), gf.ImplicitMidpoint()], ids=name_of)
+def test_whether_it_is_a_gradient_agrees_with_the_curl(scheme):
+    found = gf.modified_equation(scheme, 3)
+    assert not found.is_gradient
+    assert found.modified_energy is None
+    field = found.field(X**4 / 4 + X**2 * Y**2 + Y**3, [X, Y])
+    assert sympy.expand(sympy.diff(field[0], Y) - sympy.diff(field[1], X)) != 0
+    quadratic = found.field(X**2 + X * Y + 3 * Y**2, [X, Y])
+    assert sympy.expand(sympy.diff(quadratic[0], Y) - sympy.diff(quadratic[1], X)) == 0
+
+
+def test_modified_rates_on_quadratics():
+    z = H * LAM
+    assert sympy.simplify(sympy.exp(H * gf.modified_rate(gf.ForwardEuler())) - 1 / (1 - z)) == 0
+    assert sympy.simplify(gf.modified_rate(gf.BackwardEuler()) - sympy.log(1 + z) / H) == 0
+    midpoint = gf.modified_rate(gf.ImplicitMidpoint())
+    assert float(midpoint.subs({H: 0.3, LAM: 2.0})) == pytest.approx(2 / 0.3 * math.atanh(0.3), rel=1e-14)
+    # The tree series on a mode is the rate's Taylor series.
+    series = gf.modified_equation(gf.ImplicitMidpoint(), 5).field(LAM * X**2 / 2, [X])[0]
+    taylor = sympy.series(midpoint, H, 0, 5).removeO()
+    assert sympy.expand(series + taylor * X) == 0
+    with pytest.raises(TypeError, match="several rates"):
+        gf.modified_rate(AB2)
+
+
+# --- The modified flow -----------------------------------------------------------------------------------------------
+
+CASES = {
+    "forward Euler": (gf.GradientFlow, gf.ForwardEuler(), {1: 1, 2: 2, 3: 3}),
+    "implicit midpoint": (gf.GradientFlow, gf.ImplicitMidpoint(), {1: 2, 3: 4}),
+    "heun": (gf.GradientFlow, gf.RungeKutta("heun"), {1: 2, 3: 3}),
+    "momentum": (gf.HeavyBall, gf.MomentumEuler(), {1: 1, 2: 2, 3: 3}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_iterates_follow_the_modified_flow_more_closely(name):
+    """Measured slopes of the distance between iterates and the modified flow, as the step is halved."""
+    flow_class, scheme, slopes = CASES[name]
+    flow, start, t1 = flow_class(gf.energy(quartic_bowl)), jnp.array([1.0, -0.5]), 0.8
+    for p, slope in slopes.items():
+        errors = []
+        for n in (20, 40):
+            run = gf.iterate(flow, scheme, start, step=t1 / n, steps=n, save_every=n)
+            path = gf.integrate(gf.ModifiedFlow(flow, scheme, t1 / n, p), start, t1, rtol=1e-11, atol=1e-13)
+            errors.append(float(jnp.linalg.norm(run.x[-1] - path.x[-1])))
+        assert math.log2(errors[0] / errors[1]) == pytest.approx(slope, abs=0.2)
+
+
+def test_of_a_network_and_its_pytree():
+    X, Y = jnp.linspace(-1, 1, 8)[:, None], jnp.linspace(-1, 1, 8) ** 2
+
+    def loss(p):
+        return jnp.mean((jnp.tanh(X @ p["a"] + p["b"]) @ p["c"] - Y) ** 2)
+
+    keys = jax.random.split(jax.random.key(0), 2)
+    p = {"a": jax.random.normal(keys[0], (1, 4)), "b": jnp.zeros(4), "c": jax.random.normal(keys[1], (4,))}
+    flow = gf.GradientFlow(gf.energy(loss))
+    z = flow.init(p)
+    modified = gf.ModifiedFlow(flow, gf.ForwardEuler(), step=0.1, order=2).drift(0.0, z)
+    regularized = gf.energy(
+        lambda q: loss(q) + 0.1 / 4 * sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss)(q)))
+    )
+    expected = gf.GradientFlow(regularized).drift(0.0, z)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14), modified, expected)
+
+
+def test_bad_input():
+    flow = gf.GradientFlow(gf.landscapes.bowl())
+    with pytest.raises(ValueError, match="`up_to` must be at least 1, got 0"):
+        gf.order(gf.ForwardEuler(), up_to=0)
+    with pytest.raises(ValueError, match="`step` must be finite and positive, got -1"):
+        gf.ModifiedFlow(flow, gf.ForwardEuler(), -1, 2)
+    with pytest.raises(ValueError, match="`order` must be at least 1"):
+        gf.modified_equation(gf.ForwardEuler(), 0)
