@@ -1,7 +1,7 @@
 """Which flow do the iterates of gradient descent follow, if not the gradient flow?
 
-To order h they follow the gradient flow of E + (h/4)‖∇E‖²; to order h² a flow that is no gradient flow at all. The terms
-are read from the running step, exactly; each brings the flow closer to the iterates by one power of h.
+To order h they follow the gradient flow of E + (h/4)‖∇E‖²; to order h² a flow that is no gradient flow at all. The
+terms are read from the running step, exactly; each brings the flow closer to the iterates by one power of h.
 """
 
 import _output

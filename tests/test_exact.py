@@ -214,12 +214,14 @@ def test_the_greatest_eigenvalue_is_bracketed_tightly():
 def test_the_first_failure_passes_by_points_that_only_touch():
     x = sympy.Symbol("x")
     touching = sympy.Poly((x - 1) ** 2 * (2 - x), x)
-    assert float(first_failure([touching], lambda p: (p - 1) ** 2 * (2 - p) >= 0)) == 2
-    root = first_failure([sympy.Poly(x**3 - 2, x)], lambda p: p**3 < 2)
+    found, passed = first_failure([touching], lambda p: (p - 1) ** 2 * (2 - p) >= 0)
+    assert float(found) == 2
+    assert [float(root) for root in passed] == [1]
+    root, _ = first_failure([sympy.Poly(x**3 - 2, x)], lambda p: p**3 < 2)
     assert root.expression() == sympy.cbrt(2) or root.expression().is_algebraic
     assert root.low**3 < 2 < root.high**3
     assert float(root) == pytest.approx(2 ** (1 / 3), rel=1e-15)
-    assert first_failure([sympy.Poly(x - 3, x)], lambda p: True) is None
+    assert first_failure([sympy.Poly(x - 3, x)], lambda p: True)[0] is None
     with pytest.raises(AlwaysFailsError):
         first_failure([sympy.Poly(x - 3, x)], lambda p: p > 3)
 

@@ -85,7 +85,8 @@ def test_the_lyapunov_function_falls(flow_class):
     try:
         rate = jax.jvp(lambda z: flow.lyapunov(0.0, z), (z,), (flow.drift(0.0, z),))[1]
     except gf.UnansweredQuestionError:
-        assert flow.brownian(z) is not None
+        # A truncated series has none.
+        assert isinstance(flow, gf.ModifiedFlow) or flow.brownian(z) is not None
         return
     assert float(rate) < 0
 

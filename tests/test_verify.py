@@ -10,12 +10,13 @@ import gradientflow as gf
 from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
 from gradientflow.analysis.verification.lyapunov import GRADIENT_FLOW, decide_decrease, setting
 
-from .catalogue import FLOWS
+from .catalogue import FLOWS, modified
 
 E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+CENTERED = gf.Quadratic([[17, 7], [7, 10]])
 
 
-@pytest.mark.parametrize("flow_class", FLOWS)
+@pytest.mark.parametrize("flow_class", [make for make in FLOWS if make is not modified])
 def test_everything_claimed_of_a_flow_is_proved_and_its_siblings_refuted(flow_class):
     found = gf.verify(flow_class(E))
     assert found.all_proved
@@ -158,14 +159,14 @@ class Growing(Rotating.__base__):
 
 
 def test_a_users_flow_is_proved_from_its_own_code():
-    found = gf.verify(Rotating(E))
+    found = gf.verify(Rotating(CENTERED))
     assert [str(claim.grade) for claim in found.claims[-2:]] == ["proved", "proved"]
     assert "on every convex E" in found.claims[-1].reason
     assert found.all_proved
 
 
 def test_a_wrong_lyapunov_function_is_refuted_on_a_quadratic():
-    found = gf.verify(Growing(E))
+    found = gf.verify(Growing(CENTERED))
     assert found.claims[-1].grade == "refuted"
     assert "V̇ exceeds its bound" in found.claims[-1].counterexample
 
@@ -220,7 +221,7 @@ class Nonlinear(Growing.__base__):
 
 
 def test_what_cannot_be_read_is_unknown_and_says_why():
-    found = gf.verify(Nonlinear(E))
+    found = gf.verify(Nonlinear(CENTERED))
     assert [str(claim.grade) for claim in found.claims[-2:]] == ["unknown", "unknown"]
     assert "jnp.linalg.norm(g)" in found.claims[-2].reason
     exact = gf.verify(gf.Method(gf.GradientFlow(E), gf.ExactFlow(), 0.1)).claims[-1]

@@ -12,7 +12,8 @@ from gradientflow.flows import Flow, Mode, UnansweredQuestionError, check_intege
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
-from ..exact.parameters import symbols_of, with_energy
+from ..exact.mode import ExactMode
+from ..exact.parameters import symbols_of_flow, with_energy
 from ..grades import Grade
 from .tree_system import TIME, TreeFlow, TreeState, exact_state, zero_state
 from .trees import Tree, forest
@@ -146,10 +147,10 @@ def structure(flow: Flow) -> frozenset[tuple[str, str]]:
 
     Read off the parts' own matrices on a mode, with every number a symbol: a pattern of zeros that no energy fills.
     """
-    names = ("lambda", *symbols_of(with_energy(flow, Mode(None), lambda _, value: value)))
+    names = ("lambda", *symbols_of_flow(flow))
     field = rational_functions(names)
     symbols = dict(zip(names, map(Exact, field.gens), strict=True))
-    on_mode = with_energy(flow, Mode(symbols["lambda"]), lambda name, _: symbols[name])
+    on_mode = with_energy(flow, ExactMode(symbols["lambda"]), lambda name, _: symbols[name])
     rest = on_mode.init(Exact(field.zero))
     leaves, shape = jax.tree.flatten(rest)
     ring = polynomials([f"z{i}" for i in range(len(leaves))], field)

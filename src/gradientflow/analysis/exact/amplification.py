@@ -56,6 +56,45 @@ class Amplification:
 
         return Amplification(tuple(tuple(map(drop, row)) for row in self.rows), smaller)
 
+    def at(self, name: str, value: int) -> "Amplification":
+        """The matrix where a generator has a value, over the field without it."""
+        place = [str(symbol) for symbol in self.field.symbols].index(name)
+        smaller = rational_functions([symbol for symbol in self.field.symbols if str(symbol) != name])
+        generator = self.field.ring.gens[place]
+
+        def put(entry: Any) -> Any:
+            parts = [part.compose(generator, value).drop(generator) for part in (entry.numer, entry.denom)]
+            return smaller(parts[0]) / smaller(parts[1])
+
+        return Amplification(tuple(tuple(map(put, row)) for row in self.rows), smaller)
+
+    def minimal_polynomial(self) -> list[Any]:
+        """A polynomial that A satisfies and that decides whether its powers stay bounded, without denominators.
+
+        The characteristic polynomial; or, where that has repeated roots identically and A is diagonalizable all the
+        same (two modes that don't touch, a memory that is carried unused), its square-free part.
+        """
+        whole = self.characteristic_polynomial()
+        if self.size == 1:
+            return whole
+        ring = polynomials(("w",), self.field)
+        w = ring.gens[0]
+        p: Any = sum((self.field(c) * w ** (self.size - k) for k, c in enumerate(whole)), ring.zero)
+        repeated = p.gcd(p.diff(w))
+        if repeated.degree() <= 0:
+            return whole
+        reduced = p.quo(repeated)
+        coefficients = [reduced.coeff(w**k) if k else reduced.coeff(1) for k in range(reduced.degree(), -1, -1)]
+        return cleared(coefficients) if self._satisfies(coefficients) else whole
+
+    def _satisfies(self, coefficients: Sequence[Any]) -> bool:
+        n, zero = self.size, self.field.zero
+        value = [[zero] * n for _ in range(n)]
+        for c in coefficients:
+            value = [[sum((value[i][k] * self.rows[k][j] for k in range(n)), zero) + (c if i == j else 0)
+                      for j in range(n)] for i in range(n)]  # fmt: skip
+        return not any(entry for row in value for entry in row)
+
     def characteristic_polynomial(self) -> list[Any]:
         """The coefficients of det(wI − A), from wⁿ down to w⁰, as polynomials without a common denominator.
 
@@ -128,9 +167,8 @@ def _exact_leaves(before: Any, after: Any) -> list[Any]:
         raise NotExactError("the memory changes its structure from one step to the next")
     for a, b in zip(old, new, strict=True):
         if not isinstance(a, Exact) and (isinstance(b, Exact) or a != b):
-            raise NotExactError(
-                f"the memory counts steps or depends on them ({a!r}, then {b!r}): no step is like another"
-            )
+            hint = "; start a memory of slopes with 0 * z" if isinstance(a, float) else ""
+            raise NotExactError(f"the memory counts steps ({a!r}, then {b!r}): no step is like another{hint}")
     return [b for a, b in zip(old, new, strict=True) if isinstance(a, Exact)]
 
 

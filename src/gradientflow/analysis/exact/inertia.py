@@ -44,12 +44,31 @@ def bracket_greatest(matrix: Matrix, guess: float, width: float) -> tuple[Fracti
         guess: about where it is.
         width: how far off the guess may be, > 0; the bracket is widened until it holds.
     """
+    counts = inertia(matrix)
+    if not counts.positive and counts.zero:
+        return Fraction(0), Fraction(0)
+
+    def is_above(point: Fraction) -> bool:
+        return inertia(matrix, point)[1:] == (0, 0)
+
     center, above, below = Fraction(guess), Fraction(width), Fraction(width)
-    while inertia(matrix, center + above)[1:] != (0, 0):
+    while not is_above(center + above):
         above *= 2
-    while inertia(matrix, center - below)[1:] == (0, 0):
+    while is_above(center - below):
         below *= 2
-    return center - below, center + above
+    low, high = center - below, center + above
+    # The bracket has the eigenvalue's own sign: its end towards 0 is found by going to 0 ever faster.
+    power = 1
+    while counts.positive and low <= 0:
+        low, power = (high / 2**power, 2 * power)
+        if is_above(low):
+            low, high = Fraction(0), low
+    power = 1
+    while not counts.positive and high >= 0:
+        high, power = (low / 2**power, 2 * power)
+        if not is_above(high):
+            low, high = high, Fraction(0)
+    return low, high
 
 
 def _integers(matrix: Matrix, shift: Fraction) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """A flow's and a scheme's parameters as exact numbers or symbols, and another energy in place of a flow's own."""
 
-import functools
 import numbers
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -16,6 +16,8 @@ from .leaf import Exact, NotExactError
 
 # Parameters are shown by their customary symbols.
 _SYMBOLS = {"mass": "m", "friction": "gamma", "temperature": "T"}
+# Names that readings use for themselves.
+_RESERVED = re.compile(r"lambda|h|t|eta|mu|[evxgECS]|z\d*|dW|x0|v0")
 
 Convert = Callable[[str, Fraction], Any]
 
@@ -35,41 +37,57 @@ def with_energy(flow: Flow, energy: Energy, convert: Convert) -> Flow:
     return eqx.tree_at(lambda flow: flow.energy, with_parameters(bare, convert), energy)
 
 
-def with_parameters(tree: Any, convert: Convert, integers: bool = True) -> Any:
+def with_parameters(tree: Any, convert: Convert, integers: bool = True, suffix: str = "") -> Any:
     """A module with each of its numbers converted.
 
     Args:
         tree: a flow, a scheme, …
-        convert: as in `with_energy`.
+        convert: as in `with_energy`. No two numbers have one symbol.
         integers: whether integers are parameters too; a scheme's are counts (of stages, say) that it may loop over.
+        suffix: what symbols end in, to tell one module's from another's.
 
     Raises:
         NotExactError: if a parameter is an array.
     """
-    return jax.tree_util.tree_map_with_path(functools.partial(_converted, convert, integers), tree)
+    taken: set[str] = set()
+
+    def one(path: Any, leaf: Any) -> Any:
+        if isinstance(leaf, Exact) or callable(leaf):
+            return leaf
+        words = [str(getattr(key, "name", getattr(key, "key", ""))) for key in path]
+        name = next((word for word in reversed(words) if word), "parameter")
+        if isinstance(leaf, (jax.Array, np.ndarray)) and np.ndim(leaf):
+            raise NotExactError(f"the parameter `{name}` is an array of shape {np.shape(leaf)}: modes may not decouple")
+        is_count = isinstance(leaf, bool) or (isinstance(leaf, int) and not integers)
+        if not isinstance(leaf, (numbers.Real, np.generic, jax.Array, np.ndarray)) or is_count:
+            return leaf
+        symbol = _unique(_SYMBOLS.get(name, name) + suffix, taken)
+        return convert(symbol, Fraction(leaf if isinstance(leaf, numbers.Rational) else float(leaf)))
+
+    return jax.tree_util.tree_map_with_path(one, tree)
 
 
-def symbols_of(*trees: Any, integers: bool = True) -> dict[str, Fraction]:
-    """The numbers of modules by symbol, as the dyadic rationals that they are."""
+def symbols_of(tree: Any, integers: bool = True, suffix: str = "") -> dict[str, Fraction]:
+    """The numbers of a module by symbol, as the dyadic rationals that they are."""
     found: dict[str, Fraction] = {}
 
     def note(name: str, value: Fraction) -> Fraction:
         found[name] = value
         return value
 
-    with_parameters(trees, note, integers)
+    with_parameters(tree, note, integers, suffix)
     return found
 
 
-def _converted(convert: Convert, integers: bool, path: Any, leaf: Any) -> Any:
-    if isinstance(leaf, Exact) or callable(leaf):
-        return leaf
-    names = [str(getattr(key, "name", getattr(key, "key", ""))) for key in path]
-    name = next((name for name in reversed(names) if name), "parameter")
-    if isinstance(leaf, (jax.Array, np.ndarray)) and np.ndim(leaf):
-        raise NotExactError(f"the parameter `{name}` is an array of shape {np.shape(leaf)}: modes may not decouple")
-    is_count = isinstance(leaf, bool) or (isinstance(leaf, int) and not integers)
-    if isinstance(leaf, (numbers.Real, np.generic, jax.Array, np.ndarray)) and not is_count:
-        value = leaf if isinstance(leaf, numbers.Rational) else float(leaf)
-        return convert(_SYMBOLS.get(name, name), Fraction(value))
-    return leaf
+def symbols_of_flow(flow: Flow) -> dict[str, Fraction]:
+    """The numbers of a flow, its energy's aside."""
+    return symbols_of(with_energy(flow, Mode(None), lambda _, value: value))
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is another's or a reading's own."""
+    candidate, k = name, 1
+    while candidate in taken or _RESERVED.fullmatch(candidate):
+        candidate, k = f"{name}_{k}", k + 1
+    taken.add(candidate)
+    return candidate

@@ -76,15 +76,15 @@ def read_coefficients(discretizer: Discretizer) -> Coefficients:
     Raises:
         NotExactError: if the step isn't a combination of gradients with rational weights, or has memory.
     """
-    field = rational_functions(("h",))
+    field = rational_functions(("h", "t"))
     ring = polynomials(["z", *(f"g{i}" for i in range(_MOST_STAGES))], field)
     z, *gradients = (Exact(generator) for generator in ring.gens)
     oracle = _Oracle(gradients, [])
-    flow, h = GradientFlow(oracle), Exact(field.gens[0])
+    flow, (h, t) = GradientFlow(oracle), map(Exact, field.gens)
     with blaming(discretizer):
-        if discretizer.init(flow, Exact(field.zero), z, h) is not None:
+        if discretizer.init(flow, t, z, h) is not None:
             raise NotExactError("a scheme with memory is no Runge–Kutta scheme")
-        after = discretizer.step(flow, Exact(field.zero), z, h)
+        after = discretizer.step(flow, t, z, h)
         count = len(oracle.asked)
         return Coefficients(
             tuple(_weights(point, count, field) for point in oracle.asked), _weights(after, count, field)
@@ -117,7 +117,7 @@ def _weights(point: Any, count: int, field: Any) -> tuple[Fraction, ...]:
     coefficients = [value.coeff(generator) for generator in ring.gens]
     linear = all(sum(monomial) == 1 for monomial in value.monoms())
     weights = [-(coefficient / h) for coefficient in coefficients[1 : count + 1]]
-    if not linear or coefficients[0] != 1 or any(w.numer.degree() > 0 or w.denom.degree() > 0 for w in weights):
+    if not linear or coefficients[0] != 1 or any(not (w.numer.is_ground and w.denom.is_ground) for w in weights):
         raise NotExactError(f"the step is no combination z − h Σ aⱼgⱼ of gradients: it forms {value}")
     return tuple(_fraction(weight) for weight in weights)
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from gradientflow.flows import AbstractQuadratic, Energy, LeastSquares, LinearRegression, Mode, Quadratic, size
+from gradientflow.flows import Energy, LeastSquares, LinearRegression, Mode, Quadratic, size
 
 from ..exact.inertia import bracket_greatest, inertia
 from ..grades import Grade
@@ -51,15 +51,35 @@ def curvatures_at(energy: Energy, x: Any) -> Curvatures:
     Args:
         energy: the energy.
         x: the position; ignored for quadratics.
+
+    Raises:
+        ArithmeticError: if the Hessian is not finite there.
     """
     hessian = exact_hessian(energy)
     if hessian is not None and len(hessian) <= LARGEST_EXACT:
         return _bracketed(hessian)
-    if isinstance(energy, AbstractQuadratic) and energy.linear.size <= LARGEST_DENSE:
-        return _certified(np.asarray(energy.hessian, dtype=float))
+    known = _double_hessian(energy)
+    if known is not None:
+        return _certified(*known)
     if size(x) <= LARGEST_DENSE:
         return _measured(np.asarray(dense_hessian(energy, x), dtype=float))
     return _by_lanczos(energy, x)
+
+
+def _double_hessian(energy: Energy) -> tuple[np.ndarray, float, bool] | None:
+    """A quadratic's Hessian in double precision, a bound on its rounding, and whether its form is semidefinite."""
+    eps = float(np.finfo(float).eps)
+    match energy:
+        case Quadratic(H=H) if H.shape[0] <= LARGEST_DENSE:
+            return np.asarray(H, dtype=float), 0.0, False
+        case LeastSquares(M=M) if M.shape[1] <= LARGEST_DENSE:
+            matrix = np.asarray(M, dtype=float)
+            return matrix.T @ matrix, matrix.shape[0] * eps * float(np.linalg.norm(matrix)) ** 2, True
+        case LinearRegression(X=X, penalty=penalty) if X.shape[1] <= LARGEST_DENSE:
+            matrix = np.asarray(X, dtype=float) / np.sqrt(X.shape[0])
+            gram = matrix.T @ matrix + np.diag(np.asarray(penalty, dtype=float))
+            return gram, (matrix.shape[0] + 2) * eps * float(np.linalg.norm(gram)), True
+    return None
 
 
 def exact_hessian(energy: Energy) -> list[list[Fraction]] | None:
@@ -91,6 +111,18 @@ def exact_linear(energy: Energy) -> list[Fraction] | None:
     return None
 
 
+def exact_constant(energy: Energy) -> Fraction:
+    """The constant term of a quadratic with an exact Hessian: E at 0."""
+    match energy:
+        case Quadratic(c=c):
+            return Fraction(float(c))
+        case LeastSquares(v=v):
+            return sum((entry * entry for entry in _fractions(v[None])[0]), Fraction(0)) / 2
+        case LinearRegression(y=y):
+            return sum((entry * entry for entry in _fractions(y[None])[0]), Fraction(0)) / (2 * y.size)
+    return Fraction(0)
+
+
 def _times(matrix: list[list[Fraction]], vector: list[Fraction], divisor: int) -> list[Fraction]:
     """Mᵀv/divisor."""
     return [sum((a * b for a, b in zip(column, vector, strict=True)), Fraction(0)) / divisor
@@ -112,40 +144,54 @@ def _gram(matrix: Sequence[Sequence[Fraction]], divisor: int) -> list[list[Fract
 
 
 def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
-    values = np.linalg.eigvalsh(np.array([[float(entry) for entry in row] for row in hessian]))
-    counts = inertia(hessian)
-    rounding = len(values) * float(np.finfo(float).eps) * max(float(np.abs(values).max()), 2.0**-900)
-    negated = [[-entry for entry in row] for row in hessian]
-    if counts.negative == 0 and counts.zero > 0:
-        least = (Fraction(0), Fraction(0))
-        values = np.concatenate([np.zeros(counts.zero), values[counts.zero :]])
-    else:
-        low, high = bracket_greatest(negated, -float(values[0]), rounding)
-        least = (-high, -low)
-    greatest = bracket_greatest(hessian, float(values[-1]), rounding)
-    n = len(hessian)
-    return Curvatures(least, greatest, values, Grade.PROVED, f"inertia counts of the exact {n}×{n} Hessian")
+    """Both ends by inertia counts, on the matrix scaled to entries of about 1, so that no float over- or underflows."""
+    n, largest = len(hessian), max(abs(entry) for row in hessian for entry in row)
+    how = f"inertia counts of the exact {n}×{n} Hessian"
+    if not largest:
+        return Curvatures((Fraction(0), Fraction(0)), (Fraction(0), Fraction(0)), np.zeros(n), Grade.PROVED, how)
+    unit = Fraction(2) ** (largest.numerator.bit_length() - largest.denominator.bit_length())
+    scaled = [[entry / unit for entry in row] for row in hessian]
+    negated = [[-entry for entry in row] for row in scaled]
+    values = np.linalg.eigvalsh(np.array([[float(entry) for entry in row] for row in scaled]))
+    rounding = n * float(np.finfo(float).eps) * float(np.abs(values).max())
+    above, below = (
+        bracket_greatest(scaled, float(values[-1]), rounding),
+        bracket_greatest(negated, -values[0], rounding),
+    )
+    counts = inertia(scaled)
+    # What floating point can't tell from 0 is given the sign that is counted.
+    values[: counts.negative] = np.minimum(values[: counts.negative], 0)
+    values[counts.negative : counts.negative + counts.zero] = 0
+    values[n - counts.positive :] = np.maximum(values[n - counts.positive :], 0)
+    values *= float(unit)
+    least, greatest = (-below[1] * unit, -below[0] * unit), (above[0] * unit, above[1] * unit)
+    return Curvatures(least, greatest, values, Grade.PROVED, how)
 
 
-def _certified(hessian: np.ndarray) -> Curvatures:
+def _certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curvatures:
     """All eigenvalues in floating point, within the residual's norm (Weyl's inequality) and a margin for rounding."""
     symmetric = (hessian + hessian.T) / 2
     values, vectors = np.linalg.eigh(symmetric)
     n, scale = len(values), float(np.linalg.norm(symmetric))
     residual = float(np.linalg.norm(symmetric @ vectors - vectors * values))
     skewness = float(np.linalg.norm(vectors.T @ vectors - np.eye(n)))
-    margin = 2 * (residual + skewness * scale + n * float(np.finfo(float).eps) * scale)
+    margin = 2 * (residual + skewness * scale + n * float(np.finfo(float).eps) * scale + rounding)
     margin += float(np.linalg.norm(hessian - hessian.T))
     how = f"eigenvalues of the {n}×{n} Hessian in floating point, within {margin:.1e} by their residual"
-    return Curvatures(_around(values[0], margin), _around(values[-1], margin), values, Grade.CERTIFIED, how)
+    least, greatest = _around(values[0], margin), _around(values[-1], margin)
+    if semidefinite:
+        least, greatest = ((max(low, Fraction(0)), max(high, Fraction(0))) for low, high in (least, greatest))
+        values = np.maximum(values, 0)
+    return Curvatures(least, greatest, values, Grade.CERTIFIED, how)
 
 
 def _measured(hessian: np.ndarray) -> Curvatures:
+    if not np.isfinite(hessian).all():
+        raise ArithmeticError("the Hessian is not finite")
     values = np.linalg.eigvalsh((hessian + hessian.T) / 2)
-    margin = float(np.abs(hessian - hessian.T).max(initial=0)) + 8 * len(values) * float(np.finfo(float).eps) * float(
-        np.abs(values).max(initial=0)
-    )
-    how = f"eigenvalues of the {len(values)}×{len(values)} Hessian by automatic differentiation"
+    n, eps = len(values), float(np.finfo(float).eps)
+    margin = float(np.abs(hessian - hessian.T).max(initial=0)) + 8 * n * eps * float(np.abs(values).max(initial=0))
+    how = f"eigenvalues of the {n}×{n} Hessian by automatic differentiation"
     return Curvatures(_around(values[0], margin), _around(values[-1], margin), values, Grade.MEASURED, how)
 
 

@@ -103,14 +103,19 @@ def edge_of_stability(
 
 
 def _sharpness(energy: Energy, xs: Any, row: int) -> float:
-    return float(sum(curvatures_at(energy, jax.tree.map(lambda leaf: leaf[row], xs)).greatest) / 2)
+    try:
+        return float(sum(curvatures_at(energy, jax.tree.map(lambda leaf: leaf[row], xs)).greatest) / 2)
+    except ArithmeticError:
+        return math.inf
 
 
 def _limit(reading: ModeReading, sharpness: float) -> float:
     if not sharpness > 0:
         return math.inf
+    if math.isinf(sharpness):
+        return 0.0
     try:
-        root = reading.limit(Fraction(sharpness))
+        root, _ = reading.limit(Fraction(sharpness))
     except AlwaysFailsError:
         return 0.0
     return math.inf if root is None else float(root)

@@ -12,6 +12,7 @@ from ..exact.algebra import rational_functions
 from ..exact.amplification import Amplification, read_amplification
 from ..exact.blame import blaming
 from ..exact.leaf import NotExactError
+from ..exact.mode import ExactMode
 from .reading import LAM, STEP, ModeReading, Recipe
 
 _Z = "z"
@@ -62,7 +63,7 @@ def read_in_z(discretizer: Discretizer) -> Amplification:
     """
 
     def build(generators: Any) -> tuple[Flow, Discretizer, Any]:
-        return GradientFlow(Mode(generators[LAM])), discretizer, generators[STEP]
+        return GradientFlow(ExactMode(generators[LAM])), discretizer, generators[STEP]
 
     try:
         amplification = read_amplification((LAM, STEP), build)

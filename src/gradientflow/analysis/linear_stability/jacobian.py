@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import eigs
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, dtype_of, spectral_radius
+from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, spectral_radius
 
 from ..grades import Grade
 from .curvature import matrix_free
@@ -27,7 +27,7 @@ _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
     """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest."""
     dtype = dtype_of(z)
-    n = ravel_pytree(eqx.filter((z, discretizer.init(flow, *_at(dtype, 1.0, z))), eqx.is_inexact_array))[0].size
+    n = _flat_step(flow, discretizer, z, jnp.ones((), dtype))[0].size
 
     def found(h: float) -> np.ndarray:
         step = jnp.asarray(h, dtype)
@@ -78,15 +78,11 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
     return StepLimit((stable + unstable) / 2, stable, unstable, None, cause, Grade.MEASURED)
 
 
-def _at(dtype: Any, h: Any, z: Any) -> tuple[Any, Any, Any]:
-    return jnp.zeros((), dtype), z, jnp.asarray(h, dtype)
-
-
 def _flat_step(
     flow: Flow, discretizer: Discretizer, z: Any, h: Any
 ) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
     t = jnp.zeros_like(h)
-    memory = discretizer.init(flow, t, z, h)
+    memory = numbers_to_arrays(discretizer.init(flow, t, z, h), h.dtype, integers=False)
     moving, fixed = eqx.partition((z, memory), eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
 

@@ -16,11 +16,14 @@ from gradientflow.flows import Energy, Flow, Mode
 
 from ..exact.amplification import Amplification, read_amplification
 from ..exact.leaf import Exact
-from ..exact.parameters import Convert, symbols_of, with_energy, with_parameters
+from ..exact.mode import ExactMode
+from ..exact.parameters import Convert, symbols_of, symbols_of_flow, with_energy, with_parameters
 from ..exact.roots import PositiveRoot, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
 
 LAM, STEP, LEARNING_RATE = "lambda", "h", "eta"
+# A scheme's parameters are told from its flow's.
+_OF_SCHEME = "_s"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +40,8 @@ class ModeReading:
 
     @functools.cached_property
     def polynomial(self) -> list[PolyElement]:
-        """The characteristic polynomial's coefficients, from the highest power of w down."""
-        return self.amplification.characteristic_polynomial()
+        """The coefficients of the polynomial that decides, from the highest power of w down."""
+        return self.amplification.minimal_polynomial()
 
     @property
     def is_scale_free(self) -> bool:
@@ -47,15 +50,20 @@ class ModeReading:
         lam, step = places.index(LAM), places.index(self.step)
         return len({monomial[step] - monomial[lam] for p in self.polynomial for monomial in p.monoms()}) == 1
 
-    def limit(self, lam: Fraction) -> PositiveRoot | None:
-        """The bound below which every step is stable on the mode λ; `None` where every step is.
+    def limit(self, lam: Fraction) -> tuple[PositiveRoot | None, list[PositiveRoot]]:
+        """The bound below which steps are stable on the mode λ, `None` where all are; and isolated steps passed.
 
+        At a step that is passed, eigenvalues touch the unit circle; where two meet on it, errors may grow like k there.
         The field must hold nothing but λ and the step.
 
         Raises:
             AlwaysFailsError: if no step is.
         """
-        polynomial = [p.evaluate(generator(p, LAM), _rational(lam)) for p in self.polynomial]
+        if lam == 0 and self.amplification.size > 1:
+            # At rest eigenvalues coincide that don't elsewhere: what counts is the matrix there.
+            polynomial = self.amplification.at(LAM, 0).minimal_polynomial()
+        else:
+            polynomial = [p.evaluate(generator(p, LAM), _rational(lam)) for p in self.polynomial]
         conditions = critical_polynomials(polynomial)
         symbol = sympy.Symbol(self.step)
 
@@ -77,7 +85,7 @@ class ModeReading:
         """
         if self.is_scale_free:
             return True
-        root = self.limit(lam)
+        root, _ = self.limit(lam)
         end = sympy.oo if root is None else sympy.Rational(root.low.numerator, root.low.denominator)
         factors = {factor for p in critical_polynomials(self.polynomial) or () for factor, _ in p.factor_list()[1]}
         return all(_keeps_its_sign(factor, self.step, lam, end) for factor in factors)
@@ -149,12 +157,11 @@ class Recipe(eqx.Module):
         """The parameters' values as they were given, exactly, by symbol."""
         if self.family is not None:
             return symbols_of(self.family)
-        bare = with_energy(self.flow, Mode(None), lambda _, value: value)
-        return symbols_of(bare) | symbols_of(self.discretizer, integers=False)
+        return symbols_of_flow(self.flow) | symbols_of(self.discretizer, integers=False, suffix=_OF_SCHEME)
 
     def _read(self, convert: Callable[[str, Fraction], Any] | None, names: tuple[str, ...]) -> ModeReading:
         def build(generators: Mapping[str, Exact]) -> tuple[Flow, Discretizer, Any]:
-            mode, step = Mode(generators[LAM]), generators[self.step]
+            mode, step = ExactMode(generators[LAM]), generators[self.step]
             flow, discretizer, family = self._parametrized(mode, convert or (lambda name, _: generators[name]))
             if family is None:
                 return flow, discretizer, step
@@ -167,7 +174,11 @@ class Recipe(eqx.Module):
         """Flow, scheme and family with the mode as energy and every number among their parameters converted."""
         if self.family is not None:
             return self.flow, self.discretizer, with_parameters(self.family, convert)
-        return with_energy(self.flow, mode, convert), with_parameters(self.discretizer, convert, integers=False), None
+        return (
+            with_energy(self.flow, mode, convert),
+            with_parameters(self.discretizer, convert, False, _OF_SCHEME),
+            None,
+        )
 
 
 def generator(element: PolyElement, name: str) -> PolyElement:

@@ -214,7 +214,7 @@ def _along(polynomial: list[PolyElement]) -> sympy.Expr:
 
     try:
         conditions = [sympy.Poly(p.as_expr(), symbol) for p in critical_polynomials(polynomial) or ()]
-        root = first_failure(conditions, is_stable)
+        root, _ = first_failure(conditions, is_stable)
     except AlwaysFailsError:
         return sympy.Integer(0)
     return sympy.oo if root is None else root.expression()

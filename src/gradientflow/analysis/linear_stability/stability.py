@@ -273,7 +273,7 @@ def _check_minimizer(energy: Energy, x: Any, curvatures: Curvatures) -> None:
     if away > float(jnp.finfo(dtype_of(x)).eps) ** _STATIONARY_POWER * max(1.0, float(max_norm(x))):
         raise ValueError(
             f"stability: `at` is not stationary: ‖∇E‖∞ = {gradient:.3g} there; follow the flow to its end, "
-            "integrate(flow, at, math.inf).x[-1]"
+            "integrate(flow, at, math.inf).x[-1], with a smaller gtol where the curvature vanishes"
         )
 
 
@@ -310,7 +310,7 @@ def _global_limit(flow: Flow, discretizer: Discretizer, curvatures: Curvatures) 
         return None, "no theorem is known here for this scheme: it isn't a sum of exact multiples of gradients", unknown
     if length is None:
         return None, "no step is contractive on all convex energies: the scheme fails the theorem's condition", unknown
-    if length == sympy.oo:
+    if length == sympy.oo or greatest <= 0:
         return math.inf, "distances never grow on convex energies, whatever the step (algebraic stability)", grade
     return float(length) / greatest, f"distances never grow on convex energies while hL ≤ {sympy.N(length, 6)}", grade
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +11,7 @@ import sympy
 from sympy import QQ
 from sympy.polys.rings import PolyElement
 
+from ..exact.leaf import NotExactError
 from ..exact.roots import AlwaysFailsError, PositiveRoot
 from ..grades import Grade
 from .curvature import Bracket, Curvatures
@@ -64,23 +66,36 @@ def exact_limit(recipe: Recipe, reading: ModeReading, curvatures: Curvatures) ->
     """
     binds = curvatures.greatest[1] > 0 and _binds(reading, curvatures.greatest[1])
     brackets, grade = ([curvatures.greatest], curvatures.grade) if binds else _each_mode(curvatures)
-    if curvatures.least[0] <= 0 <= curvatures.least[1]:
+    if curvatures.least == (0, 0) or curvatures.greatest == (0, 0):
         brackets.append((Fraction(0), Fraction(0)))
+    elif curvatures.least[0] <= 0:
+        # Floating point can't tell whether there is a flat mode, nor then what limit it has.
+        grade = Grade.MEASURED
     worst: tuple[PositiveRoot, PositiveRoot, Bracket] | None = None
+    touched: list[PositiveRoot] = []
     for bracket in brackets:
         try:
-            first, second = reading.limit(bracket[1]), reading.limit(bracket[0])
+            (first, passed), (second, _) = reading.limit(bracket[1]), reading.limit(bracket[0])
         except AlwaysFailsError:
             cause = f"no step is stable on the mode of curvature {float(bracket[1]):.6g}"
             return StepLimit(0.0, 0.0, 0.0, None, cause, grade)
+        touched += passed if reading.amplification.size > 1 else []
         if first is not None and second is not None and (worst is None or first.low < worst[0].low):
             worst = first, second, bracket
     if worst is None:
-        return StepLimit(math.inf, math.inf, math.inf, sympy.oo, "every step is stable", grade)
+        cause = f"every step is stable{_isolated(touched, math.inf)}"
+        return StepLimit(math.inf, math.inf, math.inf, sympy.oo, cause, grade)
     first, second, bracket = worst
     low, high = min(first.low, second.low), max(first.high, second.high)
     cause, formula = _explain(recipe, reading, bracket[1], first)
+    cause += _isolated(touched, float(high))
     return StepLimit(float((low + high) / 2), _down(low), _up(high), formula, cause, grade)
+
+
+def _isolated(touched: Sequence[PositiveRoot], end: float) -> str:
+    """What is said of isolated steps below the limit at which eigenvalues meet the unit circle."""
+    steps = sorted({f"{float(root):.6g}" for root in touched if float(root) < end})
+    return f"; at the isolated steps {', '.join(steps)} errors may grow slowly" if steps else ""
 
 
 def _binds(reading: ModeReading, lam: Fraction) -> bool:
@@ -96,18 +111,23 @@ def _each_mode(curvatures: Curvatures) -> tuple[list[Bracket], Grade]:
     some = values[np.unique(np.linspace(0, len(values) - 1, _MOST_MODES).astype(int))] if len(values) else values
     proved_or_certified = curvatures.grade in (Grade.PROVED, Grade.CERTIFIED) and len(some) == len(values)
     margin = (curvatures.greatest[1] - curvatures.greatest[0]) / 2
-    brackets = [(Fraction(v) - margin, Fraction(v) + margin) for v in some.tolist()]
+    brackets = [(max(Fraction(v) - margin, Fraction(v) / 2), Fraction(v) + margin) for v in some.tolist()]
     return brackets, Grade.CERTIFIED if proved_or_certified else Grade.MEASURED
 
 
 def _explain(recipe: Recipe, reading: ModeReading, lam: Fraction, root: PositiveRoot) -> tuple[str, sympy.Expr | None]:
     """Which eigenvalue reaches the unit circle at the limit, and the limit's formula."""
-    symbolic = recipe.read_symbolically()
+    try:
+        symbolic = recipe.read_symbolically()
+    except NotExactError:
+        symbolic = None
     for cause, take in _CAUSES.items():
         condition = take(reading.polynomial)
         at_lam = sympy.Poly(condition.evaluate(generator(condition, LAM), QQ(lam.numerator, lam.denominator)).as_expr(),
                             sympy.Symbol(reading.step))  # fmt: skip
-        if not at_lam.is_zero and sympy.rem(at_lam, root.polynomial).is_zero:
+        if not at_lam.is_zero and root.is_root_of(at_lam):
+            if symbolic is None:
+                return cause, None
             return cause, _formula(recipe, take(symbolic.polynomial), reading.step, lam, float(root))
     return _SWING, None
 

@@ -85,12 +85,6 @@ def _spelled(point: Mapping[str, Fraction], left: Exact, right: Exact, at_start:
     return ", ".join([*(["t = 0"] if at_start else []), *told]) or "every point"
 
 
-def refuted_sibling(claim: Claim) -> Claim:
-    """The claim itself; raises if a statement that is meant to be false was not refuted.
-
-    Raises:
-        ArithmeticError: if it is not refuted.
-    """
-    if claim.grade is not Grade.REFUTED:
-        raise ArithmeticError(f"the false statement {claim.statement} was not refuted: {claim.reason}")
-    return claim
+def refuted_sibling(claim: Claim) -> Claim | None:
+    """The claim if it was refuted, as a false statement should be; none where it happens to be true or undecided."""
+    return claim if claim.grade is Grade.REFUTED else None

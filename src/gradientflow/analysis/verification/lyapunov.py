@@ -16,20 +16,21 @@ from typing import Any
 import jax
 from sympy import QQ
 from sympy.polys.fields import FracElement
+from sympy.polys.rings import PolyElement
 
-from gradientflow.flows import Energy, Flow, Mode
+from gradientflow.flows import Energy, Flow, UnansweredQuestionError
 
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
-from ..exact.parameters import symbols_of, with_energy
+from ..exact.parameters import symbols_of_flow, with_energy
 from ..grades import Grade
 from .claims import Claim
 from .decide import refuted_sibling
 
-_POSITION, _VELOCITY, _GRADIENT, _GAP = "x", "v", "g", "E"
-_SQUARES = {_POSITION: (2, 0, 0, 0), _VELOCITY: (0, 2, 0, 0), _GRADIENT: (0, 0, 2, 0)}
-_CROSSED = (1, 0, 1, 0)
+_POSITION, _VELOCITY, _GRADIENT, _GAP, _MINIMIZER, _TIME = "x", "v", "g", "E", "x*", "t"
+_SQUARES = {_POSITION: (2, 0, 0, 0, 0, 0), _VELOCITY: (0, 2, 0, 0, 0, 0), _GRADIENT: (0, 0, 2, 0, 0, 0)}
+_CROSSED, _LINEAR_GAP = (1, 0, 1, 0, 0, 0), (0, 0, 0, 1, 0, 0)
 
 
 class AbstractEnergy(Energy):
@@ -62,19 +63,24 @@ class AbstractEnergy(Energy):
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A flow on an abstract energy, with the minimizer at the origin.
+    """A flow on an abstract energy.
 
     Attributes:
-        flow: the flow, its parameters exact symbols.
-        state: the state (x − x*, or with v).
-        quantities: x, v, g and E as exact leaves, and the parameters, by name.
+        flow: the flow, its parameters exact.
+        state: the state, its position being x* + x.
+        quantities: x (measured from the minimizer), v, g and E (measured from the minimum) as exact leaves, and the
+            parameters that are symbols, by name.
         slopes: the derivatives of x, v and E along the flow, by name.
+        function: the flow's own Lyapunov function, or `None` where it has none.
+        at_origin: whether drift or Lyapunov function depend on where the minimizer is, and it was taken to be 0.
     """
 
     flow: Flow
     state: Any
     quantities: Mapping[str, Exact]
     slopes: Mapping[str, Exact]
+    function: Exact | None
+    at_origin: bool
 
     def derivative(self, value: Exact) -> Exact:
         """d/dt of a polynomial in x, v and E along the flow."""
@@ -86,30 +92,56 @@ class Setting:
         return Exact(total)
 
 
-def setting(flow: Flow, parameters: Sequence[str] = ()) -> Setting:
+def setting(flow: Flow, parameters: Sequence[str] = (), symbolic: bool = False) -> Setting:
     """A flow's own code on an abstract energy.
 
     Args:
-        flow: the flow; its energy is replaced, its numbers become symbols by their names.
+        flow: the flow; its energy is replaced.
         parameters: further symbols, such as μ.
+        symbolic: whether its numbers become symbols, which are taken to be positive; else they are what they are.
 
     Raises:
-        NotExactError: if the drift asks more than the gradient at the state's position, or isn't rational.
+        NotExactError: if the drift asks more than the gradient at the state's position, isn't rational, depends on
+            time, or a state has more than a position and a velocity.
+        UnansweredQuestionError: if the flow does not answer.
     """
-    names = [*symbols_of(with_energy(flow, Mode(None), lambda _, value: value)), *parameters]
+    names = [*(symbols_of_flow(flow) if symbolic else ()), *parameters]
     field = rational_functions(names)
-    ring = polynomials([_POSITION, _VELOCITY, _GRADIENT, _GAP], field)
-    x, v, g, gap = (Exact(generator) for generator in ring.gens)
+    ring = polynomials([_POSITION, _VELOCITY, _GRADIENT, _GAP, _MINIMIZER, _TIME], field)
+    x, v, g, gap, minimizer, t = (Exact(generator) for generator in ring.gens)
     symbols = {name: Exact(generator) for name, generator in zip(names, field.gens if names else (), strict=True)}
-    abstract = with_energy(flow, AbstractEnergy(x, gap, g), lambda name, _: symbols[name])
-    with blaming(flow):
-        rest = abstract.init(x)
-        structure, count = jax.tree.structure(rest), len(jax.tree.leaves(rest))
-        state = jax.tree.unflatten(structure, [x, v][:count])
-        drift = jax.tree.leaves(abstract.drift(Exact(0), state))
+
+    def ask(position: Exact) -> tuple[Flow, Any, list[Exact], Exact | None]:
+        abstract = with_energy(
+            flow, AbstractEnergy(position, gap, g), lambda name, value: symbols[name] if symbolic else Exact(value)
+        )
+        with blaming(flow):
+            structure = jax.tree.structure(abstract.init(position))
+            if structure.num_leaves > 2:
+                raise NotExactError("a state has more than two numbers a mode")
+            state = jax.tree.unflatten(structure, [position, v][: structure.num_leaves])
+            drift = jax.tree.leaves(abstract.drift(t, state))
+            try:
+                function = abstract.lyapunov(t, state)
+            except UnansweredQuestionError:
+                function = None
+        known = [*drift, *([] if function is None else [function])]
+        for leaf in known:
+            if not isinstance(leaf, Exact) or not isinstance(leaf.value, PolyElement):
+                raise NotExactError(f"{type(flow).__name__} answers {leaf}, which is no polynomial in the state")
+            if leaf.value.degree(t.value) > 0:
+                raise NotExactError(f"{type(flow).__name__} depends on the time: {leaf}")
+        return abstract, state, drift, function
+
+    abstract, state, drift, function = ask(x + minimizer)
+    answers = drift if function is None else [*drift, function]
+    at_origin = any(leaf.value.degree(minimizer.value) > 0 for leaf in answers)
+    if at_origin:
+        abstract, state, drift, function = ask(x)
     slopes: dict[str, Any] = dict(zip((_POSITION, _VELOCITY), drift, strict=False))
     slopes[_GAP] = g * slopes[_POSITION]
-    return Setting(abstract, state, {_POSITION: x, _VELOCITY: v, _GRADIENT: g, _GAP: gap, **symbols}, slopes)
+    quantities = {_POSITION: x, _VELOCITY: v, _GRADIENT: g, _GAP: gap, **symbols}
+    return Setting(abstract, state, quantities, slopes, function, at_origin)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +219,7 @@ def _violation(excess: Exact, situation: Setting) -> str | None:
     names = [name for name in situation.quantities if name not in (_POSITION, _VELOCITY, _GRADIENT, _GAP)]
     for curvature, velocity in itertools.product((1, 2), (0, 1, -1, 3)):
         lam, x, v = Fraction(curvature), Fraction(1), Fraction(velocity)
-        values = (x, v, lam * x, lam * x * x / 2)
+        values = (x, v, lam * x, lam * x * x / 2, Fraction(0), Fraction(0))
         number = sum(
             _at_ones(c) * math.prod(a**k for a, k in zip(values, m, strict=True)) for m, c in excess.value.terms()
         )
@@ -216,7 +248,7 @@ def _is_nonnegative(weight: Any) -> bool:
 
 def _is_positive(function: Exact) -> bool:
     """Whether V is a nonnegative combination of E − E* and squares."""
-    allowed = {*_SQUARES.values(), (0, 0, 0, 1)}
+    allowed = {*_SQUARES.values(), _LINEAR_GAP}
     return all(monomial in allowed and _is_nonnegative(weight) for monomial, weight in function.value.terms())
 
 
@@ -238,7 +270,8 @@ def own_decrease(situation: Setting) -> Decrease:
         bound=lambda q: 0 * q[_GAP],
         inequalities=lambda q: crossed,
         squares=lambda q: squares,
-        assumption="on every convex E" if crossed else "on every differentiable E",
+        assumption=("on every convex E" if crossed else "on every differentiable E")
+        + (" whose minimizer is 0" if situation.at_origin else ""),
         wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q[_GAP]),
     )
 
@@ -249,8 +282,9 @@ def _counted(n: int, one: str, many: str) -> str:
 
 def _own_function(situation: Setting) -> Exact:
     """The flow's own Lyapunov function."""
-    with blaming(situation.flow):
-        return situation.flow.lyapunov(Exact(0), situation.state)
+    if situation.function is None:
+        raise UnansweredQuestionError(situation.flow, "lyapunov", "no Lyapunov function is known")
+    return situation.function
 
 
 def _half_squared_distance(situation: Setting) -> Exact:

@@ -12,13 +12,14 @@ import jax
 import sympy
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, Mode
+from gradientflow.flows import Flow
 
 from ..exact.amplification import Amplification, read_amplification
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
+from ..exact.mode import ExactMode
 from ..exact.motion import Motion, TimeFunction, motion
-from ..exact.parameters import symbols_of, with_energy
+from ..exact.parameters import with_energy
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 
@@ -36,22 +37,21 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
     Raises:
         NotExactError: if the drift is not rational, not linear on a mode, or a mode has more than two numbers.
     """
-    symbols = tuple(symbols_of(with_energy(flow, Mode(None), lambda _, value: value)))
 
     def build(generators: Mapping[str, Exact]) -> tuple[Flow, Discretizer, Any]:
-        return with_energy(flow, Mode(generators["lambda"]), lambda name, _: generators[name]), _DriftAsStep(), None
+        return with_energy(flow, ExactMode(generators["lambda"]), lambda _, value: Exact(value)), _DriftAsStep(), None
 
-    matrix = read_amplification(("lambda", *symbols), build)
+    matrix = read_amplification(("lambda",), build)
     if matrix.size > 2:
         raise NotExactError(f"{type(flow).__name__} has {matrix.size} numbers a mode; closed forms are for one or two")
     trace, squared = _invariants(matrix)
     clock, g = motion(
-        " ".join(["lambda", *symbols, "x0", "v0"]),
+        "lambda x0 v0",
         e=TimeFunction(lambda g: _over(trace / 2, g) * g["e"], 1, lambda s, t: sympy.exp(trace.as_expr() / 2 * t)),
         C=TimeFunction(lambda g: -_over(squared, g) * g["S"], 1, lambda s, t: sympy.Symbol("C")),
         S=TimeFunction(lambda g: g["C"], 0, lambda s, t: sympy.Symbol("S")),
     )
-    on_mode = with_energy(flow, Mode(g["lambda"]), lambda name, _: g[name])
+    on_mode = with_energy(flow, ExactMode(g["lambda"]), lambda _, value: Exact(value))
     starts = [g["x0"], g["v0"]][: matrix.size]
 
     def candidate(sign: int) -> list[Exact]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
@@ -28,7 +29,7 @@ from ..exact.inertia import inertia
 from ..exact.leaf import NotExactError
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
-from ..linear_stability.curvature import Curvatures, curvatures_at, exact_hessian, exact_linear
+from ..linear_stability.curvature import Curvatures, curvatures_at, exact_constant, exact_hessian, exact_linear
 from ..linear_stability.reading import ModeReading, Recipe
 from ..linear_stability.step_limit import StepLimit, exact_limit, without_roots
 from .claims import Claim, Verification
@@ -42,6 +43,8 @@ from .overdamped_limit import overdamped_limit_claim
 from .runs import iterates_claim, path_claim
 
 _LONGEST_SHOWN = 24
+# Modes tried in search of one that a step beyond the limit makes grow.
+_MOST_TRIED = 32
 
 
 def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verification:
@@ -96,53 +99,75 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
 
 
 def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
-    match flow:
-        case GradientFlow():
-            yield solution_claim(gradient_flow(), "gradient flow")
-            situation = setting(flow, ("mu",))
-            yield from (decide_decrease(claim, situation) for claim in GRADIENT_FLOW)
-        case HeavyBall():
-            for form in (make(heavy_ball) for make in INERTIAL):
-                yield solution_claim(form, "heavy ball", _how_many(form, flow, curvatures))
-            yield overdamped_limit_claim()
-            situation = setting(flow)
-            yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
-        case Langevin():
-            yield solution_claim(langevin(), "mean of Langevin dynamics")
-            yield covariance_claim(langevin(), "Langevin dynamics")
-            yield stationary_claim(langevin(), "Langevin dynamics")
-        case KineticLangevin():
-            for form in (make(kinetic_langevin) for make in INERTIAL):
-                how_many = _how_many(form, flow, curvatures)
-                yield solution_claim(form, "mean of kinetic Langevin", how_many)
-                yield covariance_claim(form, "kinetic Langevin", how_many)
-            yield stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
-        case _:
-            yield from _own_claims(flow)
+    # A subclass has a drift of its own: what textbooks say of its parent need not hold of it.
+    if type(flow) is GradientFlow:
+        yield solution_claim(gradient_flow(), "gradient flow on quadratics")
+        situation = setting(flow, ("mu",), symbolic=True)
+        yield from (decide_decrease(claim, situation) for claim in GRADIENT_FLOW)
+    elif type(flow) is HeavyBall:
+        for form in (make(heavy_ball) for make in INERTIAL):
+            yield solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
+        yield overdamped_limit_claim()
+        situation = setting(flow, symbolic=True)
+        yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
+    elif type(flow) is Langevin:
+        yield solution_claim(langevin(), "mean of Langevin dynamics on quadratics")
+        yield covariance_claim(langevin(), "Langevin dynamics")
+        yield stationary_claim(langevin(), "Langevin dynamics")
+    elif type(flow) is KineticLangevin:
+        for form in (make(kinetic_langevin) for make in INERTIAL):
+            how_many = _how_many(form, flow, curvatures)
+            yield solution_claim(form, "mean of kinetic Langevin", how_many)
+            yield covariance_claim(form, "kinetic Langevin", how_many)
+        yield stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
+    else:
+        yield from _own_claims(flow)
 
 
 def _own_claims(flow: Flow) -> Iterator[Claim]:
     """Of a user's own flow: its matrix exponential on a mode, and its own Lyapunov function."""
+    exponential = "closed form on a mode", r"z(t) = e^{At} z_0"
+    falls = "its own Lyapunov function never rises", r"\dot V \le 0"
+    try:
+        situation = setting(flow)
+    except (NotExactError, UnansweredQuestionError) as error:
+        yield Claim(*exponential, Grade.UNKNOWN, str(error))
+        yield Claim(*falls, Grade.UNKNOWN, str(error))
+        return
+    if situation.at_origin and not _is_at_origin(flow.energy):
+        why = "it depends on where the minimizer is, which must be 0 for what is proved here"
+        yield Claim(*exponential, Grade.UNKNOWN, why)
+        yield Claim(*falls, Grade.UNKNOWN, why)
+        return
     try:
         yield matrix_exponential_claim(flow)
     except (NotExactError, UnansweredQuestionError) as error:
-        yield Claim("closed form on a mode", r"z(t) = e^{At} z_0", Grade.UNKNOWN, str(error))
-    try:
-        situation = setting(flow)
+        yield Claim(*exponential, Grade.UNKNOWN, str(error))
+    if situation.flow.brownian(situation.state) is not None:
+        yield Claim(*falls, Grade.UNKNOWN, "it has noise, which the drift's proof leaves out")
+    elif situation.function is None:
+        yield Claim(*falls, Grade.UNKNOWN, "it gives no Lyapunov function")
+    else:
         yield decide_decrease(own_decrease(situation), situation)
-    except (NotExactError, UnansweredQuestionError) as error:
-        yield Claim("its own Lyapunov function never rises", r"\dot V \le 0", Grade.UNKNOWN, str(error))
+
+
+def _is_at_origin(energy: Any) -> bool:
+    """Whether the minimizer is known to be 0."""
+    known = None if isinstance(energy, Mode) else energy.minimizer
+    if isinstance(energy, Mode):
+        return True
+    return known is not None and all(not np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(known))
 
 
 def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Claim | None]:
     flow, scheme = method.flow, method.discretizer
-    if isinstance(flow, HeavyBall) and isinstance(scheme, MomentumEuler):
+    if type(flow) is HeavyBall and isinstance(scheme, MomentumEuler):
         yield momentum_claim()
-    if isinstance(flow, Langevin) and isinstance(scheme, EulerMaruyama):
+    if type(flow) is Langevin and isinstance(scheme, EulerMaruyama):
         yield stationary_variance_claim()
     recipe = Recipe(flow, scheme)
     try:
-        powers = power_claim(scheme) if isinstance(flow, GradientFlow) else None
+        powers = power_claim(scheme) if type(flow) is GradientFlow else None
         yield powers or cayley_hamilton_claim(scheme, recipe)
         if curvatures is not None and curvatures.least[1] >= 0:
             reading = recipe.read()
@@ -153,20 +178,23 @@ def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Cl
 
 def _curvature_claim(flow: Flow, curvatures: Curvatures) -> Claim:
     """That H has no negative eigenvalue, with its extreme eigenvalues' brackets."""
-    low, high = (float(sum(bracket) / 2) for bracket in (curvatures.least, curvatures.greatest))
-    statement = rf"0 \le \lambda_{{\min}} = {low:.12g},\quad \lambda_{{\max}} = {high:.12g}"
-    if curvatures.least[1] < 0:
+    name, (least, greatest) = "H is positive semidefinite", (curvatures.least, curvatures.greatest)
+    low, high = (float(sum(bracket) / 2) for bracket in (least, greatest))
+    if least[1] < 0:
         found = f"the least curvature is {low:.6g}"
-        return Claim("H is positive semidefinite", r"H \succeq 0", Grade.REFUTED, found, found)
-    hessian = exact_hessian(flow.energy)
-    sibling = None
-    if hessian is not None and high > 0:
-        smaller = Fraction(high) * 99 / 100
+        return Claim(name, r"H \succeq 0", Grade.REFUTED, found, found)
+    if least[0] < 0:
+        reason = f"floating point can't tell the least curvature, {low:.3g}, from 0; {curvatures.how}"
+        return Claim(name, r"H \succeq 0", Grade.UNKNOWN, reason)
+    statement = rf"0 \le \lambda_{{\min}} \approx {low:.12g},\quad \lambda_{{\max}} \approx {high:.12g}"
+    hessian, sibling = exact_hessian(flow.energy), None
+    if hessian is not None and greatest[0] > 0:
+        smaller = greatest[0] * 99 / 100
         above = inertia(hessian, smaller).positive
         grade, where = Grade.REFUTED if above else Grade.UNKNOWN, f"{above} of the eigenvalues are above"
         wrong = rf"\lambda_{{\max}} \le {float(smaller):.6g}"
         sibling = refuted_sibling(Claim("H is smaller", wrong, grade, "", where))
-    return Claim("H is positive semidefinite", statement, curvatures.grade, curvatures.how, None, sibling)
+    return Claim(name, statement, curvatures.grade, curvatures.how, None, sibling)
 
 
 def _minimizer_claim(flow: Flow) -> Claim | None:
@@ -178,10 +206,12 @@ def _minimizer_claim(flow: Flow) -> Claim | None:
     x = h.lu_solve(b)
     fractions = [Fraction(int(v.numerator), int(v.denominator)) for v in x.to_list_flat()]
     shown = ", ".join(_spelled(value) for value in fractions[:4]) + (r", \dots" if len(fractions) > 4 else "")
-    statement = rf"x^* = \left({shown}\right)"
-    least = flow.energy.minimum
-    if least is not None:
-        statement += rf",\quad E^* = {float(least):.6g}" if abs(float(least)) > 1e-14 else r",\quad E^* = 0"
+    exactly = all(len(str(value)) <= _LONGEST_SHOWN for value in fractions[:4])
+    relation = "=" if exactly else r"\approx"
+    statement = rf"x^* {relation} \left({shown}\right)"
+    products = (v * w for v, w in zip(fractions, linear, strict=True))
+    least = exact_constant(flow.energy) - sum(products, Fraction(0)) / 2
+    statement += rf",\quad E^* {_related(least)}"
     grade = Grade.REFUTED if _any_nonzero(h * x - b) else Grade.PROVED
     sibling = None
     if any(linear):
@@ -208,13 +238,21 @@ def _limit_claim(scheme: Discretizer, reading: ModeReading, limit: StepLimit, cu
         )
     else:
         formula = "" if limit.formula is None else sympy.latex(without_roots(limit.formula)) + " = "
-        claimed, h = rf"\text{{stable iff }} h < {formula}{limit.value:.12g}", Fraction(limit.high) * 3 / 2
+        claimed, h = rf"\text{{stable for }} 0 < h < {formula}{limit.value:.12g}", Fraction(limit.high) * 3 / 2
         wrong = rf"h = {float(h):.6g} \text{{ is stable}}"
-    polynomial = [p(QQ(lam.numerator, lam.denominator), QQ(h.numerator, h.denominator)) for p in reading.polynomial]
-    stable, refutes = is_simple_von_neumann(polynomial), math.isinf(limit.value)
-    where = f"at h = {float(h):.6g} the step on the greatest curvature is {'stable' if stable else 'not stable'}"
-    sibling = Claim(name, wrong, Grade.REFUTED if stable == refutes else Grade.UNKNOWN, "", where)
-    return Claim(name, claimed, limit.grade, limit.cause, None, sibling if sibling.grade is Grade.REFUTED else None)
+    refutes = math.isinf(limit.value)
+    others = [] if refutes else [Fraction(v) for v in np.unique(curvatures.values)[:_MOST_TRIED].tolist()]
+    sibling = None
+    for curvature in [lam, *others]:
+        point = QQ(curvature.numerator, curvature.denominator), QQ(h.numerator, h.denominator)
+        stable = is_simple_von_neumann([p(*point) for p in reading.polynomial])
+        if stable == refutes:
+            verdict = "stable" if stable else "not stable"
+            says = f"at h = {float(h):.6g} the step on curvature {float(curvature):.6g} is {verdict}"
+            sibling = Claim(name, wrong, Grade.REFUTED, "", says)
+            break
+    reason = limit.cause if refutes else f"{limit.cause}; just beyond it some mode grows"
+    return Claim(name, claimed, limit.grade, reason, None, sibling)
 
 
 def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
@@ -224,15 +262,18 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
         return Claim(name, statement, Grade.UNKNOWN, "no closed form: the energy is not a quadratic on arrays")
     if flow.brownian(run.state) is not None:
         return Claim(name, statement, Grade.UNKNOWN, "one noisy path neither confirms nor refutes a mean")
+    if method is not None and type(flow) not in (GradientFlow, HeavyBall):
+        return Claim(name, statement, Grade.UNKNOWN, f"where {type(flow).__name__} comes to rest is not known here")
     if method is not None:
         try:
             found = iterates_claim(method, run)
         except (NotExactError, UnansweredQuestionError) as error:
             return Claim(name, statement, Grade.UNKNOWN, str(error))
-        return found or Claim(name, statement, Grade.UNKNOWN, "the step is not constant, or the scheme has memory")
-    if not isinstance(flow, (GradientFlow, HeavyBall)):
+        why = "the step is not constant, the scheme has memory or another position, or nothing is at rest"
+        return found or Claim(name, statement, Grade.UNKNOWN, why)
+    if type(flow) not in (GradientFlow, HeavyBall):
         return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {type(flow).__name__} is known here")
-    return path_claim(flow, run)
+    return path_claim(flow, run) or Claim(name, statement, Grade.UNKNOWN, "nothing is at rest: E has no minimum")
 
 
 def _any_position(energy: Any) -> Any:
@@ -259,6 +300,11 @@ def _how_many(form: ClosedForm, flow: Any, curvatures: Curvatures | None) -> str
 def _matrix(rows: list[list[Fraction]]) -> DomainMatrix:
     entries = [[QQ(entry.numerator, entry.denominator) for entry in row] for row in rows]
     return DomainMatrix(entries, (len(entries), len(entries[0])), QQ)
+
+
+def _related(value: Fraction) -> str:
+    """`= 1/2`, or `≈ 0.5123` for fractions that nobody would read."""
+    return f"= {_spelled(value)}" if len(str(value)) <= _LONGEST_SHOWN else rf"\approx {float(value):.10g}"
 
 
 def _spelled(value: Fraction) -> str:
