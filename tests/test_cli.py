@@ -188,7 +188,7 @@ def test_verify_proves_and_measures(tmp_path):
     claims = json.loads(result.stdout)
     assert {claim["grade"] for claim in claims} == {"proved", "measured"}
     assert all(c["false sibling"].startswith("refuted") for c in claims if c["grade"] == "proved")
-    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "table.csv", "EXPERIMENT.toml"}
+    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "table.csv", "figures", "EXPERIMENT.toml"}
     assert call("verify", "--method", "gradient_descent:0.01", "--t1", "0.5").stdout.count("proved ") >= 9
 
 

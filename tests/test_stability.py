@@ -393,3 +393,62 @@ def test_everything_draws(tmp_path):
     assert "proved" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert repr(found).startswith("MomentumEuler of HeavyBall; curvatures 5.67376 to 21.3262, inertia counts")
+
+
+# --- Optimizers with memory, as a user writes them -------------------------------------------------------------------
+
+
+class Nesterov(gf.Discretizer):
+    """The gradient at the extrapolated point, with constant β."""
+
+    beta: float
+
+    def init(self, flow, t, z, h):
+        return z
+
+    def step(self, flow, t, z, h, *, memory, **_):
+        ahead = z + self.beta * (z - memory)
+        return ahead + h * flow.drift(t, ahead), z
+
+
+class Averaged(gf.Discretizer):
+    """Momentum as an exponential average of gradients, (1 − β)g + βm."""
+
+    beta: float
+
+    def init(self, flow, t, z, h):
+        return 0 * z
+
+    def step(self, flow, t, z, h, *, memory, **_):
+        average = self.beta * memory + (1 - self.beta) * flow.drift(t, z)
+        return z + h * average, average
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.9])
+def test_published_limits_of_nesterov_and_of_averaged_momentum(beta):
+    for scheme, expected in (
+        (Nesterov(beta), (2 + 2 * beta) / (1 + 2 * beta)),
+        (Averaged(beta), (2 + 2 * beta) / (1 - beta)),
+    ):
+        found = gf.stability(FLOW, scheme)
+        assert found.limit == pytest.approx(expected / GREATEST, rel=1e-12)
+        assert found.grade == "proved"
+        assert gf.iterate(FLOW, scheme, [4.0, -1.0], step=1.01 * found.limit, steps=2000).status == "diverged"
+    b = sympy.Symbol("beta_s")
+    formula = gf.stability(FLOW, Nesterov(beta)).formula
+    assert sympy.simplify(formula - 2 * (1 + b) / (LAM * (1 + 2 * b))) == 0
+
+
+def test_the_rate_of_nesterov_with_tuned_constants():
+    """h = 1/L, β = (s − 1)/(s + 1): 1 − 1/s on quadratics, s = √κ."""
+    s = math.sqrt(10)
+    found = gf.stability(gf.GradientFlow(gf.Quadratic(np.diag([1.0, 10.0]))), Nesterov((s - 1) / (s + 1)))
+    assert found.spectral_radius(0.1) == pytest.approx(1 - 1 / s, abs=1e-7)
+
+
+def test_the_step_up_to_which_the_quadratic_model_falls():
+    """2‖g‖²/gᵀHg, on a quadratic with ‖g‖² = 16 and gᵀHg = 40: 0.8."""
+    E = gf.Quadratic(np.diag([2.5, 1.0]))
+    method = gf.optimizers.gradient_descent(E, lr=0.1)
+    found = gf.edge_of_stability(method, method.iterate([1.6, 0.0], steps=1))
+    assert found.descent_limit[0] == pytest.approx(2 * 16 / 40, rel=1e-12)

@@ -5,12 +5,13 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pandas as pd
 
 from gradientflow.discretizers import Discretizer, Method
-from gradientflow.flows import Energy, Flow, Trajectory
+from gradientflow.flows import Energy, Flow, Trajectory, inner
 
 from ..exact.roots import AlwaysFailsError
 from .curvature import curvatures_at
@@ -28,6 +29,8 @@ class EdgeOfStability:
         sharpness: the greatest curvature λ at each iterate, shape (n,). Units: E/X².
         h: the step taken there [T], shape (n,).
         limit: the step that a mode of that curvature allows [T], shape (n,); ∞ where it is not positive.
+        descent_limit: the step up to which the quadratic model falls along −∇E, 2‖∇E‖²/∇EᵀH∇E [T], shape (n,); ∞ where
+            it falls for ever.
         energy: the energy there, shape (n,).
     """
 
@@ -36,17 +39,19 @@ class EdgeOfStability:
     sharpness: np.ndarray
     h: np.ndarray
     limit: np.ndarray
+    descent_limit: np.ndarray
     energy: np.ndarray
 
     @property
     def ratio(self) -> np.ndarray:
         """h over its limit: above 1, the linearization is unstable where the run is."""
-        return self.h / self.limit
+        with np.errstate(divide="ignore"):
+            return self.h / self.limit
 
     def table(self) -> pd.DataFrame:
         """One row an iterate."""
         columns = {"step": self.steps, "t": self.t, "sharpness": self.sharpness, "h": self.h, "limit": self.limit,
-                   "h / limit": self.ratio, "energy": self.energy}  # fmt: skip
+                   "h / limit": self.ratio, "descent limit": self.descent_limit, "energy": self.energy}  # fmt: skip
         return pd.DataFrame(columns).set_index("step")
 
     def plot(self) -> Any:
@@ -94,17 +99,35 @@ def edge_of_stability(
     reading = Recipe(flow, discretizer).read()
     rows = np.unique(np.linspace(0, len(run.t) - 1, min(points, len(run.t))).astype(int))
     finite = [row for row in rows if all(np.isfinite(leaf[row]).all() for leaf in jax.tree.leaves(run.x))]
-    sharpness = np.array([_sharpness(flow.energy, run.x, int(row)) for row in finite])
+    sharpness = np.array([_sharpness(flow.energy, _row(run.x, int(row))) for row in finite])
     t, indices = np.asarray(run.t, dtype=float), np.asarray(run.steps)
     slopes = np.diff(t) / np.diff(indices)
     h = slopes[np.minimum(finite, len(slopes) - 1)]
     limit = np.array([_limit(reading, value) for value in sharpness])
-    return EdgeOfStability(indices[finite], t[finite], sharpness, h, limit, np.asarray(run.energy, dtype=float)[finite])
+    descent = np.array([_descent_limit(flow.energy, _row(run.x, int(row))) for row in finite])
+    return EdgeOfStability(
+        indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite]
+    )
 
 
-def _sharpness(energy: Energy, xs: Any, row: int) -> float:
+def _row(xs: Any, row: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[row], xs)
+
+
+@eqx.filter_jit
+def _along_gradient(energy: Energy, x: Any) -> tuple[jax.Array, jax.Array]:
+    g = energy.grad(x)
+    return inner(g, g), inner(g, energy.hvp(x, g))
+
+
+def _descent_limit(energy: Energy, x: Any) -> float:
+    squared, curved = map(float, _along_gradient(energy, x))
+    return 2 * squared / curved if curved > 0 else math.inf
+
+
+def _sharpness(energy: Energy, x: Any) -> float:
     try:
-        return float(sum(curvatures_at(energy, jax.tree.map(lambda leaf: leaf[row], xs)).greatest) / 2)
+        return float(sum(curvatures_at(energy, x).greatest) / 2)
     except ArithmeticError:
         return math.inf
 

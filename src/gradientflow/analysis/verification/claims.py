@@ -4,9 +4,25 @@ import dataclasses
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from ..grades import Grade
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """A run's numbers against a closed form.
+
+    Attributes:
+        t: the times, shape (n,).
+        difference: the largest difference of an entry of the position at each, shape (n,).
+        allowed: how large it may be, shape (n,).
+    """
+
+    t: np.ndarray
+    difference: np.ndarray
+    allowed: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +37,7 @@ class Claim:
         counterexample: where it fails, if it is refuted; else `None`.
         sibling: a false statement of the same kind (a wrong sign, a factor of two) that the same code was given: it
             must be refuted, or the proof would prove anything. `None` for measured claims.
+        evidence: the numbers behind a claim about a run; else `None`.
     """
 
     name: str
@@ -29,6 +46,7 @@ class Claim:
     reason: str
     counterexample: str | None = None
     sibling: "Claim | None" = None
+    evidence: Evidence | None = None
 
     def _repr_latex_(self) -> str:
         """For notebooks."""

@@ -12,7 +12,7 @@ from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, Trajectory
 from ..grades import Grade
 from ..linear_stability.arrays import mode_matrices
 from ..linear_stability.reading import Recipe
-from .claims import Claim
+from .claims import Claim, Evidence
 from .closed_forms import ClosedForm, critically_damped, gradient_flow, heavy_ball, overdamped_mode, underdamped
 
 # A path may differ from its closed form by so many times the solver's tolerances, an iterate by so many roundings.
@@ -73,12 +73,14 @@ def _decided(name: str, statement: str, run: Trajectory, expected: np.ndarray, a
     if not comparable.any():
         return Claim(name, statement, Grade.UNKNOWN, "the closed form overflows at every saved time")
     away, allowed, t = away[comparable], np.maximum(allowed[comparable], 1e-300), np.asarray(run.t)[comparable]
+    evidence = Evidence(np.asarray(t, dtype=float), away, allowed)
     worst = int(np.argmax(away / allowed))
     found = f"largest difference {away.max():.2e} over {len(away)} saved times"
     if away[worst] <= allowed[worst]:
-        return Claim(name, statement, Grade.MEASURED, f"{found}, allowed {allowed[worst]:.1e} there")
+        reason = f"{found}, allowed {allowed[worst]:.1e} there"
+        return Claim(name, statement, Grade.MEASURED, reason, evidence=evidence)
     where = f"at t = {float(t[worst]):.6g} it is off by {away[worst]:.3g}; allowed is {allowed[worst]:.1e}"
-    return Claim(name, statement, Grade.REFUTED, found, where)
+    return Claim(name, statement, Grade.REFUTED, found, where, evidence=evidence)
 
 
 def _modes(energy: AbstractQuadratic) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from ..page import inline_formula, render_page, write_folder
-from .claims import Claim, Verification
+from ..page import inline_figure, inline_formula, render_page, write_folder
+from .claims import Claim, Evidence, Verification
+from .figures import plot_evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,22 +44,36 @@ class VerificationSurvey:
         return pd.concat(tables).reset_index().set_index("subject")
 
     def save(self, directory: str | os.PathLike[str], experiment: str | None = None) -> None:
-        """Writes `report.html`, `table.csv` and, where there is one, `EXPERIMENT.toml`.
+        """Writes `report.html`, `table.csv`, `figures/` where runs were given, and `EXPERIMENT.toml` if there is one.
 
         Raises:
             ValueError: if the directory can't be written.
         """
+        evidence = self._evidence()
+        figure = plot_evidence(evidence) if evidence else None
 
         def fill(folder: pathlib.Path) -> None:
-            (folder / "figures").rmdir()
+            if figure is None:
+                (folder / "figures").rmdir()
+            else:
+                figure.savefig(folder / "figures" / "runs.png", dpi=140)
             self.table().to_csv(folder / "table.csv")
-            (folder / "report.html").write_text(self._page(experiment), encoding="utf-8")
+            (folder / "report.html").write_text(self._page(figure, experiment), encoding="utf-8")
             if experiment is not None:
                 (folder / "EXPERIMENT.toml").write_text(experiment, encoding="utf-8")
 
         write_folder(directory, fill)
 
-    def _page(self, experiment: str | None) -> str:
+    def _evidence(self) -> dict[str, Evidence]:
+        """The numbers behind claims about runs, by label."""
+        return {
+            label: claim.evidence
+            for label, claims in self.claims().items()
+            for claim in claims
+            if claim.evidence is not None
+        }
+
+    def _page(self, figure: Figure | None, experiment: str | None) -> str:
         subjects = self.claims()
         grades = Counter(str(claim.grade) for claims in subjects.values() for claim in claims)
         return render_page(
@@ -68,6 +84,7 @@ class VerificationSurvey:
                 (label, [{**_fields(claim), "formula": inline_formula(claim.statement)} for claim in claims])
                 for label, claims in subjects.items()
             ],
+            figure=None if figure is None else inline_figure(figure),
             experiment=experiment,
         )
 
