@@ -19,7 +19,7 @@ import gradientflow as gf
 SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis")
 # Lazy imports that run upstairs: only when the method is called.
-ALLOWED_UPSTAIRS = {("flows/trajectory.py", "gradientflow.analysis.figures")}
+ALLOWED_UPSTAIRS = {("flows/trajectory.py", "gradientflow.analysis.comparison.figures")}
 SECOND_FLOOR_ONLY = ("sympy", "matplotlib", "clarabel", "pandas", "jinja2")
 MODULES = [m.name for m in pkgutil.walk_packages(gf.__path__, "gradientflow.")]
 

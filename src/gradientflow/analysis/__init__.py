@@ -8,9 +8,10 @@ from .b_series import Tree as Tree
 from .b_series import modified_equation as modified_equation
 from .b_series import modified_rate as modified_rate
 from .b_series import order as order
-from .compare import Comparison as Comparison
-from .compare import Entry as Entry
-from .compare import compare as compare
+from .comparison import Comparison as Comparison
+from .comparison import Entry as Entry
+from .comparison import ObservedOrder as ObservedOrder
+from .comparison import compare as compare
 from .exact import Exact as Exact
 from .exact import NotExactError as NotExactError
 from .experiment import Experiment as Experiment
@@ -30,7 +31,6 @@ from .linear_stability import stability_intervals as stability_intervals
 from .linear_stability import stability_map as stability_map
 from .linear_stability import stability_region as stability_region
 from .linear_stability import step_sweep as step_sweep
-from .observed_order import ObservedOrder as ObservedOrder
 from .verification import Claim as Claim
 from .verification import Verification as Verification
 from .verification import verify as verify

@@ -35,7 +35,7 @@ from gradientflow.flows import (
     unknown_name,
 )
 
-from .compare import Comparison, compare
+from .comparison import Comparison, compare
 from .linear_stability import StabilitySurvey
 from .named_methods import label, lacks_step, make_method, with_step
 from .questions import survey_proofs, survey_stability

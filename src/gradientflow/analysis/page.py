@@ -15,6 +15,16 @@ from matplotlib import mathtext
 from matplotlib.figure import Figure
 
 import gradientflow
+from gradientflow.flows import (
+    CallableEnergy,
+    Energy,
+    ExpressionEnergy,
+    LeastSquares,
+    LinearRegression,
+    LogisticRegression,
+    Quadratic,
+    landscapes,
+)
 
 # LaTeX that matplotlib's own typesetting does not know, in words that it does.
 _PLAIN = {r"\tfrac": r"\frac", r"\ ": r"\,", r"\dots": r"\ldots", r"\le ": r"\leq ", r"\to ": r"\rightarrow "}
@@ -84,3 +94,21 @@ def inline_formula(latex: str) -> str | None:
 def file_name(label: str) -> str:
     """A label as a file's name."""
     return re.sub(r"[^\w.=-]+", "-", label).strip("-")
+
+
+def describe_energy(energy: Energy) -> str:
+    """An energy in a line: its formula where it has one."""
+    match energy:
+        case landscapes.Landscape(name=name, formula=formula):
+            return f"{name}, E = {formula}"
+        case ExpressionEnergy(text=text):
+            return f"E = {text}"
+        case CallableEnergy(fn=fn):
+            return getattr(fn, "__name__", "a Python function")
+        case LeastSquares(M=M):
+            return f"E = ½‖Mx − v‖² with M of shape {M.shape[0]}×{M.shape[1]}"
+        case Quadratic(H=H):
+            return f"E = ½xᵀHx − bᵀx + c with H of shape {H.shape[0]}×{H.shape[0]}"
+        case LinearRegression(X=X) | LogisticRegression(X=X):
+            return f"{type(energy).__name__} on {X.shape[0]} examples"
+    return type(energy).__name__

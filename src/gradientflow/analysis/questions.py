@@ -8,7 +8,7 @@ from gradientflow.discretizers import ConstantStep, Method, as_step_rule
 from gradientflow.flows import AbstractQuadratic, Energy, GradientFlow, integrate, is_stochastic, prepare
 
 from .linear_stability import StabilitySurvey, stability
-from .report import describe_energy
+from .page import describe_energy
 from .verification import Verification, VerificationSurvey, verify
 
 _MOST_STEPS = 1_000

@@ -106,7 +106,7 @@ class Trajectory:
 
     def plot(self, **options: Any) -> Any:
         """A figure of the trajectory: energy and gradient norm over time, and the path where it is in the plane."""
-        from gradientflow.analysis.figures import plot_trajectory
+        from gradientflow.analysis.comparison.figures import plot_trajectory
 
         return plot_trajectory(self, **options)
 

@@ -85,15 +85,17 @@ class Amplification:
             return whole
         reduced = p.quo(repeated)
         coefficients = [reduced.coeff(w**k) if k else reduced.coeff(1) for k in range(reduced.degree(), -1, -1)]
-        return cleared(coefficients) if self._satisfies(coefficients) else whole
+        vanishes = not any(entry for row in self.evaluated(coefficients) for entry in row)
+        return cleared(coefficients) if vanishes else whole
 
-    def _satisfies(self, coefficients: Sequence[Any]) -> bool:
+    def evaluated(self, coefficients: Sequence[Any]) -> list[list[Any]]:
+        """p(A) for a polynomial's coefficients from the highest power down, by Horner's rule."""
         n, zero = self.size, self.field.zero
         value = [[zero] * n for _ in range(n)]
         for c in coefficients:
             value = [[sum((value[i][k] * self.rows[k][j] for k in range(n)), zero) + (c if i == j else 0)
                       for j in range(n)] for i in range(n)]  # fmt: skip
-        return not any(entry for row in value for entry in row)
+        return value
 
     def characteristic_polynomial(self) -> list[Any]:
         """The coefficients of det(wI − A), from wⁿ down to w⁰, as polynomials without a common denominator.

@@ -8,7 +8,7 @@ import sympy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..figures import COLOURS
+from ..palette import COLOURS
 from .step_limit import without_roots
 
 if TYPE_CHECKING:

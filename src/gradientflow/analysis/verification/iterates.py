@@ -18,7 +18,6 @@ from gradientflow.discretizers import (
 from gradientflow.flows import GradientFlow, HeavyBall, Langevin, Mode, Phase
 
 from ..exact.algebra import polynomials, rational_functions
-from ..exact.amplification import Amplification
 from ..exact.blame import blaming
 from ..exact.leaf import Exact
 from ..linear_stability.reading import Recipe
@@ -76,7 +75,7 @@ def cayley_hamilton_claim(discretizer: Discretizer, recipe: Recipe) -> Claim:
     name = f"powers of the step of {_name(discretizer)}"
 
     def equations(c: list[Any]) -> dict[str, tuple[Exact, Exact]]:
-        value = _polynomial_of(amplification, c)
+        value = amplification.evaluated(c)
         return {f"p(A)[{i},{j}] and 0": (Exact(entry), Exact(field.zero))
                 for i, row in enumerate(value) for j, entry in enumerate(row)}  # fmt: skip
 
@@ -84,16 +83,6 @@ def cayley_hamilton_claim(discretizer: Discretizer, recipe: Recipe) -> Claim:
     sibling = refuted_sibling(decide_equations(name, _recurrence(false), equations(false), ""))
     reason = "the step is linear in the state, and its matrix satisfies p(A) = 0 identically"
     return decide_equations(name, _recurrence(coefficients), equations(coefficients), reason, sibling)
-
-
-def _polynomial_of(amplification: Amplification, coefficients: list[Any]) -> list[list[Any]]:
-    """p(A), by Horner's rule."""
-    n, zero = amplification.size, amplification.field.zero
-    value = [[zero] * n for _ in range(n)]
-    for coefficient in coefficients:
-        value = [[sum((value[i][k] * amplification.rows[k][j] for k in range(n)), zero) + (coefficient if i == j else 0)
-                  for j in range(n)] for i in range(n)]  # fmt: skip
-    return value
 
 
 def _recurrence(coefficients: list[Any]) -> str:

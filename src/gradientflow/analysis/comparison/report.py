@@ -9,19 +9,8 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from gradientflow.flows import (
-    CallableEnergy,
-    Energy,
-    ExpressionEnergy,
-    LeastSquares,
-    LinearRegression,
-    LogisticRegression,
-    Quadratic,
-    landscapes,
-)
-
+from ..page import describe_energy, inline_figure, render_page, write_folder
 from . import figures
-from .page import inline_figure, render_page, write_folder
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -92,24 +81,6 @@ def _rows(comparison: "Comparison") -> list[dict[str, str]]:
             "detail": trajectory.status.detail,
         })  # fmt: skip
     return rows
-
-
-def describe_energy(energy: Energy) -> str:
-    """An energy in a line: its formula where it has one."""
-    match energy:
-        case landscapes.Landscape(name=name, formula=formula):
-            return f"{name}, E = {formula}"
-        case ExpressionEnergy(text=text):
-            return f"E = {text}"
-        case CallableEnergy(fn=fn):
-            return getattr(fn, "__name__", "a Python function")
-        case LeastSquares(M=M):
-            return f"E = ½‖Mx − v‖² with M of shape {M.shape[0]}×{M.shape[1]}"
-        case Quadratic(H=H):
-            return f"E = ½xᵀHx − bᵀx + c with H of shape {H.shape[0]}×{H.shape[0]}"
-        case LinearRegression(X=X) | LogisticRegression(X=X):
-            return f"{type(energy).__name__} on {X.shape[0]} examples"
-    return type(energy).__name__
 
 
 def _draw(comparison: "Comparison") -> dict[str, Figure]:

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from gradientflow.flows import Energy, Trajectory
 
+from ..palette import COLOURS
+
 if TYPE_CHECKING:
     from .compare import Comparison
 
 FLOW_COLOUR = "black"
-# Okabe and Ito's palette: told apart by colour-blind readers too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B")
 _MARKERS = "osD^vPX*"
 _GRID = 160
 
