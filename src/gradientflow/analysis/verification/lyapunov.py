@@ -18,7 +18,7 @@ from sympy import QQ
 from sympy.polys.fields import FracElement
 from sympy.polys.rings import PolyElement
 
-from gradientflow.flows import Energy, Flow, UnansweredQuestionError
+from gradientflow.flows import Energy, Flow, HeavyBall, Mode, UnansweredQuestionError
 
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
@@ -92,13 +92,19 @@ class Setting:
         return Exact(total)
 
 
-def setting(flow: Flow, parameters: Sequence[str] = (), symbolic: bool = False) -> Setting:
+def setting(
+    flow: Flow,
+    parameters: Sequence[str] = (),
+    symbolic: bool = False,
+    values: Callable[[Mapping[str, Exact]], Mapping[str, Any]] | None = None,
+) -> Setting:
     """A flow's own code on an abstract energy.
 
     Args:
         flow: the flow; its energy is replaced.
         parameters: further symbols, such as μ.
         symbolic: whether its numbers become symbols, which are taken to be positive; else they are what they are.
+        values: symbols ↦ numbers to put in place of the flow's, by name.
 
     Raises:
         NotExactError: if the drift asks more than the gradient at the state's position, isn't rational, depends on
@@ -111,9 +117,11 @@ def setting(flow: Flow, parameters: Sequence[str] = (), symbolic: bool = False) 
     x, v, g, gap, minimizer, t = (Exact(generator) for generator in ring.gens)
     symbols = {name: Exact(generator) for name, generator in zip(names, field.gens if names else (), strict=True)}
 
+    chosen = symbols if values is None else values(symbols)
+
     def ask(position: Exact) -> tuple[Flow, Any, list[Exact], Exact | None]:
         abstract = with_energy(
-            flow, AbstractEnergy(position, gap, g), lambda name, value: symbols[name] if symbolic else Exact(value)
+            flow, AbstractEnergy(position, gap, g), lambda name, value: chosen.get(name, Exact(value))
         )
         with blaming(flow):
             structure = jax.tree.structure(abstract.init(position))
@@ -157,6 +165,7 @@ class Decrease:
         squares: (weight β ≥ 0, u) pairs.
         assumption: what is assumed, in words.
         wrong: a B that is too large, and its statement.
+        positive: (weight, u) pairs whose squares V holds, where it isn't plainly E − E* and squares.
     """
 
     name: str
@@ -167,6 +176,7 @@ class Decrease:
     squares: Callable[[Any], Sequence[tuple[Any, Any]]]
     assumption: str
     wrong: tuple[str, Callable[[Any], Any]]
+    positive: Callable[[Any], Sequence[tuple[Any, Any]]] = lambda q: ()
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
@@ -174,7 +184,9 @@ def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
     q = situation.quantities
     function = claim.function(situation)
     falls = situation.derivative(function)
-    if not _is_positive(function):
+    squares = [(weight, weight * (vector * vector)) for weight, vector in claim.positive(q)]
+    rest = function - sum((square for _, square in squares), start=0 * function)
+    if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in squares)):
         return Claim(claim.name, claim.statement, Grade.UNKNOWN, "V is not seen to be positive")
     sibling = refuted_sibling(
         _decide(f"{claim.name}, too fast", claim.wrong[0], falls, claim.wrong[1](q), (), (), situation)
@@ -350,3 +362,34 @@ HEAVY_BALL = (
         wrong=(rf"{_MECHANICAL} \le -2\gamma\|v\|^2", lambda q: 2 * q["gamma"] * q["v"] * q["v"]),
     ),
 )
+# With mass 1, friction 2√μ and r = √μ: the heavy ball at its best on all of the class.
+STRONGLY_CONVEX_HEAVY_BALL = Decrease(
+    name="with friction 2√μ, E − E* decays as exp(−√μ t)",
+    statement=r"\dot V \le -\sqrt{\mu}\, V,\quad V = E - E^* + \tfrac{1}{2}\|v + \sqrt{\mu}(x - x^*)\|^2",
+    function=lambda s: s.quantities["E"] + _pulled(s.quantities) * _pulled(s.quantities) / 2,
+    bound=lambda q: q["r"] * (q["E"] + _pulled(q) * _pulled(q) / 2),
+    inequalities=lambda q: ((q["r"], q["g"] * q["x"] - q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),),
+    squares=lambda q: ((q["r"] / 2, q["v"]),),
+    assumption=_STRONGLY_CONVEX,
+    wrong=(
+        r"\dot V \le -3\sqrt{\mu}\, V",
+        lambda q: 3 * q["r"] * (q["E"] + _pulled(q) * _pulled(q) / 2),
+    ),
+    positive=lambda q: ((Exact(1) / 2, _pulled(q)),),
+)
+
+
+def _pulled(q: Mapping[str, Exact]) -> Exact:
+    """v + √μ(x − x*)."""
+    return q["v"] + q["r"] * q["x"]
+
+
+def strongly_convex_heavy_ball() -> Claim:
+    """The claim that the heavy ball with mass 1 and friction 2√μ contracts V at the rate √μ.
+
+    References:
+        A. C. Wilson, B. Recht, M. I. Jordan, A Lyapunov analysis of accelerated methods in optimization, JMLR 22, 2021.
+    """
+    flow = HeavyBall(Mode(None), mass=1.0, friction=2.0)
+    situation = setting(flow, ("r",), values=lambda s: {"m": Exact(1), "gamma": 2 * s["r"]})
+    return decide_decrease(STRONGLY_CONVEX_HEAVY_BALL, situation)

@@ -36,7 +36,14 @@ from .claims import Claim, Verification
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
 from .decide import refuted_sibling
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
-from .lyapunov import GRADIENT_FLOW, HEAVY_BALL, decide_decrease, own_decrease, setting
+from .lyapunov import (
+    GRADIENT_FLOW,
+    HEAVY_BALL,
+    decide_decrease,
+    own_decrease,
+    setting,
+    strongly_convex_heavy_ball,
+)
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
 from .overdamped_limit import overdamped_limit_claim
@@ -110,6 +117,7 @@ def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
         yield overdamped_limit_claim()
         situation = setting(flow, symbolic=True)
         yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
+        yield strongly_convex_heavy_ball()
     elif type(flow) is Langevin:
         yield solution_claim(langevin(), "mean of Langevin dynamics on quadratics")
         yield covariance_claim(langevin(), "Langevin dynamics")
