@@ -19,7 +19,7 @@ from .test_stability import AB2, AB3, AB4, Chebyshev
 X, Y, H, LAM = sympy.symbols("x y h lambda")
 
 
-# --- Trees -----------------------------------------------------------------------------------------------------------
+# --- Trees ------------------------------------------------------------
 
 
 def test_there_are_as_many_trees_as_there_should_be():
@@ -46,7 +46,7 @@ def test_cutting_an_edge_leaves_two_trees():
         assert all(rest.order + cut.order == tree.order for rest, cut in pieces)
 
 
-# --- Order -----------------------------------------------------------------------------------------------------------
+# --- Order ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.order is not None], ids=name_of)
@@ -79,7 +79,7 @@ class WrongTime(gf.Discretizer):
 def test_a_scheme_with_a_wrong_stage_time_has_a_lower_order_and_is_told_why():
     found = gf.order(WrongTime())
     assert found.order == 1
-    assert list(found.against) == [Tree("", (Tree("t"),))]
+    assert list(found.against) == [Tree("", (Tree("∂t"),))]
     assert found.late == "a drift is asked at t + 0h where the state has reached t + 1h"
 
 
@@ -135,7 +135,7 @@ def test_what_is_no_b_series_is_told_by_its_line():
         gf.order(gf.ExactFlow())
 
 
-# --- Modified equations ----------------------------------------------------------------------------------------------
+# --- Modified equations ------------------------------------------------------------
 
 TABLE = {
     "explicit Euler": (gf.ForwardEuler(), {"f'f": "-1/2", "f''(f,f)": "1/12", "f'f'f": "1/3", "f''(f,f'f)": "-1/12",
@@ -224,7 +224,7 @@ def test_modified_rates_on_quadratics():
         gf.modified_rate(AB2)
 
 
-# --- The modified flow -----------------------------------------------------------------------------------------------
+# --- The modified flow ------------------------------------------------------------
 
 CASES = {
     "forward Euler": (gf.GradientFlow, gf.ForwardEuler(), {1: 1, 2: 2, 3: 3}),
@@ -274,3 +274,139 @@ def test_bad_input():
         gf.ModifiedFlow(flow, gf.ForwardEuler(), -1, 2)
     with pytest.raises(ValueError, match="`order` must be at least 1"):
         gf.modified_equation(gf.ForwardEuler(), 0)
+
+
+# --- What is not an order ------------------------------------------------------------
+
+
+def step_of(function):
+    """A scheme from a function (flow, t, z, h) ↦ z."""
+
+    class Scheme(gf.Discretizer):
+        def step(self, flow, t, z, h, **_):
+            return function(flow, t, z, h)
+
+    return Scheme()
+
+
+REFUSED = {
+    "h squared": (
+        lambda flow, t, z, h: z + h * h * flow.drift(t, z),
+        "depends on h or t otherwise than by h times drifts",
+    ),
+    "no h": (lambda flow, t, z, h: z + flow.drift(t, z), "depends on h or t"),
+    "a root of h": (lambda flow, t, z, h: z + h**0.5 * flow.drift(t, z), "is not rational"),
+    "a rational step": (lambda flow, t, z, h: z + 2 * h / (1 + h) * flow.drift(t, z), "depends on h or t"),
+    "the time": (lambda flow, t, z, h: z + h * (1 + t) * flow.drift(t, z), "depends on h or t"),
+    "a branch": (lambda flow, t, z, h: z + h * flow.drift(t, z) if z else z, "branches on values"),
+    "the kind of flow": (lambda flow, t, z, h: z if flow.velocity(z) is None else 2 * z, "the kind of its flow"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_b_series_is_refused(name):
+    function, why = REFUSED[name]
+    with pytest.raises(gf.NotExactError, match=why):
+        gf.order(step_of(function))
+
+
+class Average(gf.Discretizer):
+    """An exponential average of slopes: it never forgets."""
+
+    def init(self, flow, t, z, h):
+        return 0 * z
+
+    def step(self, flow, t, z, h, *, memory, **_):
+        memory = memory / 2 + flow.drift(t, z) / 2
+        return z + h * memory, memory
+
+
+class Unstable(gf.Discretizer):
+    """Third order by its coefficients, and useless: a root of −5."""
+
+    def init(self, flow, t, z, h):
+        return z, flow.drift(t, z)
+
+    def step(self, flow, t, z, h, *, memory, **_):
+        before, slope = memory
+        now = flow.drift(t, z)
+        return -4 * z + 5 * before + h * (4 * now + 2 * slope), (z, now)
+
+
+def test_memories_that_are_no_history():
+    with pytest.raises(gf.NotExactError, match="it never forgets"):
+        gf.order(Average())
+    found = gf.order(Unstable())
+    assert found.order == 0
+    assert "does not converge" in found.late
+    with pytest.raises(gf.NotExactError, match="has memory"):
+        gf.modified_equation(AB2, 2)
+
+
+class Damped(gf.Flow):
+    """Hessian damping, v̇ = −∇²E(x)v: its field reads the position through the Hessian only."""
+
+    energy: gf.Energy
+
+    def init(self, x):
+        return gf.Phase(x, 0 * x)
+
+    def position(self, z):
+        return z.x
+
+    def drift(self, t, z):
+        return sum((part.drift(t, z) for part in self.parts.values()), start=0 * z)
+
+    @property
+    def parts(self):
+        ball = gf.HeavyBall(self.energy).parts
+        return {"T": ball["transport"], "F": ball["force"], "H": HessianDamping(self.energy)}
+
+
+class HessianDamping(gf.Flow):
+    energy: gf.Energy
+
+    def init(self, x):
+        return gf.Phase(x, 0 * x)
+
+    def position(self, z):
+        return z.x
+
+    def drift(self, t, z):
+        return gf.Phase(0 * z.v, -self.energy.hvp(z.x, z.v))
+
+
+class Partial(gf.HeavyBall):
+    """Parts that have lost the friction."""
+
+    @property
+    def parts(self):
+        parts = dict(gf.HeavyBall(self.energy, self.mass, self.friction).parts)
+        return {"transport": parts["transport"], "force": parts["force"]}
+
+
+def test_what_a_part_depends_on_is_seen_through_the_hessian():
+    assert ("H", "T") in structure(Damped(gf.Mode(1.0)))
+    assert ("T", "T") not in structure(Damped(gf.Mode(1.0)))
+
+
+def test_parts_that_do_not_sum_to_the_drift_are_refused():
+    with pytest.raises(gf.NotExactError, match="don't sum to its drift"):
+        gf.order(Strang(), up_to=2, flow=Partial)
+
+
+def test_the_modified_flow_of_a_flow_that_depends_on_time():
+    """ẋ = cos(t) − x by forward Euler: the time moves with the field, and each term still gains one order."""
+
+    class Driven(gf.GradientFlow):
+        def drift(self, t, z):
+            return jnp.cos(t) - self.gradient(z)
+
+    flow, t1 = Driven(gf.energy(lambda x: jnp.sum(x**2) / 2 + jnp.sum(x**4) / 4)), 1.0
+    for p in (1, 2, 3):
+        errors = []
+        for n in (40, 80):
+            run = gf.iterate(flow, gf.ForwardEuler(), [0.5], step=t1 / n, steps=n, save_every=n)
+            path = gf.integrate(gf.ModifiedFlow(flow, gf.ForwardEuler(), t1 / n, p), [0.5], t1, rtol=1e-11, atol=1e-13)
+            errors.append(float(abs(run.x[-1] - path.x[-1])[0]))
+        assert math.log2(errors[0] / errors[1]) == pytest.approx(p, abs=0.2)

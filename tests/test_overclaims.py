@@ -230,6 +230,30 @@ def test_a_flow_that_knows_the_origin_is_proved_only_there():
     assert grades(Swirling(gf.LeastSquares([[4, 1], [1, 3]], [1, 2]))) == ["unknown", "unknown"]
 
 
+class Steep(Phased):
+    """V with ‖∇E‖² in it, whose derivative needs the Hessian."""
+
+    def lyapunov(self, t, z):
+        g = self.gradient(z.x)
+        return self.energy.value(z.x) + gf.flows.inner(z.v, z.v) / 2 + 10 * gf.flows.inner(g, g)
+
+
+def test_a_derivative_that_is_not_known_is_not_zero():
+    assert gf.verify(Steep(IDENTITY)).claims[-1].grade == "unknown"
+
+
+class Scaled(gf.Discretizer):
+    """Divides by the Hessian along a constant direction, which no mode has."""
+
+    def step(self, flow, t, z, h, **_):
+        return z + h * flow.drift(t, z) / flow.energy.hvp(z, 0 * z + 1)
+
+
+def test_a_mode_has_no_constant_direction():
+    with pytest.raises(gf.NotExactError, match="picks a direction"):
+        gf.stability_function(Scaled())
+
+
 def test_noise_is_not_left_out():
     assert gf.verify(Shaken(IDENTITY)).claims[-1].grade == "unknown"
 

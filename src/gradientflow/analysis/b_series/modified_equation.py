@@ -20,6 +20,7 @@ import sympy
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, check_integer
 
+from ..exact.leaf import NotExactError
 from ..grades import Grade
 from ..linear_stability.function import stability_function
 from .order import Series, read_series
@@ -155,7 +156,7 @@ class ModifiedEnergy:
 
 
 def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
-    r"""The modified equation of a scheme, exact, from its own code.
+    r"""The modified equation of a scheme on flows that don't depend on time, exact, from its own code.
 
     Args:
         discretizer: the scheme; a user's own as well.
@@ -163,7 +164,7 @@ def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | F
         flow: for schemes that ask for parts: the flow, or its class.
 
     Raises:
-        NotExactError: naming the line that is no B-series.
+        NotExactError: naming the line that is no B-series, or for a scheme with memory.
         UnansweredQuestionError: as `order` does.
 
     Example:
@@ -178,9 +179,11 @@ def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | F
         (False, modified energy: E + 1/4 h E'E)
     """
     check_integer("modified_equation", 1, order=order)
-    series = read_series(discretizer, order, flow)
+    series = read_series(discretizer, order, flow, autonomous=True)
+    if series.has_memory:
+        raise NotExactError(f"{type(discretizer).__name__} has memory: its iterates follow no one flow of z alone")
     weights = logarithm(series)
-    coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b and series.matters(tree)}
+    coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
     name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
     return ModifiedEquation(name, order, coefficients)
 

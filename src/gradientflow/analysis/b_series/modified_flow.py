@@ -5,9 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Energy, Flow, check_integer, check_positive
+from gradientflow.flows import Energy, Flow, UnansweredQuestionError, check_integer, check_positive
 
 from .modified_equation import modified_equation
 from .trees import Tree
@@ -26,7 +27,7 @@ class ModifiedFlow(Flow):
         order: p: terms through $h^{p-1}$; 1 is the flow itself.
 
     Raises:
-        NotExactError: if the scheme is no B-series, naming its line.
+        NotExactError: if the scheme is no B-series, naming its line, or has memory.
         ValueError: if a number is out of its range.
 
     References:
@@ -68,32 +69,50 @@ class ModifiedFlow(Flow):
         """As the flow's."""
         return self.flow.velocity(z)
 
+    def brownian(self, z: Any) -> Any:
+        """None; a flow with noise is refused.
+
+        Raises:
+            UnansweredQuestionError: if the flow that is discretized has noise.
+        """
+        if self.flow.brownian(z) is not None:
+            raise UnansweredQuestionError(self, "brownian", "modified flows of flows with noise aren't known here")
+        return None
+
     def drift(self, t: Any, z: Any) -> Any:
-        """The modified field."""
-        fields = _fields(self.flow, t, {tree.colour for tree, _ in self.terms})
+        """The modified field. Of a flow that depends on time it is right for schemes that ask at the right times."""
+        if not self.terms:
+            return 0 * z
+        fields = _fields(self.flow, {tree.colour for tree, _ in self.terms})
         known: dict[Tree, Any] = {}
+        t = jnp.asarray(t, jnp.result_type(float, *jax.tree.leaves(z)))
         total = None
         for tree, c in self.terms:
-            term = self.step ** (tree.order - 1) * c * _differential(tree, fields, z, known)
+            term = self.step ** (tree.order - 1) * c * _differential(tree, fields, t, z, known)
             total = term if total is None else total + term
         return total
 
 
-def _fields(flow: Flow, t: Any, colours: set[str]) -> Mapping[str, Callable[[Any], Any]]:
-    """The fields that trees' colours stand for."""
+def _fields(flow: Flow, colours: set[str]) -> Mapping[str, Callable[[Any, Any], Any]]:
+    """The fields (t, z) ↦ f that trees' colours stand for."""
     parts = flow.parts if colours != {""} else {"": flow}
-    return {colour: (lambda z, part=part: part.drift(t, z)) for colour, part in parts.items()}
+    return {colour: part.drift for colour, part in parts.items()}
 
 
-def _differential(tree: Tree, fields: Mapping[str, Callable[[Any], Any]], z: Any, known: dict[Tree, Any]) -> Any:
-    """F(τ)(z): the root's derivative along its children's vectors, which stay constant."""
+def _differential(
+    tree: Tree, fields: Mapping[str, Callable[[Any, Any], Any]], t: Any, z: Any, known: dict[Tree, Any]
+) -> Any:
+    """F(τ)(t, z): the root's derivative along its children's vectors, which stay constant; t moves with the field."""
     if tree not in known:
         function = fields[tree.colour]
         for child in tree.children:
-            function = _along(function, _differential(child, fields, z, known))
-        known[tree] = function(z)
+            moves = 0.0 if child.children or child.colour else 1.0
+            function = _along(
+                function, jnp.asarray(moves, jnp.result_type(t)), _differential(child, fields, t, z, known)
+            )
+        known[tree] = function(t, z)
     return known[tree]
 
 
-def _along(function: Callable[[Any], Any], direction: Any) -> Callable[[Any], Any]:
-    return lambda z: jax.jvp(function, (z,), (direction,))[1]
+def _along(function: Callable[[Any, Any], Any], time: Any, direction: Any) -> Callable[[Any, Any], Any]:
+    return lambda t, z: jax.jvp(function, (t, z), (time, direction))[1]

@@ -3,20 +3,24 @@
 import dataclasses
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 import jax
+import numpy as np
+from sympy import QQ
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, Mode, UnansweredQuestionError, check_integer
+from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer
 
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
-from ..exact.mode import ExactMode
 from ..exact.parameters import symbols_of_flow, with_energy
+from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
-from .tree_system import TIME, TreeFlow, TreeState, exact_state, zero_state
-from .trees import Tree, forest
+from ..linear_stability.function import read_in_z
+from .tree_system import TIME, TreeFlow, TreeState, exact_state
+from .trees import Forest, Tree, forest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +89,21 @@ def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | No
     reached = up_to
     for tree, weight in series.weights.items():
         exact = Fraction(1, tree.density)
-        if weight != exact and series.matters(tree):
+        if weight != exact:
             reached = min(reached, tree.order - 1)
             wrong[tree] = weight, exact
+    late = series.late
+    if series.has_memory and not _is_zero_stable(discretizer):
+        reached, late = 0, "consistent, but unstable however short the step: it does not converge"
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
     name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
-    return OrderProof(name, reached, up_to, Grade.PROVED, series.weights, against, series.late)
+    return OrderProof(name, reached, up_to, Grade.PROVED, series.weights, against, late)
+
+
+def _is_zero_stable(discretizer: Discretizer) -> bool:
+    """The root condition: whether errors stay bounded as h → 0."""
+    polynomial = read_in_z(discretizer).minimal_polynomial()
+    return is_simple_von_neumann([coefficient.evaluate(0, QQ(0)) for coefficient in polynomial])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,89 +111,168 @@ class Series:
     """A scheme's B-series, exact, through an order.
 
     Attributes:
-        weights: the elementary weights, by tree.
-        acts_on: for coloured trees, the pairs (parent's colour, child's colour) whose trees don't vanish.
+        weights: the elementary weights, by tree; coloured trees that vanish for which part moves what are left out.
+        has_memory: whether they are those of a step from an exact history.
         late: a drift that was asked at another time than its state's, in words; empty if there was none.
     """
 
     weights: Mapping[Tree, Fraction]
-    acts_on: frozenset[tuple[str, str]] | None
-    late: str = ""
-
-    def matters(self, tree: Tree) -> bool:
-        """Whether the tree's elementary differential is not zero for structural reasons."""
-        if self.acts_on is None:
-            return True
-        return all((tree.colour, c.colour) in self.acts_on and self.matters(c) for c in tree.children)
+    has_memory: bool
+    late: str
 
 
-def read_series(discretizer: Discretizer, up_to: int, flow: type[Flow] | Flow | None) -> Series:
+def read_series(
+    discretizer: Discretizer, up_to: int, flow: type[Flow] | Flow | None, autonomous: bool = False
+) -> Series:
     """The scheme's B-series: plain where it asks for no parts, else coloured.
 
     Raises:
         NotExactError: naming the line that is no B-series.
         UnansweredQuestionError: if the scheme asks for parts and there are none.
     """
-    tried = TreeFlow(forest(up_to))
+    tried, seen = _Run(discretizer, forest(up_to)), None
     try:
-        weights = _run(discretizer, tried)
-        if not tried.late:
-            return Series(weights, None)
+        seen = tried.weights()
     except UnansweredQuestionError as error:
         if error.question != "parts":
             raise
         if flow is None:
             why = f"{error.why}; give the flow's class, `flow=HeavyBall` say"
-            raise UnansweredQuestionError(tried, error.question, why) from None
-    else:
-        time, clock = tried.late[0]
-        late = f"a drift is asked at t + {time}h where the state has reached t + {clock}h"
-        timed = forest(up_to, leaf=TIME)
-        return Series(_run(discretizer, TreeFlow(timed, clock=timed.index[Tree(TIME)])), None, late)
-    instance = flow if isinstance(flow, Flow) else flow(Mode(1.0))  # pyright: ignore[reportCallIssue]
-    colours = tuple(instance.parts)
-    return Series(_run(discretizer, TreeFlow(forest(up_to, colours), colours)), structure(instance))
+            raise UnansweredQuestionError(tried.flow, error.question, why) from None
+    if seen is None or (tried.asked_for_parts and flow is not None):
+        instance = flow if isinstance(flow, Flow) else flow(Mode(1.0))  # pyright: ignore[reportCallIssue, reportOptionalCall]
+        colours, acts_on = tuple(instance.parts), structure(instance)
+        split = _Run(discretizer, forest(up_to, colours, "", acts_on), colours)
+        return Series(split.weights(), split.has_memory, "")
+    if not tried.late or autonomous:
+        return Series(seen, tried.has_memory, "")
+    time, clock = tried.late[0]
+    late = f"a drift is asked at t + {time}h where the state has reached t + {clock}h"
+    timed = _Run(discretizer, forest(up_to, leaf=TIME), clock=True)
+    return Series(timed.weights(), tried.has_memory, late)
+
+
+class QuarticMode(Energy):
+    """λx⁴/4: an energy each of whose derivatives shows on what it depends.
+
+    Args:
+        lam: λ, an exact number.
+    """
+
+    lam: Any
+
+    def value(self, x: Any) -> Any:
+        """λx⁴/4."""
+        return self.lam * x**4 / 4
+
+    def grad(self, x: Any) -> Any:
+        """λx³."""
+        return self.lam * x**3
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """3λx²v."""
+        return 3 * self.lam * x**2 * v
 
 
 def structure(flow: Flow) -> frozenset[tuple[str, str]]:
     """The pairs of a flow's parts (a, b) for which a's field depends on what b's field moves.
 
-    Read off the parts' own matrices on a mode, with every number a symbol: a pattern of zeros that no energy fills.
+    Read off the parts' own fields on one coordinate of a quartic energy, with every number a symbol: what a field does
+    not depend on there for its form, it does not depend on anywhere.
+
+    Raises:
+        NotExactError: if a part isn't rational or depends on the time, or the parts don't sum to the drift.
     """
     names = ("lambda", *symbols_of_flow(flow))
     field = rational_functions(names)
     symbols = dict(zip(names, map(Exact, field.gens), strict=True))
-    on_mode = with_energy(flow, ExactMode(symbols["lambda"]), lambda name, _: symbols[name])
-    rest = on_mode.init(Exact(field.zero))
-    leaves, shape = jax.tree.flatten(rest)
-    ring = polynomials([f"z{i}" for i in range(len(leaves))], field)
-    z = jax.tree.unflatten(shape, [Exact(generator) for generator in ring.gens])
+    on_mode = with_energy(flow, QuarticMode(symbols["lambda"]), lambda name, _: symbols[name])
+    leaves, shape = jax.tree.flatten(on_mode.init(Exact(field.zero)))
+    ring = polynomials([*(f"z{i}" for i in range(len(leaves))), "t"], field)
+    *coordinates, t = (Exact(generator) for generator in ring.gens)
+    z = jax.tree.unflatten(shape, coordinates)
     reads, moves = {}, {}
-    for name, part in on_mode.parts.items():
-        with blaming(part):
-            forms = [Exact(ring.one).value * leaf.value for leaf in jax.tree.leaves(part.drift(Exact(0), z))]
-        moves[name] = {i for i, form in enumerate(forms) if form}
-        reads[name] = {j for form in forms for j, generator in enumerate(ring.gens) if form.coeff(generator)}
+    with blaming(flow):
+        total = [Exact(ring.one).value * leaf.value for leaf in jax.tree.leaves(on_mode.drift(t, z))]
+        for name, part in on_mode.parts.items():
+            forms = [ring.one * leaf.value for leaf in jax.tree.leaves(part.drift(t, z))]
+            if any(form.degree(t.value) > 0 for form in forms):
+                raise NotExactError(f"the part `{name}` depends on the time, which splittings aren't read with")
+            moves[name] = {i for i, form in enumerate(forms) if form}
+            reads[name] = {j for form in forms for j, x in enumerate(coordinates) if form.degree(x.value) > 0}
+            total = [whole - form for whole, form in zip(total, forms, strict=True)]
+        if any(total):
+            raise NotExactError(f"the parts of {type(flow).__name__} don't sum to its drift")
     return frozenset((a, b) for a in reads for b in moves if reads[a] & moves[b])
 
 
-def _run(discretizer: Discretizer, flow: TreeFlow) -> dict[Tree, Fraction]:
-    """The elementary weights of one step of size 1 from 0, after an exact history for what the scheme remembers."""
-    trees, h = flow.forest, Exact(1)
-    with blaming(discretizer):
-        memory = discretizer.init(flow, Exact(0), zero_state(trees), h)
-        past = len(jax.tree.leaves(memory))
-        if memory is None:
-            after = discretizer.step(flow, Exact(0), zero_state(trees), h)
-        else:
-            memory = discretizer.init(flow, Exact(-past), exact_state(trees, -past), h)
-            for k in range(-past, 0):
-                _, memory = discretizer.step(flow, Exact(k), exact_state(trees, k), h, memory=memory)
-            after, _ = discretizer.step(flow, Exact(0), zero_state(trees), h, memory=memory)
-    if not isinstance(after, TreeState):
-        raise NotExactError(f"{type(discretizer).__name__} returns {type(after).__name__} and not a state")
-    return {
-        tree: Fraction(int(value.numerator), int(value.denominator))
-        for tree, value in zip(trees.trees, after.values, strict=True)
-        if tree.colour != TIME
-    }
+class _Run:
+    """One step from 0 on the tree system, for its elementary weights.
+
+    A step of length h from time t₀ has them times h^|τ|. That is checked at two unrelated pairs (h, t₀).
+    """
+
+    def __init__(
+        self, discretizer: Discretizer, trees: Forest, colours: tuple[str, ...] = (), clock: bool = False
+    ) -> None:
+        self.discretizer, self.trees, self.colours = discretizer, trees, colours
+        self.clock = trees.index[Tree(TIME)] if clock else None
+        self.flow = TreeFlow(trees, colours, self.clock)
+        self.late: list[tuple[Any, Any]] = []
+        self.asked_for_parts = self.has_memory = False
+
+    def weights(self) -> dict[Tree, Fraction]:
+        """The weights, by tree.
+
+        Raises:
+            NotExactError: if the step is no B-series, depends on h or t by more than h times drifts, or never forgets.
+        """
+        values = self._step(Fraction(1), Fraction(0), 0)
+        others = [self._step(Fraction(2, 3), Fraction(5, 7), 0)]
+        others += [self._step(Fraction(1), Fraction(0), 2)] if self.has_memory else []
+        for other, h in zip(others, (QQ(2, 3), QQ(1)), strict=False):
+            for tree, a, b in zip(self.trees.trees, values, other, strict=True):
+                if tree.colour != TIME and a * h**tree.order != b:
+                    name = type(self.discretizer).__name__
+                    why = "h or t otherwise than by h times drifts" if h != 1 else "all of its past: it never forgets"
+                    raise NotExactError(f"{name} depends on {why}; it has no B-series of its own")
+        return {
+            tree: Fraction(int(value.numerator), int(value.denominator))
+            for tree, value in zip(self.trees.trees, values, strict=True)
+            if tree.colour != TIME
+        }
+
+    def _step(self, h: Fraction, start: Fraction, longer: int) -> Any:
+        """The components after a step, what a scheme remembers being an exact history, longer than it needs."""
+        flow = TreeFlow(self.trees, self.colours, self.clock, start)
+        length, begin = Exact(h), Exact(start)
+        zero = TreeState(np.array([QQ(0)] * len(self.trees.trees), dtype=object))
+        with blaming(self.discretizer):
+            memory = self.discretizer.init(flow, begin, zero, length)
+            if memory is None:
+                after = self.discretizer.step(flow, begin, zero, length)
+            else:
+                self.has_memory = True
+                past = len(jax.tree.leaves(memory)) + longer
+
+                def at(k: int) -> tuple[Exact, TreeState]:
+                    return begin + k * length, exact_state(self.trees, QQ(k * h.numerator, h.denominator))
+
+                memory = self.discretizer.init(flow, *at(-past), length)
+                for k in range(-past, 0):
+                    before = memory
+                    _, memory = self.discretizer.step(flow, *at(k), length, memory=memory)
+                    _check_memory(before, memory)
+                after, _ = self.discretizer.step(flow, begin, zero, length, memory=memory)
+            if not isinstance(after, TreeState):
+                raise NotExactError(f"it returns {type(after).__name__} and not a state")
+        self.late += flow.late
+        self.asked_for_parts |= "parts" in flow.asked
+        return after.values
+
+
+def _check_memory(before: Any, after: Any) -> None:
+    """Refuses a memory that holds anything but states that change."""
+    for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        if isinstance(a, TreeState) != isinstance(b, TreeState) or (not isinstance(a, TreeState) and a != b):
+            raise NotExactError(f"the memory counts steps ({a!r}, then {b!r}): no step is like another")

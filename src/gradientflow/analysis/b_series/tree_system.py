@@ -11,7 +11,8 @@ References:
 
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any
+from fractions import Fraction
+from typing import Any, NoReturn
 
 import numpy as np
 from sympy import QQ
@@ -23,7 +24,7 @@ from .trees import Forest
 
 Values = np.ndarray
 # The colour of a leaf that stands for the time.
-TIME = "t"
+TIME = "∂t"
 
 
 class TreeState:
@@ -56,6 +57,12 @@ class TreeState:
     def __neg__(self) -> "TreeState":
         return TreeState(-self.values)
 
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise NotExactError("a test of a state: a scheme that branches on values is no B-series")
+
+    __bool__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
 
 def _state(other: Any) -> TreeState:
     if not isinstance(other, TreeState):
@@ -79,18 +86,25 @@ class TreeFlow(Flow):
         forest: the trees.
         colours: the parts' names, where schemes may ask for them.
         clock: where the tree is that stands for the time, in forests that have one; else `None`.
+        start: the time at the start of the step.
 
     Attributes:
         late: drifts that were asked at another time than their state's own clock shows, as (time, clock).
+        asked: "parts", if they were asked for.
     """
 
     forest: Any
     colours: tuple[str, ...]
     clock: int | None
+    start: Any
     late: list[tuple[Any, Any]]
+    asked: set[str]
 
-    def __init__(self, forest: Forest, colours: tuple[str, ...] = (), clock: int | None = None) -> None:
-        self.forest, self.colours, self.clock, self.late = forest, colours, clock, []
+    def __init__(
+        self, forest: Forest, colours: tuple[str, ...] = (), clock: int | None = None, start: Fraction = Fraction(0)
+    ) -> None:
+        self.forest, self.colours, self.clock, self.late, self.asked = forest, colours, clock, [], set()
+        self.start = QQ(start.numerator, start.denominator)
 
     @property
     def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -120,21 +134,34 @@ class TreeFlow(Flow):
         """None: a scheme for flows with noise is read without it."""
         return lambda increment: 0 * z
 
+    def velocity(self, z: Any) -> NoReturn:
+        """Refused: a scheme that asks what kind of flow it has is another scheme on another flow."""
+        raise NotExactError("the state's velocity: a scheme that depends on the kind of its flow is no B-series")
+
+    def brownian(self, z: Any) -> NoReturn:
+        """Refused, as `velocity`."""
+        raise NotExactError("whether there is noise: a scheme that depends on the kind of its flow is no B-series")
+
+    def time_of(self, z: TreeState) -> Exact:
+        """The time that a state's own clock shows."""
+        return Exact(self.start + z.values[0])
+
     def _at_time(self, t: Any, values: Values) -> Values:
         """The state that a drift asked at time t sees, where a tree stands for the time."""
         if self.clock is not None:
             values = values.copy()
-            values[self.clock] = _scalar(t)
+            values[self.clock] = _scalar(t) - self.start
         return values
 
     def _note(self, t: Any, values: Values) -> None:
         """Notes a time that is not the state's own."""
-        if not self.colours and _scalar(t) != values[0]:
-            self.late.append((_scalar(t), values[0]))
+        if not self.colours and _scalar(t) - self.start != values[0]:
+            self.late.append((_scalar(t) - self.start, values[0]))
 
     @property
     def parts(self) -> Mapping[str, Flow]:
         """A field for each colour."""
+        self.asked.add("parts")
         if not self.colours:
             return Flow.parts.fget(self)  # pyright: ignore[reportOptionalCall]
         return {colour: TreePart(self.forest, colour) for colour in self.colours}
@@ -200,17 +227,13 @@ class _TreeEnergy(Energy):
         raise NotExactError("the energy's value: a scheme that depends on values is no B-series")
 
     def grad(self, x: TreeState) -> TreeState:
-        return -self.flow.drift(Exact(0), x)
+        time = self.flow.time_of(x) if isinstance(self.flow, TreeFlow) else Exact(0)
+        return -self.flow.drift(time, x)
 
 
-def zero_state(forest: Forest) -> TreeState:
-    """0, where every series starts."""
-    return TreeState(np.array([QQ(0)] * len(forest.trees), dtype=object))
-
-
-def exact_state(forest: Forest, t: int) -> TreeState:
-    """The exact solution from 0 at an integer time: t^|τ|/γ(τ)."""
-    return TreeState(np.array([QQ(t**tree.order, tree.density) for tree in forest.trees], dtype=object))
+def exact_state(forest: Forest, t: Any) -> TreeState:
+    """The exact solution from 0 at a rational time: t^|τ|/γ(τ)."""
+    return TreeState(np.array([t**tree.order / tree.density for tree in forest.trees], dtype=object))
 
 
 def _products(forest: Forest, values: Values) -> Values:

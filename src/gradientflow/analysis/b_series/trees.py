@@ -77,6 +77,7 @@ class Forest:
         up_to: the order.
         colours: the colours that a node may have.
         leaf: a further colour that only leaves may have; empty for none.
+        acts_on: the pairs (parent's colour, child's colour) that may be; all unless given.
 
     Attributes:
         trees: the trees.
@@ -85,12 +86,20 @@ class Forest:
         branch: for each tree the place of its last child; −1 for a single node.
     """
 
-    def __init__(self, up_to: int, colours: Sequence[str] = ("",), leaf: str = "") -> None:
+    def __init__(
+        self,
+        up_to: int,
+        colours: Sequence[str] = ("",),
+        leaf: str = "",
+        acts_on: frozenset[tuple[str, str]] | None = None,
+    ) -> None:
         by_order: list[list[Tree]] = [[], [Tree(colour) for colour in (*colours, *([leaf] if leaf else []))]]
         for n in range(2, up_to + 1):
             found: dict[Tree, None] = {}
             for k in range(1, n):
                 for trunk, child in itertools.product(by_order[n - k], by_order[k]):
+                    if acts_on is not None and (trunk.colour, child.colour) not in acts_on:
+                        continue
                     # The child is put last only: each tree is made once.
                     if trunk.colour in colours and (not trunk.children or trunk.children[-1] <= child):
                         found[Tree(trunk.colour, (*trunk.children, child))] = None
@@ -106,9 +115,11 @@ class Forest:
 
 
 @functools.lru_cache(maxsize=16)
-def forest(up_to: int, colours: tuple[str, ...] = ("",), leaf: str = "") -> Forest:
+def forest(
+    up_to: int, colours: tuple[str, ...] = ("",), leaf: str = "", acts_on: frozenset[tuple[str, str]] | None = None
+) -> Forest:
     """The forest, made once."""
-    return Forest(up_to, colours, leaf)
+    return Forest(up_to, colours, leaf, acts_on)
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -2,6 +2,8 @@
 
 from typing import Any, NoReturn
 
+from sympy.polys.rings import PolyElement
+
 from gradientflow.flows import Mode, Proximable
 
 from .leaf import NotExactError
@@ -27,7 +29,10 @@ class ExactMode(Proximable):
         return Mode(self.lam).grad(x)
 
     def hvp(self, x: Any, v: Any) -> Any:
-        """λv."""
+        """λv, for directions that are linear in the state."""
+        value = getattr(v, "value", None)
+        if not isinstance(value, PolyElement) or any(sum(monomial) != 1 for monomial in value.monoms()):
+            raise NotExactError(f"the Hessian along {v}, which is no multiple of the state: it picks a direction")
         return self.lam * v
 
     def prox(self, x: Any, h: Any) -> Any:

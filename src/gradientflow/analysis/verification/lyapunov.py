@@ -139,6 +139,10 @@ def setting(
                 raise NotExactError(f"{type(flow).__name__} answers {leaf}, which is no polynomial in the state")
             if leaf.value.degree(t.value) > 0:
                 raise NotExactError(f"{type(flow).__name__} depends on the time: {leaf}")
+        if function is not None and function.value.degree(g.value) > 0:
+            raise NotExactError(
+                f"{type(flow).__name__}'s Lyapunov function holds ∇E, whose derivative isn't known here"
+            )
         return abstract, state, drift, function
 
     abstract, state, drift, function = ask(x + minimizer)

@@ -99,7 +99,7 @@ class Quadratic(AbstractQuadratic):
         n = self.H.shape[0] if self.H.ndim == 2 else -1
         self.b = jnp.zeros(max(n, 0), self.H.dtype) if b is None else as_floating(b)
         self.c = as_floating(c)
-        if self.H.shape != (n, n):
+        if self.H.shape != (n, n) or n == 0:
             raise ValueError(f"Quadratic: `H` must be a square matrix, got shape {self.H.shape}; one mode is [[lam]]")
         if self.b.shape != (n,):
             raise ValueError(f"Quadratic: `b` must have shape ({n},) to fit H, got {self.b.shape}")
