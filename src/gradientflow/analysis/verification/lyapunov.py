@@ -169,7 +169,7 @@ class Decrease:
         squares: (weight β ≥ 0, u) pairs.
         assumption: what is assumed, in words.
         wrong: a B that is too large, and its statement.
-        positive: (weight, u) pairs whose squares V holds, where it isn't plainly E − E* and squares.
+        positive: (weight, u) pairs whose squares V holds; `None` where it is plainly E − E* and squares.
     """
 
     name: str
@@ -180,7 +180,7 @@ class Decrease:
     squares: Callable[[Any], Sequence[tuple[Any, Any]]]
     assumption: str
     wrong: tuple[str, Callable[[Any], Any]]
-    positive: Callable[[Any], Sequence[tuple[Any, Any]]] = lambda q: ()
+    positive: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
@@ -188,7 +188,7 @@ def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
     q = situation.quantities
     function = claim.function(situation)
     falls = situation.derivative(function)
-    squares = [(weight, weight * (vector * vector)) for weight, vector in claim.positive(q)]
+    squares = [(weight, weight * (vector * vector)) for weight, vector in (claim.positive or _nothing)(q)]
     rest = function - sum((square for _, square in squares), start=0 * function)
     if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in squares)):
         return Claim(claim.name, claim.statement, Grade.UNKNOWN, "V is not seen to be positive")
@@ -294,6 +294,10 @@ def own_decrease(situation: Setting) -> Decrease:
 
 def _counted(n: int, one: str, many: str) -> str:
     return f"{n} {one if n == 1 else many}" if n else ""
+
+
+def _nothing(_: Any) -> Sequence[tuple[Any, Any]]:
+    return ()
 
 
 def _own_function(situation: Setting) -> Exact:
