@@ -8,7 +8,8 @@ import sympy
 
 import gradientflow as gf
 from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
-from gradientflow.analysis.verification.lyapunov import GRADIENT_FLOW, decide_decrease, setting
+from gradientflow.analysis.verification.lyapunov import decide_decrease, setting
+from gradientflow.analysis.verification.lyapunov_functions import GRADIENT_FLOW
 
 from .catalogue import FLOWS, modified
 

@@ -18,7 +18,7 @@ from sympy import QQ
 from sympy.polys.fields import FracElement
 from sympy.polys.rings import PolyElement
 
-from gradientflow.flows import Energy, Flow, HeavyBall, Mode, UnansweredQuestionError
+from gradientflow.flows import Energy, Flow, UnansweredQuestionError
 
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
@@ -188,7 +188,9 @@ def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
     q = situation.quantities
     function = claim.function(situation)
     falls = situation.derivative(function)
-    squares = [(weight, weight * (vector * vector)) for weight, vector in (claim.positive or _nothing)(q)]
+    squares = [
+        (weight, weight * (vector * vector)) for weight, vector in ([] if claim.positive is None else claim.positive(q))
+    ]
     rest = function - sum((square for _, square in squares), start=0 * function)
     if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in squares)):
         return Claim(claim.name, claim.statement, Grade.UNKNOWN, "V is not seen to be positive")
@@ -274,7 +276,7 @@ def own_decrease(situation: Setting) -> Decrease:
     It is proved where $\dot V$ has only negative multiples of squares and of $\langle\nabla E, x - x^*\rangle$,
     which is not negative on convex energies.
     """
-    falls = situation.derivative(_own_function(situation)).value
+    falls = situation.derivative(own_function(situation)).value
     gens = {name: situation.quantities[name] for name in (_POSITION, _VELOCITY, _GRADIENT)}
     weighted = {monomial: -Exact(weight) for monomial, weight in falls.terms()}
     squares = [(weighted[unit], gens[name]) for name, unit in _SQUARES.items() if unit in weighted]
@@ -282,7 +284,7 @@ def own_decrease(situation: Setting) -> Decrease:
     return Decrease(
         name=f"{type(situation.flow).__name__}'s own Lyapunov function never rises",
         statement=r"\dot V \le 0",
-        function=_own_function,
+        function=own_function,
         bound=lambda q: 0 * q[_GAP],
         inequalities=lambda q: crossed,
         squares=lambda q: squares,
@@ -296,108 +298,8 @@ def _counted(n: int, one: str, many: str) -> str:
     return f"{n} {one if n == 1 else many}" if n else ""
 
 
-def _nothing(_: Any) -> Sequence[tuple[Any, Any]]:
-    return ()
-
-
-def _own_function(situation: Setting) -> Exact:
+def own_function(situation: Setting) -> Exact:
     """The flow's own Lyapunov function."""
     if situation.function is None:
         raise UnansweredQuestionError(situation.flow, "lyapunov", "no Lyapunov function is known")
     return situation.function
-
-
-def _half_squared_distance(situation: Setting) -> Exact:
-    x = situation.quantities[_POSITION]
-    return x * x / 2
-
-
-_HALF_SQUARE = r"\tfrac{d}{dt}\tfrac{1}{2}\|x - x^*\|^2"
-_MECHANICAL = r"\tfrac{d}{dt}\left(E + \tfrac{m}{2}\|v\|^2\right)"
-_STRONGLY_CONVEX = "on every μ-strongly convex E"
-
-GRADIENT_FLOW = (
-    Decrease(
-        name="E falls along the gradient flow",
-        statement=r"\dot E = -\|\nabla E\|^2",
-        function=_own_function,
-        bound=lambda q: q["g"] * q["g"],
-        inequalities=lambda q: (),
-        squares=lambda q: (),
-        assumption="on every differentiable E",
-        wrong=(r"\dot E \le -2\|\nabla E\|^2", lambda q: 2 * q["g"] * q["g"]),
-    ),
-    Decrease(
-        name="the distance to the minimizer falls",
-        statement=rf"{_HALF_SQUARE} \le -(E - E^*)",
-        function=_half_squared_distance,
-        bound=lambda q: q["E"],
-        inequalities=lambda q: ((1, q["g"] * q["x"] - q["E"]),),
-        squares=lambda q: (),
-        assumption="on every convex E",
-        wrong=(rf"{_HALF_SQUARE} \le -3(E - E^*)", lambda q: 3 * q["E"]),
-    ),
-    Decrease(
-        name="E − E* decays as exp(−2μt)",
-        statement=r"\tfrac{d}{dt}(E - E^*) \le -2\mu (E - E^*)",
-        function=_own_function,
-        bound=lambda q: 2 * q["mu"] * q["E"],
-        inequalities=lambda q: ((2 * q["mu"], q["g"] * q["x"] - q["E"] - q["mu"] * q["x"] * q["x"] / 2),),
-        squares=lambda q: ((1, q["g"] - q["mu"] * q["x"]),),
-        assumption=_STRONGLY_CONVEX,
-        wrong=(r"\tfrac{d}{dt}(E - E^*) \le -4\mu (E - E^*)", lambda q: 4 * q["mu"] * q["E"]),
-    ),
-    Decrease(
-        name="‖x − x*‖ decays as exp(−μt)",
-        statement=rf"{_HALF_SQUARE} \le -\mu\|x - x^*\|^2",
-        function=_half_squared_distance,
-        bound=lambda q: q["mu"] * q["x"] * q["x"],
-        inequalities=lambda q: ((1, q["g"] * q["x"] - q["mu"] * q["x"] * q["x"]),),
-        squares=lambda q: (),
-        assumption=_STRONGLY_CONVEX,
-        wrong=(rf"{_HALF_SQUARE} \le -2\mu\|x - x^*\|^2", lambda q: 2 * q["mu"] * q["x"] * q["x"]),
-    ),
-)
-HEAVY_BALL = (
-    Decrease(
-        name="the mechanical energy falls",
-        statement=rf"{_MECHANICAL} = -\gamma\|v\|^2",
-        function=_own_function,
-        bound=lambda q: q["gamma"] * q["v"] * q["v"],
-        inequalities=lambda q: (),
-        squares=lambda q: (),
-        assumption="on every differentiable E",
-        wrong=(rf"{_MECHANICAL} \le -2\gamma\|v\|^2", lambda q: 2 * q["gamma"] * q["v"] * q["v"]),
-    ),
-)
-# With mass 1, friction 2√μ and r = √μ: the heavy ball at its best on all of the class.
-STRONGLY_CONVEX_HEAVY_BALL = Decrease(
-    name="with friction 2√μ, E − E* decays as exp(−√μ t)",
-    statement=r"\dot V \le -\sqrt{\mu}\, V,\quad V = E - E^* + \tfrac{1}{2}\|v + \sqrt{\mu}(x - x^*)\|^2",
-    function=lambda s: s.quantities["E"] + _pulled(s.quantities) * _pulled(s.quantities) / 2,
-    bound=lambda q: q["r"] * (q["E"] + _pulled(q) * _pulled(q) / 2),
-    inequalities=lambda q: ((q["r"], q["g"] * q["x"] - q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),),
-    squares=lambda q: ((q["r"] / 2, q["v"]),),
-    assumption=_STRONGLY_CONVEX,
-    wrong=(
-        r"\dot V \le -3\sqrt{\mu}\, V",
-        lambda q: 3 * q["r"] * (q["E"] + _pulled(q) * _pulled(q) / 2),
-    ),
-    positive=lambda q: ((Exact(1) / 2, _pulled(q)),),
-)
-
-
-def _pulled(q: Mapping[str, Exact]) -> Exact:
-    """v + √μ(x − x*)."""
-    return q["v"] + q["r"] * q["x"]
-
-
-def strongly_convex_heavy_ball() -> Claim:
-    """The claim that the heavy ball with mass 1 and friction 2√μ contracts V at the rate √μ.
-
-    References:
-        A. C. Wilson, B. Recht, M. I. Jordan, A Lyapunov analysis of accelerated methods in optimization, JMLR 22, 2021.
-    """
-    flow = HeavyBall(Mode(None), mass=1.0, friction=2.0)
-    situation = setting(flow, ("r",), values=lambda s: {"m": Exact(1), "gamma": 2 * s["r"]})
-    return decide_decrease(STRONGLY_CONVEX_HEAVY_BALL, situation)

@@ -36,14 +36,8 @@ from .claims import Claim, Verification
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
 from .decide import refuted_sibling
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
-from .lyapunov import (
-    GRADIENT_FLOW,
-    HEAVY_BALL,
-    decide_decrease,
-    own_decrease,
-    setting,
-    strongly_convex_heavy_ball,
-)
+from .lyapunov import decide_decrease, own_decrease, setting
+from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
 from .overdamped_limit import overdamped_limit_claim
