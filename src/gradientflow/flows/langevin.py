@@ -59,6 +59,7 @@ class Langevin(Flow):
 
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
         """dW ↦ √(2T) dW."""
+        # A power and no call of `sqrt`: exact numbers have it too, where they are squares.
         return lambda increment: (2 * self.temperature) ** 0.5 * increment
 
     def brownian(self, z: Any) -> Any:

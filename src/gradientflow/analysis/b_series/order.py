@@ -60,6 +60,7 @@ def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | No
     The step is run once on exact numbers, on the rooted-tree system. A scheme that asks for a flow's parts is read on
     coloured trees, one colour a part; trees whose elementary differential vanishes because of which part moves what, as
     read from the flow's own parts, don't count. A scheme with memory is given the exact history that it would remember.
+    Of a scheme for flows with noise it is the order without it.
 
     Args:
         discretizer: the scheme; a user's own as well.
