@@ -57,10 +57,11 @@ class OrderProof:
 def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | None = None) -> OrderProof:
     """The order of a scheme on every smooth vector field, proved by its own code.
 
-    The step is run once on exact numbers, on the rooted-tree system. A scheme that asks for a flow's parts is read on
-    coloured trees, one colour a part; trees whose elementary differential vanishes because of which part moves what, as
-    read from the flow's own parts, don't count. A scheme with memory is given the exact history that it would remember.
-    Of a scheme for flows with noise it is the order without it.
+    The step is run on exact numbers, on the rooted-tree system, and again with another h and t, on which it may depend
+    by h times drifts only. A scheme that asks for a flow's parts is read on coloured trees, one colour a part; trees
+    whose elementary differential vanishes because of which part moves what, as read from the flow's own parts, don't
+    count. A scheme with memory is given the exact history that it would remember. Of a scheme for flows with noise it
+    is the order without it.
 
     Args:
         discretizer: the scheme; a user's own as well.

@@ -112,6 +112,9 @@ def _each_mode(curvatures: Curvatures) -> tuple[list[Bracket], Grade]:
     proved_or_certified = curvatures.grade in (Grade.PROVED, Grade.CERTIFIED) and len(some) == len(values)
     margin = (curvatures.greatest[1] - curvatures.greatest[0]) / 2
     brackets = [(max(Fraction(v) - margin, Fraction(v) / 2), Fraction(v) + margin) for v in some.tolist()]
+    if curvatures.least[0] > 0:
+        # It may be too small for floating point to tell it from 0.
+        brackets.append(curvatures.least)
     return brackets, Grade.CERTIFIED if proved_or_certified else Grade.MEASURED
 
 
