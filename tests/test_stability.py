@@ -319,6 +319,13 @@ def test_large_states_use_lanczos_and_say_so():
     assert "Lanczos" in found.curvatures.how
 
 
+def test_the_jacobian_of_a_large_state_is_not_formed():
+    scales = jnp.linspace(1.0, 3.0, 510)
+    energy = gf.energy(lambda x: jnp.sum(scales * (1 - jnp.cos(x))), minimizer=jnp.zeros(510))
+    found = gf.stability(gf.GradientFlow(energy), gf.FromDiffrax(diffrax.Euler()))
+    assert found.limit == pytest.approx(2 / 3, rel=1e-8)
+
+
 def test_curvatures_of_large_quadratics_are_certified():
     rng = np.random.default_rng(0)
     energy = gf.LeastSquares(rng.normal(size=(60, 40)), np.ones(60))
