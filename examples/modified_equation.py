@@ -41,6 +41,8 @@ def main() -> None:
         assert abs(slope - p) < 0.1
         ax.loglog(t1 / counts, errors, "o-", ms=4, color=colour, label=f"terms through $h^{p - 1}$: slope {slope:.2f}")
     ax.set(xlabel="step h", ylabel="distance from the iterates", title="Gradient descent follows its modified flow")
+    ax.set_xticks(t1 / counts, [f"{h:g}" for h in t1 / counts])
+    ax.minorticks_off()
     ax.legend()
     ax.grid(True, which="major", alpha=0.3)
     _output.save(figure, __file__)

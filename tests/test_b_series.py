@@ -57,7 +57,7 @@ def test_the_proved_order_is_the_claimed_order(scheme):
         return
     found = gf.order(scheme, up_to=scheme.order + 1, flow=gf.HeavyBall)
     assert (found.order, found.grade) == (scheme.order, "proved")
-    assert found.late == ""
+    assert found.remark == ""
     assert found.against
 
 
@@ -80,7 +80,7 @@ def test_a_scheme_with_a_wrong_stage_time_has_a_lower_order_and_is_told_why():
     found = gf.order(WrongTime())
     assert found.order == 1
     assert list(found.against) == [Tree("", (Tree("∂t"),))]
-    assert found.late == "a drift is asked at t + 0h where the state has reached t + 1h"
+    assert found.remark == "a drift is asked at t + 0h where the state has reached t + 1h"
 
 
 class Strang(gf.Discretizer):
@@ -338,7 +338,7 @@ def test_memories_that_are_no_history():
         gf.order(Average())
     found = gf.order(Unstable())
     assert found.order == 0
-    assert "does not converge" in found.late
+    assert "does not converge" in found.remark
     with pytest.raises(gf.NotExactError, match="has memory"):
         gf.modified_equation(AB2, 2)
 

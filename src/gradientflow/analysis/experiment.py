@@ -134,7 +134,7 @@ class Experiment:
 
     def _resolve(self, E: Energy) -> "Experiment":
         x0 = self._start(E)
-        prepare("compare", GradientFlow(E), x0, None)
+        prepare(self.question, GradientFlow(E), x0, None)
         x0_given = dataclasses.replace(self, x0=tuple(x0.tolist()))
         timeless = self.question == "stability"
         if (timeless or self.t1 is not None) and not any(lacks_step(spec) for spec in self.methods):

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradientflow.discretizers import (
     TABLEAUS,
+    Discretizer,
     EulerMaruyama,
     ExactFlow,
     ImplicitMidpoint,
@@ -130,3 +131,8 @@ def label(spec: str) -> str:
     symbol = {"beta": "β", "temperature": "T"}.get(METHODS[name].parameter, "")
     step_name = "lr" if name == "momentum" else "h"
     return f"{name} {step_name}={step:.4g}" + (f" {symbol}={parameter:g}" if parameter is not None else "")
+
+
+def scheme_name(discretizer: Discretizer) -> str:
+    """The name under which results show a scheme: a Runge–Kutta tableau's own, else its class's."""
+    return discretizer.tableau.name if isinstance(discretizer, RungeKutta) else type(discretizer).__name__

@@ -23,6 +23,7 @@ from gradientflow.flows import Flow, check_integer
 from ..exact.leaf import NotExactError
 from ..grades import Grade
 from ..linear_stability.function import stability_function
+from ..named_methods import scheme_name
 from .order import Series, read_series
 from .trees import Tree, rootings, splits
 
@@ -184,8 +185,7 @@ def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | F
         raise NotExactError(f"{type(discretizer).__name__} has memory: its iterates follow no one flow of z alone")
     weights = logarithm(series)
     coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
-    name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
-    return ModifiedEquation(name, order, coefficients)
+    return ModifiedEquation(scheme_name(discretizer), order, coefficients)
 
 
 def modified_rate(discretizer: Discretizer) -> sympy.Expr:

@@ -19,6 +19,7 @@ from ..exact.parameters import symbols_of_flow, with_energy
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
 from ..linear_stability.function import read_in_z
+from ..named_methods import scheme_name
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
 
@@ -34,8 +35,9 @@ class OrderProof:
         grade: proved, as far as `up_to`.
         coefficients: the elementary weights of the step, by tree: exact. The exact flow has 1/γ.
         against: the trees of order p + 1 whose coefficients are not the exact flow's, with both.
-        late: a drift that was asked at another time than its state's, in words: then trees with a leaf t for the time
-            count too, which no autonomous flow sees; empty where there was none.
+        remark: what else decided, in words; empty where nothing did. A drift that was asked at another time than its
+            state's: then trees with a leaf t for the time count too, which no autonomous flow sees. Or memory with
+            which the scheme doesn't converge.
     """
 
     scheme: str
@@ -44,12 +46,12 @@ class OrderProof:
     grade: Grade
     coefficients: Mapping[Tree, Fraction]
     against: Mapping[Tree, tuple[Fraction, Fraction]]
-    late: str
+    remark: str
 
     def __repr__(self) -> str:
         """The order, and what stands against the next."""
-        at_least, late = "" if self.against else " at least", f"; {self.late}" if self.late else ""
-        lines = [f"{self.scheme} has order {self.order}{at_least}, {self.grade}{late}"]
+        at_least, remark = "" if self.against else " at least", f"; {self.remark}" if self.remark else ""
+        lines = [f"{self.scheme} has order {self.order}{at_least}, {self.grade}{remark}"]
         lines += [f"  {tree}: {ours}, where the exact flow has {exact}" for tree, (ours, exact) in self.against.items()]
         return "\n".join(lines)
 
@@ -94,12 +96,11 @@ def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | No
         if weight != exact:
             reached = min(reached, tree.order - 1)
             wrong[tree] = weight, exact
-    late = series.late
+    remark = series.late
     if series.has_memory and not _is_zero_stable(discretizer):
-        reached, late = 0, "consistent, but unstable however short the step: it does not converge"
+        reached, remark = 0, "consistent, but unstable however short the step: it does not converge"
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
-    name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
-    return OrderProof(name, reached, up_to, Grade.PROVED, series.weights, against, late)
+    return OrderProof(scheme_name(discretizer), reached, up_to, Grade.PROVED, series.weights, against, remark)
 
 
 def _is_zero_stable(discretizer: Discretizer) -> bool:
@@ -195,7 +196,7 @@ def structure(flow: Flow) -> frozenset[tuple[str, str]]:
     z = jax.tree.unflatten(shape, coordinates)
     reads, moves = {}, {}
     with blaming(flow):
-        total = [Exact(ring.one).value * leaf.value for leaf in jax.tree.leaves(on_mode.drift(t, z))]
+        total = [ring.one * leaf.value for leaf in jax.tree.leaves(on_mode.drift(t, z))]
         for name, part in on_mode.parts.items():
             forms = [ring.one * leaf.value for leaf in jax.tree.leaves(part.drift(t, z))]
             if any(form.degree(t.value) > 0 for form in forms):

@@ -19,6 +19,7 @@ from sympy import QQ
 
 from gradientflow.flows import Energy, Flow
 
+from ..exact.algebra import rational
 from ..exact.leaf import Exact, NotExactError
 from .trees import Forest
 
@@ -104,7 +105,7 @@ class TreeFlow(Flow):
         self, forest: Forest, colours: tuple[str, ...] = (), clock: int | None = None, start: Fraction = Fraction(0)
     ) -> None:
         self.forest, self.colours, self.clock, self.late, self.asked = forest, colours, clock, [], set()
-        self.start = QQ(start.numerator, start.denominator)
+        self.start = rational(start)
 
     @property
     def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]

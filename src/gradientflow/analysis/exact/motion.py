@@ -28,9 +28,9 @@ class Motion:
     meanings: Mapping[str, sympy.Expr]
 
     @property
-    def generators(self) -> list[Exact]:
-        """The field's generators, as exact leaves."""
-        return [Exact(generator) for generator in self.field.gens]
+    def generators(self) -> dict[str, Exact]:
+        """The parameters and the functions as exact leaves, by name."""
+        return _generators(self.field)
 
     def derivative(self, value: Exact) -> Exact:
         """d/dt, by the chain rule."""
@@ -83,7 +83,7 @@ def motion(constants: str, **functions: TimeFunction) -> tuple[Motion, dict[str,
         functions: the functions of time, by name.
     """
     field = rational_functions([*constants.split(), *functions])
-    generators = {str(symbol): Exact(generator) for symbol, generator in zip(field.symbols, field.gens, strict=True)}
+    generators = _generators(field)
     symbols, t = {str(symbol): symbol for symbol in field.symbols}, sympy.Symbol("t")
     return Motion(
         field,
@@ -91,3 +91,7 @@ def motion(constants: str, **functions: TimeFunction) -> tuple[Motion, dict[str,
         {name: function.start for name, function in functions.items()},
         {name: function.meaning(symbols, t) for name, function in functions.items()},
     ), generators
+
+
+def _generators(field: Any) -> dict[str, Exact]:
+    return {str(symbol): Exact(generator) for symbol, generator in zip(field.symbols, field.gens, strict=True)}

@@ -23,7 +23,7 @@ from sympy.polys.matrices import DomainMatrix
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import GradientFlow, Proximable
 
-from ..exact.algebra import polynomials, rational_functions
+from ..exact.algebra import polynomials, rational, rational_functions
 from ..exact.blame import blaming
 from ..exact.inertia import inertia
 from ..exact.leaf import Exact, NotExactError
@@ -105,7 +105,7 @@ def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
     if inertia([[m[i][j] for j in kept] for i in kept]).negative == 0:
         return sympy.oo
     # The least ρ with M + ρB ⪰ 0 is the greatest eigenvalue of −B⁻¹M.
-    pencil = DomainMatrix([[_rational(-m[i][j] / b[i]) for j in kept] for i in kept], (len(kept), len(kept)), QQ)
+    pencil = DomainMatrix([[rational(-m[i][j] / b[i]) for j in kept] for i in kept], (len(kept), len(kept)), QQ)
     roots: Any = sympy.Poly(pencil.charpoly(), sympy.Symbol("rho"), domain=QQ).real_roots()
     return sympy.nsimplify(2 / roots[-1])
 
@@ -127,7 +127,3 @@ def _fraction(weight: Any) -> Fraction:
         return Fraction(0)
     value = weight.numer.LC / weight.denom.LC
     return Fraction(int(value.numerator), int(value.denominator))
-
-
-def _rational(value: Fraction) -> Any:
-    return QQ(value.numerator, value.denominator)

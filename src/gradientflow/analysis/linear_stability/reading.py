@@ -8,12 +8,12 @@ from typing import Any
 
 import equinox as eqx
 import sympy
-from sympy import QQ
 from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Discretizer, Method
 from gradientflow.flows import Energy, Flow, Mode
 
+from ..exact.algebra import rational
 from ..exact.amplification import Amplification, read_amplification
 from ..exact.leaf import Exact
 from ..exact.mode import ExactMode
@@ -63,12 +63,12 @@ class ModeReading:
             # At rest eigenvalues coincide that don't elsewhere: what counts is the matrix there.
             polynomial = self.amplification.at(LAM, 0).minimal_polynomial()
         else:
-            polynomial = [p.evaluate(generator(p, LAM), _rational(lam)) for p in self.polynomial]
+            polynomial = [p.evaluate(generator(p, LAM), rational(lam)) for p in self.polynomial]
         conditions = critical_polynomials(polynomial)
         symbol = sympy.Symbol(self.step)
 
         def is_stable(step: Fraction) -> bool:
-            return is_simple_von_neumann([p.evaluate(0, _rational(step)) for p in polynomial])
+            return is_simple_von_neumann([p.evaluate(0, rational(step)) for p in polynomial])
 
         # Where parameters are never stable, no step is: one sample tells it.
         return first_failure([sympy.Poly(p.as_expr(), symbol) for p in conditions or ()], is_stable)
@@ -98,7 +98,7 @@ def _keeps_its_sign(condition: PolyElement, step: str, lam: Fraction, end: Any) 
         return False
     # The edge at curvature 0 is looked at a little farther, since λ is the upper end of a bracket.
     edges = {
-        value: (sympy.Poly(condition.evaluate(variable, _rational(value)).as_expr(), sympy.Symbol(step)), upto)
+        value: (sympy.Poly(condition.evaluate(variable, rational(value)).as_expr(), sympy.Symbol(step)), upto)
         for value, upto in ((Fraction(0), 2 * end), (lam, end))
     }
     signs = set()
@@ -184,7 +184,3 @@ class Recipe(eqx.Module):
 def generator(element: PolyElement, name: str) -> PolyElement:
     """The generator of that name of the ring that an element lies in."""
     return next(gen for gen in element.ring.gens if str(gen) == name)
-
-
-def _rational(value: Fraction) -> Any:
-    return QQ(value.numerator, value.denominator)

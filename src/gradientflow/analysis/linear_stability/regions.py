@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import QQ
 from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Discretizer, Method
 from gradientflow.flows import GradientFlow, Mode, check_integer
 
-from ..exact.algebra import polynomials
+from ..exact.algebra import polynomials, rational
 from ..exact.roots import AlwaysFailsError, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
+from ..named_methods import scheme_name
 from .arrays import spectral_radii
 from .function import read_in_z
 
@@ -67,7 +67,7 @@ class StabilityRegion:
         real: Re z, shape (n,).
         imaginary: Im z, shape (m,).
         radius: the spectral radius, shape (m, n): |R(z)| for a scheme without memory. At most 1 is stable.
-        intervals: how far it is stable along the axes; `None` where the scheme can't be read exactly.
+        intervals: how far it is stable along the axes, exactly.
     """
 
     scheme: str
@@ -127,8 +127,7 @@ def stability_region(
         imaginary = (-height, height)
     ys = _axis("imaginary", imaginary, points)
     radius = radii(xs, ys)
-    name = getattr(getattr(discretizer, "tableau", None), "name", type(discretizer).__name__)
-    return StabilityRegion(name, xs, ys, radius, intervals)
+    return StabilityRegion(scheme_name(discretizer), xs, ys, radius, intervals)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +209,7 @@ def _along(polynomial: list[PolyElement]) -> sympy.Expr:
     symbol = sympy.Symbol("s")
 
     def is_stable(point: Fraction) -> bool:
-        return is_simple_von_neumann([p.evaluate(0, QQ(point.numerator, point.denominator)) for p in polynomial])
+        return is_simple_von_neumann([p.evaluate(0, rational(point)) for p in polynomial])
 
     try:
         conditions = [sympy.Poly(p.as_expr(), symbol) for p in critical_polynomials(polynomial) or ()]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import QQ
 from sympy.polys.rings import PolyElement
 
+from ..exact.algebra import rational
 from ..exact.leaf import NotExactError
 from ..exact.roots import AlwaysFailsError, PositiveRoot
 from ..grades import Grade
@@ -126,7 +126,7 @@ def _explain(recipe: Recipe, reading: ModeReading, lam: Fraction, root: Positive
         symbolic = None
     for cause, take in _CAUSES.items():
         condition = take(reading.polynomial)
-        at_lam = sympy.Poly(condition.evaluate(generator(condition, LAM), QQ(lam.numerator, lam.denominator)).as_expr(),
+        at_lam = sympy.Poly(condition.evaluate(generator(condition, LAM), rational(lam)).as_expr(),
                             sympy.Symbol(reading.step))  # fmt: skip
         if not at_lam.is_zero and root.is_root_of(at_lam):
             if symbolic is None:

@@ -35,8 +35,7 @@ class StabilitySurvey:
         """One row a method.
 
         Columns: its step h [T], the limit of h at the minimizer, the same in lr at fixed other parameters, the step
-            that is
-        safe from everywhere, the formula, the grade, and the verdict on its step.
+            that is safe from everywhere, the formula, the grade, and the verdict on its step.
         """
         return pd.DataFrame([_row(label, found) for label, found in self.entries.items()]).set_index("method")
 

@@ -135,10 +135,7 @@ def gradient_flow() -> ClosedForm:
 
 def solution_claim(form: ClosedForm, subject: str, how_many: str = "") -> Claim:
     """The claim that the closed form solves the flow (in the mean, where there is noise), with its false sibling."""
-    generators = {
-        str(symbol): Exact(g) for symbol, g in zip(form.motion.field.symbols, form.motion.field.gens, strict=True)
-    }
-    x0, v0 = generators["x0"], generators["v0"]
+    x0, v0 = (form.motion.generators[start] for start in ("x0", "v0"))
     name = f"{subject}, {form.name}{how_many}"
 
     def equations(state: Any) -> dict[str, tuple[Exact, Exact]]:

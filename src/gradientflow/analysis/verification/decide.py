@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from sympy import QQ
 from sympy.polys.fields import FracElement
 
+from ..exact.algebra import rational
 from ..exact.leaf import Exact
 from ..grades import Grade
 from .claims import Claim
@@ -74,7 +74,7 @@ def _at(value: Exact, point: Mapping[str, Fraction]) -> Any:
 
 
 def _evaluated(polynomial: Any, point: Mapping[str, Fraction]) -> Any:
-    return polynomial(*(QQ(value.numerator, value.denominator) for value in point.values()))
+    return polynomial(*(rational(value) for value in point.values()))
 
 
 def _spelled(point: Mapping[str, Fraction], left: Exact, right: Exact, at_start: Mapping[str, int] | None) -> str:

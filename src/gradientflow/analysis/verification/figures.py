@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def plot_evidence(evidence: "Mapping[str, Evidence]") -> Figure:
     """The distance of each run from its proved closed form, and what is allowed, over time."""
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
     ax = figure.subplots()
     for i, (label, found) in enumerate(evidence.items()):
         colour = COLOURS[i % len(COLOURS)]
@@ -24,5 +24,5 @@ def plot_evidence(evidence: "Mapping[str, Evidence]") -> Figure:
     ax.plot([], [], color="0.3", ls=":", label="allowed")
     ax.set(xlabel="time t", ylabel="largest difference of an entry", title="Runs against their proved closed forms")
     ax.grid(True, alpha=0.3)
-    ax.legend(fontsize=9)
+    figure.legend(loc="outside right upper", fontsize=9)
     return figure

@@ -21,6 +21,7 @@ from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact
 from ..linear_stability.reading import Recipe
+from ..named_methods import scheme_name
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 from .lyapunov import AbstractEnergy
@@ -29,7 +30,7 @@ from .lyapunov import AbstractEnergy
 def power_claim(discretizer: Discretizer) -> Claim | None:
     """x_k = R^k x₀ on every mode of the gradient flow, R being the textbook's: put into the step that runs.
 
-    `None` for schemes without a formula of their own here; `recurrence_of_powers` covers every scheme.
+    `None` for schemes without a formula of their own here; `cayley_hamilton_claim` covers every scheme.
     """
     field = rational_functions(("lambda", "h", "x0", "R_k"))
     lam, h, x0, power = (Exact(generator) for generator in field.gens)
@@ -39,7 +40,7 @@ def power_claim(discretizer: Discretizer) -> Claim | None:
     flow = GradientFlow(Mode(lam))
     with blaming(discretizer, flow):
         after = discretizer.step(flow, Exact(0), power * x0, h)
-    name = f"iterates of {_name(discretizer)} on every mode"
+    name = f"iterates of {scheme_name(discretizer)} on every mode"
     false = _textbook_factor(discretizer, -(lam * h))
     sibling = refuted_sibling(
         decide_equations(name, _power(false), {"x_(k+1) and R x_k": (after, false * power * x0)}, "")
@@ -72,7 +73,7 @@ def cayley_hamilton_claim(discretizer: Discretizer, recipe: Recipe) -> Claim:
     amplification, polynomial = reading.amplification, reading.polynomial
     field = amplification.field
     coefficients = [field(p) / field(polynomial[0]) for p in polynomial]
-    name = f"powers of the step of {_name(discretizer)}"
+    name = f"powers of the step of {scheme_name(discretizer)}"
 
     def equations(c: list[Any]) -> dict[str, tuple[Exact, Exact]]:
         value = amplification.evaluated(c)
@@ -139,7 +140,3 @@ def stationary_variance_claim() -> Claim:
         name, r"\sigma^2 = \frac{T}{\lambda}\,\frac{1}{1 - h\lambda/2}", equations(biased),
         "the variance that the step that runs gives back, identically", refuted_sibling(sibling),
     )  # fmt: skip
-
-
-def _name(discretizer: Discretizer) -> str:
-    return discretizer.tableau.name if isinstance(discretizer, RungeKutta) else type(discretizer).__name__

@@ -158,7 +158,7 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Decrease:
-    r"""A claim $\dot V \\le -B$ along a flow, with the weights that prove it.
+    r"""A claim $\dot V \le -B$ along a flow, with the weights that prove it.
 
     Attributes:
         name: what it is about.

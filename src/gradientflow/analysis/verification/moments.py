@@ -1,8 +1,7 @@
 r"""Mean and covariance of linear flows with additive noise, on one quadratic mode.
 
 Of $dz = Az\,dt + B\,dW$ the covariance solves $\dot P = AP + PA^\top + BB^\top$. Both A and B are asked of the flow
-that
-runs: $AP$ is the drift of P's columns, B the diffusion of a unit increment.
+that runs: $AP$ is the drift of P's columns, B the diffusion of a unit increment.
 """
 
 from typing import Any
@@ -22,7 +21,7 @@ Matrix = list[list[Any]]
 
 def covariance_claim(form: ClosedForm, subject: str, how_many: str = "") -> Claim:
     """The claim that P(t) = Σ + Φ(t)(P₀ − Σ)Φ(t)ᵀ solves the covariance equation, Φ being the mean's own matrix."""
-    g = _generators(form)
+    g = form.motion.generators
     stationary, start = stationary_covariance(form), _start(form, g)
 
     def evolved(limit: Matrix) -> Matrix:
@@ -100,11 +99,6 @@ def _right_side(flow: Flow, covariance: Matrix) -> Matrix:
 
 def _start(form: ClosedForm, g: dict[str, Exact]) -> Matrix:
     return [[g["p0"]]] if len(_propagator(form)) == 1 else [[g["p0"], g["q0"]], [g["q0"], g["r0"]]]
-
-
-def _generators(form: ClosedForm) -> dict[str, Exact]:
-    field = form.motion.field
-    return {str(symbol): Exact(generator) for symbol, generator in zip(field.symbols, field.gens, strict=True)}
 
 
 def _latex(n: int) -> str:

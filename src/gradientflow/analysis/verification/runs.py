@@ -116,7 +116,7 @@ def _along_heavy_ball(flow: Any, lam: float, t: np.ndarray, x: float, v: float) 
 
 def _evaluated(form: ClosedForm, t: np.ndarray, constants: dict[str, float]) -> np.ndarray:
     """The proved formula itself, in numbers."""
-    generators = dict(zip(map(str, form.motion.field.symbols), form.motion.generators, strict=True))
+    generators = form.motion.generators
     state = form.solution(generators["x0"], generators["v0"])
     position = state.x if hasattr(state, "x") else state
     expression = form.motion.expression(position)

@@ -25,6 +25,7 @@ from gradientflow.flows import (
     UnansweredQuestionError,
 )
 
+from ..exact.algebra import rational
 from ..exact.inertia import inertia
 from ..exact.leaf import NotExactError
 from ..exact.unit_disk import is_simple_von_neumann
@@ -155,9 +156,9 @@ def _own_claims(flow: Flow) -> Iterator[Claim]:
 
 def _is_at_origin(energy: Any) -> bool:
     """Whether the minimizer is known to be 0."""
-    known = None if isinstance(energy, Mode) else energy.minimizer
     if isinstance(energy, Mode):
         return True
+    known = energy.minimizer
     return known is not None and all(not np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(known))
 
 
@@ -246,7 +247,7 @@ def _limit_claim(scheme: Discretizer, reading: ModeReading, limit: StepLimit, cu
     others = [] if refutes else [Fraction(v) for v in np.unique(curvatures.values)[:_MOST_TRIED].tolist()]
     sibling = None
     for curvature in [lam, *others]:
-        point = QQ(curvature.numerator, curvature.denominator), QQ(h.numerator, h.denominator)
+        point = rational(curvature), rational(h)
         stable = is_simple_von_neumann([p(*point) for p in reading.polynomial])
         if stable == refutes:
             verdict = "stable" if stable else "not stable"
@@ -300,7 +301,7 @@ def _how_many(form: ClosedForm, flow: Any, curvatures: Curvatures | None) -> str
 
 
 def _matrix(rows: list[list[Fraction]]) -> DomainMatrix:
-    entries = [[QQ(entry.numerator, entry.denominator) for entry in row] for row in rows]
+    entries = [[rational(entry) for entry in row] for row in rows]
     return DomainMatrix(entries, (len(entries), len(entries[0])), QQ)
 
 
