@@ -4,8 +4,11 @@ from . import analysis as analysis
 from . import discretizers as discretizers
 from . import flows as flows
 from .analysis import Bifurcation as Bifurcation
+from .analysis import Certificate as Certificate
 from .analysis import Claim as Claim
 from .analysis import Comparison as Comparison
+from .analysis import ConvergenceMap as ConvergenceMap
+from .analysis import Cycle as Cycle
 from .analysis import EdgeOfStability as EdgeOfStability
 from .analysis import Exact as Exact
 from .analysis import Experiment as Experiment
@@ -21,9 +24,13 @@ from .analysis import StabilityMap as StabilityMap
 from .analysis import StabilityRegion as StabilityRegion
 from .analysis import StepSweep as StepSweep
 from .analysis import Verification as Verification
+from .analysis import WorstCaseBound as WorstCaseBound
+from .analysis import WorstCaseRate as WorstCaseRate
 from .analysis import bifurcation as bifurcation
 from .analysis import compare as compare
+from .analysis import convergence_map as convergence_map
 from .analysis import edge_of_stability as edge_of_stability
+from .analysis import find_cycle as find_cycle
 from .analysis import modified_equation as modified_equation
 from .analysis import modified_rate as modified_rate
 from .analysis import order as order
@@ -34,6 +41,8 @@ from .analysis import stability_map as stability_map
 from .analysis import stability_region as stability_region
 from .analysis import step_sweep as step_sweep
 from .analysis import verify as verify
+from .analysis import worst_case_bound as worst_case_bound
+from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import BackwardEuler as BackwardEuler
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer

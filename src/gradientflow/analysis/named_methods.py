@@ -15,7 +15,7 @@ from gradientflow.discretizers import (
     RungeKutta,
     optimizers,
 )
-from gradientflow.flows import Energy, GradientFlow, KineticLangevin, Langevin, check_positive, unknown_name
+from gradientflow.flows import Energy, Flow, GradientFlow, KineticLangevin, Langevin, check_positive, unknown_name
 
 
 def _step_is_h(h: float, parameter: float) -> float:
@@ -131,6 +131,13 @@ def label(spec: str) -> str:
     symbol = {"beta": "β", "temperature": "T"}.get(METHODS[name].parameter, "")
     step_name = "lr" if name == "momentum" else "h"
     return f"{name} {step_name}={step:.4g}" + (f" {symbol}={parameter:g}" if parameter is not None else "")
+
+
+def subject_name(subject: Method | Flow) -> str:
+    """The name under which results show a flow, or a method: its scheme and its flow."""
+    if isinstance(subject, Flow):
+        return type(subject).__name__
+    return f"{scheme_name(subject.discretizer)} of {type(subject.flow).__name__}"
 
 
 def scheme_name(discretizer: Discretizer) -> str:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-from sympy.polys.fields import FracElement
-from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow
@@ -18,6 +16,7 @@ from gradientflow.flows import Flow
 from .algebra import polynomials, rational_functions
 from .blame import blaming
 from .leaf import Exact, NotExactError
+from .linear_forms import exact_leaves, generic_state, linear_form
 
 _TIME = "t"
 
@@ -141,44 +140,11 @@ def read_amplification(
         rest = flow.init(Exact(field.zero))
         structure, states = jax.tree.structure(rest), len(jax.tree.leaves(rest))
         memory = discretizer.init(flow, generators[_TIME], rest, h)
-        forms, remembered = _forms(field, states, memory)
+        forms, remembered = generic_state(field, states, memory)
         z = jax.tree.unflatten(structure, forms[:states])
         given = {} if memory is None else {"memory": remembered}
         out = discretizer.step(flow, generators[_TIME], z, h, **given)
         out, handed_on = (out, None) if memory is None else out
-        leaves = jax.tree.leaves(out) + _exact_leaves(memory, handed_on)
-        rows = [_coefficients(leaf, len(forms), field.zero) for leaf in leaves]
+        leaves = jax.tree.leaves(out) + exact_leaves(memory, handed_on)
+        rows = [linear_form(leaf, len(forms), field.zero) for leaf in leaves]
         return Amplification(tuple(map(tuple, rows)), field).without(_TIME)
-
-
-def _forms(field: Any, states: int, memory: Any) -> tuple[list[Exact], Any]:
-    """A generator for each leaf of the state and each exact leaf of the memory, and a memory that holds the latter."""
-    leaves, structure = jax.tree.flatten(memory)
-    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Exact)]
-    ring = polynomials([f"z{i}" for i in range(states + len(places))], field)
-    forms = [Exact(generator) for generator in ring.gens]
-    for place, form in zip(places, forms[states:], strict=True):
-        leaves[place] = form
-    return forms, jax.tree.unflatten(structure, leaves)
-
-
-def _exact_leaves(before: Any, after: Any) -> list[Any]:
-    """The exact leaves of the memory that a step hands on; the others must not have changed."""
-    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
-    if jax.tree.structure(before) != jax.tree.structure(after):
-        raise NotExactError("the memory changes its structure from one step to the next")
-    for a, b in zip(old, new, strict=True):
-        if not isinstance(a, Exact) and (isinstance(b, Exact) or a != b):
-            hint = "; start a memory of slopes with 0 * z" if isinstance(a, float) else ""
-            raise NotExactError(f"the memory counts steps ({a!r}, then {b!r}): no step is like another{hint}")
-    return [b for a, b in zip(old, new, strict=True) if isinstance(a, Exact)]
-
-
-def _coefficients(leaf: Any, count: int, zero: Any) -> list[Any]:
-    value = leaf.value if isinstance(leaf, Exact) else leaf
-    if isinstance(value, FracElement) and not value:
-        return [zero] * count
-    units = [tuple(int(i == j) for j in range(count)) for i in range(count)]
-    if not isinstance(value, PolyElement) or any(monomial not in units for monomial in value.monoms()):
-        raise NotExactError(f"the step is not linear in the state on a quadratic mode: it returns {value}")
-    return [value.coeff(generator) for generator in value.ring.gens]

@@ -21,15 +21,13 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import GradientFlow, Proximable
+from gradientflow.flows import GradientFlow
 
 from ..exact.algebra import polynomials, rational, rational_functions
 from ..exact.blame import blaming
 from ..exact.inertia import inertia
 from ..exact.leaf import Exact, NotExactError
-
-# More gradients a step than this are not asked for by any scheme that one would write down.
-_MOST_STAGES = 64
+from ..exact.oracle import MOST_GRADIENTS, Inquiry, Oracle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,31 +43,6 @@ class Coefficients:
     b: tuple[Fraction, ...]
 
 
-class _Oracle(Proximable):
-    """An energy of which nothing is known: each answer is a new generator, and the points asked are kept."""
-
-    gradients: list[Any]
-    asked: list[Any]
-
-    def value(self, x: Any) -> Any:
-        raise NotExactError("the energy's value: a scheme that depends on values has no tableau")
-
-    def _next(self) -> Exact:
-        if len(self.asked) >= len(self.gradients):
-            raise NotExactError(f"more than {len(self.gradients)} gradients in a step")
-        return self.gradients[len(self.asked)]
-
-    def grad(self, x: Any) -> Any:
-        gradient = self._next()
-        self.asked.append(x)
-        return gradient
-
-    def prox(self, x: Any, h: Any) -> Any:
-        point = x - h * self._next()
-        self.asked.append(point)
-        return point
-
-
 def read_coefficients(discretizer: Discretizer) -> Coefficients:
     """The tableau of a scheme of the gradient flow, exactly.
 
@@ -77,17 +50,17 @@ def read_coefficients(discretizer: Discretizer) -> Coefficients:
         NotExactError: if the step isn't a combination of gradients with rational weights, or has memory.
     """
     field = rational_functions(("h", "t"))
-    ring = polynomials(["z", *(f"g{i}" for i in range(_MOST_STAGES))], field)
+    ring = polynomials(["z", *(f"g{i}" for i in range(MOST_GRADIENTS))], field)
     z, *gradients = (Exact(generator) for generator in ring.gens)
-    oracle = _Oracle(gradients, [])
-    flow, (h, t) = GradientFlow(oracle), map(Exact, field.gens)
+    inquiry = Inquiry(gradients)
+    flow, (h, t) = GradientFlow(Oracle(inquiry)), map(Exact, field.gens)
     with blaming(discretizer):
         if discretizer.init(flow, t, z, h) is not None:
             raise NotExactError("a scheme with memory is no Runge–Kutta scheme")
         after = discretizer.step(flow, t, z, h)
-        count = len(oracle.asked)
+        count = len(inquiry.asked)
         return Coefficients(
-            tuple(_weights(point, count, field) for point in oracle.asked), _weights(after, count, field)
+            tuple(_weights(point, count, field) for point in inquiry.asked), _weights(after, count, field)
         )
 
 

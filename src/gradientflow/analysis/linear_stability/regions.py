@@ -164,7 +164,9 @@ class StabilityMap:
 
 
 def stability_map(
-    optimizer: Callable[..., Method], curvatures: Sequence[float], **parameters: Sequence[float] | np.ndarray
+    optimizer: Callable[..., Method],
+    curvatures: Sequence[float] | np.ndarray,
+    **parameters: Sequence[float] | np.ndarray,
 ) -> StabilityMap:
     """How fast an optimizer converges over a grid of two of its parameters, and where it is unstable.
 

@@ -1,0 +1,256 @@
+"""How far a scheme can be from the minimum after N steps, at worst over a class of energies."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from gradientflow.discretizers import Method
+from gradientflow.flows import check_integer
+
+from ..grades import Grade
+from ..named_methods import subject_name
+from .certificate import Certificate, with_slack, without_slack
+from .conditions import Condition, Inequalities, points, product
+from .problem import EnergyClass, Problem, energy_class, problem
+from .semidefinite import solve
+
+Measure = Literal["gap", "distance", "gradient"]
+# How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖².
+_POWERS = {"gap": 1, "distance": 0, "gradient": 2}
+_SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+
+
+@dataclasses.dataclass(frozen=True)
+class WorstCaseBound:
+    r"""What N steps guarantee on all of F_{μ,L}: final ≤ value · initial.
+
+    Attributes:
+        subject: the method; its own energy is not used.
+        energies: the class.
+        steps: N.
+        final: what is bounded: `gap` is $E(x_N) - E^*$, `distance` $\|x_N - x^*\|^2$, `gradient` $\|\nabla E(x_N)\|^2$.
+        initial: what it is bounded by, the same of x₀: `distance` or `gap` or `gradient`.
+        exact: the factor as a fraction, never below the truth; `None` where none was found.
+        grade: *proved* where the multipliers are exact without any slack; *certified* where they are a solver's
+            numbers with slack, checked again in exact arithmetic; *unknown* where there are none.
+        reason: how it was decided, or what the solver said.
+        certificate: the proof's numbers.
+        problem: what was read.
+    """
+
+    subject: Method
+    energies: EnergyClass
+    steps: int
+    final: Measure
+    initial: Measure
+    exact: Fraction | None
+    grade: Grade
+    reason: str
+    certificate: Certificate | None
+    problem: Problem
+
+    @property
+    def value(self) -> float:
+        """The factor, rounded up; ∞ where none was found."""
+        if self.exact is None:
+            return math.inf
+        nearest = float(self.exact)
+        return nearest if Fraction(nearest) >= self.exact else math.nextafter(nearest, math.inf)
+
+    @property
+    def final_unit(self) -> Fraction:
+        """What the final measure is counted in by the certificate."""
+        return self.problem.unit ** _POWERS[self.final]
+
+    def check(self) -> bool:
+        """Whether the certificate proves the factor, by exact arithmetic alone: no solver is asked."""
+        if self.certificate is None or self.exact is None:
+            return False
+        if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
+            return False
+        stated = _condition(self.problem, self.steps, self.final, self.initial, exactly)
+        return dataclasses.replace(self.certificate, conditions=(stated,)).check()
+
+    def latex(self) -> str:
+        """The proof as a formula."""
+        from .proof import bound_proof
+
+        return bound_proof(self)
+
+    def _repr_latex_(self) -> str:
+        """For notebooks."""
+        return f"$${self.latex()}$$" if self.certificate is not None else self.reason
+
+    def __repr__(self) -> str:
+        """The bound in words."""
+        exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
+        return (
+            f"{subject_name(self.subject)} on {self.energies}, {self.steps} steps: "
+            f"{_SHOWN[self.final].format('N')} ≤ {self.value:.9g}{exact} · {_SHOWN[self.initial].format('0')}, "
+            f"{self.grade}\n{self.reason}"
+        )
+
+
+_SHOWN = {"gap": "E(x_{}) − E*", "distance": "‖x_{} − x*‖²", "gradient": "‖∇E(x_{})‖²"}
+
+
+def worst_case_bound(
+    method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance"
+) -> WorstCaseBound:
+    r"""What N steps from rest guarantee on every energy of F_{μ,L}, convex ones (μ = 0) included.
+
+    A semidefinite program over all values and gradients that the run may meet; what the solver returns is turned into
+    fractions and checked in exact arithmetic.
+
+    Args:
+        method: a method with a constant step; its own energy is not used.
+        steps: N ≥ 1.
+        mu: μ ≥ 0.
+        L: L > μ, or `math.inf` for proximal schemes.
+        final: what is bounded at x_N: `gap`, `distance` (squared) or `gradient` (squared).
+        initial: by what of x₀.
+
+    Raises:
+        ValueError: if a number is out of its range, or a measure is unknown.
+        TypeError: if the step is not a constant, or `steps` is no integer.
+        NotExactError: if the recipe can't be read, naming the line.
+
+    References:
+        Y. Drori, M. Teboulle, Performance of first-order methods for smooth convex minimization: a novel approach,
+        Math. Programming 145, 2014.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> descent = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=1)
+        >>> gf.worst_case_bound(descent, steps=5, mu=0, L=1).exact
+        Fraction(1, 22)
+    """
+    check_integer("worst_case_bound", 1, steps=steps)
+    for name, measure in (("final", final), ("initial", initial)):
+        if measure not in _POWERS:
+            raise ValueError(f"worst_case_bound: `{name}` must be one of {', '.join(_POWERS)}, got {measure!r}")
+    energies = energy_class("worst_case_bound", mu, L, strongly=False)
+    asked = problem("worst_case_bound", method, energies)
+    if asked.is_flow:
+        raise TypeError("worst_case_bound: steps are a method's; of a flow ask worst_case_rate")
+    floats = _condition(asked, steps, final, initial, lambda rows: rows.astype(float))
+    unit = _unit(asked, final, initial)
+
+    def result(weight: Fraction | None, grade: Grade, reason: str, certificate: Certificate | None) -> WorstCaseBound:
+        factor = None if weight is None else weight * unit
+        return WorstCaseBound(method, energies, steps, final, initial, factor, grade, reason, certificate, asked)
+
+    best = solve([floats], least=[1.0])
+    if not best.is_solved:
+        return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
+    condition = _condition(asked, steps, final, initial, exactly)
+    certificate = without_slack(condition, best)
+    if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
+        return result(certificate.weights[0], Grade.PROVED, "its multipliers are exact", certificate)
+    for slack in _SLACKS:
+        weight = float(best.weights[0]) * (1 + slack)
+        certificate = with_slack([condition], solve([floats], fixed=[weight]))
+        if certificate is not None:
+            reason = f"found numerically and checked in exact arithmetic, with slack {slack:g}"
+            return result(certificate.weights[0], Grade.CERTIFIED, reason, certificate)
+    return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
+
+
+def exactly(rows: np.ndarray) -> np.ndarray:
+    """Fractions, left as they are."""
+    return rows
+
+
+def _unit(asked: Problem, final: Measure, initial: Measure) -> Fraction:
+    return asked.unit ** (_POWERS[final] - _POWERS[initial])
+
+
+def _condition(
+    asked: Problem, steps: int, final: Measure, initial: Measure, convert: Callable[[np.ndarray], np.ndarray]
+) -> Condition:
+    """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
+    run = _Run(asked, steps)
+    last, first = run.at(run.position, final != "distance", "N"), run.at(run.start, initial != "distance", "0")
+    used = 1 + len(run.asked)
+    at = points(convert(np.vstack(run.asked)[:, :used]), convert(run.unit[1:used, :used]), run.names)
+    constant = _measured(final, last, convert(run.position[:, :used]), at.gradients)
+    term = _measured(initial, first, convert(run.start[:, :used]), at.gradients)
+    mu, inverse_L = (asked.mu, asked.inverse_L) if convert is exactly else (float(asked.mu), float(asked.inverse_L))
+    return Condition(
+        r"\tau\,\text{initial} - \text{final}", (-constant[0], -constant[1]), (term[0][None], term[1][None]),
+        Inequalities(at, mu, inverse_L), ("x_0", *(f"g_{{{name}}}" for name in run.names)),
+    )  # fmt: skip
+
+
+def _measured(
+    measure: Measure, where: int | None, row: np.ndarray, gradients: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A measure of the iterate with this row as a form, and its coefficients of values."""
+    values = np.zeros(len(gradients) - 1, dtype=row.dtype)
+    nothing = np.zeros((row.shape[1], row.shape[1]), dtype=row.dtype)
+    if measure == "distance" or where is None:
+        return product(row, row)[0], values
+    if measure == "gap":
+        values[where] += 1
+        return nothing, values
+    gradient = gradients[where + 1]
+    return product(gradient, gradient), values
+
+
+class _Run:
+    """N steps from rest, as combinations of x₀ − x* and all gradients asked.
+
+    Attributes:
+        asked: the points where gradients are asked, each once and in their order, as rows (d,).
+        names: theirs.
+        start: x₀ − x*, (1, d).
+        position: x_N − x*, (1, d).
+    """
+
+    def __init__(self, asked: Problem, steps: int) -> None:
+        space = asked.space
+        before, each = space.start_points.shape[0], space.gradients
+        # One place more each for a gradient at x₀ and at x_N, which may not have been asked.
+        size = 1 + before + steps * each + 2
+        self.unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
+        self.asked: list[np.ndarray] = []
+        self.names: list[str] = []
+        self.start = self.unit[:1]
+        first = self._gradients(space.start_points[:, :1] @ self.start, space.start_points[:, 1:], "0")
+        state = space.start @ np.vstack([self.start, first])
+        for k in range(steps):
+            inputs = self._gradients(space.C @ state, space.D, str(k))
+            state = space.A @ state + space.B @ inputs
+        self.position = space.position @ state
+
+    def at(self, row: np.ndarray, needed: bool, name: str) -> int | None:
+        """The place of a point among those asked, where a gradient is known; it is asked if need be."""
+        return self._place(row[0], name) if needed else None
+
+    def _gradients(self, points: np.ndarray, through: np.ndarray, step: str) -> np.ndarray:
+        """The gradients at points that depend on themselves and on those before, as rows."""
+        rows: list[np.ndarray] = []
+        for i, point in enumerate(points):
+            name = step if len(points) == 1 else f"{step};{i + 1}"
+            known = point + sum((through[i, j] * rows[j] for j in range(i)), 0 * point)
+            if through[i, i]:
+                # An implicit point: its own gradient is part of it.
+                own = self.unit[1 + len(self.asked)]
+                self.asked.append(known + through[i, i] * own)
+                self.names.append(name)
+                rows.append(own)
+            else:
+                rows.append(self.unit[1 + self._place(known, name)])
+        return np.array(rows, dtype=object).reshape(-1, self.unit.shape[1])
+
+    def _place(self, row: np.ndarray, name: str) -> int:
+        for place, point in enumerate(self.asked):
+            if (point == row).all():
+                return place
+        self.asked.append(row)
+        self.names.append(name)
+        return len(self.asked) - 1

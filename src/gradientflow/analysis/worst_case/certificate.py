@@ -1,0 +1,162 @@
+"""Certificates: numbers that prove a bound, checked on fractions; and how a solver's floats become such numbers."""
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
+
+from ..exact.algebra import rational
+from .conditions import Condition
+from .semidefinite import Solution
+
+# A solver's numbers are rounded to multiples of this. It is finer than they are good for.
+_GRID = 2**44
+# Where a certificate has no slack, its numbers are guessed as fractions, with the first of these denominators that
+# comes so near that it would hardly do so by chance.
+_DENOMINATORS = (20, 200, 2_000)
+_CHANCE = 0.04
+# What a solver leaves of a number that is zero, relative to the largest.
+_VANISHING = 2e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    """A proof: conditions on all energies of a class, and the weights and multipliers under which they hold.
+
+    Attributes:
+        conditions: what must hold, in fractions.
+        weights: w.
+        multipliers: λ ≥ 0 of every condition.
+    """
+
+    conditions: tuple[Condition, ...]
+    weights: tuple[Fraction, ...]
+    multipliers: tuple[tuple[Fraction, ...], ...]
+
+    def check(self) -> bool:
+        """Whether it proves what it should, by exact arithmetic alone: no solver is asked.
+
+        Raises:
+            TypeError: if a number is a float.
+        """
+        pairs = zip(self.conditions, self.multipliers, strict=True)
+        return all(condition.holds(self.weights, multipliers) for condition, multipliers in pairs)
+
+
+def with_slack(conditions: Sequence[Condition], found: Solution) -> Certificate | None:
+    """A certificate from a solution with a margin: rounding may use it up, and then there is none."""
+    if any(len(condition.unsupported) for condition in conditions):
+        return _on_the_equations(conditions, found)
+    weights = [_rounded(w) for w in found.weights]
+    multipliers = [
+        condition.balanced(weights, [max(_rounded(m), Fraction(0)) for m in some])
+        for condition, some in zip(conditions, found.multipliers, strict=True)
+    ]
+    return _checked(conditions, weights, multipliers)
+
+
+def _on_the_equations(conditions: Sequence[Condition], found: Solution) -> Certificate | None:
+    """The same where more must vanish than the values: all equations are solved exactly, near the solution."""
+    rows, sizes = [], [len(some) for some in found.multipliers]
+    for k, condition in enumerate(conditions):
+        of_weights, of_multipliers, sums = condition.equations()
+        others = [np.array([Fraction(0)] * len(sums), dtype=object)]
+        before, after = others * sum(sizes[:k]), others * sum(sizes[k + 1 :])
+        rows += np.vstack([of_weights.T, *before, of_multipliers.T, *after, -sums[None]]).T.tolist()
+    count, multipliers = len(found.weights), np.concatenate(found.multipliers)
+    active = np.flatnonzero(multipliers > _VANISHING * multipliers.max())
+    kept = [*range(count), *(count + active).tolist(), -1]
+    guess = [_rounded(number) for number in (*found.weights, *multipliers[active])]
+    solved = _solution_near([[row[i] for i in kept] for row in rows], guess)
+    if solved is None:
+        return None
+    exact = _spread(solved[count:], active, len(multipliers))
+    ends = np.cumsum(sizes).tolist()
+    return _checked(
+        conditions, solved[:count], [exact[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+    )
+
+
+def _spread(values: Sequence[Fraction], places: np.ndarray, size: int) -> list[Fraction]:
+    """Values at their places among zeros."""
+    spread = [Fraction(0)] * size
+    for place, value in zip(places.tolist(), values, strict=True):
+        spread[place] = value
+    return spread
+
+
+def without_slack(condition: Condition, found: Solution, kernel: np.ndarray | None = None) -> Certificate | None:
+    """A certificate from a solution at the optimum, where the remainder S is singular and nothing may be rounded.
+
+    The vectors that S annihilates are known, as rows, or guessed as fractions; then Sn = 0 are linear equations for the
+    weights and the multipliers that don't vanish, which are solved exactly.
+    """
+    kernel = _rational_kernel(condition, found) if kernel is None else kernel
+    multipliers = found.multipliers[0]
+    active = np.flatnonzero(multipliers > _VANISHING * max(1.0, float(np.abs(multipliers).max())))
+    of_weights, of_multipliers, sums = condition.annihilating(kernel)
+    rows = np.hstack([of_weights, of_multipliers[:, active], -sums[:, None]]).tolist()
+    guess = [_simplest_near(number) for number in (*found.weights, *multipliers[active])]
+    solved = _solution_near(rows, guess)
+    if solved is None:
+        return None
+    count = len(found.weights)
+    return _checked([condition], solved[:count], [_spread(solved[count:], active, len(multipliers))])
+
+
+def _checked(
+    conditions: Sequence[Condition], weights: Sequence[Fraction], multipliers: Sequence[Sequence[Fraction]]
+) -> Certificate | None:
+    certificate = Certificate(tuple(conditions), tuple(weights), tuple(map(tuple, multipliers)))
+    return certificate if certificate.check() else None
+
+
+def _rounded(number: float) -> Fraction:
+    return Fraction(round(float(number) * _GRID), _GRID) if np.isfinite(number) else Fraction(0)
+
+
+def _simplest_near(number: float) -> Fraction:
+    exact = Fraction(float(number))
+    guesses = ((bound, exact.limit_denominator(bound)) for bound in _DENOMINATORS)
+    return next((guess for bound, guess in guesses if abs(guess - exact) < _CHANCE / bound**2), exact)
+
+
+def _rational_kernel(condition: Condition, found: Solution) -> np.ndarray:
+    """Vectors in fractions that S annihilates, as rows, as far as a solution in floats tells."""
+    numbers = ([Fraction(float(n)) for n in some] for some in (found.weights, found.multipliers[0]))
+    form = condition.remainder(*numbers)
+    eigenvalues, vectors = np.linalg.eigh(form.astype(float))
+    small = eigenvalues < max(_VANISHING, 10 * _VANISHING * eigenvalues[-1])
+    basis = _reduced_rows(vectors[:, small].T)
+    return np.array([[_simplest_near(entry) for entry in row] for row in basis], dtype=object).reshape(basis.shape)
+
+
+def _reduced_rows(rows: np.ndarray) -> np.ndarray:
+    """Gauss–Jordan with complete pivoting among the columns: a basis of the row space whose entries are simple."""
+    rows = rows.copy()
+    for i in range(len(rows)):
+        k, pivot = np.unravel_index(np.abs(rows[i:]).argmax(), rows[i:].shape)
+        rows[[i, i + int(k)]] = rows[[i + int(k), i]]
+        rows[i] /= rows[i, pivot]
+        for j in range(len(rows)):
+            if j != i:
+                rows[j] -= rows[j, pivot] * rows[i]
+    return rows
+
+
+def _solution_near(rows: Sequence[Sequence[Any]], guess: Sequence[Fraction]) -> list[Fraction] | None:
+    """Numbers with Σⱼ aᵢⱼxⱼ + aᵢ₀ = 0 for all i, the constant coming last; those that are left free are as guessed."""
+    entries = [[rational(Fraction(entry)) for entry in row] for row in rows]
+    reduced, pivots = DomainMatrix(entries, (len(entries), len(guess) + 1), QQ).rref()
+    if len(guess) in pivots:
+        return None
+    found = list(guess)
+    dense = reduced.to_list()
+    for i, pivot in enumerate(pivots):
+        row = [Fraction(int(c.numerator), int(c.denominator)) for c in dense[i]]
+        found[pivot] = -row[-1] - sum((row[j] * found[j] for j in range(len(guess)) if j != pivot), Fraction(0))
+    return found

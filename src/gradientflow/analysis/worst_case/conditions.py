@@ -1,0 +1,244 @@
+r"""What must hold for a worst case to be bounded: quadratic forms that are nonnegative on every energy of the class.
+
+E ∈ F_{μ,L} enters only through finitely many points: values, gradients and points $(x_i, g_i, E_i)$ belong to some
+such E if and only if, for all i and j,
+
+$$I_{ij} = E_i - E_j - \langle g_j, x_i - x_j\rangle - \frac{1}{2(1-\mu/L)}\Big(\frac1L\|g_i - g_j\|^2
++ \mu\|x_i - x_j\|^2 - \frac{2\mu}{L}\langle g_i - g_j, x_i - x_j\rangle\Big) \ge 0.$$
+
+So a quadratic form $T$ in points, gradients and values is nonnegative where $T = \sum\lambda_{ij}I_{ij} + S$ with
+λ ≥ 0 and S a positive semidefinite form without values. Everything here works on arrays of floats and of fractions.
+
+References:
+    A. B. Taylor, J. M. Hendrickx, F. Glineur, Smooth strongly convex interpolation and exact worst-case performance of
+    first-order methods, Math. Programming 161, 2017, theorem 4.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..exact.inertia import inertia
+
+Pair = tuple[int, int]
+
+
+class Points(NamedTuple):
+    """Points at which an energy is known, as rows of coordinates in a basis of vectors; the first is the minimizer.
+
+    Attributes:
+        x: the points less the minimizer, (k + 1, d).
+        gradients: (k + 1, d).
+        names: of all points, for proofs.
+    """
+
+    x: np.ndarray
+    gradients: np.ndarray
+    names: tuple[str, ...]
+
+
+def points(x: Any, gradients: Any, names: Sequence[str]) -> Points:
+    """The minimizer, then the points given by their rows."""
+    zero = np.zeros((1, x.shape[1]), dtype=x.dtype)
+    return Points(np.vstack([zero, x]), np.vstack([zero, gradients]), ("*", *names))
+
+
+@dataclasses.dataclass(frozen=True)
+class Inequalities:
+    """The forms Iᵢⱼ over all ordered pairs of points: what is known of an energy in F_{μ,L} at some points.
+
+    Attributes:
+        at: the points.
+        mu: μ.
+        inverse_L: 1/L; 0 where there is no bound above.
+    """
+
+    at: Points
+    mu: Any
+    inverse_L: Any
+
+    @functools.cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """i and j, by index; 0 is the minimizer."""
+        count = len(self.at.names)
+        return tuple((i, j) for i in range(count) for j in range(count) if i != j)
+
+    @functools.cached_property
+    def values(self) -> np.ndarray:
+        """The coefficients of E₁ − E*, …, Eₖ − E*, (p, k)."""
+        unit = np.eye(len(self.at.names), dtype=int)[:, 1:].astype(self.at.x.dtype)
+        return unit[self._first] - unit[self._second]
+
+    @functools.cached_property
+    def forms(self) -> np.ndarray:
+        """The matrices, (p, d, d)."""
+        return self._form(product)
+
+    @functools.cached_property
+    def squares(self) -> np.ndarray:
+        """Of which vectors some form holds the square, (d,)."""
+        x, g, _ = self.at
+        if self.inverse_L:
+            # I of i and the minimizer holds (g − μx)²/L + μ(1 − μ/L)x², with a factor.
+            return (g != 0).any(axis=0) | ((x != 0).any(axis=0) & bool(self.mu))
+        return (self._form(lambda a, b: a * b) != 0).any(axis=0)
+
+    def __matmul__(self, vector: np.ndarray) -> np.ndarray:
+        """Every matrix times a vector, (p, d)."""
+        half = _half(self.at.x)
+        return self._form(lambda a, b: half * (a * (b @ vector)[:, None] + b * (a @ vector)[:, None]))
+
+    def combined(self, multipliers: Sequence[Any]) -> np.ndarray:
+        """The matrix of Σ λᵢⱼIᵢⱼ, without forming any of them."""
+        weights = np.zeros((len(self.at.x), len(self.at.x)), dtype=self.at.x.dtype)
+        weights[self._first, self._second] = multipliers
+        (x, of_x), (g, of_g), (weights, of_weights) = map(_integers, (self.at.x, self.at.gradients, weights))
+        received = np.diag(weights.sum(axis=0))
+        # Σ λᵢⱼ(eᵢ − eⱼ)(eᵢ − eⱼ)ᵀ is a graph's Laplacian.
+        laplacian = np.diag(weights.sum(axis=1)) + received - weights - weights.T
+        bent = _over(of_g * of_g * of_weights, g.T @ (laplacian @ g)) * self.inverse_L
+        bent = bent + _over(of_x * of_x * of_weights, x.T @ (laplacian @ x)) * self.mu
+        mixed = of_g * of_x * of_weights
+        bent = bent - _over(mixed, g.T @ (laplacian @ x)) * (2 * self.mu * self.inverse_L)
+        form = -_over(mixed, g.T @ ((weights.T - received) @ x)) - self._bend * bent
+        return _half(form) * (form + form.T)
+
+    @property
+    def _bend(self) -> Any:
+        return 1 / (2 * (1 - self.mu * self.inverse_L))
+
+    @functools.cached_property
+    def _first(self) -> list[int]:
+        return [i for i, _ in self.pairs]
+
+    @functools.cached_property
+    def _second(self) -> list[int]:
+        return [j for _, j in self.pairs]
+
+    def _form(self, times: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """The formula of Iᵢⱼ for any symmetric bilinear product."""
+        x, g, _ = self.at
+        dx, dg = x[self._first] - x[self._second], g[self._first] - g[self._second]
+        bent = self.inverse_L * times(dg, dg) + self.mu * times(dx, dx) - 2 * self.mu * self.inverse_L * times(dg, dx)
+        return -times(g[self._second], dx) - self._bend * bent
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The symmetric matrix of ⟨a, b⟩, over leading axes."""
+    outer = a[..., :, None] * b[..., None, :]
+    return _half(outer) * (outer + np.swapaxes(outer, -1, -2))
+
+
+def _half(like: np.ndarray) -> Any:
+    """1/2: integers stand among fractions, and Python's quotient of two integers is a float."""
+    return Fraction(1, 2) if like.dtype == object else 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """That a form, linear in unknown weights w, is nonnegative on the class: T₀ + Σ wₖTₖ = Σ λᵢⱼIᵢⱼ + S.
+
+    Attributes:
+        statement: the form, in LaTeX.
+        constant: T₀'s matrix, (d, d), and its coefficients of values, (k,).
+        terms: the matrices of the Tₖ, (w, d, d), and their coefficients of values, (w, k).
+        inequalities: the Iᵢⱼ.
+        basis: the names of the vectors that forms are in, in LaTeX.
+    """
+
+    statement: str
+    constant: tuple[np.ndarray, np.ndarray]
+    terms: tuple[np.ndarray, np.ndarray]
+    inequalities: Inequalities
+    basis: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """d, how many vectors forms are in."""
+        return self.constant[0].shape[0]
+
+    @property
+    def unsupported(self) -> np.ndarray:
+        """The vectors whose square S never holds: then S ⪰ 0 only if it holds no product with them either."""
+        terms = np.diagonal(self.terms[0], axis1=-2, axis2=-1)
+        held = (self.constant[0].diagonal() != 0) | (terms != 0).any(axis=0) | self.inequalities.squares
+        return np.flatnonzero(~held.astype(bool))
+
+    def equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What weights and multipliers must satisfy: rows over the Tₖ, over the Iᵢⱼ, and what they sum to."""
+        unit = np.eye(self.size, dtype=int).astype(self.constant[0].dtype)
+        return self.annihilating(unit[self.unsupported])
+
+    def annihilating(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What they must satisfy for values to cancel and S to annihilate these vectors, (v, d)."""
+        constant, terms, known = (
+            np.concatenate([values, *(matrices @ vector for vector in vectors)], axis=-1)
+            for matrices, values in (self.constant, self.terms, (self.inequalities, self.inequalities.values))
+        )
+        return terms.T, -known.T, -constant
+
+    def remainder(self, weights: Sequence[Any], multipliers: Sequence[Any]) -> np.ndarray:
+        """S's matrix."""
+        return self.constant[0] + _combined(weights, self.terms[0]) - self.inequalities.combined(multipliers)
+
+    def excess(self, weights: Sequence[Any], multipliers: Sequence[Any]) -> np.ndarray:
+        """The coefficients of values that are left, and must vanish."""
+        known = _combined(multipliers, self.inequalities.values)
+        return self.constant[1] + _combined(weights, self.terms[1]) - known
+
+    def balanced(self, weights: Sequence[Fraction], multipliers: Sequence[Fraction]) -> list[Fraction]:
+        """Multipliers raised until values cancel: what is missing of Eᵢ is taken from Iᵢ⁎ or I⁎ᵢ, whichever adds."""
+        raised = list(multipliers)
+        for k, missing in enumerate(self.excess(weights, multipliers), start=1):
+            pair = (k, 0) if missing > 0 else (0, k)
+            raised[self.inequalities.pairs.index(pair)] += abs(missing)
+        return raised
+
+    def holds(self, weights: Sequence[Fraction], multipliers: Sequence[Fraction]) -> bool:
+        """Whether these numbers prove it: λ ≥ 0, values cancel and S ⪰ 0, in exact arithmetic.
+
+        Raises:
+            TypeError: if a number is a float.
+        """
+        forms = (self.constant[0], self.terms[0], self.inequalities.at.x, self.inequalities.at.gradients)
+        given = (*weights, *multipliers, self.inequalities.mu, self.inequalities.inverse_L)
+        if any(form.dtype != object for form in forms) or any(isinstance(number, float) for number in given):
+            raise TypeError("a certificate is checked on fractions: a float is rounded")
+        if any(m < 0 for m in multipliers) or any(self.excess(weights, multipliers)):
+            return False
+        matrix = [[Fraction(entry) for entry in row] for row in self.remainder(weights, multipliers)]
+        return inertia(matrix).negative == 0
+
+
+def _combined(weights: Sequence[Any], arrays: np.ndarray) -> np.ndarray:
+    """Σ wₖaₖ."""
+    if not len(weights):
+        return np.zeros(arrays.shape[1:], dtype=arrays.dtype)
+    (factors, of_factors), (entries, of_entries) = map(_integers, (np.asarray(weights, dtype=arrays.dtype), arrays))
+    return _over(of_factors * of_entries, np.tensordot(factors, entries, axes=1))
+
+
+def _integers(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Fractions as integers and their common denominator, which add and multiply faster; floats as they are."""
+    if array.dtype != object:
+        return array, 1
+    numbers = array.ravel().tolist()
+    common = math.lcm(*(number.denominator for number in numbers))
+    scaled = [number.numerator * (common // number.denominator) for number in numbers]
+    integers = np.empty(len(scaled), dtype=object)
+    integers[:] = scaled
+    return integers.reshape(array.shape), common
+
+
+def _over(denominator: int, integers: np.ndarray) -> np.ndarray:
+    """Integers as fractions again; floats as they are."""
+    if integers.dtype != object:
+        return integers
+    fractions = np.empty(integers.size, dtype=object)
+    fractions[:] = [Fraction(number, denominator) for number in integers.ravel().tolist()]
+    return fractions.reshape(integers.shape)

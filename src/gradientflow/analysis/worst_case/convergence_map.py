@@ -1,0 +1,142 @@
+"""Where an optimizer converges on every energy of a class, over two of its parameters: proved, refuted or unknown."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradientflow.discretizers import Method
+from gradientflow.flows import Mode
+
+from ..exact.algebra import rational_functions
+from ..exact.leaf import Exact
+from ..exact.unit_disk import is_simple_von_neumann
+from ..grades import Grade
+from .cycles import best_cycle, characteristic
+from .problem import EnergyClass, Problem, balanced, energy_class
+from .rate import certificate_at
+from .state_space import read_step
+
+# A cell is proved where distances shrink by this factor a step or a better one.
+_RATE = 1 - Fraction(1, 2**16)
+_CURVATURES = 33
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvergenceMap:
+    """Whether an optimizer converges on all of F_{μ,L}, over two of its parameters.
+
+    Attributes:
+        optimizer: its name.
+        names: the parameters' names: the horizontal one, then the vertical one.
+        horizontal: values of the first, shape (n,).
+        vertical: values of the second, shape (m,).
+        energies: the class.
+        grades: *proved*, *refuted* or *unknown*, shape (m, n).
+        periods: of refuted cells, the steps of a cycle; 1 where a quadratic does it; else 0. Shape (m, n).
+    """
+
+    optimizer: str
+    names: tuple[str, str]
+    horizontal: np.ndarray
+    vertical: np.ndarray
+    energies: EnergyClass
+    grades: np.ndarray
+    periods: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """The grades, a row for each value of the second parameter, a column for each of the first."""
+        rows, columns = (
+            pd.Index(v, name=n) for v, n in zip((self.vertical, self.horizontal), self.names[::-1], strict=True)
+        )
+        return pd.DataFrame([[str(grade) for grade in row] for row in self.grades], index=rows, columns=columns)
+
+    def plot(self) -> Any:
+        """The map: where it is proved to converge, where a quadratic or a cycle refutes it, and what is left."""
+        from .figures import plot_convergence_map
+
+        return plot_convergence_map(self)
+
+    def __repr__(self) -> str:
+        """How many cells are which."""
+        counts = {grade: int((self.grades == grade).sum()) for grade in (Grade.PROVED, Grade.REFUTED, Grade.UNKNOWN)}
+        cells = ", ".join(f"{count} {grade}" for grade, count in counts.items())
+        return f"{self.optimizer} on {self.energies} over {' and '.join(self.names)}: {cells}"
+
+
+def convergence_map(
+    optimizer: Callable[..., Method], mu: Any, L: Any, **parameters: Sequence[Any] | np.ndarray
+) -> ConvergenceMap:
+    """Where an optimizer converges on *every* energy of F_{μ,L}, over a grid of two of its parameters.
+
+    Each cell has a Lyapunov function that was checked in exact arithmetic (*proved*), or an energy of the class on
+    which the optimizer does not converge, a quadratic or a cycle (*refuted*), or neither was found (*unknown*).
+
+    Args:
+        optimizer: (energy, parameters by name) ↦ a `Method`, such as `gf.optimizers.momentum`.
+        mu: μ > 0.
+        L: L > μ, finite.
+        parameters: exactly two, by name, each with its values: the horizontal one first.
+
+    Raises:
+        ValueError: if there aren't two parameters, a value isn't finite, or a number is out of its range.
+        NotExactError: if the recipe can't be read, naming the line.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=[0.1, 0.15, 0.3], beta=[0.25, 0.5])
+        momentum on F(1, 10) over lr and beta: 4 proved, 2 refuted, 0 unknown
+    """
+    energies = energy_class("convergence_map", mu, L, strongly=True)
+    if energies.L is None:
+        raise ValueError("convergence_map: `L` must be finite")
+    if len(parameters) != 2:
+        raise ValueError(
+            f"convergence_map: give two parameters, lr=… and beta=… say, got {sorted(parameters) or 'none'}"
+        )
+    (first, second), (xs, ys) = tuple(parameters), [_values(name, given) for name, given in parameters.items()]
+    field = rational_functions(("p0", "p1"))
+    x, y = map(Exact, field.gens)
+    method = optimizer(Mode(None), **{first: x, second: y})
+    reading = read_step(method.flow, method.discretizer, method.step, field)
+    grades, periods = np.full((len(ys), len(xs)), Grade.UNKNOWN, dtype=object), np.zeros((len(ys), len(xs)), dtype=int)
+    for i, j in np.ndindex(grades.shape):
+        grades[i, j], periods[i, j] = _decided(balanced(method, energies, reading.at(xs[j], ys[i])))
+    name = getattr(optimizer, "__name__", type(optimizer).__name__)
+    shown = [np.array([float(value) for value in values]) for values in (xs, ys)]
+    return ConvergenceMap(name, (first, second), shown[0], shown[1], energies, grades, periods)
+
+
+def _decided(asked: Problem) -> tuple[Grade, int]:
+    mu, unit = float(asked.mu), Fraction(1)
+    curvatures = np.linspace(mu, 1.0, _CURVATURES)
+    radii = np.abs(np.linalg.eigvals(asked.space.as_floats().closed_loop(curvatures))).max(axis=-1)
+    worst = int(radii.argmax())
+    if radii[worst] > 1:
+        lam = asked.mu if worst == 0 else unit if worst == _CURVATURES - 1 else Fraction(float(curvatures[worst]))
+        if _is_unstable(asked, lam):
+            return Grade.REFUTED, 1
+    if certificate_at(asked, _RATE) is not None:
+        return Grade.PROVED, 0
+    cycle = best_cycle(asked) if asked.space.gradients == 1 else None
+    return (Grade.UNKNOWN, 0) if cycle is None else (Grade.REFUTED, cycle[0])
+
+
+def _is_unstable(asked: Problem, lam: Fraction) -> bool:
+    """Whether the quadratic λx²/2 has unbounded iterates, exactly; of schemes that ask one gradient a step."""
+    space = asked.space
+    if space.gradients != 1 or 1 - lam * space.D[0, 0] == 0:
+        return False
+    feedback = space.C * (lam / (1 - lam * space.D[0, 0]))
+    return not is_simple_von_neumann(characteristic(space.A + space.B @ feedback))
+
+
+def _values(name: str, given: Any) -> list[Fraction]:
+    values = list(given)
+    if not values or not all(math.isfinite(float(value)) for value in values):
+        raise ValueError(f"convergence_map: `{name}` must be finite values, got {given!r}")
+    return [value if isinstance(value, Fraction) else Fraction(float(value)) for value in values]

@@ -1,0 +1,174 @@
+"""What a worst case is asked about: a scheme or a flow read exactly, on a class of energies, in balanced units."""
+
+import dataclasses
+import math
+import numbers
+from fractions import Fraction
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from gradientflow.discretizers import ConstantStep, Method, as_step_rule
+from gradientflow.flows import Flow, is_stochastic
+
+from .state_space import StateSpace, read_drift, read_step
+
+# Curvatures between μ and L at which the slowest quadratic is looked for.
+_CURVATURES = 201
+# Where there is no bound L, the largest curvature that is looked at, times the scale 1/h.
+_FAR = 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class EnergyClass:
+    """F_{μ,L}: the μ-strongly convex energies whose gradient is L-Lipschitz. Units of μ and L: E/X².
+
+    Attributes:
+        mu: μ ≥ 0; 0 is convex.
+        L: L > μ, or `None` where there is no bound above.
+    """
+
+    mu: Fraction
+    L: Fraction | None
+
+    def __str__(self) -> str:
+        """`F(μ, L)` with its numbers."""
+        return f"F({float(self.mu):g}, {'∞' if self.L is None else format(float(self.L), 'g')})"
+
+
+def energy_class(where: str, mu: Any, L: Any, strongly: bool) -> EnergyClass:
+    """The class, its bounds taken as the rationals that they are.
+
+    Args:
+        where: the function that asks, for the message.
+        mu: μ.
+        L: L, or ∞.
+        strongly: whether μ must be positive.
+
+    Raises:
+        ValueError: if μ or L is no number, is negative, or μ ≥ L.
+    """
+    low, high = (_exact(where, name, value) for name, value in (("mu", mu), ("L", L)))
+    if low is None or low < 0:
+        raise ValueError(f"{where}: `mu` must be finite and not negative, got {mu}")
+    if strongly and low == 0:
+        raise ValueError(
+            f"{where}: `mu` must be positive: on convex energies no rate holds; ask worst_case_bound for N steps"
+        )
+    if high is not None and high <= 0:
+        raise ValueError(f"{where}: `L` must be positive (math.inf for no bound), got {L}")
+    if high is not None and low >= high:
+        remedy = "; with mu = L there is one energy only, a quadratic: ask stability" if low == high else ""
+        raise ValueError(f"{where}: `mu` must be less than `L`, got mu = {mu} and L = {L}{remedy}")
+    return EnergyClass(low, high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A linear system in balanced units, on a class of energies in the same units.
+
+    Attributes:
+        subject: the method or flow.
+        energies: the class, as it was asked about.
+        space: the system, its gradients counted in `unit` and its states scaled.
+        unit: what gradients are counted in [E/X²]: L where it is finite.
+        scales: what each state is counted in.
+        mu: μ/unit.
+        inverse_L: unit/L, or 0.
+    """
+
+    subject: Method | Flow
+    energies: EnergyClass
+    space: StateSpace
+    unit: Fraction
+    scales: tuple[Fraction, ...]
+    mu: Fraction
+    inverse_L: Fraction
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is about continuous time."""
+        return isinstance(self.subject, Flow)
+
+    @property
+    def curvatures(self) -> np.ndarray:
+        """Curvatures of quadratics in the class, from μ to L, in `unit`s."""
+        low = float(self.mu)
+        high = float(1 / self.inverse_L) if self.inverse_L else max(low, 1.0) * _FAR
+        start = low if low > 0 else high / _FAR
+        return np.unique([low, *np.geomspace(start, high, _CURVATURES)[1:-1], *np.linspace(low, high, _CURVATURES)])
+
+    def slowest(self) -> tuple[float, float]:
+        """Of quadratics: the slowest factor a step (or rate per unit time of a flow), and the curvature it is at."""
+        loops = self.space.as_floats().closed_loop(self.curvatures)
+        eigenvalues = np.linalg.eigvals(loops)
+        slowness = eigenvalues.real.max(axis=-1) if self.is_flow else np.abs(eigenvalues).max(axis=-1)
+        # Many curvatures may be equally slow, up to rounding: the least is told.
+        place = int(np.flatnonzero(slowness >= slowness.max() - 1e-12 * np.abs(slowness).max())[0])
+        rate = -slowness[place] if self.is_flow else slowness[place]
+        return float(rate), float(self.curvatures[place]) * float(self.unit)
+
+
+def problem(where: str, subject: Any, energies: EnergyClass) -> Problem:
+    """A method or a flow on a class, read exactly.
+
+    Raises:
+        TypeError: if it is neither, or the method's step is not a constant.
+        NotExactError: if it can't be read exactly.
+    """
+    flow = subject.flow if isinstance(subject, Method) else subject
+    if isinstance(flow, Flow) and is_stochastic(flow, flow.init(jnp.zeros(()))):
+        raise ValueError(f"{where}: {type(flow).__name__} has noise, which no bound of this kind holds for")
+    if isinstance(subject, Method):
+        rule = as_step_rule(subject.step)
+        if not isinstance(rule, ConstantStep):
+            raise TypeError(
+                f"{where}: the step must be a constant, got {type(rule).__name__}: ask about "
+                "Method(method.flow, method.discretizer, h)"
+            )
+        h = _exact(where, "step", rule.h)
+        if h is None:
+            raise ValueError(f"{where}: `step` must be finite, got {rule.h}")
+        space = read_step(subject.flow, subject.discretizer, h).at()
+    elif isinstance(subject, Flow):
+        space = read_drift(subject).at()
+    else:
+        raise TypeError(
+            f"{where}: needs a Method such as optimizers.gradient_descent(E, lr=0.1), or a flow, got {subject!r}; a "
+            "scheme of one's own is Method(flow, scheme, step)"
+        )
+    return balanced(subject, energies, space)
+
+
+def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace) -> Problem:
+    """A system on a class, in balanced units."""
+    gain = max((abs(float(entry)) for entry in space.B.ravel()), default=1.0) or 1.0
+    unit = Fraction(2) ** -math.frexp(gain)[1] if energies.L is None else energies.L
+    space = space.with_gradients_in(unit)
+    scales = _balancing(space)
+    inverse_L = Fraction(0) if energies.L is None else unit / energies.L
+    return Problem(subject, energies, space.with_states(scales), unit, scales, energies.mu / unit, inverse_L)
+
+
+def _balancing(space: StateSpace) -> tuple[Fraction, ...]:
+    """Powers of two that bring the states to one size, the position keeping its own."""
+    floats = space.as_floats()
+    loop = np.block([[floats.A, floats.B], [floats.C, floats.D]])
+    _, (scaling, _) = scipy.linalg.matrix_balance(loop, permute=False, separate=True)
+    powers = [round(math.log2(scale)) for scale in scaling[: space.states].tolist()]
+    return tuple(Fraction(2) ** (power - powers[0]) for power in powers)
+
+
+def _exact(where: str, name: str, value: Any) -> Fraction | None:
+    """The rational that a number is; `None` for ∞."""
+    if isinstance(value, numbers.Rational):
+        return Fraction(int(value.numerator), int(value.denominator))
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: `{name}` must be a number, got {value!r}") from None
+    if math.isnan(number):
+        raise ValueError(f"{where}: `{name}` must be a number, got {value!r}")
+    return Fraction(number) if math.isfinite(number) else None

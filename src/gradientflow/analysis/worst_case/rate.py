@@ -1,0 +1,307 @@
+"""How fast a scheme or a flow converges on every energy of a class: a Lyapunov function, found and proved."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from gradientflow.discretizers import Method
+from gradientflow.flows import Flow
+
+from ..exact.inertia import Inertia, inertia
+from ..grades import Grade
+from ..named_methods import subject_name
+from .certificate import Certificate, with_slack, without_slack
+from .conditions import Condition
+from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
+from .problem import EnergyClass, Problem, energy_class, problem
+from .semidefinite import Solution, solve
+
+# How precisely the best rate is found, and by how much it is given up until a certificate is left some slack; relative.
+_PRECISION = 1e-8
+_SLACKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+# Rates a step beyond this are not searched for.
+_LARGEST = 1e3
+
+
+@dataclasses.dataclass(frozen=True)
+class WorstCaseRate:
+    r"""How fast distances to the minimizer shrink at worst, over all of F_{μ,L}.
+
+    Attributes:
+        subject: the method or flow; its own energy is not used.
+        energies: the class.
+        exact: the rate as a fraction: of a scheme ρ with $\|x_k - x^*\| \le C\rho^k$, an upper bound; of a flow r with
+            $\|x(t) - x^*\| \le Ce^{-rt}$ [1/T], a lower bound; `None` where none was found.
+        quadratics: the rate on the slowest quadratic of the class, in floating point: no bound can be better.
+        curvature: that quadratic's.
+        grade: *proved* where the multipliers are exact without any slack; *certified* where they are a solver's
+            numbers with slack, checked again in exact arithmetic; *unknown* where there are none.
+        reason: how it was decided, or what the solver said.
+        certificate: the proof's numbers.
+        problem: what was read.
+    """
+
+    subject: Method | Flow
+    energies: EnergyClass
+    exact: Fraction | None
+    quadratics: float
+    curvature: float
+    grade: Grade
+    reason: str
+    certificate: Certificate | None
+    problem: Problem
+
+    @property
+    def rate(self) -> float:
+        """The rate, rounded to the safe side: ρ a step, or r a unit of time; NaN where none was found."""
+        if self.exact is None:
+            return math.nan
+        nearest = float(self.exact)
+        if self.problem.is_flow:
+            return nearest if Fraction(nearest) <= self.exact else math.nextafter(nearest, -math.inf)
+        return nearest if Fraction(nearest) >= self.exact else math.nextafter(nearest, math.inf)
+
+    @property
+    def lyapunov(self) -> dict[tuple[str, str] | str, float]:
+        """V: the coefficient of every product of two vectors, and of every E(yᵢ) − E*, in the user's own units."""
+        if self.certificate is None:
+            return {}
+        space, found = self.problem.space, self.certificate.weights
+        if len(found) == 1:
+            return {(space.names[0], space.names[0]): 1.0}
+        names = self.certificate.conditions[1].basis
+        sizes = [*self.problem.scales, *[self.problem.unit] * (len(names) - space.states)]
+        if self.problem.is_flow:
+            names, sizes = names[: space.states], sizes[: space.states]
+        by_name = dict(zip(names, sizes, strict=True))
+        pairs = monomials(names)
+        square = {
+            (a, b): float(w / (by_name[a] * by_name[b]))
+            for (a, b), w in zip(pairs, found[: len(pairs)], strict=True) if w
+        }  # fmt: skip
+        energies = {f"E_{i + 1}": float(w / self.problem.unit) for i, w in enumerate(found[len(pairs) :])}
+        return square | energies
+
+    def check(self) -> bool:
+        """Whether the certificate proves the rate, by exact arithmetic alone: no solver is asked."""
+        if self.certificate is None or self.exact is None:
+            return False
+        problem, found = self.problem, self.certificate
+        if len(found.weights) == 1:
+            stated = distance_conditions(problem.space, problem.mu, problem.inverse_L, problem.is_flow)
+            claimed = -2 * self.exact if problem.is_flow else self.exact**2
+            if found.weights[0] > claimed:
+                return False
+        else:
+            stated = _conditions(problem, self.exact)
+            if not _is_definite(found, problem):
+                return False
+        return dataclasses.replace(found, conditions=tuple(stated)).check()
+
+    def latex(self) -> str:
+        """The proof as a formula: what is a nonnegative combination of which inequalities and squares."""
+        from .proof import rate_proof
+
+        return rate_proof(self)
+
+    def _repr_latex_(self) -> str:
+        """For notebooks."""
+        return f"$${self.latex()}$$" if self.certificate is not None else self.reason
+
+    def __repr__(self) -> str:
+        """Rate, grade, and what the quadratics alone would give."""
+        name = subject_name(self.subject)
+        what = "r per unit time" if self.problem.is_flow else "ρ a step"
+        return (
+            f"{name} on {self.energies}: {what} = {self.rate:.9g}, {self.grade}\n{self.reason}\n"
+            f"slowest quadratic: {self.quadratics:.9g} at curvature {self.curvature:.6g}"
+        )
+
+
+def worst_case_rate(subject: Any, mu: Any, L: Any) -> WorstCaseRate:
+    r"""How fast distances to the minimizer shrink on *every* μ-strongly convex energy with L-Lipschitz gradient.
+
+    The step is run once with an oracle in the energy's place, so that its matrices are exact; then a Lyapunov function
+    of the state, the gradients and the energies is searched for by semidefinite programs, and what the solver returns
+    is rounded to fractions and checked in exact arithmetic. The result is never better than the truth.
+
+    Args:
+        subject: a method with a constant step, or a flow; its own energy is not used.
+        mu: μ > 0.
+        L: L > μ; `math.inf` for proximal schemes and flows.
+
+    Raises:
+        ValueError: if μ ≤ 0 or μ ≥ L.
+        TypeError: if the step is not a constant.
+        NotExactError: if the recipe can't be read, naming the line.
+
+    References:
+        A. B. Taylor, B. Van Scoy, L. Lessard, Lyapunov functions for first-order methods, ICML 2018.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> from fractions import Fraction
+        >>> E = gf.landscapes.bowl()
+        >>> found = gf.worst_case_rate(gf.optimizers.gradient_descent(E, lr=Fraction(2, 11)), mu=1, L=10)
+        >>> found.exact, print(found.grade)
+        proved
+        (Fraction(9, 11), None)
+    """
+    energies = energy_class("worst_case_rate", mu, L, strongly=True)
+    return rate_of(problem("worst_case_rate", subject, energies))
+
+
+def rate_of(asked: Problem) -> WorstCaseRate:
+    """The worst-case rate of what was read."""
+    quadratics, curvature = asked.slowest()
+
+    def result(exact: Fraction | None, grade: Grade, reason: str, certificate: Certificate | None) -> WorstCaseRate:
+        return WorstCaseRate(
+            asked.subject, asked.energies, exact, quadratics, curvature, grade, reason, certificate, asked
+        )
+
+    plain = _distance_rate(asked) if asked.space.states == 1 else None
+    if plain is not None and _as_good(float(plain[0]), quadratics, asked):
+        return result(*plain)
+    best, words = _search(asked, quadratics)
+    if plain is not None and (best is None or _as_good(float(plain[0]), best, asked)):
+        return result(*plain)
+    if best is None:
+        return result(None, Grade.UNKNOWN, words, None)
+    for slack in _SLACKS:
+        rate = Fraction(best * (1 - slack) if asked.is_flow else best * (1 + slack))
+        certificate = certificate_at(asked, rate)
+        if certificate is not None:
+            reason = f"a Lyapunov function found numerically and checked in exact arithmetic, with slack {slack:g}"
+            return result(rate, Grade.CERTIFIED, reason, certificate)
+    return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
+
+
+def _as_good(rate: float, best: float, asked: Problem) -> bool:
+    """Whether a rate is as good as the best, up to what the search may miss."""
+    return rate >= best * (1 - _SLACKS[1]) if asked.is_flow else rate <= best * (1 + _SLACKS[1])
+
+
+def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
+    """The best rate at which ‖x − x*‖² itself falls, exactly; `None` where it could not be made exact."""
+    conditions = distance_conditions(asked.space, asked.mu, asked.inverse_L, asked.is_flow)
+    floats = distance_conditions(asked.space.as_floats(), float(asked.mu), float(asked.inverse_L), asked.is_flow)
+    found = solve(floats, least=[1.0])
+    if not found.is_solved:
+        return None
+    # At the optimum S annihilates the motion on the slowest quadratic; else what the solver's numbers say.
+    kernels = [_motion(asked, lam) for lam in (asked.mu, 1 / asked.inverse_L if asked.inverse_L else None) if lam]
+    tried = [without_slack(conditions[0], found, kernel) for kernel in (*kernels, None)]
+    certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
+    if certificate is None:
+        return None
+    weight = certificate.weights[0]
+    rate = -weight / 2 if asked.is_flow else _root(weight)
+    what = "‖x − x*‖² itself falls: its multipliers are exact"
+    return rate, Grade.PROVED, what, certificate
+
+
+def _motion(asked: Problem, lam: Fraction) -> np.ndarray:
+    """The state 1 with the gradients asked from there on the quadratic λx²/2, as a row: those of an explicit scheme."""
+    C, D = asked.space.C, asked.space.D
+    gradients: list[Fraction] = []
+    for i in range(len(C)):
+        point = C[i, 0] + sum((D[i, j] * gradients[j] for j in range(i)), Fraction(0))
+        gradients.append(lam * point / (1 - lam * D[i, i]))
+    return np.array([[Fraction(1), *gradients]], dtype=object)
+
+
+def _root(square: Fraction) -> Fraction:
+    """√, exactly where it is rational, else rounded up."""
+    p, q = math.isqrt(square.numerator), math.isqrt(square.denominator)
+    if Fraction(p, q) ** 2 == square:
+        return Fraction(p, q)
+    digits = 10**40
+    return Fraction(math.isqrt(square.numerator * digits * digits // square.denominator) + 1, digits)
+
+
+def _conditions(asked: Problem, rate: Any) -> list[Condition]:
+    """What a Lyapunov function with a rate must satisfy: in fractions for a fraction, in floats for a float."""
+    exact = isinstance(rate, Fraction)
+    space = asked.space if exact else asked.space.as_floats()
+    mu, inverse_L = (asked.mu, asked.inverse_L) if exact else (float(asked.mu), float(asked.inverse_L))
+    if asked.is_flow:
+        return flow_conditions(space, mu, inverse_L, rate)
+    return scheme_conditions(space, mu, inverse_L, rate * rate)
+
+
+def _widest(asked: Problem, rate: float) -> Solution:
+    """The Lyapunov function with this rate that has the greatest margin."""
+    return solve(_conditions(asked, float(rate)))
+
+
+def _search(asked: Problem, quadratics: float) -> tuple[float | None, str]:
+    """The best rate for which there is a Lyapunov function, to some digits: where the margin changes sign."""
+    words = "no Lyapunov function of this form was found"
+
+    def margin(rate: float) -> float:
+        nonlocal words
+        found = _widest(asked, rate)
+        if not found.is_solved:
+            words = f"the solver did not converge: {found.status}"
+            return -math.inf
+        return found.margin
+
+    if quadratics <= 0 and asked.is_flow:
+        return None, f"on the quadratic of curvature λ the flow does not decay: {quadratics:.6g}"
+    near = quadratics * (1 - _SLACKS[0]) if asked.is_flow else max(quadratics, 1e-6) * (1 + _SLACKS[0])
+    if margin(near) > 0:
+        return quadratics if asked.is_flow else max(quadratics, 1e-6), ""
+    bracket = _bracket(margin, near, asked.is_flow)
+    if bracket is None:
+        return None, words
+    bad, good = bracket
+    scale = abs(margin(good))
+    ends = sorted((bad, good))
+    root: Any = scipy.optimize.brentq(lambda rate: max(margin(rate), -10 * scale), *ends, xtol=_PRECISION * good)
+    return float(root), ""
+
+
+def _bracket(margin: Callable[[float], float], bad: float, is_flow: bool) -> tuple[float, float] | None:
+    """A rate that is too good and one that is not; none where it was not found."""
+    if is_flow:
+        trials = [bad * 2.0**-k for k in range(1, 12)]
+    else:
+        inside = [1 - (1 - bad) * 0.5**k for k in range(1, 8)] if bad < 1 else []
+        trials = [*inside, *(max(bad, 1) * factor for factor in (1.1, 1.5, 3, 10)), _LARGEST]
+    for trial in trials:
+        if margin(trial) > 0:
+            return bad, trial
+        bad = trial
+    return None
+
+
+def certificate_at(asked: Problem, rate: Fraction) -> Certificate | None:
+    """A proof that distances shrink at this rate, if one is found."""
+    found = _widest(asked, float(rate))
+    if not found.is_solved or found.margin <= 0:
+        return None
+    certificate = with_slack(_conditions(asked, rate), found)
+    return certificate if certificate is not None and _is_definite(certificate, asked) else None
+
+
+def _is_definite(certificate: Certificate, asked: Problem) -> bool:
+    """Whether V ≥ c‖x − x*‖² with c > 0, so that V's rate is that of the distance."""
+    form = certificate.conditions[1].remainder(certificate.weights, certificate.multipliers[1])
+    counts = _inertia(form)
+    if counts.positive == len(form):
+        return True
+    # V − c‖x‖² stays semidefinite for some c > 0 if x's row lies in the range of the form: exactly if adding its square
+    # does not raise the rank.
+    place = asked.space.position[0]
+    row = np.array([*place, *[Fraction(0)] * (len(form) - len(place))], dtype=object)
+    return _inertia(form + row[:, None] * row[None, :]).positive == counts.positive
+
+
+def _inertia(form: np.ndarray) -> Inertia:
+    return inertia([[Fraction(entry) for entry in row] for row in form])

@@ -1,0 +1,118 @@
+"""The semidefinite program behind a certificate: weights and multipliers with the greatest margin, by Clarabel."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import clarabel as _clarabel
+import numpy as np
+import scipy.sparse
+
+from .conditions import Condition
+
+# It comes without types.
+clarabel: Any = _clarabel
+
+# Tighter than the solver's default: numbers are to be recognized as fractions.
+_TOLERANCE = 1e-10
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+    """What the solver returned.
+
+    Attributes:
+        weights: w, (w,).
+        multipliers: λ of every condition.
+        margin: t, by which the least eigenvalue of every remainder S exceeds zero, or is asked to.
+        status: the solver's own word.
+        is_solved: whether it converged.
+    """
+
+    weights: np.ndarray
+    multipliers: list[np.ndarray]
+    margin: float
+    status: str
+    is_solved: bool
+
+
+def solve(
+    conditions: Sequence[Condition],
+    fixed: Sequence[float] | None = None,
+    least: Sequence[float] | None = None,
+) -> Solution:
+    """Weights and multipliers under which every condition holds.
+
+    Args:
+        conditions: in floating point; they share their weights.
+        fixed: the weights, where only multipliers are looked for.
+        least: c: minimize c·w, with margin zero. Otherwise the margin is maximized, and where the weights are free, the
+            first condition's multipliers sum to one, which sets the scale of what is homogeneous.
+    """
+    count = conditions[0].terms[0].shape[0]
+    sizes = [len(condition.inequalities.pairs) for condition in conditions]
+    unknowns = count + sum(sizes) + 1
+    zero, positive, cones = [], [], []
+    right_zero, right_positive = [], []
+    semidefinite, right_semidefinite = [], []
+    offset = count
+    for condition, size in zip(conditions, sizes, strict=True):
+        own = slice(offset, offset + size)
+        of_weights, of_multipliers, sums = condition.equations()
+        rows = np.zeros((unknowns, len(sums)))
+        rows[:count], rows[own] = of_weights.T, of_multipliers.T
+        zero.append(rows)
+        right_zero.append(sums)
+        forms = np.zeros((unknowns, condition.size, condition.size))
+        forms[:count], forms[own], forms[-1] = condition.terms[0], -condition.inequalities.forms, _widened(condition)
+        semidefinite.append(-_stacked(forms))
+        right_semidefinite.append(_stacked(condition.constant[0]))
+        cones.append(clarabel.PSDTriangleConeT(condition.size))
+        offset += size
+    if fixed is not None:
+        zero.append(np.eye(unknowns)[:, :count])
+        right_zero.append(np.asarray(fixed, dtype=float))
+    elif least is None:
+        scale = np.zeros((unknowns, 1))
+        scale[count : count + sizes[0]] = 1
+        zero.append(scale)
+        right_zero.append(np.ones(1))
+    cost = np.zeros(unknowns)
+    if least is None:
+        cost[-1] = -1
+        positive.append(np.eye(unknowns)[:, -1:])
+        right_positive.append(np.ones(1))
+    else:
+        cost[:count] = least
+        zero.append(np.eye(unknowns)[:, -1:])
+        right_zero.append(np.zeros(1))
+    positive.append(-np.eye(unknowns)[:, count:-1])
+    right_positive.append(np.zeros(sum(sizes)))
+    matrix = np.hstack([*zero, *positive, *semidefinite]).T
+    right = np.concatenate([*right_zero, *right_positive, *right_semidefinite])
+    zeros, positives = (sum(block.shape[1] for block in blocks) for blocks in (zero, positive))
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
+    solver = clarabel.DefaultSolver(
+        scipy.sparse.csc_matrix((unknowns, unknowns)), cost, scipy.sparse.csc_matrix(matrix), right,
+        [clarabel.ZeroConeT(zeros), clarabel.NonnegativeConeT(positives), *cones], settings,
+    )  # fmt: skip
+    found = solver.solve()
+    x = np.asarray(found.x)
+    multipliers = np.split(x[count:-1], np.cumsum(sizes)[:-1])
+    status = str(found.status)
+    return Solution(x[:count], multipliers, float(x[-1]), status, status in ("Solved", "AlmostSolved"))
+
+
+def _widened(condition: Condition) -> np.ndarray:
+    """Minus the unit matrix, on the vectors whose square the remainder can hold."""
+    diagonal = np.ones(condition.size)
+    diagonal[condition.unsupported] = 0
+    return -np.diag(diagonal)
+
+
+def _stacked(matrices: np.ndarray) -> np.ndarray:
+    """Upper triangles column by column, entries off the diagonal times √2: the solver's order."""
+    columns, rows = np.tril_indices(matrices.shape[-1])
+    return matrices[..., rows, columns] * np.where(rows == columns, 1, np.sqrt(2))

@@ -1,0 +1,509 @@
+"""Worst cases over classes of energies: certificates and refutations, against theory and an independent library."""
+
+import dataclasses
+import itertools
+import math
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradientflow as gf
+from gradientflow.analysis import NotExactError
+
+BOWL = gf.landscapes.bowl()
+FLOW = gf.GradientFlow(BOWL)
+
+
+class Extrapolated(gf.Discretizer):
+    """Nesterov's scheme with constant momentum: a user's own, with memory."""
+
+    beta: object
+
+    def init(self, flow, t, z, h):
+        return z
+
+    def step(self, flow, t, z, h, *, memory=None, **_):
+        y = z + self.beta * (z - memory)
+        return y + h * flow.drift(t, y), z
+
+
+class HeavyBallOfPositions(gf.Discretizer):
+    """Momentum in the optimizer's own words, on the gradient flow."""
+
+    beta: object
+
+    def init(self, flow, t, z, h):
+        return z
+
+    def step(self, flow, t, z, h, *, memory=None, **_):
+        return z + self.beta * (z - memory) + h * flow.drift(t, z), z
+
+
+class AdamsBashforth(gf.Discretizer):
+    def init(self, flow, t, z, h):
+        return flow.drift(t, z)
+
+    def step(self, flow, t, z, h, *, memory=None, **_):
+        slope = flow.drift(t, z)
+        return z + h * (3 * slope - memory) / 2, slope
+
+
+class Heun(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        k1 = flow.drift(t, z)
+        k2 = flow.drift(t + h, z + h * k1)
+        return z + h * (k1 + k2) / 2
+
+
+def method(scheme, h, flow=FLOW):
+    return gf.Method(flow, scheme, h)
+
+
+def descent(lr):
+    return gf.optimizers.gradient_descent(BOWL, lr)
+
+
+def polyak(kappa):
+    """The heavy ball tuned for quadratics with curvatures from 1 to κ."""
+    root = math.sqrt(kappa)
+    return gf.optimizers.momentum(BOWL, lr=4 / (root + 1) ** 2, beta=((root - 1) / (root + 1)) ** 2)
+
+
+# ---- rates of the distance
+
+
+@pytest.mark.parametrize("h", [Fraction(1, 20), Fraction(1, 10), Fraction(2, 11), Fraction(3, 16), Fraction(3, 10)])
+def test_gradient_descent_contracts_as_on_the_worst_quadratic(h):
+    found = gf.worst_case_rate(descent(h), mu=1, L=10)
+    assert found.exact == max(abs(1 - h), abs(1 - 10 * h))
+    assert found.grade is gf.Grade.PROVED
+    assert found.check()
+    assert found.rate >= found.exact
+
+
+@pytest.mark.parametrize(("h", "mu"), [(Fraction(1), 1), (Fraction(3), Fraction(1, 2)), (Fraction(1, 8), 2)])
+def test_the_proximal_point_contracts_without_a_bound_on_the_curvature(h, mu):
+    found = gf.worst_case_rate(gf.optimizers.proximal_point(BOWL, h), mu=mu, L=math.inf)
+    assert found.exact == 1 / (1 + h * mu)
+    assert found.grade is gf.Grade.PROVED
+
+
+def test_implicit_midpoint_contracts_as_on_the_worst_quadratic():
+    found = gf.worst_case_rate(method(gf.ImplicitMidpoint(), Fraction(1, 2)), mu=1, L=10)
+    assert found.exact == Fraction(3, 5)
+
+
+def test_nesterov_is_slower_on_the_class_than_on_quadratics_but_faster_than_sectors_can_tell():
+    root = math.sqrt(10)
+    found = gf.worst_case_rate(method(Extrapolated((root - 1) / (root + 1)), 0.1), mu=1, L=10)
+    assert found.quadratics == pytest.approx(1 - 1 / root, abs=1e-6)
+    assert found.rate == pytest.approx(0.752, abs=5e-4)
+    assert found.grade is gf.Grade.CERTIFIED
+    assert found.check()
+
+
+def test_rates_do_not_depend_on_units():
+    base = gf.worst_case_rate(gf.optimizers.momentum(BOWL, 0.125, 0.25), 1, 10)
+    for scale in (1e-6, 1e4):
+        found = gf.worst_case_rate(gf.optimizers.momentum(BOWL, 0.125 / scale, 0.25), scale, 10 * scale)
+        assert found.rate == pytest.approx(base.rate, abs=1e-6)
+
+
+@pytest.mark.parametrize("scheme", [Heun(), AdamsBashforth(), gf.RungeKutta("midpoint"), gf.RungeKutta("rk4")])
+def test_no_rate_is_better_than_the_slowest_quadratic(scheme):
+    found = gf.worst_case_rate(method(scheme, Fraction(1, 16)), mu=1, L=10)
+    curvatures = np.linspace(1, 10, 91)
+    radii = [gf.stability(gf.GradientFlow(gf.Mode(float(lam))), scheme).spectral_radius(1 / 16) for lam in curvatures]
+    assert found.check()
+    assert found.rate >= max(radii) * (1 - 1e-12)
+    assert found.rate <= max(radii) * (1 + 1e-6)
+
+
+def test_a_lyapunov_function_falls_along_the_iterates_at_its_rate():
+    found = gf.worst_case_rate(gf.optimizers.momentum(BOWL, Fraction(1, 8), Fraction(1, 4)), 1, 10)
+    # A smooth energy in the class: its second derivative is between 1 and 10.
+    energy = gf.energy(lambda x: jnp.sum(x**2 / 2 + 9 * (jnp.logaddexp(2 * x, -2 * x) - jnp.log(2)) / 4))
+    run = gf.optimizers.momentum(energy, 0.125, 0.25).iterate([3.0, -0.4], steps=20)
+    states = {"x": run.state.x, "v": run.state.v, "g": jax.vmap(energy.grad)(run.state.x)}
+    value = sum(
+        weight * (run.energy if isinstance(key, str) else jnp.sum(states[key[0]] * states[key[1]], axis=-1))
+        for key, weight in found.lyapunov.items()
+    )
+    assert (value[1:] <= found.rate**2 * value[:-1] + 1e-15).all()
+    assert (value > 0).all()
+
+
+# ---- flows
+
+
+def test_the_gradient_flow_decays_at_mu():
+    found = gf.worst_case_rate(FLOW, mu=Fraction(1, 3), L=10)
+    assert found.exact == Fraction(1, 3)
+    assert found.grade is gf.Grade.PROVED
+
+
+@pytest.mark.parametrize(
+    ("friction", "rate"),
+    # In units of √μ, without a bound on the curvature: half of V's rate, 4/3 with the friction 2, √2 with 3/√2.
+    [(2.0, 2 / 3), (3 / math.sqrt(2), 1 / math.sqrt(2))],
+)
+def test_the_heavy_ball_flow_decays_at_the_known_best_rates(friction, rate):
+    found = gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, friction), mu=1, L=math.inf)
+    assert found.rate == pytest.approx(rate, abs=1e-6)
+    assert found.rate <= rate + 1e-12
+    assert found.check()
+
+
+def test_a_curvature_bound_only_helps_the_flow():
+    rates = [gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 2.0), 1, L).rate for L in (2, 10, 1e4, math.inf)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_flow_that_does_not_decay_is_unknown_and_says_so():
+    found = gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 0.0), 1, 10)
+    assert found.grade is gf.Grade.UNKNOWN
+    assert math.isnan(found.rate)
+    assert not found.check()
+    assert "does not decay" in found.reason
+
+
+# ---- bounds after N steps
+
+
+@pytest.mark.parametrize(("steps", "bound"), [(1, Fraction(1, 6)), (5, Fraction(1, 22)), (10, Fraction(1, 42))])
+def test_gradient_descent_on_convex_energies_is_as_drori_and_teboulle_say(steps, bound):
+    found = gf.worst_case_bound(descent(1), steps, mu=0, L=1)
+    assert found.exact == bound
+    assert found.grade is gf.Grade.PROVED
+    assert found.check()
+
+
+def test_the_bound_scales_with_the_units():
+    found = gf.worst_case_bound(descent(Fraction(1, 6)), 4, mu=0, L=3)
+    assert found.exact == Fraction(3) / (4 * 4 * Fraction(1, 2) + 2)
+
+
+def test_the_bound_is_attained_on_a_huber_energy():
+    steps, L = 5, 1.0
+    bound = gf.worst_case_bound(descent(1), steps, mu=0, L=1).value
+    width = 1 / (2 * steps + 1)
+    huber = gf.energy(lambda x: jnp.where(jnp.abs(x) < width, L * x**2 / 2, L * width * (jnp.abs(x) - width / 2)))
+    run = gf.optimizers.gradient_descent(huber, 1.0).iterate(1.0, steps=steps)
+    assert float(run.energy[-1]) == pytest.approx(bound, abs=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_proximal_point_on_convex_energies(steps):
+    found = gf.worst_case_bound(gf.optimizers.proximal_point(BOWL, Fraction(3, 2)), steps, mu=0, L=math.inf)
+    assert found.exact == 1 / (4 * steps * Fraction(3, 2))
+
+
+# ---- against an independent library
+
+
+def _pepit(steps, mu, L, final, run):
+    """The worst case of `run`, which takes PEPit's function and x₀ and returns x_N, by PEPit's own program."""
+    PEPit = pytest.importorskip("PEPit")
+    functions = pytest.importorskip("PEPit.functions")
+    problem = PEPit.PEP()
+    if math.isinf(L):
+        function = problem.declare_function(functions.ConvexFunction)
+    elif mu == 0:
+        function = problem.declare_function(functions.SmoothConvexFunction, L=L)
+    else:
+        function = problem.declare_function(functions.SmoothStronglyConvexFunction, mu=mu, L=L)
+    best = function.stationary_point()
+    start = problem.set_initial_point()
+    problem.set_initial_condition((start - best) ** 2 <= 1)
+    x = run(function, start, steps)
+    problem.set_performance_metric(
+        {"gap": lambda: function(x) - function(best), "distance": lambda: (x - best) ** 2,
+         "gradient": lambda: function.gradient(x) ** 2}[final]()
+    )  # fmt: skip
+    return problem.solve(verbose=0, solver="CLARABEL")
+
+
+def _explicit(h):
+    def run(function, x, steps):
+        for _ in range(steps):
+            x = x - h * function.gradient(x)
+        return x
+
+    return run
+
+
+def _implicit(h):
+    def run(function, x, steps):
+        from PEPit.primitive_steps import proximal_step
+
+        for _ in range(steps):
+            x, _, _ = proximal_step(x, function, h)
+        return x
+
+    return run
+
+
+def _heavy(h, beta):
+    def run(function, x, steps):
+        before = x
+        for _ in range(steps):
+            x, before = x + beta * (x - before) - h * function.gradient(x), x
+        return x
+
+    return run
+
+
+def _extrapolated(h, beta):
+    def run(function, x, steps):
+        before = x
+        for _ in range(steps):
+            y = x + beta * (x - before)
+            x, before = y - h * function.gradient(y), x
+        return x
+
+    return run
+
+
+def _heun(h):
+    def run(function, x, steps):
+        for _ in range(steps):
+            k1 = function.gradient(x)
+            x = x - h / 2 * (k1 + function.gradient(x - h * k1))
+        return x
+
+    return run
+
+
+def _adams(h):
+    def run(function, x, steps):
+        before = function.gradient(x)
+        for _ in range(steps):
+            slope = function.gradient(x)
+            x, before = x - h / 2 * (3 * slope - before), slope
+        return x
+
+    return run
+
+
+PAIRS = {
+    "descent, convex": (descent(0.75), _explicit(0.75), 3, 0, 1, "gap"),
+    "descent, too long a step": (descent(1.75), _explicit(1.75), 2, 0, 1, "gap"),
+    "descent, strongly convex, distance": (descent(0.125), _explicit(0.125), 3, 1, 10, "distance"),
+    "descent, gradient": (descent(1), _explicit(1), 3, 0, 1, "gradient"),
+    "proximal point, gap": (gf.optimizers.proximal_point(BOWL, 2.0), _implicit(2.0), 3, 0, math.inf, "gap"),
+    "proximal point, distance": (gf.optimizers.proximal_point(BOWL, 0.5), _implicit(0.5), 2, 1, 10, "distance"),
+    "momentum, convex": (gf.optimizers.momentum(BOWL, 0.75, 0.5), _heavy(0.75, 0.5), 3, 0, 1, "gap"),
+    "momentum, distance": (gf.optimizers.momentum(BOWL, 0.125, 0.25), _heavy(0.125, 0.25), 3, 1, 10, "distance"),
+    "extrapolated, convex": (method(Extrapolated(0.5), 1.0), _extrapolated(1.0, 0.5), 3, 0, 1, "gap"),
+    "extrapolated, distance": (method(Extrapolated(0.5), 0.125), _extrapolated(0.125, 0.5), 3, 1, 8, "distance"),
+    "Heun, gap": (method(Heun(), 1.5), _heun(1.5), 2, 0, 1, "gap"),
+    "Heun, distance": (method(Heun(), 0.25), _heun(0.25), 2, 1, 8, "distance"),
+    "Adams–Bashforth": (method(AdamsBashforth(), 0.5), _adams(0.5), 3, 0, 1, "gap"),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bounds_agree_with_an_independent_library(name):
+    ours, theirs, steps, mu, L, final = PAIRS[name]
+    found = gf.worst_case_bound(ours, steps, mu, L, final=final)
+    assert found.grade in (gf.Grade.PROVED, gf.Grade.CERTIFIED)
+    assert found.check()
+    assert found.value == pytest.approx(_pepit(steps, mu, L, final, theirs), rel=1e-5)
+
+
+# ---- what makes a certificate one
+
+
+def test_a_certificate_does_not_prove_more_than_it_does():
+    found = gf.worst_case_rate(descent(Fraction(1, 10)), 1, 10)
+    better = dataclasses.replace(found, exact=found.exact - Fraction(1, 10**9))
+    assert found.check()
+    assert not better.check()
+    of_momentum = gf.worst_case_rate(gf.optimizers.momentum(BOWL, 0.125, 0.25), 1, 10)
+    faster = dataclasses.replace(of_momentum, exact=of_momentum.exact * Fraction(999, 1000))
+    assert not faster.check()
+    bound = gf.worst_case_bound(descent(1), 3, 0, 1)
+    assert not dataclasses.replace(bound, exact=bound.exact * Fraction(999, 1000)).check()
+
+
+def test_a_proof_that_meets_a_float_raises():
+    found = gf.worst_case_rate(descent(Fraction(1, 10)), 1, 10)
+    condition = found.certificate.conditions[0]
+    inexact = dataclasses.replace(condition, constant=tuple(part.astype(float) for part in condition.constant))
+    with pytest.raises(TypeError, match="a float is rounded"):
+        dataclasses.replace(found.certificate, conditions=(inexact,)).check()
+
+
+def test_a_negative_multiplier_proves_nothing():
+    certificate = gf.worst_case_rate(descent(Fraction(1, 10)), 1, 10).certificate
+    negative = tuple(-m for m in certificate.multipliers[0])
+    assert not dataclasses.replace(certificate, multipliers=(negative,)).check()
+
+
+def test_the_proof_reads_as_a_formula():
+    assert r"\rho = \tfrac{9}{11}" in gf.worst_case_rate(descent(Fraction(2, 11)), 1, 10).latex()
+    assert r"\tau = \tfrac{1}{6}" in gf.worst_case_bound(descent(1), 1, 0, 1).latex()
+    flow = gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 3.0), 1, 10)
+    assert r"-\dot V - 2r V" in flow.latex()
+    with pytest.raises(ValueError, match="no certificate"):
+        gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 0.0), 1, 10).latex()
+
+
+def test_the_formula_of_a_bound_is_true_on_an_energy():
+    """2/3·… : the identity of one gradient step, evaluated on a quadratic, in units where nothing is 1."""
+    h, L = Fraction(1, 4), 3
+    found = gf.worst_case_bound(descent(h), 1, 0, L)
+    condition, multipliers = found.certificate.conditions[0], found.certificate.multipliers[0]
+    lam, x0 = 2.0, 1.5
+    x1 = x0 - float(h) * lam * x0
+    # In the certificate's units: gradients and energies divided by L.
+    vector = np.array([x0, lam * x0 / L, lam * x1 / L])
+    gaps = np.array([lam * x0**2 / 2, lam * x1**2 / 2]) / L
+    known = condition.inequalities
+    inequalities = [
+        vector @ form.astype(float) @ vector + v.astype(float) @ gaps
+        for form, v in zip(known.forms, known.values, strict=True)
+    ]
+    rest = vector @ condition.remainder(found.certificate.weights, multipliers).astype(float) @ vector
+    total = sum(float(m) * i for m, i in zip(multipliers, inequalities, strict=True)) + rest
+    assert min(inequalities) >= -1e-15
+    assert total == pytest.approx((found.value * x0**2 - lam * x1**2 / 2) / L, abs=1e-12)
+
+
+# ---- refutations
+
+
+def test_polyaks_heavy_ball_cycles_where_lessard_recht_and_packard_found_it_to():
+    assert gf.find_cycle(polyak(10), 1, 10) is None
+    cycle = gf.find_cycle(polyak(25), mu=1, L=25)
+    assert cycle.period == 3
+    assert cycle.check()
+    run = cycle.run(3000)
+    np.testing.assert_allclose(np.linalg.norm(run, axis=-1), 1, atol=1e-9)
+    np.testing.assert_allclose(run[:3], cycle.points, atol=1e-12)
+    # On quadratics of the same class it is stable: that is why it was tuned so.
+    assert gf.worst_case_rate(polyak(25), 1, 25).quadratics < 1
+
+
+def test_the_cycle_is_on_an_energy_of_the_class():
+    cycle = gf.find_cycle(polyak(100), mu=1, L=100)
+    x = jax.random.normal(jax.random.key(0), (200, 2))
+    y = jax.random.normal(jax.random.key(1), (200, 2))
+    gradient = jax.vmap(cycle.energy.grad)
+    np.testing.assert_allclose(gradient(x), jax.vmap(jax.grad(cycle.energy.value))(x), atol=1e-9)
+    change, apart = gradient(x) - gradient(y), x - y
+    product, square = jnp.sum(change * apart, axis=-1), jnp.sum(apart**2, axis=-1)
+    assert (product >= (1 - 1e-12) * square).all()
+    assert (jnp.sum(change**2, axis=-1) <= 100 * product * (1 + 1e-12)).all()
+
+
+def test_the_method_itself_runs_on_the_energy_that_was_found():
+    cycle = gf.find_cycle(polyak(25), mu=1, L=25)
+    state = gf.Phase(*map(jnp.asarray, cycle.state))
+    run = gf.iterate(cycle.method.flow, cycle.method.discretizer, None, step=cycle.method.step, steps=300, state=state)
+    assert float(jnp.linalg.norm(run.x[-1])) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_scheme_with_memory_is_walked_round_its_cycle_too():
+    cycle = gf.find_cycle(method(HeavyBallOfPositions(4 / 9), 1 / 9), 1, 25)
+    assert cycle.period == 3
+    np.testing.assert_allclose(cycle.run(300)[-3:], cycle.points[[1, 2, 0]], atol=1e-9)
+
+
+@pytest.mark.parametrize(("lr", "beta"), list(itertools.product([0.3, 1.2, 2.2, 3.1], [0.35, 0.6, 0.85])))
+def test_heavy_ball_cycles_exist_where_goujaud_taylor_and_dieuleveut_say(lr, beta):
+    """Their condition for a regular K-gon, theorem 3.5, with γ = lr, κ = μ/L and θ = 2π/K, here for μ = 1/10, L = 1."""
+    mu = 0.1
+
+    def theirs(period):
+        cosine = math.cos(2 * math.pi / period)
+        first = (mu * lr) ** 2 - 2 * (beta - cosine + mu * (1 - beta * cosine)) * mu * lr
+        return first + 2 * mu * (1 - cosine) * (1 + beta**2 - 2 * beta * cosine)
+
+    cycle = gf.find_cycle(gf.optimizers.momentum(BOWL, lr, beta), mu, 1)
+    if any(theirs(period) < -1e-9 for period in range(3, 61)):
+        assert cycle is not None
+    if cycle is not None and cycle.turns == 1 and cycle.period > 2:
+        assert theirs(cycle.period) < 0
+
+
+def test_a_map_is_proved_where_it_converges_and_refuted_where_it_does_not():
+    found = gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=np.linspace(0.02, 0.38, 7), beta=[0.1, 0.5, 0.9])
+    quadratic = gf.stability_map(
+        gf.optimizers.momentum, np.linspace(1, 10, 40), lr=found.horizontal, beta=found.vertical
+    )
+    assert (quadratic.radius[found.grades == gf.Grade.PROVED] < 1).all()
+    assert (quadratic.radius[found.periods == 1] > 1).all()
+    # The part that quadratics alone don't show: stable on each of them, and yet there is a cycle.
+    assert ((quadratic.radius < 1) & (found.periods > 2)).any()
+    assert found.table().shape == (3, 7)
+    assert "proved" in repr(found)
+
+
+# ---- one scheme, five readings
+
+
+def test_a_users_scheme_has_all_five_readings():
+    energy = gf.Quadratic(jnp.diag(jnp.array([1.0, 10.0])))
+    mine = gf.Method(gf.GradientFlow(energy), Heun(), 0.125)
+    assert float(mine.iterate([1.0, 1.0], steps=200).energy[-1]) < 1e-12
+    assert gf.stability(mine).limit == pytest.approx(0.2)
+    assert gf.order(Heun()).order == 2
+    rate = gf.worst_case_rate(mine, 1, 10)
+    assert rate.check()
+    assert rate.rate < 1
+    jacobian = jax.jacobian(lambda z: Heun().step(mine.flow, 0.0, z, 0.125))(jnp.zeros(2))
+    assert float(jnp.abs(jnp.linalg.eigvals(jacobian)).max()) <= rate.rate
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "words"),
+    [
+        (lambda: gf.worst_case_rate(descent(0.1), 0, 10), ValueError, "`mu` must be positive"),
+        (lambda: gf.worst_case_rate(descent(0.1), 10, 1), ValueError, "`mu` must be less than `L`, got mu = 10"),
+        (lambda: gf.worst_case_rate(descent(0.1), 1, 1), ValueError, "one energy only"),
+        (lambda: gf.worst_case_rate(descent(0.1), -1, 1), ValueError, "`mu` must be finite and not negative"),
+        (lambda: gf.worst_case_rate(descent(0.1), 1, "ten"), ValueError, "`L` must be a number, got 'ten'"),
+        (lambda: gf.worst_case_rate(descent(lambda k: 0.1), 1, 10), TypeError, "the step must be a constant"),
+        (lambda: gf.worst_case_rate(BOWL, 1, 10), TypeError, "needs a Method such as"),
+        (lambda: gf.worst_case_bound(descent(0.1), 0, 0, 1), ValueError, "`steps` must be at least 1"),
+        (lambda: gf.worst_case_bound(descent(0.1), 1, 0, 1, final="x"), ValueError, "must be one of gap, distance"),
+        (lambda: gf.worst_case_bound(FLOW, 1, 0, 1), TypeError, "of a flow ask worst_case_rate"),
+        (lambda: gf.find_cycle(descent(0.1), 1, math.inf), ValueError, "`L` must be finite"),
+        (lambda: gf.find_cycle(method(Heun(), 0.1), 1, 10), ValueError, "one gradient a step, this one asks 2"),
+        (lambda: gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=[0.1]), ValueError, "give two parameters"),
+        (
+            lambda: gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=[math.nan], beta=[0.1]),
+            ValueError,
+            "`lr` must be finite values",
+        ),
+        (lambda: gf.worst_case_rate(gf.Langevin(BOWL), 1, 10), ValueError, "noise"),
+    ],
+)
+def test_bad_input_is_told(ask, error, words):
+    with pytest.raises(error, match=words):
+        ask()
+
+
+class Normalized(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        slope = flow.drift(t, z)
+        return z + h * slope / abs(slope)
+
+
+class Drifting(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z - h * z + h * flow.drift(t, z)
+
+
+def test_a_recipe_that_cannot_be_read_is_told_by_its_line():
+    with pytest.raises(NotExactError, match=r"return z \+ h \* slope / abs\(slope\)"):
+        gf.worst_case_rate(method(Normalized(), 0.1), 1, 10)
+    with pytest.raises(NotExactError, match="does not rest where the gradient vanishes"):
+        gf.worst_case_rate(method(Drifting(), 0.1), 1, 10)
