@@ -115,9 +115,15 @@ class Cycle:
         """The energy, to be evaluated, plotted or minimized."""
         return self.method.flow.energy
 
-    def run(self, steps: int) -> np.ndarray:
-        """The scheme's own iterates on the energy, from the start of the cycle: (steps + 1, 2)."""
-        flow, scheme, h = self.method.flow, self.method.discretizer, self.method.step
+    def run(self, steps: int, energy: Energy | None = None) -> np.ndarray:
+        """The scheme's own iterates from the start of the cycle: (steps + 1, 2).
+
+        Args:
+            steps: how many.
+            energy: another energy of points in the plane, to compare; the cycle's own unless given.
+        """
+        method = self.method if energy is None else _on(self.method, energy)
+        flow, scheme, h = method.flow, method.discretizer, method.step
         first = flow.init(jnp.zeros(2))
         memory = scheme.init(flow, 0.0, first, h)
         leaves, structure = jax.tree.flatten(first)
@@ -278,13 +284,16 @@ def _built(asked: Problem, period: int, turns: int, excess: float) -> Cycle:
     vertex = 1 - (gradient - mu) / (L - mu)
     around = vertex * np.exp(2j * np.pi * np.arange(period) / period)
     energy = PolygonEnergy(jnp.asarray(_plane(around)), mu, L)
-    method: Any = asked.subject
-    method = eqx.tree_at(
-        lambda method: method.flow.energy, method, energy, is_leaf=lambda leaf: leaf is method.flow.energy
-    )
+    subject: Any = asked.subject
+    method = _on(subject, energy)
     iterates = (space.position @ motion)[0] * omega ** np.arange(period)
     scales = np.array([float(scale) for scale in asked.scales])
     return Cycle(method, asked.energies, period, turns, _plane(iterates), _plane(motion * scales), excess, asked)
+
+
+def _on(method: Method, energy: Energy) -> Method:
+    """The method on another energy."""
+    return eqx.tree_at(lambda m: m.flow.energy, method, energy, is_leaf=lambda leaf: leaf is method.flow.energy)
 
 
 def _plane(numbers: Any) -> np.ndarray:

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+
+from gradientflow.flows import Quadratic
 
 from ..grades import Grade
 from ..palette import COLOURS
@@ -54,7 +57,7 @@ def plot_cycle(cycle: "Cycle") -> Figure:
     """The energy's levels, the orbit on them, and its distance to the minimizer."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    steps = max(40, 4 * cycle.period)
+    steps = max(60, 4 * cycle.period)
     run = cycle.run(steps)
     reach = 1.35 * float(np.abs(cycle.points).max())
     axis = np.linspace(-reach, reach, 161)
@@ -65,7 +68,12 @@ def plot_cycle(cycle: "Cycle") -> Figure:
     left.plot(0, 0, "*", color="black", ms=12, label="minimizer")
     left.set(aspect="equal", title=f"an energy of {cycle.energies} on which it never arrives", xlabel="x₁", ylabel="x₂")
     left.legend(loc="upper right")
-    right.plot(np.linalg.norm(run, axis=-1), ".-", color=COLOURS[1])
-    right.set(ylim=(0, None), xlabel="step k", ylabel="‖x_k − x*‖", title="distance to the minimizer")
+    rate, lam = cycle.problem.slowest()
+    on_quadratic = cycle.run(steps, Quadratic(lam * jnp.eye(2)))
+    right.semilogy(np.linalg.norm(run, axis=-1), ".-", color=COLOURS[1], label="on this energy")
+    label = f"on its slowest quadratic: {rate:.4g} a step"
+    right.semilogy(np.linalg.norm(on_quadratic, axis=-1), ".-", color=COLOURS[0], label=label)
+    right.set(xlabel="step k", ylabel="$\\|x_k - x^*\\|$", title="distance to the minimizer")
+    right.legend(loc="lower left")
     right.grid(True, alpha=0.3)
     return figure
