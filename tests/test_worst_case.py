@@ -115,11 +115,11 @@ def test_rates_do_not_depend_on_units():
 @pytest.mark.parametrize("scheme", [Heun(), AdamsBashforth(), gf.RungeKutta("midpoint"), gf.RungeKutta("rk4")])
 def test_no_rate_is_better_than_the_slowest_quadratic(scheme):
     found = gf.worst_case_rate(method(scheme, Fraction(1, 16)), mu=1, L=10)
-    curvatures = np.linspace(1, 10, 91)
-    radii = [gf.stability(gf.GradientFlow(gf.Mode(float(lam))), scheme).spectral_radius(1 / 16) for lam in curvatures]
+    modes = gf.GradientFlow(gf.Quadratic(np.diag(np.linspace(1, 10, 19))))
+    radius = gf.stability(modes, scheme).spectral_radius(1 / 16)
     assert found.check()
-    assert found.rate >= max(radii) * (1 - 1e-12)
-    assert found.rate <= max(radii) * (1 + 1e-6)
+    assert found.rate >= radius * (1 - 1e-12)
+    assert found.rate <= radius * (1 + 1e-6)
 
 
 def test_a_lyapunov_function_falls_along_the_iterates_at_its_rate():
@@ -441,6 +441,83 @@ def test_a_map_is_proved_where_it_converges_and_refuted_where_it_does_not():
     assert ((quadratic.radius < 1) & (found.periods > 2)).any()
     assert found.table().shape == (3, 7)
     assert "proved" in repr(found)
+
+
+# ---- the worst energy, and claims of one's own
+
+
+@pytest.mark.parametrize("name", ["descent, convex", "momentum, distance", "proximal point, distance"])
+def test_bounds_are_attained_on_an_energy_that_runs(name):
+    ours, _, steps, mu, L, final = PAIRS[name]
+    found = gf.worst_case_bound(ours, steps, mu, L, final=final)
+    assert found.worst().ratio == pytest.approx(found.value, rel=1e-5)
+
+
+def test_the_worst_energy_is_in_the_class():
+    energy = gf.worst_case_bound(gf.optimizers.momentum(BOWL, 0.125, 0.25), 2, 1, 10).worst().method.flow.energy
+    x = jax.random.normal(jax.random.key(0), (100, energy.centers.shape[1]))
+    y = x + 0.3 * jax.random.normal(jax.random.key(1), x.shape)
+    gradient = jax.jit(jax.vmap(energy.grad))
+    change, apart = gradient(x) - gradient(y), x - y
+    product = jnp.sum(change * apart, axis=-1)
+    assert (product >= jnp.sum(apart**2, axis=-1) - 1e-9).all()
+    assert (jnp.sum(change**2, axis=-1) <= 10 * product + 1e-9).all()
+    np.testing.assert_allclose(gradient(x), jax.jit(jax.vmap(jax.grad(energy.value)))(x), atol=1e-8)
+
+
+def _descent_lemma(a, L):
+    return lambda run: run.E[0] - run.E[1] - a * (1 - a * L / 2) * run.g[0] * run.g[0]
+
+
+@pytest.mark.parametrize("a", [Fraction(1, 6), Fraction(1, 3), Fraction(1, 2), Fraction(5, 8)])
+def test_the_descent_lemma_is_proved_on_smooth_energies_that_are_not_convex(a):
+    found = gf.settle(_descent_lemma(a, 3), descent(a), mu=-3, L=3)
+    assert found.grade is gf.Grade.PROVED
+    assert found.check()
+
+
+def test_more_than_the_descent_lemma_is_refuted_by_an_energy_that_runs():
+    a, L = Fraction(1, 3), 3
+    found = gf.settle(lambda run: run.E[0] - run.E[1] - Fraction(1, 5) * run.g[0] * run.g[0], descent(a), -L, L)
+    assert found.grade is gf.Grade.REFUTED
+    example = found.counterexample
+    x0 = jnp.asarray(example.x0)
+    x1 = x0 - float(a) * jax.grad(example.energy.value)(x0)
+    fall = example.energy.value(x0) - example.energy.value(x1)
+    assert float(fall) < 0.2 * float(jnp.sum(jax.grad(example.energy.value)(x0) ** 2))
+    assert found.check()
+
+
+@pytest.mark.parametrize(("h", "mu", "grade"), [(2, 0, "proved"), (Fraction(21, 10), 0, "refuted"), (1, -1, "refuted")])
+def test_distances_never_grow_up_to_two_over_L_but_on_convex_energies_only(h, mu, grade):
+    found = gf.settle(lambda run: run.x[0] * run.x[0] - run.x[1] * run.x[1], descent(h), mu, 1)
+    assert found.grade == grade
+    assert found.check()
+
+
+def test_the_energy_may_rise_under_momentum():
+    method = gf.optimizers.momentum(BOWL, Fraction(1, 2), Fraction(3, 4))
+    claims = [gf.settle(lambda run, k=k: run.E[k] - run.E[k + 1], method, 0, 1, steps=k + 1).grade for k in (0, 3)]
+    assert claims == [gf.Grade.PROVED, gf.Grade.REFUTED]
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        (lambda run: run.E[0] * run.E[1], "must combine energies and products of two vectors"),
+        (lambda run: run.x[0] + run.g[0], "must combine energies"),
+        (lambda run: 1, "must combine energies"),
+        (lambda run: run.E[0] - run.E[0], "`claim` is zero"),
+    ],
+)
+def test_claims_of_another_kind_are_told(claim, words):
+    with pytest.raises(ValueError, match=words):
+        gf.settle(claim, descent(1), 0, 1)
+
+
+def test_a_claim_with_a_rounded_number_is_refused():
+    with pytest.raises(NotExactError, match="rounded"):
+        gf.settle(lambda run: 0.1 * run.E[0] - run.E[1], descent(1), 0, 1)
 
 
 # ---- one scheme, five readings

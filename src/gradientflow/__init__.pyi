@@ -8,6 +8,7 @@ from .analysis import Certificate as Certificate
 from .analysis import Claim as Claim
 from .analysis import Comparison as Comparison
 from .analysis import ConvergenceMap as ConvergenceMap
+from .analysis import Counterexample as Counterexample
 from .analysis import Cycle as Cycle
 from .analysis import EdgeOfStability as EdgeOfStability
 from .analysis import Exact as Exact
@@ -18,6 +19,7 @@ from .analysis import ModifiedEquation as ModifiedEquation
 from .analysis import ModifiedFlow as ModifiedFlow
 from .analysis import NotExactError as NotExactError
 from .analysis import OrderProof as OrderProof
+from .analysis import Settled as Settled
 from .analysis import Stability as Stability
 from .analysis import StabilityIntervals as StabilityIntervals
 from .analysis import StabilityMap as StabilityMap
@@ -34,6 +36,7 @@ from .analysis import find_cycle as find_cycle
 from .analysis import modified_equation as modified_equation
 from .analysis import modified_rate as modified_rate
 from .analysis import order as order
+from .analysis import settle as settle
 from .analysis import stability as stability
 from .analysis import stability_function as stability_function
 from .analysis import stability_intervals as stability_intervals

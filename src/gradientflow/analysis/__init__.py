@@ -36,10 +36,13 @@ from .verification import Verification as Verification
 from .verification import verify as verify
 from .worst_case import Certificate as Certificate
 from .worst_case import ConvergenceMap as ConvergenceMap
+from .worst_case import Counterexample as Counterexample
 from .worst_case import Cycle as Cycle
+from .worst_case import Settled as Settled
 from .worst_case import WorstCaseBound as WorstCaseBound
 from .worst_case import WorstCaseRate as WorstCaseRate
 from .worst_case import convergence_map as convergence_map
 from .worst_case import find_cycle as find_cycle
+from .worst_case import settle as settle
 from .worst_case import worst_case_bound as worst_case_bound
 from .worst_case import worst_case_rate as worst_case_rate

@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
+import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Method
@@ -14,14 +14,31 @@ from gradientflow.flows import check_integer
 from ..grades import Grade
 from ..named_methods import subject_name
 from .certificate import Certificate, with_slack, without_slack
-from .conditions import Condition, Inequalities, points, product
+from .conditions import Condition, Inequalities, product
+from .interpolant import extreme
 from .problem import EnergyClass, Problem, energy_class, problem
+from .run import Run
 from .semidefinite import solve
 
 Measure = Literal["gap", "distance", "gradient"]
 # How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖².
 _POWERS = {"gap": 1, "distance": 0, "gradient": 2}
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+
+
+@dataclasses.dataclass(frozen=True)
+class WorstRun:
+    """A run on an energy of the class that is as bad as a bound allows.
+
+    Attributes:
+        method: the method on that energy, whose minimizer is 0.
+        x0: the start.
+        ratio: final over initial, as the run in floating point gives it: no bound can be lower.
+    """
+
+    method: Method
+    x0: np.ndarray
+    ratio: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +89,29 @@ class WorstCaseBound:
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False
-        stated = _condition(self.problem, self.steps, self.final, self.initial, exactly)
+        stated = _condition(self.problem, self.steps, self.final, self.initial)
         return dataclasses.replace(self.certificate, conditions=(stated,)).check()
+
+    def worst(self) -> "WorstRun":
+        """An energy of the class, and a start, on which the bound is attained up to the solver's accuracy.
+
+        Raises:
+            ValueError: if the class has no bound above, or if there is no bound.
+        """
+        if self.energies.L is None or self.exact is None:
+            raise ValueError("worst: needs a bound, and a class with a finite L")
+        condition = _condition(self.problem, self.steps, self.final, self.initial)
+        method, start = extreme(self.problem, condition, solve([condition.as_floats()], least=[1.0]))
+        run = method.iterate(jnp.asarray(start), steps=self.steps)
+        least = float(method.flow.energy.value(jnp.zeros_like(run.x[0])))
+
+        def measured(measure: Measure, k: int) -> float:
+            if measure == "gap":
+                return float(run.energy[k]) - least
+            vector = run.x[k] if measure == "distance" else method.flow.energy.grad(run.x[k])
+            return float(jnp.vdot(vector, vector))
+
+        return WorstRun(method, start, measured(self.final, -1) / measured(self.initial, 0))
 
     def latex(self) -> str:
         """The proof as a formula."""
@@ -137,7 +175,8 @@ def worst_case_bound(
     asked = problem("worst_case_bound", method, energies)
     if asked.is_flow:
         raise TypeError("worst_case_bound: steps are a method's; of a flow ask worst_case_rate")
-    floats = _condition(asked, steps, final, initial, lambda rows: rows.astype(float))
+    condition = _condition(asked, steps, final, initial)
+    floats = condition.as_floats()
     unit = _unit(asked, final, initial)
 
     def result(weight: Fraction | None, grade: Grade, reason: str, certificate: Certificate | None) -> WorstCaseBound:
@@ -147,7 +186,6 @@ def worst_case_bound(
     best = solve([floats], least=[1.0])
     if not best.is_solved:
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
-    condition = _condition(asked, steps, final, initial, exactly)
     certificate = without_slack(condition, best)
     if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
         return result(certificate.weights[0], Grade.PROVED, "its multipliers are exact", certificate)
@@ -160,29 +198,20 @@ def worst_case_bound(
     return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
 
 
-def exactly(rows: np.ndarray) -> np.ndarray:
-    """Fractions, left as they are."""
-    return rows
-
-
 def _unit(asked: Problem, final: Measure, initial: Measure) -> Fraction:
     return asked.unit ** (_POWERS[final] - _POWERS[initial])
 
 
-def _condition(
-    asked: Problem, steps: int, final: Measure, initial: Measure, convert: Callable[[np.ndarray], np.ndarray]
-) -> Condition:
+def _condition(asked: Problem, steps: int, final: Measure, initial: Measure) -> Condition:
     """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
-    run = _Run(asked, steps)
-    last, first = run.at(run.position, final != "distance", "N"), run.at(run.start, initial != "distance", "0")
-    used = 1 + len(run.asked)
-    at = points(convert(np.vstack(run.asked)[:, :used]), convert(run.unit[1:used, :used]), run.names)
-    constant = _measured(final, last, convert(run.position[:, :used]), at.gradients)
-    term = _measured(initial, first, convert(run.start[:, :used]), at.gradients)
-    mu, inverse_L = (asked.mu, asked.inverse_L) if convert is exactly else (float(asked.mu), float(asked.inverse_L))
+    run = Run(asked, steps)
+    places = {k: run.place(k) for k, measure in ((steps, final), (0, initial)) if measure != "distance"}
+    at = run.points()
+    constant = _measured(final, places.get(steps), run.row(steps), at.gradients)
+    term = _measured(initial, places.get(0), run.row(0), at.gradients)
     return Condition(
         r"\tau\,\text{initial} - \text{final}", (-constant[0], -constant[1]), (term[0][None], term[1][None]),
-        Inequalities(at, mu, inverse_L), ("x_0", *(f"g_{{{name}}}" for name in run.names)),
+        Inequalities(at, asked.mu, asked.inverse_L), ("x_0", *(f"g_{{{name}}}" for name in run.names)),
     )  # fmt: skip
 
 
@@ -199,58 +228,3 @@ def _measured(
         return nothing, values
     gradient = gradients[where + 1]
     return product(gradient, gradient), values
-
-
-class _Run:
-    """N steps from rest, as combinations of x₀ − x* and all gradients asked.
-
-    Attributes:
-        asked: the points where gradients are asked, each once and in their order, as rows (d,).
-        names: theirs.
-        start: x₀ − x*, (1, d).
-        position: x_N − x*, (1, d).
-    """
-
-    def __init__(self, asked: Problem, steps: int) -> None:
-        space = asked.space
-        before, each = space.start_points.shape[0], space.gradients
-        # One place more each for a gradient at x₀ and at x_N, which may not have been asked.
-        size = 1 + before + steps * each + 2
-        self.unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
-        self.asked: list[np.ndarray] = []
-        self.names: list[str] = []
-        self.start = self.unit[:1]
-        first = self._gradients(space.start_points[:, :1] @ self.start, space.start_points[:, 1:], "0")
-        state = space.start @ np.vstack([self.start, first])
-        for k in range(steps):
-            inputs = self._gradients(space.C @ state, space.D, str(k))
-            state = space.A @ state + space.B @ inputs
-        self.position = space.position @ state
-
-    def at(self, row: np.ndarray, needed: bool, name: str) -> int | None:
-        """The place of a point among those asked, where a gradient is known; it is asked if need be."""
-        return self._place(row[0], name) if needed else None
-
-    def _gradients(self, points: np.ndarray, through: np.ndarray, step: str) -> np.ndarray:
-        """The gradients at points that depend on themselves and on those before, as rows."""
-        rows: list[np.ndarray] = []
-        for i, point in enumerate(points):
-            name = step if len(points) == 1 else f"{step};{i + 1}"
-            known = point + sum((through[i, j] * rows[j] for j in range(i)), 0 * point)
-            if through[i, i]:
-                # An implicit point: its own gradient is part of it.
-                own = self.unit[1 + len(self.asked)]
-                self.asked.append(known + through[i, i] * own)
-                self.names.append(name)
-                rows.append(own)
-            else:
-                rows.append(self.unit[1 + self._place(known, name)])
-        return np.array(rows, dtype=object).reshape(-1, self.unit.shape[1])
-
-    def _place(self, row: np.ndarray, name: str) -> int:
-        for place, point in enumerate(self.asked):
-            if (point == row).all():
-                return place
-        self.asked.append(row)
-        self.names.append(name)
-        return len(self.asked) - 1

@@ -83,7 +83,7 @@ class Inequalities:
     def squares(self) -> np.ndarray:
         """Of which vectors some form holds the square, (d,)."""
         x, g, _ = self.at
-        if self.inverse_L:
+        if self.inverse_L and self.mu >= 0:
             # I of i and the minimizer holds (g − μx)²/L + μ(1 − μ/L)x², with a factor.
             return (g != 0).any(axis=0) | ((x != 0).any(axis=0) & bool(self.mu))
         return (self._form(lambda a, b: a * b) != 0).any(axis=0)
@@ -161,6 +161,17 @@ class Condition:
     def size(self) -> int:
         """d, how many vectors forms are in."""
         return self.constant[0].shape[0]
+
+    def as_floats(self) -> "Condition":
+        """The same in floating point."""
+        known = self.inequalities
+        x, gradients, names = known.at
+        at = Points(x.astype(float), gradients.astype(float), names)
+        constant, terms = (
+            (matrices.astype(float), values.astype(float)) for matrices, values in (self.constant, self.terms)
+        )
+        inexact = Inequalities(at, float(known.mu), float(known.inverse_L))
+        return dataclasses.replace(self, constant=constant, terms=terms, inequalities=inexact)
 
     @property
     def unsupported(self) -> np.ndarray:

@@ -26,7 +26,7 @@ class EnergyClass:
     """F_{μ,L}: the μ-strongly convex energies whose gradient is L-Lipschitz. Units of μ and L: E/X².
 
     Attributes:
-        mu: μ ≥ 0; 0 is convex.
+        mu: μ; 0 is convex, −L smooth and nothing more.
         L: L > μ, or `None` where there is no bound above.
     """
 
@@ -38,7 +38,7 @@ class EnergyClass:
         return f"F({float(self.mu):g}, {'∞' if self.L is None else format(float(self.L), 'g')})"
 
 
-def energy_class(where: str, mu: Any, L: Any, strongly: bool) -> EnergyClass:
+def energy_class(where: str, mu: Any, L: Any, strongly: bool, convex: bool = True) -> EnergyClass:
     """The class, its bounds taken as the rationals that they are.
 
     Args:
@@ -46,13 +46,14 @@ def energy_class(where: str, mu: Any, L: Any, strongly: bool) -> EnergyClass:
         mu: μ.
         L: L, or ∞.
         strongly: whether μ must be positive.
+        convex: whether μ must not be negative.
 
     Raises:
         ValueError: if μ or L is no number, is negative, or μ ≥ L.
     """
     low, high = (_exact(where, name, value) for name, value in (("mu", mu), ("L", L)))
-    if low is None or low < 0:
-        raise ValueError(f"{where}: `mu` must be finite and not negative, got {mu}")
+    if low is None or (convex and low < 0):
+        raise ValueError(f"{where}: `mu` must be finite{' and not negative' * convex}, got {mu}")
     if strongly and low == 0:
         raise ValueError(
             f"{where}: `mu` must be positive: on convex energies no rate holds; ask worst_case_bound for N steps"

@@ -25,6 +25,8 @@ class Solution:
         weights: w, (w,).
         multipliers: λ of every condition.
         margin: t, by which the least eigenvalue of every remainder S exceeds zero, or is asked to.
+        gram: of the dual: inner products of vectors for which the first condition fails, or is tight.
+        values: of the dual: the energies that go with them.
         status: the solver's own word.
         is_solved: whether it converged.
     """
@@ -32,6 +34,8 @@ class Solution:
     weights: np.ndarray
     multipliers: list[np.ndarray]
     margin: float
+    gram: np.ndarray
+    values: np.ndarray
     status: str
     is_solved: bool
 
@@ -102,7 +106,11 @@ def solve(
     x = np.asarray(found.x)
     multipliers = np.split(x[count:-1], np.cumsum(sizes)[:-1])
     status = str(found.status)
-    return Solution(x[:count], multipliers, float(x[-1]), status, status in ("Solved", "AlmostSolved"))
+    dual, size = np.asarray(found.z), conditions[0].size
+    start = zeros + positives
+    gram = _unstacked(dual[start : start + size * (size + 1) // 2], size)
+    values = -dual[: conditions[0].constant[1].size]
+    return Solution(x[:count], multipliers, float(x[-1]), gram, values, status, status in ("Solved", "AlmostSolved"))
 
 
 def _widened(condition: Condition) -> np.ndarray:
@@ -116,3 +124,11 @@ def _stacked(matrices: np.ndarray) -> np.ndarray:
     """Upper triangles column by column, entries off the diagonal times √2: the solver's order."""
     columns, rows = np.tril_indices(matrices.shape[-1])
     return matrices[..., rows, columns] * np.where(rows == columns, 1, np.sqrt(2))
+
+
+def _unstacked(triangle: np.ndarray, size: int) -> np.ndarray:
+    """The symmetric matrix of a stacked upper triangle."""
+    columns, rows = np.tril_indices(size)
+    matrix = np.zeros((size, size))
+    matrix[rows, columns] = matrix[columns, rows] = triangle / np.where(rows == columns, 1, np.sqrt(2))
+    return matrix

@@ -1,0 +1,251 @@
+"""Claims about runs on a whole class of energies: proved by a certificate, or refuted by an energy that one can run."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from sympy import QQ
+from sympy.polys.rings import PolyElement
+
+from gradientflow.discretizers import Method
+from gradientflow.flows import Energy, check_integer
+
+from ..exact.algebra import polynomials
+from ..exact.leaf import Exact
+from ..grades import Grade
+from ..named_methods import subject_name
+from .certificate import Certificate, with_slack, without_slack
+from .conditions import Condition, Inequalities
+from .interpolant import extreme
+from .problem import EnergyClass, Problem, energy_class, problem
+from .run import Run
+from .semidefinite import Solution, solve
+
+# Below this, relative to the claim's largest coefficient, a violation is not told from rounding.
+_NOTICEABLE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantities:
+    """A run's quantities, as a claim is written in them; products of two vectors stand for inner products.
+
+    Attributes:
+        x: the iterates less the minimizer, x[0], …, x[N].
+        g: the gradients at the iterates.
+        E: the energies of the iterates less the minimum.
+    """
+
+    x: Sequence[Any]
+    g: Sequence[Any]
+    E: Sequence[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Counterexample:
+    """An energy of the class, and a start from which a claim fails on it.
+
+    Attributes:
+        method: the method on that energy.
+        x0: the start, shape (r,); the minimizer is 0.
+        violation: the claimed quantity on the run: negative.
+        claim: (quantities) ↦ what is claimed not to be negative.
+        steps: N.
+    """
+
+    method: Method
+    x0: np.ndarray
+    violation: float
+    claim: Callable[[Any], Any]
+    steps: int
+
+    @property
+    def energy(self) -> Energy:
+        """The energy, to be evaluated, plotted or minimized."""
+        return self.method.flow.energy
+
+    def run(self) -> float:
+        """Runs the method on the energy again, and returns the claimed quantity."""
+        return _on_the_run(self.method, self.x0, self.steps, self.claim)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """A claim about N steps of a method on all of F_{μ,L}, decided.
+
+    Attributes:
+        subject: the method; its own energy is not used.
+        energies: the class.
+        grade: *proved*, *refuted* or *unknown*.
+        reason: how it was decided.
+        certificate: the proof's numbers, where it is proved.
+        counterexample: the energy and the start, where it is refuted.
+    """
+
+    subject: Method
+    energies: EnergyClass
+    grade: Grade
+    reason: str
+    certificate: Certificate | None = None
+    counterexample: Counterexample | None = None
+
+    def check(self) -> bool:
+        """Whether the certificate proves the claim by exact arithmetic, or the counterexample refutes it when run."""
+        if self.certificate is not None:
+            return self.certificate.check()
+        return self.counterexample is not None and self.counterexample.run() < 0
+
+    def __repr__(self) -> str:
+        """Grade and reason."""
+        return f"{subject_name(self.subject)} on {self.energies}: {self.grade}; {self.reason}"
+
+
+def settle(claim: Callable[[Any], Any], method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
+    r"""Whether an inequality holds for every run of a method on every energy of F_{μ,L}.
+
+    It is proved if it is a nonnegative combination of the class's inequalities and squares, in exact arithmetic.
+    Otherwise the semidefinite program's dual tells points, gradients and energies that violate it; an energy of the
+    class that has them is built, and the method is run on it.
+
+    Args:
+        claim: (quantities) ↦ what is claimed not to be negative, from the quantities' `x`, `g` and `E`: a combination
+            of energies and of products of two vectors. Numbers in it are integers, fractions or dyadic floats.
+        method: a method with a constant step; its own energy is not used.
+        mu: μ; −L for energies that are smooth but not convex. Then the "minimizer" is a stationary point.
+        L: L > μ, finite.
+        steps: N.
+
+    Raises:
+        ValueError: if a number is out of its range, or the claim is not of this kind.
+        TypeError: if the step is not a constant, or `steps` is no integer.
+        NotExactError: if the recipe can't be read, or the claim holds an inexact number.
+
+    Example:
+        The descent lemma at η = 1, of smooth energies, convex or not:
+
+        >>> import gradientflow as gf
+        >>> descent = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=1)
+        >>> print(gf.settle(lambda run: run.E[0] - run.E[1] - run.g[0] * run.g[0] / 2, descent, mu=-1, L=1).grade)
+        proved
+    """
+    check_integer("settle", 1, steps=steps)
+    energies = energy_class("settle", mu, L, strongly=False, convex=False)
+    if energies.L is None:
+        raise ValueError("settle: `L` must be finite")
+    asked = problem("settle", method, energies)
+    if asked.is_flow:
+        raise TypeError("settle: claims are about a method's steps")
+    condition = _condition(claim, asked, steps)
+    best = solve([condition.as_floats()], least=[1.0])
+    if not best.is_solved:
+        return Settled(method, energies, Grade.UNKNOWN, f"the solver did not converge: {best.status}")
+    lacking = float(best.weights[0])
+    if lacking < _NOTICEABLE:
+        plain = dataclasses.replace(condition, terms=tuple(part[:0] for part in condition.terms))
+        without = dataclasses.replace(best, weights=np.zeros(0))
+        certificate = with_slack([plain], solve([plain.as_floats()], fixed=[])) if lacking < 0 else None
+        certificate = certificate or without_slack(plain, without)
+        if certificate is not None:
+            words = "a nonnegative combination of inequalities and squares, exactly"
+            return Settled(method, energies, Grade.PROVED, words, certificate)
+        return Settled(method, energies, Grade.UNKNOWN, "it holds up to rounding, but no exact certificate was found")
+    found = _counterexample(claim, asked, condition, best, steps)
+    if found is None:
+        return Settled(method, energies, Grade.UNKNOWN, "no certificate, and no energy against it that runs")
+    words = f"on an energy of the class the claimed quantity is {found.violation:.6g} (`.counterexample.run()`)"
+    return Settled(method, energies, Grade.REFUTED, words, None, found)
+
+
+def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> Condition:
+    """The claimed form plus w times all squares."""
+    run = Run(asked, steps)
+    places = [run.place(k) for k in range(steps + 1)]
+    at, size = run.points(), run.size
+    ring = polynomials([f"v{i}" for i in range(size)] + [f"E{i}" for i in range(size - 1)])
+    vectors, heights = ([Exact(generator) for generator in part] for part in (ring.gens[:size], ring.gens[size:]))
+    # What each vector of the basis is counted in.
+    units = [Fraction(1), *[asked.unit] * (size - 1)]
+    positions = []
+    for k in range(steps + 1):
+        row = zip(run.row(k)[0], units, vectors, strict=True)
+        positions.append(sum((Exact(Fraction(c) / unit) * v for c, unit, v in row), 0 * vectors[0]))
+    value = claim(Quantities(positions, [vectors[1 + place] for place in places], [heights[place] for place in places]))
+    form, values = _parsed(value, units)
+    largest = max(abs(c) for c in (*form.ravel(), *values))
+    if not largest:
+        raise ValueError("settle: `claim` is zero")
+    unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
+    term = (unit[None], np.full((1, size - 1), Fraction(0), dtype=object))
+    basis = ("x_0", *(f"g_{{{name}}}" for name in run.names))
+    return Condition(
+        r"\text{claimed}", (form / largest, values / largest), term, Inequalities(at, asked.mu, asked.inverse_L), basis
+    )
+
+
+def _parsed(value: Any, units: Sequence[Fraction]) -> tuple[np.ndarray, np.ndarray]:
+    """A polynomial in vectors and energies as a form in balanced units, and its coefficients of values."""
+    size = len(units)
+    form, values = (np.full(shape, Fraction(0), dtype=object) for shape in ((size, size), size - 1))
+    terms = value.value.terms() if isinstance(value, Exact) and isinstance(value.value, PolyElement) else [((), QQ(1))]
+    for powers, coefficient in terms:
+        c = Fraction(int(coefficient.numerator), int(coefficient.denominator))
+        match [i for i, power in enumerate(powers) for _ in range(power)]:
+            case [i] if i >= size:
+                # Energies and gradients are counted in the same unit.
+                values[i - size] += c * units[-1]
+            case [i, j] if j < size:
+                form[i, j] += c * units[i] * units[j] / 2
+                form[j, i] += c * units[i] * units[j] / 2
+            case _:
+                raise ValueError(
+                    "settle: `claim` must combine energies and products of two vectors, such as run.E[0] - run.E[1] - "
+                    f"run.g[0] * run.g[0]; it returned {value}"
+                )
+    return form, values
+
+
+def _counterexample(
+    claim: Callable[[Any], Any], asked: Problem, condition: Condition, best: Solution, steps: int
+) -> Counterexample | None:
+    """An energy through the dual's points, and the method's run on it."""
+    method, start = extreme(asked, condition, best)
+    violation = _on_the_run(method, start, steps, claim)
+    return Counterexample(method, start, violation, claim, steps) if violation < 0 else None
+
+
+def _on_the_run(method: Method, x0: np.ndarray, steps: int, claim: Callable[[Any], Any]) -> float:
+    run = method.iterate(jnp.asarray(x0), steps=steps)
+    energy = method.flow.energy
+    x = [_Vector(np.asarray(row)) for row in run.x]
+    g = [_Vector(np.asarray(energy.grad(row))) for row in run.x]
+    least = float(energy.value(jnp.zeros_like(run.x[0])))
+    return float(claim(Quantities(x, g, [float(value) - least for value in run.energy])))
+
+
+class _Vector:
+    """An array whose product with its like is the inner product, as claims write it."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __add__(self, other: Any) -> "_Vector":
+        return _Vector(self.array + other.array)
+
+    def __sub__(self, other: Any) -> "_Vector":
+        return _Vector(self.array - other.array)
+
+    def __neg__(self) -> "_Vector":
+        return _Vector(-self.array)
+
+    def __mul__(self, other: Any) -> Any:
+        return float(self.array @ other.array) if isinstance(other, _Vector) else _Vector(self.array * float(other))
+
+    def __rmul__(self, other: Any) -> "_Vector":
+        return _Vector(float(other) * self.array)
+
+    def __truediv__(self, other: Any) -> "_Vector":
+        return _Vector(self.array / float(other))
