@@ -1,15 +1,18 @@
 """Proofs: every claim of every flow, each beside a false sibling that is refuted; and what broken code is told."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.linalg
 import sympy
 
 import gradientflow as gf
 from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
 from gradientflow.analysis.verification.lyapunov import decide_decrease, setting
-from gradientflow.analysis.verification.lyapunov_functions import GRADIENT_FLOW
+from gradientflow.analysis.verification.lyapunov_functions import GRADIENT_FLOW, nesterov_flow, tight_heavy_ball
 
 from .catalogue import FLOWS, modified
 
@@ -236,3 +239,27 @@ def test_a_report_has_every_claim(tmp_path):
     assert page.count('class="proved"') == len(found.claims)
     assert "<code>" not in page  # every statement is set as a formula
     assert repr(found).count("\n") == len(found.claims)
+
+
+def test_nesterovs_bound_holds_on_a_run_and_its_function_never_rises():
+    """The proof's function, evaluated on a path of ẍ + (3/t)ẋ + ∇E = 0 that SciPy integrates."""
+    proved = nesterov_flow()
+    assert proved.grade is gf.Grade.PROVED
+    path = scipy.integrate.solve_ivp(
+        lambda t, z: [z[1], -3 / t * z[1] - z[0] ** 3], (1.0, 30.0), [1.0, 0.3], rtol=1e-10, atol=1e-12, max_step=0.1
+    )
+    t, (x, v) = path.t, path.y
+    value = t**2 * x**4 / 4 + 2 * (x + t * v / 2) ** 2
+    assert (np.diff(value) <= 1e-9).all()
+
+
+def test_the_tight_function_of_the_heavy_ball_decays_at_its_rate_where_the_other_would_not_show_it():
+    proved = tight_heavy_ball()
+    assert proved.grade is gf.Grade.PROVED
+    assert proved.sibling.grade is gf.Grade.REFUTED
+    # The semidefinite program finds the same function.
+    found = gf.worst_case_rate(gf.HeavyBall(gf.landscapes.bowl(), 1.0, 2.0), 1, math.inf)
+    scale = found.lyapunov["E_1"]
+    shown = [found.lyapunov[key] / scale for key in (("x", "x"), ("x", "v"), ("v", "v"))]
+    np.testing.assert_allclose(shown, [4 / 9, 4 / 3, 1 / 2], atol=1e-5)
+    assert 2 * found.rate == pytest.approx(4 / 3, abs=1e-6)

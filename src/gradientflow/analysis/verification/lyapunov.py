@@ -72,6 +72,7 @@ class Setting:
             parameters that are symbols, by name.
         slopes: the derivatives of x, v and E along the flow, by name.
         function: the flow's own Lyapunov function, or `None` where it has none.
+        clock: which of the parameters is the time, if one is.
         at_origin: whether drift or Lyapunov function depend on where the minimizer is, and it was taken to be 0.
     """
 
@@ -81,14 +82,19 @@ class Setting:
     slopes: Mapping[str, Exact]
     function: Exact | None
     at_origin: bool
+    clock: str | None = None
 
     def derivative(self, value: Exact) -> Exact:
-        """d/dt of a polynomial in x, v and E along the flow."""
+        """d/dt of a polynomial in x, v and E along the flow, its coefficients being functions of the clock."""
         polynomial = value.value
         total = polynomial.ring.zero
         for name, slope in self.slopes.items():
             generator = self.quantities[name].value
             total += polynomial.diff(generator) * slope.value
+        if self.clock is not None:
+            clock = self.quantities[self.clock].value
+            moved = {powers: coefficient.diff(clock) for powers, coefficient in polynomial.terms()}
+            total += polynomial.ring.from_dict(moved)
         return Exact(total)
 
 
@@ -97,6 +103,7 @@ def setting(
     parameters: Sequence[str] = (),
     symbolic: bool = False,
     values: Callable[[Mapping[str, Exact]], Mapping[str, Any]] | None = None,
+    clock: str | None = None,
 ) -> Setting:
     """A flow's own code on an abstract energy.
 
@@ -105,6 +112,7 @@ def setting(
         parameters: further symbols, such as μ.
         symbolic: whether its numbers become symbols, which are taken to be positive; else they are what they are.
         values: symbols ↦ numbers to put in place of the flow's, by name.
+        clock: which of the further symbols is the time, where such numbers depend on it.
 
     Raises:
         NotExactError: if the drift asks more than the gradient at the state's position, isn't rational, depends on
@@ -153,7 +161,7 @@ def setting(
     slopes: dict[str, Any] = dict(zip((_POSITION, _VELOCITY), drift, strict=False))
     slopes[_GAP] = g * slopes[_POSITION]
     quantities = {_POSITION: x, _VELOCITY: v, _GRADIENT: g, _GAP: gap, **symbols}
-    return Setting(abstract, state, quantities, slopes, function, at_origin)
+    return Setting(abstract, state, quantities, slopes, function, at_origin, clock)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +178,7 @@ class Decrease:
         assumption: what is assumed, in words.
         wrong: a B that is too large, and its statement.
         positive: (weight, u) pairs whose squares V holds; `None` where it is plainly E − E* and squares.
+        held: (weight, I) pairs of inequalities that V holds besides.
     """
 
     name: str
@@ -181,6 +190,7 @@ class Decrease:
     assumption: str
     wrong: tuple[str, Callable[[Any], Any]]
     positive: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
+    held: Callable[[Any], Sequence[tuple[Any, Any]]] = lambda q: ()
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
@@ -191,8 +201,10 @@ def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
     squares = [
         (weight, weight * (vector * vector)) for weight, vector in ([] if claim.positive is None else claim.positive(q))
     ]
-    rest = function - sum((square for _, square in squares), start=0 * function)
-    if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in squares)):
+    held = claim.held(q)
+    parts = [*(square for _, square in squares), *(weight * quantity for weight, quantity in held)]
+    rest = function - sum(parts, start=0 * function)
+    if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in (*squares, *held))):
         return Claim(claim.name, claim.statement, Grade.UNKNOWN, "V is not seen to be positive")
     sibling = refuted_sibling(
         _decide(f"{claim.name}, too fast", claim.wrong[0], falls, claim.wrong[1](q), (), (), situation)

@@ -89,6 +89,54 @@ STRONGLY_CONVEX_HEAVY_BALL = Decrease(
 )
 
 
+# The greatest rate with that friction: V is what a semidefinite program returns, its numbers recognized.
+TIGHT_HEAVY_BALL = Decrease(
+    name="with friction 2√μ, E − E* decays as exp(−(4/3)√μ t)",
+    statement=r"\dot V \le -\tfrac{4}{3}\sqrt{\mu}\, V,\quad "
+    r"V = E - E^* + \tfrac{1}{2}\|v + \tfrac{4}{3}\sqrt{\mu}(x - x^*)\|^2 - \tfrac{4}{9}\mu\|x - x^*\|^2",
+    function=lambda s: _tight(s.quantities),
+    bound=lambda q: 4 * q["r"] * _tight(q) / 3,
+    inequalities=lambda q: ((4 * q["r"] / 3, q["g"] * q["x"] - q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),),
+    squares=lambda q: ((2 * q["r"] * q["r"] * q["r"] / 27, q["x"]),),
+    assumption=_STRONGLY_CONVEX,
+    wrong=(r"\dot V \le -3\sqrt{\mu}\, V", lambda q: 3 * q["r"] * _tight(q)),
+    positive=lambda q: ((Exact(1) / 2, q["v"] + 4 * q["r"] * q["x"] / 3), (q["r"] * q["r"] / 18, q["x"])),
+    held=lambda q: ((Exact(1), q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),),
+)
+# ẍ + (r/t)ẋ + ∇E = 0 with r = 3 + d, d ≥ 0, at the time s.
+NESTEROV = Decrease(
+    name="with friction r/t, r ≥ 3, E − E* ≤ (r−1)²‖x₀ − x*‖²/(2t²)",
+    statement=r"\dot V \le 0,\quad V = t^2(E - E^*) + \tfrac{(r-1)^2}{2}\left\|x - x^* + \tfrac{t}{r-1}v\right\|^2",
+    function=lambda s: _accelerated(s.quantities),
+    bound=lambda q: 0 * q["E"],
+    inequalities=lambda q: (
+        ((2 + q["d"]) * q["s"], q["g"] * q["x"] - q["E"]),
+        (q["d"] * q["s"], q["E"]),
+    ),
+    squares=lambda q: (),
+    assumption="on every convex E",
+    wrong=(r"\dot V \le -10 t(E - E^*)", lambda q: 10 * q["s"] * q["E"]),
+    positive=lambda q: (((2 + q["d"]) * (2 + q["d"]) / 2, _ahead(q)),),
+)
+
+
+def _tight(q: Mapping[str, Exact]) -> Exact:
+    """E − E* + ½‖v + (4/3)√μ(x − x*)‖² − (4/9)μ‖x − x*‖²."""
+    ahead = q["v"] + 4 * q["r"] * q["x"] / 3
+    return q["E"] + ahead * ahead / 2 - 4 * q["r"] * q["r"] * q["x"] * q["x"] / 9
+
+
+def _ahead(q: Mapping[str, Exact]) -> Exact:
+    """x − x* + tv/(r − 1)."""
+    return q["x"] + q["s"] * q["v"] / (2 + q["d"])
+
+
+def _accelerated(q: Mapping[str, Exact]) -> Exact:
+    """t²(E − E*) + (r−1)²/2·‖x − x* + tv/(r−1)‖²."""
+    less = 2 + q["d"]
+    return q["s"] * q["s"] * q["E"] + less * less * _ahead(q) * _ahead(q) / 2
+
+
 def _pulled(q: Mapping[str, Exact]) -> Exact:
     """v + √μ(x − x*)."""
     return q["v"] + q["r"] * q["x"]
@@ -103,3 +151,30 @@ def strongly_convex_heavy_ball() -> Claim:
     flow = HeavyBall(Mode(None), mass=1.0, friction=2.0)
     situation = setting(flow, ("r",), values=lambda s: {"m": Exact(1), "gamma": 2 * s["r"]})
     return decide_decrease(STRONGLY_CONVEX_HEAVY_BALL, situation)
+
+
+def tight_heavy_ball() -> Claim:
+    """The claim that the heavy ball with mass 1 and friction 2√μ decays at the rate (4/3)√μ, the best of its kind.
+
+    References:
+        J. M. Sanz-Serna, K. C. Zygalakis, The connections between Lyapunov functions for some optimization algorithms
+        and differential equations, SIAM J. Numer. Anal. 59, 2021, for such functions.
+    """
+    flow = HeavyBall(Mode(None), mass=1.0, friction=2.0)
+    situation = setting(flow, ("r",), values=lambda s: {"m": Exact(1), "gamma": 2 * s["r"]})
+    return decide_decrease(TIGHT_HEAVY_BALL, situation)
+
+
+def nesterov_flow() -> Claim:
+    """The claim that with mass 1 and the friction r/t, r ≥ 3, E − E* is at most (r−1)²‖x₀ − x*‖²/(2t²).
+
+    References:
+        W. Su, S. Boyd, E. J. Candès, A differential equation for modeling Nesterov's accelerated gradient method, JMLR
+        17, 2016, theorem 5.
+    """
+    flow = HeavyBall(Mode(None), mass=1.0, friction=3.0)
+    damped = {"m": lambda s: Exact(1), "gamma": lambda s: (3 + s["d"]) / s["s"]}
+    situation = setting(
+        flow, ("d", "s"), values=lambda s: {name: value(s) for name, value in damped.items()}, clock="s"
+    )
+    return decide_decrease(NESTEROV, situation)

@@ -38,7 +38,13 @@ from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinet
 from .decide import refuted_sibling
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
 from .lyapunov import decide_decrease, own_decrease, setting
-from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball
+from .lyapunov_functions import (
+    GRADIENT_FLOW,
+    HEAVY_BALL,
+    nesterov_flow,
+    strongly_convex_heavy_ball,
+    tight_heavy_ball,
+)
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
 from .overdamped_limit import overdamped_limit_claim
@@ -113,6 +119,8 @@ def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
         situation = setting(flow, symbolic=True)
         yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
         yield strongly_convex_heavy_ball()
+        yield tight_heavy_ball()
+        yield nesterov_flow()
     elif type(flow) is Langevin:
         yield solution_claim(langevin(), "mean of Langevin dynamics on quadratics")
         yield covariance_claim(langevin(), "Langevin dynamics")

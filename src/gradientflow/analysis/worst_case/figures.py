@@ -71,7 +71,7 @@ def plot_cycle(cycle: "Cycle") -> Figure:
     rate, lam = cycle.problem.slowest()
     on_quadratic = cycle.run(steps, Quadratic(lam * jnp.eye(2)))
     right.semilogy(np.linalg.norm(run, axis=-1), ".-", color=COLOURS[1], label="on this energy")
-    label = f"on its slowest quadratic: {rate:.4g} a step"
+    label = f"on the slowest quadratic: {rate:.4g} a step"
     right.semilogy(np.linalg.norm(on_quadratic, axis=-1), ".-", color=COLOURS[0], label=label)
     right.set(xlabel="step k", ylabel="$\\|x_k - x^*\\|$", title="distance to the minimizer")
     right.legend(loc="lower left")
