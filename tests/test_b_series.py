@@ -410,3 +410,104 @@ def test_the_modified_flow_of_a_flow_that_depends_on_time():
             path = gf.integrate(gf.ModifiedFlow(flow, gf.ForwardEuler(), t1 / n, p), [0.5], t1, rtol=1e-11, atol=1e-13)
             errors.append(float(abs(run.x[-1] - path.x[-1])[0]))
         assert math.log2(errors[0] / errors[1]) == pytest.approx(p, abs=0.2)
+
+
+# ---- the slow manifold of momentum
+
+
+@pytest.mark.parametrize("beta", [Fraction(1, 4), Fraction(1, 2), Fraction(9, 10)])
+def test_momentum_follows_an_energy_with_a_larger_penalty_than_gradient_descents(beta):
+    """Kovachki and Stuart's, and Ghosh et al.'s: −(1+β)/(2(1−β)) on f'f, in the flow's own clock."""
+    momentum = gf.optimizers.momentum(gf.landscapes.bowl(), lr=Fraction(1, 7), beta=beta)
+    found = gf.slow_equation(momentum, 2)
+    leaf = Tree()
+    assert found.coefficients == {leaf: 1, Tree("", (leaf,)): -(1 + beta) / (2 * (1 - beta))}
+    assert found.modified_energy.coefficients[Tree("", (leaf,))] == (1 + beta) / (4 * (1 - beta))
+
+
+def test_without_memory_the_slow_equation_is_the_modified_equation():
+    energy = gf.landscapes.bowl()
+    for method in (gf.optimizers.gradient_descent(energy, Fraction(1, 3)), gf.optimizers.proximal_point(energy, 0.25)):
+        slow = gf.slow_equation(method, 5)
+        assert dict(slow.coefficients) == dict(gf.modified_equation(method.discretizer, 5).coefficients)
+
+
+def test_on_a_quadratic_the_slow_rate_is_that_of_the_root_near_one():
+    """All orders at once: −log w/h, w the greater root of w² − (1 + β − ηλ)w + β."""
+    h, beta, lam, order = Fraction(1, 40), Fraction(1, 4), 0.7, 7
+    slow = gf.slow_equation(gf.optimizers.momentum(gf.landscapes.bowl(), lr=h * (1 - beta), beta=beta), order)
+    tall = [Tree()]
+    for _ in range(order - 1):
+        tall.append(Tree("", (tall[-1],)))
+    rate = -sum(float(h) ** k * float(slow.coefficients[tree]) * (-lam) ** (k + 1) for k, tree in enumerate(tall))
+    roots = np.roots([1, -(1 + float(beta) - float(h * (1 - beta)) * lam), float(beta)])
+    assert rate == pytest.approx(-math.log(max(roots)) / float(h), abs=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_settled_iterates_follow_the_slow_flow_to_its_order(order):
+    energy = gf.energy(lambda x: jnp.cosh(x[0]) + (x[1] ** 4 + x[1] ** 2) / 2 + x[0] * x[1] / 3)
+    errors = []
+    for n in (25, 50):
+        h, beta = Fraction(1, n), Fraction(1, 4)
+        run = gf.optimizers.momentum(energy, float(h * (1 - beta)), 0.25).iterate([1.0, 0.8], steps=2 * n)
+        slow = gf.slow_equation(gf.optimizers.momentum(energy, h * (1 - beta), beta), order)
+        flow = gf.ModifiedFlow(gf.GradientFlow(energy), slow, step=1 / n)
+        errors.append(float(jnp.abs(gf.integrate(flow, run.x[n], 1.0, rtol=1e-11, atol=1e-12).x[-1] - run.x[-1]).max()))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.2)
+
+
+class Forgetless(gf.Discretizer):
+    """Leapfrog on the gradient flow: its other root is −1."""
+
+    def init(self, flow, t, z, h):
+        return z
+
+    def step(self, flow, t, z, h, *, memory=None, **_):
+        return memory + 2 * h * flow.drift(t, z), z
+
+
+def test_a_scheme_without_a_slow_manifold_is_told():
+    flow = gf.GradientFlow(gf.landscapes.bowl())
+    with pytest.raises(gf.NotExactError, match="does not forget its past"):
+        gf.slow_equation(gf.Method(flow, Forgetless(), 0.5), 2)
+    with pytest.raises(gf.NotExactError, match="asks 4 gradients a step"):
+        gf.slow_equation(gf.Method(flow, gf.RungeKutta("rk4"), 0.5), 2)
+    with pytest.raises(TypeError, match="its own `order`"):
+        gf.ModifiedFlow(flow, gf.modified_equation(gf.ForwardEuler(), 2), 0.5, 2)
+
+
+# ---- the modified Hamiltonian
+
+
+def test_symplectic_eulers_hamiltonian_is_the_textbooks():
+    """H − (h/2)v·∇E + (h²/12)(∇²E(v, v) + ‖∇E‖²/m), Hairer, Lubich and Wanner IX, on E = x⁴/4."""
+    x, v, h, m = sympy.symbols("x v h m")
+    found = gf.modified_hamiltonian(gf.MomentumEuler(), 3).expression(x**4 / 4, [x], [v])
+    expected = m * v**2 / 2 + x**4 / 4 - h * v * x**3 / 2 + h**2 / 12 * (3 * x**2 * v**2 + x**6 / m)
+    assert sympy.expand(found - expected) == 0
+
+
+@pytest.mark.parametrize(
+    ("scheme", "orders"),
+    [(gf.MomentumEuler(), (1, 2, 3, 4)), (Verlet(), (3, 5)), (gf.ImplicitMidpoint(), (3,))],
+)
+def test_a_symplectic_scheme_conserves_its_modified_hamiltonian_to_its_order(scheme, orders):
+    x, v, h = sympy.symbols("x v h")
+    ball = gf.HeavyBall(gf.energy(lambda q: q**4 / 4 + q**2 / 2), mass=2.0, friction=0.0)
+    runs = {step: gf.iterate(ball, scheme, 1.0, step=step, steps=round(8 / step)) for step in (0.1, 0.05)}
+    for order in orders:
+        found = gf.modified_hamiltonian(scheme, order).expression(x**4 / 4 + x**2 / 2, [x], [v])
+        function = sympy.lambdify((x, v, h), found.subs({"m": 2}))
+        spread = [np.ptp(function(np.asarray(run.x), np.asarray(run.state.v), step)) for step, run in runs.items()]
+        # Symmetric schemes have even powers only: the next term that is left out is one farther.
+        expected = order if isinstance(scheme, gf.MomentumEuler) else order + 1
+        assert math.log2(spread[0] / spread[1]) == pytest.approx(expected, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "order"), [(gf.ForwardEuler(), 2), (gf.BackwardEuler(), 2), (gf.RungeKutta("rk4"), 5)]
+)
+def test_schemes_that_are_not_symplectic_have_none(scheme, order):
+    assert gf.modified_hamiltonian(scheme, order - 1) is not None
+    assert gf.modified_hamiltonian(scheme, order) is None

@@ -23,11 +23,12 @@ _NAMES = {
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
         "EdgeOfStability", "Exact", "Experiment", "Grade", "ModifiedEnergy", "ModifiedEquation", "ModifiedFlow",
-        "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals", "StabilityMap",
-        "StabilityRegion", "StepSweep", "Verification", "WorstCaseBound", "WorstCaseRate", "bifurcation", "compare",
-        "convergence_map", "edge_of_stability", "find_cycle", "modified_equation", "modified_rate", "order",
-        "settle", "stability", "stability_function", "stability_intervals", "stability_map", "stability_region",
-        "step_sweep", "verify", "worst_case_bound", "worst_case_rate",
+        "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
+        "StabilityMap", "StabilityRegion", "StepSweep", "Verification", "WorstCaseBound", "WorstCaseRate",
+        "bifurcation", "compare", "convergence_map", "edge_of_stability", "find_cycle", "modified_equation",
+        "modified_hamiltonian", "modified_rate", "order", "settle", "slow_equation", "stability",
+        "stability_function", "stability_intervals", "stability_map", "stability_region", "step_sweep", "verify",
+        "worst_case_bound", "worst_case_rate",
     ),
 }  # fmt: skip
 _FLOOR_OF = {name: floor for floor, names in _NAMES.items() for name in names}

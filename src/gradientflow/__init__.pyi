@@ -17,6 +17,7 @@ from .analysis import Grade as Grade
 from .analysis import ModifiedEnergy as ModifiedEnergy
 from .analysis import ModifiedEquation as ModifiedEquation
 from .analysis import ModifiedFlow as ModifiedFlow
+from .analysis import ModifiedHamiltonian as ModifiedHamiltonian
 from .analysis import NotExactError as NotExactError
 from .analysis import OrderProof as OrderProof
 from .analysis import Settled as Settled
@@ -34,9 +35,11 @@ from .analysis import convergence_map as convergence_map
 from .analysis import edge_of_stability as edge_of_stability
 from .analysis import find_cycle as find_cycle
 from .analysis import modified_equation as modified_equation
+from .analysis import modified_hamiltonian as modified_hamiltonian
 from .analysis import modified_rate as modified_rate
 from .analysis import order as order
 from .analysis import settle as settle
+from .analysis import slow_equation as slow_equation
 from .analysis import stability as stability
 from .analysis import stability_function as stability_function
 from .analysis import stability_intervals as stability_intervals

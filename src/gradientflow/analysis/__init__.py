@@ -3,11 +3,14 @@
 from .b_series import ModifiedEnergy as ModifiedEnergy
 from .b_series import ModifiedEquation as ModifiedEquation
 from .b_series import ModifiedFlow as ModifiedFlow
+from .b_series import ModifiedHamiltonian as ModifiedHamiltonian
 from .b_series import OrderProof as OrderProof
 from .b_series import Tree as Tree
 from .b_series import modified_equation as modified_equation
+from .b_series import modified_hamiltonian as modified_hamiltonian
 from .b_series import modified_rate as modified_rate
 from .b_series import order as order
+from .b_series import slow_equation as slow_equation
 from .comparison import Comparison as Comparison
 from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder

@@ -121,7 +121,7 @@ class ModifiedEquation:
         lines = [f"modified equation of {self.scheme}, {self.grade}; f is the flow's field"]
         for n in range(1, self.order + 1):
             terms = {str(tree): c for tree, c in self.coefficients.items() if tree.order == n}
-            lines.append(f"  h^{n - 1}: {_summed(terms)}")
+            lines.append(f"  h^{n - 1}: {summed(terms)}")
         return "\n".join(lines)
 
 
@@ -146,14 +146,14 @@ class ModifiedEnergy:
         for tree, e in self.coefficients.items():
             arguments = [_differential(child, gradient, symbols) for child in tree.children]
             weight = sympy.Rational(e.numerator, e.denominator) * _H ** (tree.order - 1)
-            total += weight * _derivative(sympy.Matrix([energy]), arguments, symbols)[0]
+            total += weight * derivative(sympy.Matrix([energy]), arguments, symbols)[0]
         return sympy.expand(total)
 
     def __repr__(self) -> str:
         """The terms, with E for f in the trees' names."""
         powers = {0: "", 1: "h "} | {n: f"h^{n} " for n in range(2, self.order)}
         terms = {powers[tree.order - 1] + str(tree).replace("f", "E"): e for tree, e in self.coefficients.items()}
-        return f"modified energy: {_summed(terms)}"
+        return f"modified energy: {summed(terms)}"
 
 
 def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
@@ -249,7 +249,7 @@ def _nodes(tree: Tree) -> list[Tree]:
     return found
 
 
-def _summed(terms: Mapping[str, Fraction]) -> str:
+def summed(terms: Mapping[str, Fraction]) -> str:
     """`1/2 a − 1/3 b`."""
     text = ""
     for name, c in terms.items():
@@ -260,10 +260,10 @@ def _summed(terms: Mapping[str, Fraction]) -> str:
 
 def _differential(tree: Tree, f: sympy.Matrix, symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
     """F(τ): the derivative of f as often as there are children, applied to theirs."""
-    return _derivative(f, [_differential(child, f, symbols) for child in tree.children], symbols)
+    return derivative(f, [_differential(child, f, symbols) for child in tree.children], symbols)
 
 
-def _derivative(f: sympy.Matrix, arguments: Sequence[sympy.Matrix], symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
+def derivative(f: sympy.Matrix, arguments: Sequence[sympy.Matrix], symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
     """f's derivative applied to vectors, which are constants to it: it is taken along symbols that they replace."""
     named: dict[Any, Any] = {}
     for argument in arguments:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Energy, Flow, UnansweredQuestionError, check_integer, check_positive
 
-from .modified_equation import modified_equation
+from .modified_equation import ModifiedEquation, modified_equation
 from .trees import Tree
 
 
@@ -22,9 +22,9 @@ class ModifiedFlow(Flow):
 
     Args:
         flow: the flow that is discretized.
-        discretizer: the scheme.
+        discretizer: the scheme; or an equation of its own, that of a slow manifold say.
         step: its step h [T].
-        order: p: terms through $h^{p-1}$; 1 is the flow itself.
+        order: p: terms through $h^{p-1}$; 1 is the flow itself. An equation has its own.
 
     Raises:
         NotExactError: if the scheme is no B-series, naming its line, or has memory.
@@ -45,10 +45,17 @@ class ModifiedFlow(Flow):
     step: Any
     terms: tuple[tuple[Tree, float], ...] = eqx.field(static=True)
 
-    def __init__(self, flow: Flow, discretizer: Discretizer, step: Any, order: int) -> None:
-        check_integer("ModifiedFlow", 1, order=order)
+    def __init__(
+        self, flow: Flow, discretizer: Discretizer | ModifiedEquation, step: Any, order: int | None = None
+    ) -> None:
         check_positive("ModifiedFlow", step=step)
-        equation = modified_equation(discretizer, order, flow)
+        if isinstance(discretizer, ModifiedEquation):
+            if order is not None:
+                raise TypeError("ModifiedFlow: an equation has its own `order`; leave it out")
+            equation = discretizer
+        else:
+            check_integer("ModifiedFlow", 1, order=order)
+            equation = modified_equation(discretizer, order or 1, flow)
         self.flow, self.step = flow, step
         self.terms = tuple((tree, float(c)) for tree, c in equation.coefficients.items())
 

@@ -23,14 +23,14 @@ def is_simple_von_neumann(coefficients: Sequence[Any]) -> bool:
     while len(polynomial) > 1:
         reduced = _reduced(polynomial)
         if not any(reduced):
-            return _is_schur(_derivative(polynomial))
+            return is_schur(_derivative(polynomial))
         if not reduced[0] > 0:
             return False
         polynomial = reduced
     return bool(polynomial[0])
 
 
-def _is_schur(coefficients: Sequence[Any]) -> bool:
+def is_schur(coefficients: Sequence[Any]) -> bool:
     """Whether all roots lie in the open unit disk."""
     polynomial = list(coefficients)
     while len(polynomial) > 1:

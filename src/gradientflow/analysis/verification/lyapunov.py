@@ -178,7 +178,7 @@ class Decrease:
         assumption: what is assumed, in words.
         wrong: a B that is too large, and its statement.
         positive: (weight, u) pairs whose squares V holds; `None` where it is plainly E − E* and squares.
-        held: (weight, I) pairs of inequalities that V holds besides.
+        held: (weight, I) pairs of inequalities that V holds besides; `None` where there are none.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Decrease:
     assumption: str
     wrong: tuple[str, Callable[[Any], Any]]
     positive: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
-    held: Callable[[Any], Sequence[tuple[Any, Any]]] = lambda q: ()
+    held: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
@@ -201,7 +201,7 @@ def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
     squares = [
         (weight, weight * (vector * vector)) for weight, vector in ([] if claim.positive is None else claim.positive(q))
     ]
-    held = claim.held(q)
+    held = [] if claim.held is None else claim.held(q)
     parts = [*(square for _, square in squares), *(weight * quantity for weight, quantity in held)]
     rest = function - sum(parts, start=0 * function)
     if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in (*squares, *held))):

@@ -14,12 +14,12 @@ from gradientflow.flows import Mode
 
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact
+from ..exact.state_space import characteristic, read_step
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
-from .cycles import best_cycle, characteristic
+from .cycles import best_cycle
 from .problem import EnergyClass, Problem, balanced, energy_class
 from .rate import certificate_at
-from .state_space import read_step
 
 # A cell is proved where distances shrink by this factor a step or a better one.
 _RATE = 1 - Fraction(1, 2**16)

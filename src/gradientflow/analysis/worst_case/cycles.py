@@ -25,13 +25,11 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
-from sympy import QQ
-from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy
 
-from ..exact.algebra import rational
+from ..exact.state_space import transfer
 from ..named_methods import subject_name
 from .problem import EnergyClass, Problem, energy_class, problem
 
@@ -221,18 +219,9 @@ def _excesses(c: Any, period: Any, asked: Problem) -> np.ndarray:
     return np.abs(c) ** 2 - (1 + mu) * c.real + mu + (1 - mu) * np.abs(c.imag) / np.tan(np.pi / period)
 
 
-def _polynomials(asked: Problem) -> tuple[list[Fraction], list[Fraction]]:
-    """χ and N with G = N/χ, from the highest power of w down."""
-    space = asked.space
-    open_loop, closed = characteristic(space.A), characteristic(space.A - space.B @ space.C)
-    # det(wI − A + BC)/det(wI − A) = 1 + C(wI − A)⁻¹B.
-    through = [a - b + space.D[0, 0] * b for a, b in zip(closed, open_loop, strict=True)]
-    return open_loop, through
-
-
 def _gradient_factor(asked: Problem, w: np.ndarray) -> np.ndarray:
     """c = 1/G(w) in floating point, in units of L."""
-    chi, through = (np.polyval(np.array(polynomial, dtype=float), w) for polynomial in _polynomials(asked))
+    chi, through = (np.polyval(np.array(polynomial, dtype=float), w) for polynomial in transfer(asked.space))
     with np.errstate(divide="ignore", invalid="ignore"):
         c = chi / through
     return np.where(np.isfinite(c), c, np.inf)
@@ -246,7 +235,7 @@ def _holds(asked: Problem, period: int, turns: int) -> bool:
     try:
         angle = 2 * iv.pi * turns / period
         w = iv.mpc(iv.cos(angle), iv.sin(angle))
-        chi, n = (_horner(polynomial, w, iv) for polynomial in _polynomials(asked))
+        chi, n = (_horner(polynomial, w, iv) for polynomial in transfer(asked.space))
         mu = iv.mpf(asked.mu.numerator) / asked.mu.denominator
         real, imaginary = chi.real * n.real + chi.imag * n.imag, chi.imag * n.real - chi.real * n.imag
         squared = [value.real**2 + value.imag**2 for value in (chi, n)]
@@ -256,13 +245,6 @@ def _holds(asked: Problem, period: int, turns: int) -> bool:
         return bool(squared[1].a > 0 and left.b < 0)
     finally:
         iv.dps = before
-
-
-def characteristic(matrix: np.ndarray) -> list[Fraction]:
-    """det(wI − M), from the highest power down."""
-    n = len(matrix)
-    rows = [[rational(Fraction(entry)) for entry in row] for row in matrix]
-    return [Fraction(int(c.numerator), int(c.denominator)) for c in DomainMatrix(rows, (n, n), QQ).charpoly()]
 
 
 def _horner(coefficients: list[Fraction], w: Any, iv: Any) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..exact.state_space import StateSpace
 from .conditions import Condition, Inequalities, Points, points, product
-from .state_space import StateSpace
 
 
 def _identity(size: int, like: np.ndarray) -> np.ndarray:

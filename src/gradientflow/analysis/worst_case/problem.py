@@ -2,18 +2,17 @@
 
 import dataclasses
 import math
-import numbers
 from fractions import Fraction
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from gradientflow.discretizers import ConstantStep, Method, as_step_rule
-from gradientflow.flows import Flow, is_stochastic
+from gradientflow.discretizers import Method
+from gradientflow.flows import Flow
 
-from .state_space import StateSpace, read_drift, read_step
+from ..exact.state_space import StateSpace
+from ..exact.subject import exact_number, read_subject
 
 # Curvatures between μ and L at which the slowest quadratic is looked for.
 _CURVATURES = 201
@@ -51,7 +50,7 @@ def energy_class(where: str, mu: Any, L: Any, strongly: bool, convex: bool = Tru
     Raises:
         ValueError: if μ or L is no number, is negative, or μ ≥ L.
     """
-    low, high = (_exact(where, name, value) for name, value in (("mu", mu), ("L", L)))
+    low, high = (exact_number(where, name, value) for name, value in (("mu", mu), ("L", L)))
     if low is None or (convex and low < 0):
         raise ValueError(f"{where}: `mu` must be finite{' and not negative' * convex}, got {mu}")
     if strongly and low == 0:
@@ -119,28 +118,7 @@ def problem(where: str, subject: Any, energies: EnergyClass) -> Problem:
         TypeError: if it is neither, or the method's step is not a constant.
         NotExactError: if it can't be read exactly.
     """
-    flow = subject.flow if isinstance(subject, Method) else subject
-    if isinstance(flow, Flow) and is_stochastic(flow, flow.init(jnp.zeros(()))):
-        raise ValueError(f"{where}: {type(flow).__name__} has noise, which no bound of this kind holds for")
-    if isinstance(subject, Method):
-        rule = as_step_rule(subject.step)
-        if not isinstance(rule, ConstantStep):
-            raise TypeError(
-                f"{where}: the step must be a constant, got {type(rule).__name__}: ask about "
-                "Method(method.flow, method.discretizer, h)"
-            )
-        h = _exact(where, "step", rule.h)
-        if h is None:
-            raise ValueError(f"{where}: `step` must be finite, got {rule.h}")
-        space = read_step(subject.flow, subject.discretizer, h).at()
-    elif isinstance(subject, Flow):
-        space = read_drift(subject).at()
-    else:
-        raise TypeError(
-            f"{where}: needs a Method such as optimizers.gradient_descent(E, lr=0.1), or a flow, got {subject!r}; a "
-            "scheme of one's own is Method(flow, scheme, step)"
-        )
-    return balanced(subject, energies, space)
+    return balanced(subject, energies, read_subject(where, subject))
 
 
 def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace) -> Problem:
@@ -160,16 +138,3 @@ def _balancing(space: StateSpace) -> tuple[Fraction, ...]:
     _, (scaling, _) = scipy.linalg.matrix_balance(loop, permute=False, separate=True)
     powers = [round(math.log2(scale)) for scale in scaling[: space.states].tolist()]
     return tuple(Fraction(2) ** (power - powers[0]) for power in powers)
-
-
-def _exact(where: str, name: str, value: Any) -> Fraction | None:
-    """The rational that a number is; `None` for ∞."""
-    if isinstance(value, numbers.Rational):
-        return Fraction(int(value.numerator), int(value.denominator))
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: `{name}` must be a number, got {value!r}") from None
-    if math.isnan(number):
-        raise ValueError(f"{where}: `{name}` must be a number, got {value!r}")
-    return Fraction(number) if math.isfinite(number) else None

@@ -28,12 +28,12 @@ from sympy.polys.matrices import DomainMatrix
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, Mode
 
-from ..exact.algebra import polynomials, rational
-from ..exact.blame import blaming
-from ..exact.leaf import Exact, NotExactError
-from ..exact.linear_forms import exact_leaves, generic_state, linear_form
-from ..exact.oracle import MOST_GRADIENTS, Inquiry, Oracle
-from ..exact.parameters import with_energy, with_parameters
+from .algebra import polynomials, rational
+from .blame import blaming
+from .leaf import Exact, NotExactError
+from .linear_forms import exact_leaves, generic_state, linear_form
+from .oracle import MOST_GRADIENTS, Inquiry, Oracle
+from .parameters import with_energy, with_parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +102,21 @@ class StateSpace:
 
 
 _MATRICES = ("A", "B", "C", "D", "position", "rest", "start", "start_points")
+
+
+def transfer(space: StateSpace) -> tuple[list[Fraction], list[Fraction]]:
+    """χ and N, from the highest power of w down, with N/χ = C(wI − A)⁻¹B + D: of a system with one input."""
+    open_loop, closed = characteristic(space.A), characteristic(space.A - space.B @ space.C)
+    # det(wI − A + BC)/det(wI − A) = 1 + C(wI − A)⁻¹B.
+    through = [a - b + space.D[0, 0] * b for a, b in zip(closed, open_loop, strict=True)]
+    return open_loop, through
+
+
+def characteristic(matrix: np.ndarray) -> list[Fraction]:
+    """det(wI − M), from the highest power down."""
+    n = len(matrix)
+    rows = [[rational(Fraction(entry)) for entry in row] for row in matrix]
+    return [Fraction(int(c.numerator), int(c.denominator)) for c in DomainMatrix(rows, (n, n), QQ).charpoly()]
 
 
 @dataclasses.dataclass(frozen=True)
