@@ -12,6 +12,8 @@ import pytest
 
 import gradientflow as gf
 from gradientflow.analysis import NotExactError
+from gradientflow.analysis.worst_case import bound, rate, settling
+from gradientflow.analysis.worst_case.semidefinite import solve
 
 BOWL = gf.landscapes.bowl()
 FLOW = gf.GradientFlow(BOWL)
@@ -136,6 +138,32 @@ def test_a_lyapunov_function_falls_along_the_iterates_at_its_rate():
     assert (value > 0).all()
 
 
+def test_the_best_constants_on_quadratics_are_the_known_ones():
+    """κ = 10: Polyak's heavy ball (s−1)/(s+1), Nesterov's best 1 − 2/√(3κ+1); on all of the class both are slower."""
+    root, tuned = math.sqrt(10), math.sqrt(31)
+    heavy = gf.worst_case_rate(polyak(10), 1, 10)
+    # At the double root the spectral radius is only known to half the digits.
+    assert heavy.quadratics == pytest.approx((root - 1) / (root + 1), abs=1e-6)
+    nesterov = gf.worst_case_rate(method(Extrapolated((tuned - 2) / (tuned + 2)), 4 / 31), 1, 10)
+    assert nesterov.quadratics == pytest.approx(0.640789, abs=1e-6)
+    assert heavy.rate > 0.8
+    assert nesterov.rate > nesterov.quadratics + 0.01
+
+
+def test_a_solver_that_does_not_converge_leaves_it_unknown_in_its_own_words(monkeypatch):
+    def stuck(*arguments, **options):
+        return dataclasses.replace(solve(*arguments, **options), is_solved=False, status="MaxIterations")
+
+    for module in (rate, bound, settling):
+        monkeypatch.setattr(module, "solve", stuck)
+    found = gf.worst_case_rate(gf.optimizers.momentum(BOWL, 0.125, 0.25), 1, 10)
+    claim = gf.settle(lambda run: run.E[0] - run.E[1], descent(1), 0, 1)
+    for result in (found, gf.worst_case_bound(descent(1), 2, 0, 1), claim):
+        assert result.grade is gf.Grade.UNKNOWN
+        assert "MaxIterations" in result.reason
+        assert not result.check()
+
+
 # ---- flows
 
 
@@ -155,6 +183,35 @@ def test_the_heavy_ball_flow_decays_at_the_known_best_rates(friction, rate):
     assert found.rate == pytest.approx(rate, abs=1e-6)
     assert found.rate <= rate + 1e-12
     assert found.check()
+
+
+class Sheared(gf.Flow):
+    """A user's own second-order flow, whose damping is partly by the gradient: ẋ = v − ∇E, v̇ = −2v − ∇E."""
+
+    energy: gf.Energy
+
+    def init(self, x):
+        return gf.Phase(x, 0 * x)
+
+    def position(self, z):
+        return z.x
+
+    def drift(self, t, z):
+        slope = self.gradient(z.x)
+        return gf.Phase(z.v - slope, -2 * z.v - slope)
+
+
+def test_a_users_flow_gets_a_lyapunov_function():
+    found = gf.worst_case_rate(Sheared(BOWL), 1, 10)
+    assert found.check()
+    eigenvalues = [np.linalg.eigvals([[-lam, 1], [-lam, -2]]).real.max() for lam in np.linspace(1, 10, 50)]
+    assert 0 < found.rate <= -max(eigenvalues) + 1e-9
+    path = gf.integrate(Sheared(gf.energy(lambda x: 5 * jnp.sum(x**2))), [1.0, -2.0], 3.0)
+    states = {"x": path.state.x, "v": path.state.v}
+    squares = {key: w for key, w in found.lyapunov.items() if isinstance(key, tuple)}
+    value = found.lyapunov["E_1"] * path.energy
+    value = value + sum(w * jnp.sum(states[a] * states[b], axis=-1) for (a, b), w in squares.items())
+    assert (value <= value[0] * jnp.exp(-2 * found.rate * path.t) * (1 + 1e-6)).all()
 
 
 def test_a_curvature_bound_only_helps_the_flow():

@@ -157,12 +157,13 @@ class Reading:
             raise NotExactError("the position is no combination of the state's leaves")
         A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
         still = A - np.eye(n, dtype=int) if self.rests else A
-        rest = _solved(np.vstack([still, C, position[:, :n]]), [0] * n + [1] * (len(C) + 1))
+        start, equations = fractions(self.start), np.vstack([still, C, position[:, :n]])
+        right = np.array([[0]] * n + [[1]] * (len(C) + 1), dtype=object)
+        # Where the start asks for no gradients it rests by itself, from the minimizer.
+        rest = start[:, :1] if (equations @ start[:, :1] == right).all() else _solved(equations, right[:, 0].tolist())
         if rest is None:
             raise NotExactError("it does not rest where the gradient vanishes: it is no descent of E")
-        return StateSpace(
-            A, B, C, D, position[:, :n], rest, fractions(self.start), fractions(self.start_points), self.names
-        )
+        return StateSpace(A, B, C, D, position[:, :n], rest, start, fractions(self.start_points), self.names)
 
 
 def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> Reading:

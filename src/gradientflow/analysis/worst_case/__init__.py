@@ -9,6 +9,6 @@ from .cycles import Cycle as Cycle
 from .cycles import find_cycle as find_cycle
 from .rate import WorstCaseRate as WorstCaseRate
 from .rate import worst_case_rate as worst_case_rate
-from .settle import Counterexample as Counterexample
-from .settle import Settled as Settled
-from .settle import settle as settle
+from .settling import Counterexample as Counterexample
+from .settling import Settled as Settled
+from .settling import settle as settle

@@ -26,6 +26,7 @@ import numpy as np
 from ..exact.inertia import inertia
 
 Pair = tuple[int, int]
+_ZERO = Fraction(0)
 
 
 class Points(NamedTuple):
@@ -101,12 +102,21 @@ class Inequalities:
         received = np.diag(weights.sum(axis=0))
         # Σ λᵢⱼ(eᵢ − eⱼ)(eᵢ − eⱼ)ᵀ is a graph's Laplacian.
         laplacian = np.diag(weights.sum(axis=1)) + received - weights - weights.T
-        bent = _over(of_g * of_g * of_weights, g.T @ (laplacian @ g)) * self.inverse_L
-        bent = bent + _over(of_x * of_x * of_weights, x.T @ (laplacian @ x)) * self.mu
-        mixed = of_g * of_x * of_weights
-        bent = bent - _over(mixed, g.T @ (laplacian @ x)) * (2 * self.mu * self.inverse_L)
-        form = -_over(mixed, g.T @ ((weights.T - received) @ x)) - self._bend * bent
-        return _half(form) * (form + form.T)
+        mixed, bend = of_g * of_x * of_weights, self._bend
+        parts = [
+            (-1, mixed, g.T @ ((weights.T - received) @ x)),
+            (-bend * self.inverse_L, of_g * of_g * of_weights, g.T @ (laplacian @ g)),
+            (-bend * self.mu, of_x * of_x * of_weights, x.T @ (laplacian @ x)),
+            (2 * bend * self.mu * self.inverse_L, mixed, g.T @ (laplacian @ x)),
+        ]
+        if x.dtype != object:
+            form = sum((c * part for c, _, part in parts), start=np.zeros((x.shape[1], x.shape[1])))
+            return (form + form.T) / 2
+        factors = [Fraction(c) / of_part for c, of_part, _ in parts]
+        common = math.lcm(*(factor.denominator for factor in factors))
+        scaled = (factor.numerator * (common // factor.denominator) for factor in factors)
+        form: Any = sum(factor * part for factor, (_, _, part) in zip(scaled, parts, strict=True))
+        return _over(2 * common, form + form.T)
 
     @property
     def _bend(self) -> Any:
@@ -130,8 +140,12 @@ class Inequalities:
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The symmetric matrix of ⟨a, b⟩, over leading axes."""
-    outer = a[..., :, None] * b[..., None, :]
-    return _half(outer) * (outer + np.swapaxes(outer, -1, -2))
+    if a.dtype != object or b.dtype != object:
+        outer = a[..., :, None] * b[..., None, :]
+        return (outer + np.swapaxes(outer, -1, -2)) / 2
+    (left, of_left), (right, of_right) = _integers(a), _integers(b)
+    outer = left[..., :, None] * right[..., None, :]
+    return _over(2 * of_left * of_right, outer + np.swapaxes(outer, -1, -2))
 
 
 def _half(like: np.ndarray) -> Any:
@@ -251,5 +265,5 @@ def _over(denominator: int, integers: np.ndarray) -> np.ndarray:
     if integers.dtype != object:
         return integers
     fractions = np.empty(integers.size, dtype=object)
-    fractions[:] = [Fraction(number, denominator) for number in integers.ravel().tolist()]
+    fractions[:] = [Fraction(number, denominator) if number else _ZERO for number in integers.ravel().tolist()]
     return fractions.reshape(integers.shape)
