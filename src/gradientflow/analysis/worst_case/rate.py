@@ -273,7 +273,7 @@ def _bracket(margin: Callable[[float], float], bad: float, is_flow: bool) -> tup
         trials = [bad * 2.0**-k for k in range(1, 12)]
     else:
         inside = [1 - (1 - bad) * 0.5**k for k in range(1, 8)] if bad < 1 else []
-        trials = [*inside, *(max(bad, 1) * factor for factor in (1.1, 1.5, 3, 10)), _LARGEST]
+        trials = [*inside, *(max(bad, 1) * factor for factor in (1.1, 1.5, 3.0, 10.0)), _LARGEST]
     for trial in trials:
         if margin(trial) > 0:
             return bad, trial
