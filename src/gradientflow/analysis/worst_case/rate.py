@@ -97,11 +97,14 @@ class WorstCaseRate:
             claimed = -2 * self.exact if problem.is_flow else self.exact**2
             if found.weights[0] > claimed:
                 return False
-        else:
-            stated = _conditions(problem, self.exact)
-            if not _is_definite(found, problem):
-                return False
-        return dataclasses.replace(found, conditions=tuple(stated)).check()
+            return dataclasses.replace(found, conditions=tuple(stated)).check()
+        restated = dataclasses.replace(found, conditions=tuple(_conditions(problem, self.exact)))
+        return restated.check() and _is_definite(restated, problem)
+
+    @property
+    def factor(self) -> float:
+        """By what distances shrink a step, or a unit of time: ρ, or e^{−r}."""
+        return math.exp(-self.rate) if self.problem.is_flow else self.rate
 
     def latex(self) -> str:
         """The proof as a formula: what is a nonnegative combination of which inequalities and squares."""

@@ -22,7 +22,7 @@ from .conditions import Condition, Inequalities
 from .interpolant import extreme
 from .problem import EnergyClass, Problem, energy_class, problem
 from .run import Run
-from .semidefinite import Solution, solve
+from .semidefinite import solve
 
 # Below this, relative to the claim's largest coefficient, a violation is not told from rounding.
 _NOTICEABLE = 1e-6
@@ -80,6 +80,9 @@ class Settled:
         energies: the class.
         grade: *proved*, *refuted* or *unknown*.
         reason: how it was decided.
+        claim: (quantities) ↦ what is claimed not to be negative.
+        steps: N.
+        problem: what was read.
         certificate: the proof's numbers, where it is proved.
         counterexample: the energy and the start, where it is refuted.
     """
@@ -88,13 +91,17 @@ class Settled:
     energies: EnergyClass
     grade: Grade
     reason: str
+    claim: Callable[[Any], Any]
+    steps: int
+    problem: Problem
     certificate: Certificate | None = None
     counterexample: Counterexample | None = None
 
     def check(self) -> bool:
         """Whether the certificate proves the claim by exact arithmetic, or the counterexample refutes it when run."""
         if self.certificate is not None:
-            return self.certificate.check()
+            stated, _ = _condition(self.claim, self.problem, self.steps)
+            return dataclasses.replace(self.certificate, conditions=(_plain(stated),)).check()
         return self.counterexample is not None and self.counterexample.run() < 0
 
     def __repr__(self) -> str:
@@ -137,29 +144,41 @@ def settle(claim: Callable[[Any], Any], method: Any, mu: Any, L: Any, steps: int
     asked = problem("settle", method, energies)
     if asked.is_flow:
         raise TypeError("settle: claims are about a method's steps")
-    condition = _condition(claim, asked, steps)
+
+    def settled(grade: Grade, reason: str, **found: Any) -> Settled:
+        return Settled(method, energies, grade, reason, claim, steps, asked, **found)
+
+    condition, largest = _condition(claim, asked, steps)
     best = solve([condition.as_floats()], least=[1.0])
     if not best.is_solved:
-        return Settled(method, energies, Grade.UNKNOWN, f"the solver did not converge: {best.status}")
+        return settled(Grade.UNKNOWN, f"the solver did not converge: {best.status}")
     lacking = float(best.weights[0])
     if lacking < _NOTICEABLE:
-        plain = dataclasses.replace(condition, terms=tuple(part[:0] for part in condition.terms))
+        plain = _plain(condition)
         without = dataclasses.replace(best, weights=np.zeros(0))
         certificate = with_slack([plain], solve([plain.as_floats()], fixed=[])) if lacking < 0 else None
         certificate = certificate or without_slack(plain, without)
         if certificate is not None:
             words = "a nonnegative combination of inequalities and squares, exactly"
-            return Settled(method, energies, Grade.PROVED, words, certificate)
-        return Settled(method, energies, Grade.UNKNOWN, "it holds up to rounding, but no exact certificate was found")
-    found = _counterexample(claim, asked, condition, best, steps)
-    if found is None:
-        return Settled(method, energies, Grade.UNKNOWN, "no certificate, and no energy against it that runs")
-    words = f"on an energy of the class the claimed quantity is {found.violation:.6g} (`.counterexample.run()`)"
-    return Settled(method, energies, Grade.REFUTED, words, None, found)
+            return settled(Grade.PROVED, words, certificate=certificate)
+        return settled(Grade.UNKNOWN, "it holds up to rounding, but no exact certificate was found")
+    method_there, start = extreme(asked, condition, best)
+    violation = _on_the_run(method_there, start, steps, claim)
+    # By duality the claimed quantity should be −w times the coefficient that the form was divided by.
+    if not violation < -lacking * float(largest) / 2:
+        return settled(Grade.UNKNOWN, "no certificate, and no energy against it that runs")
+    words = f"on an energy of the class the claimed quantity is {violation:.6g} (`.counterexample.run()`)"
+    found = Counterexample(method_there, start, violation, claim, steps)
+    return settled(Grade.REFUTED, words, counterexample=found)
 
 
-def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> Condition:
-    """The claimed form plus w times all squares."""
+def _plain(condition: Condition) -> Condition:
+    """The claimed form alone."""
+    return dataclasses.replace(condition, terms=tuple(part[:0] for part in condition.terms))
+
+
+def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple[Condition, Fraction]:
+    """The claimed form, divided by its largest coefficient, plus w times all squares; and that coefficient."""
     run = Run(asked, steps)
     places = [run.place(k) for k in range(steps + 1)]
     at, size = run.points(), run.size
@@ -179,9 +198,8 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> Condi
     unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
     term = (unit[None], np.full((1, size - 1), Fraction(0), dtype=object))
     basis = ("x_0", *(f"g_{{{name}}}" for name in run.names))
-    return Condition(
-        r"\text{claimed}", (form / largest, values / largest), term, Inequalities(at, asked.mu, asked.inverse_L), basis
-    )
+    known = Inequalities(at, asked.mu, asked.inverse_L)
+    return Condition(r"\text{claimed}", (form / largest, values / largest), term, known, basis), largest
 
 
 def _parsed(value: Any, units: Sequence[Fraction]) -> tuple[np.ndarray, np.ndarray]:
@@ -204,15 +222,6 @@ def _parsed(value: Any, units: Sequence[Fraction]) -> tuple[np.ndarray, np.ndarr
                     f"run.g[0] * run.g[0]; it returned {value}"
                 )
     return form, values
-
-
-def _counterexample(
-    claim: Callable[[Any], Any], asked: Problem, condition: Condition, best: Solution, steps: int
-) -> Counterexample | None:
-    """An energy through the dual's points, and the method's run on it."""
-    method, start = extreme(asked, condition, best)
-    violation = _on_the_run(method, start, steps, claim)
-    return Counterexample(method, start, violation, claim, steps) if violation < 0 else None
 
 
 def _on_the_run(method: Method, x0: np.ndarray, steps: int, claim: Callable[[Any], Any]) -> float:
