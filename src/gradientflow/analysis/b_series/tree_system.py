@@ -214,7 +214,8 @@ class TreePart(Flow):
             path = [start]
             if self.moves[i]:
                 path += [coefficient / (k + 1) for k, coefficient in enumerate(product)]
-            paths.append(path)
+            # A component that is zero throughout is an empty polynomial, and so is every product with it.
+            paths.append(path if len(path) > 1 or start else [])
         length = _scalar(h)
         return TreeState(np.array([_at(path, length) for path in paths], dtype=object))
 
@@ -255,10 +256,15 @@ def _implicit(forest: Forest, values: Values, h: Any, moves: Any) -> TreeState:
 
 
 def _multiplied(left: list[Any], right: list[Any]) -> list[Any]:
+    if not left or not right:
+        return []
+    if len(right) == 1:
+        return [a * right[0] for a in left]
     product = [QQ(0)] * (len(left) + len(right) - 1)
     for i, a in enumerate(left):
-        for j, b in enumerate(right):
-            product[i + j] += a * b
+        if a:
+            for j, b in enumerate(right):
+                product[i + j] += a * b
     return product
 
 
