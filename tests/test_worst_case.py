@@ -114,6 +114,14 @@ def test_rates_do_not_depend_on_units():
         assert found.rate == pytest.approx(base.rate, abs=1e-6)
 
 
+@pytest.mark.parametrize(("L", "lr"), [(1e6, 1e-7), (1.0001, 0.1)])
+def test_slack_is_small_beside_what_is_left_to_converge(L, lr):
+    """At κ = 10⁶ the rate is 1 − 10⁻⁶: what is given up must be small beside 10⁻⁶, and not beside 1."""
+    found = gf.worst_case_rate(gf.optimizers.momentum(BOWL, lr, 0.9), 1, L)
+    assert found.check()
+    assert found.quadratics < found.rate <= found.quadratics + 1e-3 * (1 - found.quadratics)
+
+
 @pytest.mark.parametrize("scheme", [Heun(), AdamsBashforth(), gf.RungeKutta("midpoint"), gf.RungeKutta("rk4")])
 def test_no_rate_is_better_than_the_slowest_quadratic(scheme):
     found = gf.worst_case_rate(method(scheme, Fraction(1, 16)), mu=1, L=10)

@@ -119,8 +119,13 @@ class Inequalities:
         return _over(2 * common, form + form.T)
 
     @property
+    def scale(self) -> Any:
+        """1 − μ/L, by which the forms would have coefficients of size one."""
+        return 1 - self.mu * self.inverse_L
+
+    @property
     def _bend(self) -> Any:
-        return 1 / (2 * (1 - self.mu * self.inverse_L))
+        return 1 / (2 * self.scale)
 
     @functools.cached_property
     def _first(self) -> list[int]:

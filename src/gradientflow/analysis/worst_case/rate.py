@@ -23,9 +23,9 @@ from .semidefinite import Solution, solve
 
 # How precisely the best rate is found, and by how much it is given up until a certificate is left some slack; relative.
 _PRECISION = 1e-8
-_SLACKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-# Rates a step beyond this are not searched for.
-_LARGEST = 1e3
+_SLACKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+# Rates a step that are searched for.
+_SMALLEST, _LARGEST = 1e-6, 1e3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +177,7 @@ def rate_of(asked: Problem) -> WorstCaseRate:
     if best is None:
         return result(None, Grade.UNKNOWN, words, None)
     for slack in _SLACKS:
-        rate = Fraction(best * (1 - slack) if asked.is_flow else best * (1 + slack))
+        rate = Fraction(_given_up(best, slack, asked))
         certificate = certificate_at(asked, rate)
         if certificate is not None:
             reason = f"a Lyapunov function found numerically and checked in exact arithmetic, with slack {slack:g}"
@@ -187,7 +187,15 @@ def rate_of(asked: Problem) -> WorstCaseRate:
 
 def _as_good(rate: float, best: float, asked: Problem) -> bool:
     """Whether a rate is as good as the best, up to what the search may miss."""
-    return rate >= best * (1 - _SLACKS[1]) if asked.is_flow else rate <= best * (1 + _SLACKS[1])
+    limit = _given_up(best, _SLACKS[1], asked)
+    return rate >= limit if asked.is_flow else rate <= limit
+
+
+def _given_up(rate: float, slack: float, asked: Problem) -> float:
+    """A rate that is worse by a slack: relative to r of a flow, and to ρ or 1 − ρ of a scheme, whichever is less."""
+    if asked.is_flow:
+        return rate * (1 - slack)
+    return rate + slack * (min(rate, 1 - rate) if rate < 1 else rate)
 
 
 def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
@@ -256,17 +264,19 @@ def _search(asked: Problem, quadratics: float) -> tuple[float | None, str]:
         return found.margin
 
     if quadratics <= 0 and asked.is_flow:
-        return None, f"on the quadratic of curvature λ the flow does not decay: {quadratics:.6g}"
-    near = quadratics * (1 - _SLACKS[0]) if asked.is_flow else max(quadratics, 1e-6) * (1 + _SLACKS[0])
+        return None, "on a quadratic of the class the flow itself does not decay"
+    fastest = quadratics if asked.is_flow else max(quadratics, _SMALLEST)
+    near = _given_up(fastest, _SLACKS[0], asked)
     if margin(near) > 0:
-        return quadratics if asked.is_flow else max(quadratics, 1e-6), ""
+        return fastest, ""
     bracket = _bracket(margin, near, asked.is_flow)
     if bracket is None:
         return None, words
     bad, good = bracket
     scale = abs(margin(good))
     ends = sorted((bad, good))
-    root: Any = scipy.optimize.brentq(lambda rate: max(margin(rate), -10 * scale), *ends, xtol=_PRECISION * good)
+    tolerance = abs(_given_up(good, _PRECISION, asked) - good)
+    root: Any = scipy.optimize.brentq(lambda rate: max(margin(rate), -10 * scale), *ends, xtol=max(tolerance, 1e-16))
     return float(root), ""
 
 

@@ -64,11 +64,14 @@ def solve(
         own = slice(offset, offset + size)
         of_weights, of_multipliers, sums = condition.equations()
         rows = np.zeros((unknowns, len(sums)))
-        rows[:count], rows[own] = of_weights.T, of_multipliers.T
+        # Where μ is near L the inequalities have large coefficients; they are scaled for the solver.
+        bend = condition.inequalities.scale
+        rows[:count], rows[own] = of_weights.T, bend * of_multipliers.T
         zero.append(rows)
         right_zero.append(sums)
         forms = np.zeros((unknowns, condition.size, condition.size))
-        forms[:count], forms[own], forms[-1] = condition.terms[0], -condition.inequalities.forms, _widened(condition)
+        forms[:count], forms[-1] = condition.terms[0], _widened(condition)
+        forms[own] = -bend * condition.inequalities.forms
         semidefinite.append(-_stacked(forms))
         right_semidefinite.append(_stacked(condition.constant[0]))
         cones.append(clarabel.PSDTriangleConeT(condition.size))
@@ -104,7 +107,8 @@ def solve(
     )  # fmt: skip
     found = solver.solve()
     x = np.asarray(found.x)
-    multipliers = np.split(x[count:-1], np.cumsum(sizes)[:-1])
+    scaled = np.split(x[count:-1], np.cumsum(sizes)[:-1])
+    multipliers = [c.inequalities.scale * some for c, some in zip(conditions, scaled, strict=True)]
     status = str(found.status)
     dual, size = np.asarray(found.z), conditions[0].size
     start = zeros + positives
