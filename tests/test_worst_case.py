@@ -572,7 +572,7 @@ def test_the_energy_may_rise_under_momentum():
         (lambda run: run.E[0] * run.E[1], "must combine energies and products of two vectors"),
         (lambda run: run.x[0] + run.g[0], "must combine energies"),
         (lambda run: 1, "must combine energies"),
-        (lambda run: run.E[0] - run.E[0], "`claim` is zero"),
+        (lambda run: run.E[0] - run.E[2], "beyond `steps` = 1"),
     ],
 )
 def test_claims_of_another_kind_are_told(claim, words):
@@ -601,7 +601,103 @@ def test_a_users_scheme_has_all_five_readings():
     assert float(jnp.abs(jnp.linalg.eigvals(jacobian)).max()) <= rate.rate
 
 
+# ---- what a review broke
+
+
+@pytest.mark.parametrize("mu", [Fraction(100_000, 100_001), Fraction(10, 11), Fraction(1, 1000), Fraction(1, 10**6)])
+@pytest.mark.parametrize("of", ["x", "g", "E"])
+def test_tight_contractions_are_proved_or_open_but_never_refuted(mu, of):
+    h = Fraction(1, 3)
+    rate = (1 - h * mu) ** 2
+
+    def claim(run):
+        quantity = getattr(run, of)
+        squares = quantity if of == "E" else [vector * vector for vector in quantity]
+        return rate * squares[0] - squares[1]
+
+    found = gf.settle(claim, descent(h), mu, 1)
+    # Where μ is very near L, or very far from it, a tight claim may stay open; it is never refuted.
+    ordinary = Fraction(1, 10**4) < mu < 1 - Fraction(1, 10**4)
+    assert found.grade is gf.Grade.PROVED or (not ordinary and found.grade is gf.Grade.UNKNOWN)
+    assert found.check() == (found.grade is gf.Grade.PROVED)
+
+
+def test_a_claims_check_is_about_the_claim():
+    true = gf.settle(_descent_lemma(Fraction(1, 3), 3), descent(Fraction(1, 3)), mu=-3, L=3)
+    false = dataclasses.replace(true, claim=lambda run: run.E[0] - run.E[1] - run.g[0] * run.g[0])
+    assert true.check()
+    assert not false.check()
+    assert gf.settle(lambda run: run.E[0] - run.E[0], descent(1), 0, 1).grade is gf.Grade.PROVED
+
+
+class Burdened(gf.Discretizer):
+    """Gradient descent that carries along what it never uses, and what never leaves zero."""
+
+    def init(self, flow, t, z, h):
+        return 0 * z, 0 * z
+
+    def step(self, flow, t, z, h, *, memory=None, **_):
+        unseen, unreached = memory
+        slope = flow.drift(t, z)
+        return z + h * slope + unreached, (unseen + slope, 2 * unreached)
+
+
+def test_memory_that_nothing_depends_on_does_not_count():
+    found = gf.worst_case_rate(method(Burdened(), Fraction(1, 10)), 1, 10)
+    assert found.exact == Fraction(9, 10)
+    assert found.quadratics == pytest.approx(0.9)
+
+    def make(E, a, b):
+        return gf.Method(gf.GradientFlow(E), Burdened(), a + 0 * b)
+
+    grid = gf.convergence_map(make, 1, 10, a=[0.1], b=[1])
+    assert grid.grades.tolist() == [[gf.Grade.PROVED]]
+
+
+def test_checks_refuse_what_has_been_tampered_with():
+    rate = gf.worst_case_rate(descent(Fraction(1, 10)), 1, 10)
+    assert not dataclasses.replace(rate, exact=-rate.exact).check()
+    short = dataclasses.replace(rate.certificate, multipliers=(rate.certificate.multipliers[0][:1],))
+    assert not dataclasses.replace(rate, certificate=short).check()
+    bound = gf.worst_case_bound(descent(1), 2, 0, 1)
+    assert not dataclasses.replace(bound, energies=rate.energies).check()
+    momentum = gf.worst_case_rate(gf.optimizers.momentum(BOWL, 0.125, 0.25), 1, 10)
+    falls, positive = momentum.certificate.conditions
+    matrix, values = positive.constant
+    free = dataclasses.replace(positive, constant=(matrix + np.eye(len(matrix), dtype=object), values))
+    empty = dataclasses.replace(
+        momentum.certificate,
+        conditions=(falls, free),
+        weights=(Fraction(0),) * len(momentum.certificate.weights),
+        multipliers=tuple((Fraction(0),) * len(some) for some in momentum.certificate.multipliers),
+    )
+    assert not dataclasses.replace(momentum, certificate=empty, exact=Fraction(0)).check()
+    cycle = gf.find_cycle(polyak(25), 1, 25)
+    assert not dataclasses.replace(cycle, period=-3).check()
+
+
+def test_a_cycle_runs_with_fractions_for_parameters():
+    cycle = gf.find_cycle(gf.optimizers.momentum(BOWL, Fraction(1, 9), Fraction(4, 9)), 1, 25)
+    np.testing.assert_allclose(cycle.run(300)[-3:], cycle.points[[1, 2, 0]], atol=1e-9)
+
+
+class Backwards(gf.Discretizer):
+    """An implicit step backwards in time: at curvature 1/h it has no solution."""
+
+    def step(self, flow, t, z, h, **_):
+        return flow.resolvent(t, z, -h)
+
+
+def test_an_implicit_step_without_a_solution_at_some_curvature_is_no_crash():
+    found = gf.worst_case_rate(method(Backwards(), Fraction(1, 10)), 1, 10)
+    assert found.grade is gf.Grade.UNKNOWN or found.rate > 1
+
+
 # ---- bad input
+
+
+def _noisy(E, a, b):
+    return gf.Method(gf.Langevin(E), gf.EulerMaruyama(), a + 0 * b)
 
 
 @pytest.mark.parametrize(
@@ -626,6 +722,21 @@ def test_a_users_scheme_has_all_five_readings():
             "`lr` must be finite values",
         ),
         (lambda: gf.worst_case_rate(gf.Langevin(BOWL), 1, 10), ValueError, "noise"),
+        (lambda: gf.worst_case_rate(FLOW, 1, -math.inf), ValueError, "`L` must not be −∞"),
+        (lambda: gf.find_cycle(gf.HeavyBall(BOWL), 1, 10), TypeError, "needs a Method"),
+        (lambda: gf.settle(3, descent(1), 0, 1), TypeError, "`claim` must be a function"),
+        (
+            lambda: gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=0.1, beta=[0.5]),
+            ValueError,
+            "`lr` must be finite",
+        ),
+        (
+            lambda: gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=[0.1], beta=[1.5]),
+            ValueError,
+            r"`beta` must lie in \[0, 1\)",
+        ),
+        (lambda: gf.convergence_map(_noisy, 1, 10, a=[1], b=[1]), ValueError, "Langevin has noise"),
+        (lambda: gf.modified_hamiltonian("x", 2), TypeError, "`discretizer` must be one"),
     ],
 )
 def test_bad_input_is_told(ask, error, words):

@@ -156,7 +156,7 @@ class ModifiedEnergy:
         return f"modified energy: {summed(terms)}"
 
 
-def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
+def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
     r"""The modified equation of a scheme on flows that don't depend on time, exact, from its own code.
 
     Args:
@@ -180,6 +180,8 @@ def modified_equation(discretizer: Discretizer, order: int, flow: type[Flow] | F
         (False, modified energy: E + 1/4 h E'E)
     """
     check_integer("modified_equation", 1, order=order)
+    if not isinstance(discretizer, Discretizer):
+        raise TypeError(f"modified_equation: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
     series = read_series(discretizer, order, flow, autonomous=True)
     if series.has_memory:
         raise NotExactError(f"{type(discretizer).__name__} has memory: its iterates follow no one flow of z alone")

@@ -11,10 +11,10 @@ References:
 import dataclasses
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import sympy
 
-from gradientflow.discretizers import Discretizer
 from gradientflow.flows import HeavyBall
 
 from .modified_equation import derivative, free_symmetry, modified_equation, summed
@@ -71,7 +71,7 @@ class ModifiedHamiltonian:
         return f"modified Hamiltonian of {self.scheme}, divided by m: {summed(terms)}"
 
 
-def modified_hamiltonian(discretizer: Discretizer, order: int) -> ModifiedHamiltonian | None:
+def modified_hamiltonian(discretizer: Any, order: int) -> ModifiedHamiltonian | None:
     r"""The Hamiltonian that a scheme of the heavy ball without friction conserves through $h^{p-1}$; `None` if none.
 
     Exact, from the scheme's own code. A scheme that has none for some order drifts in energy at that order.

@@ -13,8 +13,8 @@ References:
 
 import math
 from fractions import Fraction
+from typing import Any
 
-from gradientflow.discretizers import Method
 from gradientflow.flows import check_integer
 
 from ..exact.leaf import NotExactError
@@ -26,7 +26,7 @@ from .modified_equation import ModifiedEquation
 from .trees import Tree, forest, splits
 
 
-def slow_equation(method: Method, order: int) -> ModifiedEquation:
+def slow_equation(method: Any, order: int) -> ModifiedEquation:
     r"""The first-order equation that a method's iterates follow once its memory has settled, exact, from its own code.
 
     In the method's own clock and step h: of momentum with (lr, β), h = lr/(1 − β), in which the leading term is the
@@ -50,11 +50,12 @@ def slow_equation(method: Method, order: int) -> ModifiedEquation:
           h^1: −3/2 f'f
     """
     check_integer("slow_equation", 1, order=order)
-    space = read_subject("slow_equation", method)
+    space = read_subject("slow_equation", method, flows=False)
     recursion = _recursion(space, constant_step("slow_equation", method), subject_name(method))
     weights = _weights(*recursion, order)
     coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
-    elsewhere = bool((space.position != space.C).any() or (space.D.any() and not _ends_where_asked(space)))
+    at_the_iterate = bool((space.position == space.C).all() and not space.D.any())
+    elsewhere = not (at_the_iterate or _ends_where_asked(space))
     of_what = "slow manifold of the points where gradients are asked" if elsewhere else "slow manifold"
     return ModifiedEquation(f"{subject_name(method)}, {of_what}", order, coefficients)
 

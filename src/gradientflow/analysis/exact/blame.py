@@ -30,7 +30,9 @@ def blaming(*recipes: Any) -> Iterator[None]:
         raise
     except Exception as error:
         refusal = (
-            str(error) if isinstance(error, NotExactError) else f"not rational arithmetic ({type(error).__name__})"
+            str(error)
+            if isinstance(error, NotExactError)
+            else f"not rational arithmetic ({type(error).__name__}: {error})"
         )
         names = " of ".join(dict.fromkeys(type(recipe).__name__ for recipe in recipes))
         raise NotExactError(f"{names} can't be read exactly{_place(error, recipes)}: {refusal}") from error

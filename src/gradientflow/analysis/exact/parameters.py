@@ -58,7 +58,7 @@ def with_parameters(tree: Any, convert: Convert, integers: bool = True, suffix: 
         name = next((word for word in reversed(words) if word), "parameter")
         if isinstance(leaf, (jax.Array, np.ndarray)) and np.ndim(leaf):
             raise NotExactError(f"the parameter `{name}` is an array of shape {np.shape(leaf)}: modes may not decouple")
-        is_count = isinstance(leaf, bool) or (isinstance(leaf, int) and not integers)
+        is_count = isinstance(leaf, bool) or (isinstance(leaf, (int, np.integer)) and not integers)
         if not isinstance(leaf, (numbers.Real, np.generic, jax.Array, np.ndarray)) or is_count:
             return leaf
         symbol = _unique(_SYMBOLS.get(name, name) + suffix, taken)

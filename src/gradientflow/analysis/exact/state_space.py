@@ -91,16 +91,50 @@ class StateSpace:
             position=self.position * by_column, rest=by_row * self.rest, start=by_row * self.start,
         )  # fmt: skip
 
-    def closed_loop(self, lam: Any) -> np.ndarray:
-        """In floating point: what a step is on the mode λx²/2, shape (…, n, n) for λ of shape (…)."""
-        lam = np.asarray(lam)[..., None, None]
-        feedback = np.linalg.solve(np.eye(self.gradients) - lam * self.D, lam * self.C)
-        return self.A + self.B @ feedback
+    def closed_loop(self, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In floating point: what a step is on modes λx²/2, where implicit equations have a solution.
+
+        Args:
+            lam: the curvatures, (k,).
+
+        Returns:
+            The curvatures at which there is one, and the matrices, (·, n, n).
+        """
+        equations = np.eye(self.gradients) - lam[:, None, None] * self.D
+        kept = np.abs(np.linalg.det(equations)) > _SINGULAR
+        lam = lam[kept]
+        feedback = np.linalg.solve(equations[kept], lam[:, None, None] * self.C)
+        return lam, self.A + self.B @ feedback
+
+    def minimal(self) -> "StateSpace":
+        """The same without what a run from rest never moves, and without what neither position nor gradients see.
+
+        Its entries keep their names where they are what they were.
+        """
+        reached = np.hstack([self.rest, self.start, self.B])
+        seen = np.vstack([self.C, self.position])
+        if _is_full(reached, self.A) and _is_full(seen.T, self.A.T):
+            return self
+        basis, pivots = _invariant(reached, self.A)
+        space = self._with(
+            A=(self.A @ basis)[pivots], B=self.B[pivots], C=self.C @ basis, position=self.position @ basis,
+            rest=self.rest[pivots], start=self.start[pivots], names=tuple(self.names[i] for i in pivots),
+        )  # fmt: skip
+        rows, pivots = _invariant(np.vstack([space.C, space.position]).T, space.A.T)
+        rows = rows.T
+        return space._with(
+            A=(rows @ space.A)[:, pivots], B=rows @ space.B, C=space.C[:, pivots], position=space.position[:, pivots],
+            rest=rows @ space.rest, start=rows @ space.start, names=tuple(space.names[i] for i in pivots),
+        )  # fmt: skip
 
     def _with(self, **changed: Any) -> "StateSpace":
         return dataclasses.replace(self, **changed)
 
 
+# Below this an implicit equation has no solution, and its determinant only rounding.
+_SINGULAR = 1e-12
+# A Krylov matrix with a singular value below this, relative to its greatest, is looked at exactly.
+_THIN = 1e-6
 _MATRICES = ("A", "B", "C", "D", "position", "rest", "start", "start_points")
 
 
@@ -151,6 +185,8 @@ class Reading:
         def fractions(rows: np.ndarray) -> np.ndarray:
             return np.array([[_valued(c, parameters) for c in row] for row in rows], dtype=object).reshape(rows.shape)
 
+        if not len(self.points):
+            raise NotExactError("it asks for no gradient: it does not depend on the energy")
         n = len(self.names)
         after, points, position = map(fractions, (self.after, self.points, self.position))
         if position.shape[0] != 1 or position[:, n:].any():
@@ -273,7 +309,10 @@ def _valued(element: Any, values: Sequence[Fraction]) -> Fraction:
         terms = (_fraction(c) * math.prod(map(pow, values, powers)) for powers, c in part.terms())
         return sum(terms, Fraction(0))
 
-    return summed(element.numer) / summed(element.denom)
+    below = summed(element.denom)
+    if not below:
+        raise NotExactError("at these parameters the step divides by zero")
+    return summed(element.numer) / below
 
 
 def _fraction(value: Any) -> Fraction:
@@ -291,3 +330,29 @@ def _solved(matrix: np.ndarray, right: Sequence[int]) -> np.ndarray | None:
     for i, pivot in enumerate(pivots):
         solution[pivot, 0] = _fraction(reduced[i, matrix.shape[1]].element)
     return solution
+
+
+def _is_full(columns: np.ndarray, matrix: np.ndarray) -> bool:
+    """Whether columns, moved by a matrix again and again, plainly span everything."""
+    n = len(matrix)
+    blocks = [columns.astype(float)]
+    for _ in range(n - 1):
+        moved = matrix.astype(float) @ blocks[-1]
+        blocks.append(moved / max(1.0, float(np.abs(moved).max())))
+    values = np.linalg.svd(np.hstack(blocks), compute_uv=False)
+    return len(values) == n and bool(values[-1] > _THIN * values[0])
+
+
+def _invariant(columns: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """A basis, as columns, of the smallest space that holds given columns and that a matrix maps into itself.
+
+    At the entries `pivots` it is the unit matrix.
+    """
+    n, blocks = len(matrix), [columns]
+    for _ in range(n - 1):
+        blocks.append(matrix @ blocks[-1])
+    rows = [[rational(Fraction(entry)) for entry in row] for row in np.hstack(blocks).T]
+    system: Any = DomainMatrix(rows, (len(rows), n), QQ)
+    reduced, pivots = system.rref()
+    found = reduced.to_list()[: len(pivots)]
+    return np.array([[_fraction(entry) for entry in row] for row in found], dtype=object).T, list(pivots)

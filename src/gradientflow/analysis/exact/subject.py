@@ -10,28 +10,52 @@ import jax.numpy as jnp
 from gradientflow.discretizers import ConstantStep, Method, as_step_rule
 from gradientflow.flows import Flow, is_stochastic
 
+from .leaf import Exact
 from .state_space import StateSpace, read_drift, read_step
 
 
-def read_subject(where: str, subject: Any) -> StateSpace:
-    """A method with its constant step, or a flow, read exactly.
+def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
+    """A method with its constant step, or a flow, read exactly; without what nothing depends on.
+
+    Args:
+        where: the function that asks, for the message.
+        subject: a method or a flow.
+        flows: whether it may be a flow.
 
     Raises:
         TypeError: if it is neither, or the method's step is not a constant.
         ValueError: if it has noise, or the step is not finite.
         NotExactError: if it can't be read exactly.
     """
-    flow = subject.flow if isinstance(subject, Method) else subject
-    if isinstance(flow, Flow) and is_stochastic(flow, flow.init(jnp.zeros(()))):
+    if flows and isinstance(subject, Flow):
+        _check_noise(where, subject)
+        return read_drift(subject).at().minimal()
+    h = check_method(where, subject, flows)
+    method: Method = subject
+    return read_step(method.flow, method.discretizer, h).at().minimal()
+
+
+def check_method(where: str, method: Any, flows: bool = False) -> Fraction | Exact:
+    """The step of a method without noise, exactly; one that is an exact leaf as it is.
+
+    Raises:
+        TypeError: if it is no method, or its step is not a constant.
+        ValueError: if it has noise, or the step is not finite.
+    """
+    if not isinstance(method, Method):
+        also = ", or a flow" if flows else ""
+        remedy = "; of a flow ask worst_case_rate" if isinstance(method, Flow) else ""
+        raise TypeError(
+            f"{where}: needs a Method such as optimizers.gradient_descent(E, lr=0.1){also}, got {method!r}; a scheme "
+            f"of one's own is Method(flow, scheme, step){remedy}"
+        )
+    _check_noise(where, method.flow)
+    return method.step if isinstance(method.step, Exact) else constant_step(where, method)
+
+
+def _check_noise(where: str, flow: Flow) -> None:
+    if is_stochastic(flow, flow.init(jnp.zeros(()))):
         raise ValueError(f"{where}: {type(flow).__name__} has noise, with which no step is like another")
-    if isinstance(subject, Method):
-        return read_step(subject.flow, subject.discretizer, constant_step(where, subject)).at()
-    if isinstance(subject, Flow):
-        return read_drift(subject).at()
-    raise TypeError(
-        f"{where}: needs a Method such as optimizers.gradient_descent(E, lr=0.1), or a flow, got {subject!r}; a "
-        "scheme of one's own is Method(flow, scheme, step)"
-    )
 
 
 def constant_step(where: str, method: Method) -> Fraction:
@@ -63,4 +87,6 @@ def exact_number(where: str, name: str, value: Any) -> Fraction | None:
         raise ValueError(f"{where}: `{name}` must be a number, got {value!r}") from None
     if math.isnan(number):
         raise ValueError(f"{where}: `{name}` must be a number, got {value!r}")
+    if number == -math.inf:
+        raise ValueError(f"{where}: `{name}` must not be −∞")
     return Fraction(number) if math.isfinite(number) else None

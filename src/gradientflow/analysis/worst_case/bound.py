@@ -5,6 +5,7 @@ import math
 from fractions import Fraction
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,7 +14,7 @@ from gradientflow.flows import check_integer
 
 from ..grades import Grade
 from ..named_methods import subject_name
-from .certificate import Certificate, with_slack, without_slack
+from .certificate import Certificate, quadratic_motion, with_slack, without_slack
 from .conditions import Condition, Inequalities, product
 from .interpolant import extreme
 from .problem import EnergyClass, Problem, energy_class, problem
@@ -28,12 +29,14 @@ _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 
 @dataclasses.dataclass(frozen=True)
 class WorstRun:
-    """A run on an energy of the class that is as bad as a bound allows.
+    """A run on an energy of the class that is as bad as was found.
 
     Attributes:
         method: the method on that energy, whose minimizer is 0.
         x0: the start.
-        ratio: final over initial, as the run in floating point gives it: no bound can be lower.
+        ratio: final over initial, as the run gives it: but for rounding, no bound can be lower. Where it is the bound,
+            that can't be improved; where it is less, the worst case is only approached, by energies that are ever
+            flatter say.
     """
 
     method: Method
@@ -85,7 +88,9 @@ class WorstCaseBound:
 
     def check(self) -> bool:
         """Whether the certificate proves the factor, by exact arithmetic alone: no solver is asked."""
-        if self.certificate is None or self.exact is None:
+        if self.certificate is None or not isinstance(self.exact, Fraction):
+            return False
+        if self.energies != self.problem.energies or len(self.certificate.weights) != 1:
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False
@@ -93,7 +98,7 @@ class WorstCaseBound:
         return dataclasses.replace(self.certificate, conditions=(stated,)).check()
 
     def worst(self) -> "WorstRun":
-        """An energy of the class, and a start, on which the bound is attained up to the solver's accuracy.
+        """An energy of the class, and a start, from the program's dual, and what the method does there.
 
         Raises:
             ValueError: if the class has no bound above, or if there is no bound.
@@ -102,16 +107,16 @@ class WorstCaseBound:
             raise ValueError("worst: needs a bound, and a class with a finite L")
         condition = _condition(self.problem, self.steps, self.final, self.initial)
         method, start = extreme(self.problem, condition, solve([condition.as_floats()], least=[1.0]))
-        run = method.iterate(jnp.asarray(start), steps=self.steps)
-        least = float(method.flow.energy.value(jnp.zeros_like(run.x[0])))
+        with jax.enable_x64(True):
+            run = method.iterate(jnp.asarray(start), steps=self.steps)
 
-        def measured(measure: Measure, k: int) -> float:
-            if measure == "gap":
-                return float(run.energy[k]) - least
-            vector = run.x[k] if measure == "distance" else method.flow.energy.grad(run.x[k])
-            return float(jnp.vdot(vector, vector))
+            def measured(measure: Measure, k: int) -> float:
+                if measure == "gap":
+                    return float(run.energy[k])
+                vector = run.x[k] if measure == "distance" else method.flow.energy.grad(run.x[k])
+                return float(jnp.vdot(vector, vector))
 
-        return WorstRun(method, start, measured(self.final, -1) / measured(self.initial, 0))
+            return WorstRun(method, start, measured(self.final, -1) / measured(self.initial, 0))
 
     def latex(self) -> str:
         """The proof as a formula."""
@@ -169,12 +174,10 @@ def worst_case_bound(
     """
     check_integer("worst_case_bound", 1, steps=steps)
     for name, measure in (("final", final), ("initial", initial)):
-        if measure not in _POWERS:
+        if not isinstance(measure, str) or measure not in _POWERS:
             raise ValueError(f"worst_case_bound: `{name}` must be one of {', '.join(_POWERS)}, got {measure!r}")
     energies = energy_class("worst_case_bound", mu, L, strongly=False)
     asked = problem("worst_case_bound", method, energies)
-    if asked.is_flow:
-        raise TypeError("worst_case_bound: steps are a method's; of a flow ask worst_case_rate")
     condition = _condition(asked, steps, final, initial)
     floats = condition.as_floats()
     unit = _unit(asked, final, initial)
@@ -186,7 +189,10 @@ def worst_case_bound(
     best = solve([floats], least=[1.0])
     if not best.is_solved:
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
-    certificate = without_slack(condition, best)
+    motions = [quadratic_motion(condition.inequalities.at, 1 / asked.inverse_L)] if asked.inverse_L else []
+    motions += [quadratic_motion(condition.inequalities.at, asked.mu)]
+    tried = [without_slack(condition, best, kernel) for kernel in (None, *motions)]
+    certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
     if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
         return result(certificate.weights[0], Grade.PROVED, "its multipliers are exact", certificate)
     for slack in _SLACKS:

@@ -10,7 +10,7 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from ..exact.algebra import rational
-from .conditions import Condition
+from .conditions import Condition, Points
 from .semidefinite import Solution
 
 # A solver's numbers are rounded to multiples of this. It is finer than they are good for.
@@ -43,8 +43,12 @@ class Certificate:
         Raises:
             TypeError: if a number is a float.
         """
-        pairs = zip(self.conditions, self.multipliers, strict=True)
-        return all(condition.holds(self.weights, multipliers) for condition, multipliers in pairs)
+        pairs = list(zip(self.conditions, self.multipliers, strict=False))
+        fits = len(pairs) == len(self.conditions) == len(self.multipliers) and all(
+            len(multipliers) == len(condition.inequalities.pairs) and len(self.weights) == len(condition.terms[0])
+            for condition, multipliers in pairs
+        )
+        return fits and all(condition.holds(self.weights, multipliers) for condition, multipliers in pairs)
 
 
 def with_slack(conditions: Sequence[Condition], found: Solution) -> Certificate | None:
@@ -57,6 +61,19 @@ def with_slack(conditions: Sequence[Condition], found: Solution) -> Certificate 
         for condition, some in zip(conditions, found.multipliers, strict=True)
     ]
     return _checked(conditions, weights, multipliers)
+
+
+def quadratic_motion(at: Points, lam: Fraction) -> np.ndarray:
+    """The start 1 with the gradients that a run has on the quadratic λx²/2, as a row over the basis of the points.
+
+    Where a worst case is that quadratic, the remainder S annihilates it. A point may depend on its own gradient and on
+    those before it.
+    """
+    values: list[Fraction] = [Fraction(1)]
+    for i, row in enumerate(at.x[1:], start=1):
+        before = sum((Fraction(c) * value for c, value in zip(row[:i], values, strict=True)), Fraction(0))
+        values.append(lam * before / (1 - lam * row[i]))
+    return np.array([values], dtype=object)
 
 
 def _on_the_equations(conditions: Sequence[Condition], found: Solution) -> Certificate | None:
@@ -97,7 +114,7 @@ def without_slack(condition: Condition, found: Solution, kernel: np.ndarray | No
     """
     kernel = _rational_kernel(condition, found) if kernel is None else kernel
     multipliers = found.multipliers[0]
-    active = np.flatnonzero(multipliers > _VANISHING * max(1.0, float(np.abs(multipliers).max())))
+    active = np.flatnonzero(multipliers > _VANISHING * multipliers.max())
     of_weights, of_multipliers, sums = condition.annihilating(kernel)
     rows = np.hstack([of_weights, of_multipliers[:, active], -sums[:, None]]).tolist()
     guess = [_simplest_near(number) for number in (*found.weights, *multipliers[active])]

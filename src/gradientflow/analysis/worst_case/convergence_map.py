@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,7 @@ from gradientflow.flows import Mode
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact
 from ..exact.state_space import characteristic, read_step
+from ..exact.subject import check_method
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
 from .cycles import best_cycle
@@ -68,13 +69,12 @@ class ConvergenceMap:
         return f"{self.optimizer} on {self.energies} over {' and '.join(self.names)}: {cells}"
 
 
-def convergence_map(
-    optimizer: Callable[..., Method], mu: Any, L: Any, **parameters: Sequence[Any] | np.ndarray
-) -> ConvergenceMap:
+def convergence_map(optimizer: Callable[..., Method], mu: Any, L: Any, **parameters: Any) -> ConvergenceMap:
     """Where an optimizer converges on *every* energy of F_{μ,L}, over a grid of two of its parameters.
 
-    Each cell has a Lyapunov function that was checked in exact arithmetic (*proved*), or an energy of the class on
-    which the optimizer does not converge, a quadratic or a cycle (*refuted*), or neither was found (*unknown*).
+    Each cell has a Lyapunov function that was checked in exact arithmetic (*proved*), or an energy of the class and a
+    state, of position and velocity or memory, from which the optimizer does not converge on it, a quadratic's or a
+    cycle's (*refuted*); or neither was found (*unknown*).
 
     Args:
         optimizer: (energy, parameters by name) ↦ a `Method`, such as `gf.optimizers.momentum`.
@@ -102,22 +102,24 @@ def convergence_map(
     field = rational_functions(("p0", "p1"))
     x, y = map(Exact, field.gens)
     method = optimizer(Mode(None), **{first: x, second: y})
-    reading = read_step(method.flow, method.discretizer, method.step, field)
+    h = check_method("convergence_map", method)
+    reading = read_step(method.flow, method.discretizer, h, field)
     grades, periods = np.full((len(ys), len(xs)), Grade.UNKNOWN, dtype=object), np.zeros((len(ys), len(xs)), dtype=int)
     for i, j in np.ndindex(grades.shape):
-        grades[i, j], periods[i, j] = _decided(balanced(method, energies, reading.at(xs[j], ys[i])))
+        # The optimizer itself says which numbers it takes.
+        optimizer(Mode(1.0), **{first: float(xs[j]), second: float(ys[i])})
+        grades[i, j], periods[i, j] = _decided(balanced(method, energies, reading.at(xs[j], ys[i]).minimal()))
     name = getattr(optimizer, "__name__", type(optimizer).__name__)
     shown = [np.array([float(value) for value in values]) for values in (xs, ys)]
     return ConvergenceMap(name, (first, second), shown[0], shown[1], energies, grades, periods)
 
 
 def _decided(asked: Problem) -> tuple[Grade, int]:
-    mu, unit = float(asked.mu), Fraction(1)
-    curvatures = np.linspace(mu, 1.0, _CURVATURES)
-    radii = np.abs(np.linalg.eigvals(asked.space.as_floats().closed_loop(curvatures))).max(axis=-1)
-    worst = int(radii.argmax())
-    if radii[worst] > 1:
-        lam = asked.mu if worst == 0 else unit if worst == _CURVATURES - 1 else Fraction(float(curvatures[worst]))
+    curvatures, loops = asked.space.as_floats().closed_loop(np.linspace(float(asked.mu), 1.0, _CURVATURES))
+    radii = np.abs(np.linalg.eigvals(loops)).max(axis=-1)
+    if radii.max() > 1:
+        # The float is a curvature of its own, but for the ends it may lie just outside.
+        lam = min(max(Fraction(float(curvatures[int(radii.argmax())])), asked.mu), Fraction(1))
         if _is_unstable(asked, lam):
             return Grade.REFUTED, 1
     if certificate_at(asked, _RATE) is not None:
@@ -136,7 +138,12 @@ def _is_unstable(asked: Problem, lam: Fraction) -> bool:
 
 
 def _values(name: str, given: Any) -> list[Fraction]:
-    values = list(given)
-    if not values or not all(math.isfinite(float(value)) for value in values):
-        raise ValueError(f"convergence_map: `{name}` must be finite values, got {given!r}")
+    values: list[Any] = []
+    try:
+        values = list(given)
+        finite = bool(values) and all(math.isfinite(float(value)) for value in values)
+    except (TypeError, ValueError):
+        finite = False
+    if not finite:
+        raise ValueError(f"convergence_map: `{name}` must be finite values, [0.1, 0.2] say, got {given!r}")
     return [value if isinstance(value, Fraction) else Fraction(float(value)) for value in values]

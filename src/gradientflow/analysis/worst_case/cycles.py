@@ -27,7 +27,7 @@ import mpmath
 import numpy as np
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Energy
+from gradientflow.flows import Energy, numbers_to_arrays
 
 from ..exact.state_space import transfer
 from ..named_methods import subject_name
@@ -86,14 +86,17 @@ class PolygonEnergy(Energy):
 
 @dataclasses.dataclass(frozen=True)
 class Cycle:
-    """A periodic orbit of a method on an energy of the class: a proof that it does not converge on all of it.
+    """A periodic orbit of a method on an energy of the class.
+
+    So it is not true that from every state, of position and velocity or memory, it converges on all of the class. A
+    start at rest need not reach the orbit.
 
     Attributes:
         method: the method on that energy.
         energies: the class.
         period: K, how many steps a round takes.
         turns: q, how often a period goes round the minimizer.
-        points: the iterates, the first one at (1, 0), (K, 2).
+        points: the iterates, (K, 2); the first point where a gradient is asked is (1, 0).
         state: the state (with the scheme's memory) that starts it, as (n, 2).
         excess: the left side of the inequality, ≤ 0, divided by L².
         problem: what was read.
@@ -120,27 +123,29 @@ class Cycle:
             steps: how many.
             energy: another energy of points in the plane, to compare; the cycle's own unless given.
         """
-        method = self.method if energy is None else _on(self.method, energy)
-        flow, scheme, h = method.flow, method.discretizer, method.step
-        first = flow.init(jnp.zeros(2))
-        memory = scheme.init(flow, 0.0, first, h)
-        leaves, structure = jax.tree.flatten(first)
-        numbers = [jnp.asarray(row) for row in self.state]
-        z = jax.tree.unflatten(structure, numbers[: len(leaves)])
-        kept, remembered = jax.tree.flatten(memory)
-        given = iter(numbers[len(leaves) :])
-        memory = jax.tree.unflatten(remembered, [next(given) if np.shape(k) == (2,) else k for k in kept])
+        with jax.enable_x64(True):
+            method = self.method if energy is None else _on(self.method, energy)
+            method = numbers_to_arrays(method, jnp.float64, integers=False)
+            flow, scheme, h = method.flow, method.discretizer, method.step
+            first = flow.init(jnp.zeros(2))
+            memory = scheme.init(flow, 0.0, first, h)
+            leaves, structure = jax.tree.flatten(first)
+            numbers = [jnp.asarray(row) for row in self.state]
+            z = jax.tree.unflatten(structure, numbers[: len(leaves)])
+            kept, remembered = jax.tree.flatten(memory)
+            given = iter(numbers[len(leaves) :])
+            memory = jax.tree.unflatten(remembered, [next(given) if np.shape(k) == (2,) else k for k in kept])
 
-        def one(carry: Any, _: Any) -> Any:
-            z, memory = carry
-            if memory is None:
-                z = scheme.step(flow, 0.0, z, h)
-            else:
-                z, memory = scheme.step(flow, 0.0, z, h, memory=memory)
-            return (z, memory), scheme.position(flow, z, h)
+            def one(carry: Any, _: Any) -> Any:
+                z, memory = carry
+                if memory is None:
+                    z = scheme.step(flow, 0.0, z, h)
+                else:
+                    z, memory = scheme.step(flow, 0.0, z, h, memory=memory)
+                return (z, memory), scheme.position(flow, z, h)
 
-        _, after = jax.lax.scan(one, (z, memory), length=steps)
-        return np.concatenate([np.asarray(scheme.position(flow, z, h))[None], np.asarray(after)])
+            _, after = jax.lax.scan(one, (z, memory), length=steps)
+            return np.concatenate([np.asarray(scheme.position(flow, z, h))[None], np.asarray(after)])
 
     def values(self, x: Any) -> np.ndarray:
         """The energy at points of shape (…, 2), for contours."""
@@ -155,7 +160,8 @@ class Cycle:
 
     def check(self) -> bool:
         """Whether the inequality holds, decided by interval arithmetic on the exact coefficients."""
-        return _holds(self.problem, self.period, self.turns)
+        is_polygon = (self.period, self.turns) in zip(*_RATIOS.tolist(), strict=True)
+        return is_polygon and self.problem.energies == self.energies and _holds(self.problem, self.period, self.turns)
 
     def __repr__(self) -> str:
         """The cycle in words."""
@@ -166,7 +172,7 @@ class Cycle:
         )
 
 
-def find_cycle(method: Method, mu: Any, L: Any) -> Cycle | None:
+def find_cycle(method: Any, mu: Any, L: Any) -> Cycle | None:
     """A periodic orbit of a method on some energy of F_{μ,L}, with that energy; `None` where none was found.
 
     Regular polygons are tried, walked round with every step that closes after at most 60. That none is found proves
@@ -265,7 +271,8 @@ def _built(asked: Problem, period: int, turns: int, excess: float) -> Cycle:
     # Where the point 1 is projected to: x − (g − μx)/(L − μ).
     vertex = 1 - (gradient - mu) / (L - mu)
     around = vertex * np.exp(2j * np.pi * np.arange(period) / period)
-    energy = PolygonEnergy(jnp.asarray(_plane(around)), mu, L)
+    with jax.enable_x64(True):
+        energy = PolygonEnergy(jnp.asarray(_plane(around)), mu, L)
     subject: Any = asked.subject
     method = _on(subject, energy)
     iterates = (space.position @ motion)[0] * omega ** np.arange(period)

@@ -81,18 +81,22 @@ class InterpolatedEnergy(Energy):
 
 
 def interpolant(x: np.ndarray, gradients: np.ndarray, values: np.ndarray, mu: float, L: float) -> InterpolatedEnergy:
-    """The energy through points (k, r) with gradients (k, r) and values (k,)."""
+    """The energy through points (k, r) with gradients (k, r) and values (k,), the first being 0 with 0 and 0."""
     bend = L - mu
     flat = gradients - mu * x
     centers = x - flat / bend
     heights = values - mu * (x * x).sum(axis=1) / 2 - (flat * flat).sum(axis=1) / (2 * bend)
+    # The first point is the minimizer, 0 with the value 0. It is one exactly, whatever the rounding of the others,
+    # where no other height is less.
+    heights = np.maximum(heights, 0)
     count, dimension = x.shape
     faces = [
         [float(i in chosen) for i in range(count)]
         for size in range(1, min(count, dimension + 1) + 1)
         for chosen in itertools.combinations(range(count), size)
     ]
-    return InterpolatedEnergy(jnp.asarray(centers), jnp.asarray(heights), mu, L, np.array(faces))
+    with jax.enable_x64(True):
+        return InterpolatedEnergy(jnp.asarray(centers), jnp.asarray(heights), mu, L, np.array(faces))
 
 
 def extreme(asked: Problem, condition: Condition, found: Solution) -> tuple[Method, np.ndarray]:

@@ -102,23 +102,23 @@ class Problem:
 
     def slowest(self) -> tuple[float, float]:
         """Of quadratics: the slowest factor a step (or rate per unit time of a flow), and the curvature it is at."""
-        loops = self.space.as_floats().closed_loop(self.curvatures)
+        curvatures, loops = self.space.as_floats().closed_loop(self.curvatures)
         eigenvalues = np.linalg.eigvals(loops)
         slowness = eigenvalues.real.max(axis=-1) if self.is_flow else np.abs(eigenvalues).max(axis=-1)
         # Many curvatures may be equally slow, up to rounding: the least is told.
         place = int(np.flatnonzero(slowness >= slowness.max() - 1e-12 * np.abs(slowness).max())[0])
         rate = -slowness[place] if self.is_flow else slowness[place]
-        return float(rate), float(self.curvatures[place]) * float(self.unit)
+        return float(rate), float(curvatures[place]) * float(self.unit)
 
 
-def problem(where: str, subject: Any, energies: EnergyClass) -> Problem:
+def problem(where: str, subject: Any, energies: EnergyClass, flows: bool = False) -> Problem:
     """A method or a flow on a class, read exactly.
 
     Raises:
         TypeError: if it is neither, or the method's step is not a constant.
         NotExactError: if it can't be read exactly.
     """
-    return balanced(subject, energies, read_subject(where, subject))
+    return balanced(subject, energies, read_subject(where, subject, flows))
 
 
 def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace) -> Problem:

@@ -15,7 +15,7 @@ from gradientflow.flows import Flow
 from ..exact.inertia import Inertia, inertia
 from ..grades import Grade
 from ..named_methods import subject_name
-from .certificate import Certificate, with_slack, without_slack
+from .certificate import Certificate, quadratic_motion, with_slack, without_slack
 from .conditions import Condition
 from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
 from .problem import EnergyClass, Problem, energy_class, problem
@@ -89,7 +89,9 @@ class WorstCaseRate:
 
     def check(self) -> bool:
         """Whether the certificate proves the rate, by exact arithmetic alone: no solver is asked."""
-        if self.certificate is None or self.exact is None:
+        if self.certificate is None or not isinstance(self.exact, Fraction):
+            return False
+        if self.energies != self.problem.energies or (self.exact < 0 and not self.problem.is_flow):
             return False
         problem, found = self.problem, self.certificate
         if len(found.weights) == 1:
@@ -156,7 +158,7 @@ def worst_case_rate(subject: Any, mu: Any, L: Any) -> WorstCaseRate:
         (Fraction(9, 11), None)
     """
     energies = energy_class("worst_case_rate", mu, L, strongly=True)
-    return rate_of(problem("worst_case_rate", subject, energies))
+    return rate_of(problem("worst_case_rate", subject, energies, flows=True))
 
 
 def rate_of(asked: Problem) -> WorstCaseRate:
@@ -206,7 +208,8 @@ def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] |
     if not found.is_solved:
         return None
     # At the optimum S annihilates the motion on the slowest quadratic; else what the solver's numbers say.
-    kernels = [_motion(asked, lam) for lam in (asked.mu, 1 / asked.inverse_L if asked.inverse_L else None) if lam]
+    curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
+    kernels = [quadratic_motion(conditions[0].inequalities.at, lam) for lam in curvatures]
     tried = [without_slack(conditions[0], found, kernel) for kernel in (*kernels, None)]
     certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
     if certificate is None:
@@ -215,16 +218,6 @@ def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] |
     rate = -weight / 2 if asked.is_flow else _root(weight)
     what = "‖x − x*‖² itself falls: its multipliers are exact"
     return rate, Grade.PROVED, what, certificate
-
-
-def _motion(asked: Problem, lam: Fraction) -> np.ndarray:
-    """The state 1 with the gradients asked from there on the quadratic λx²/2, as a row: those of an explicit scheme."""
-    C, D = asked.space.C, asked.space.D
-    gradients: list[Fraction] = []
-    for i in range(len(C)):
-        point = C[i, 0] + sum((D[i, j] * gradients[j] for j in range(i)), Fraction(0))
-        gradients.append(lam * point / (1 - lam * D[i, i]))
-    return np.array([[Fraction(1), *gradients]], dtype=object)
 
 
 def _root(square: Fraction) -> Fraction:
