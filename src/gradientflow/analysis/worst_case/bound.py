@@ -14,7 +14,7 @@ from gradientflow.flows import check_integer
 
 from ..grades import Grade
 from ..named_methods import subject_name
-from .certificate import Certificate, quadratic_motion, with_slack, without_slack
+from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities, product
 from .interpolant import extreme
 from .problem import EnergyClass, Problem, energy_class, problem
@@ -189,8 +189,8 @@ def worst_case_bound(
     best = solve([floats], least=[1.0])
     if not best.is_solved:
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
-    motions = [quadratic_motion(condition.inequalities.at, 1 / asked.inverse_L)] if asked.inverse_L else []
-    motions += [quadratic_motion(condition.inequalities.at, asked.mu)]
+    curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
+    motions = quadratic_motions(condition.inequalities.at, curvatures)
     tried = [without_slack(condition, best, kernel) for kernel in (None, *motions)]
     certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
     if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):

@@ -63,17 +63,23 @@ def with_slack(conditions: Sequence[Condition], found: Solution) -> Certificate 
     return _checked(conditions, weights, multipliers)
 
 
-def quadratic_motion(at: Points, lam: Fraction) -> np.ndarray:
-    """The start 1 with the gradients that a run has on the quadratic λx²/2, as a row over the basis of the points.
+def quadratic_motions(at: Points, curvatures: Sequence[Fraction]) -> list[np.ndarray]:
+    """The start 1 with the gradients that a run has on quadratics λx²/2, each as a row over the basis of the points.
 
-    Where a worst case is that quadratic, the remainder S annihilates it. A point may depend on its own gradient and on
-    those before it.
+    Where a worst case is such a quadratic, the remainder S annihilates it. A point may depend on its own gradient and
+    on those before it; a quadratic on which that has no solution is left out.
     """
-    values: list[Fraction] = [Fraction(1)]
-    for i, row in enumerate(at.x[1:], start=1):
-        before = sum((Fraction(c) * value for c, value in zip(row[:i], values, strict=True)), Fraction(0))
-        values.append(lam * before / (1 - lam * row[i]))
-    return np.array([values], dtype=object)
+    motions = []
+    for lam in curvatures:
+        values: list[Fraction] = [Fraction(1)]
+        for i, row in enumerate(at.x[1:], start=1):
+            before = sum((Fraction(c) * value for c, value in zip(row[:i], values, strict=True)), Fraction(0))
+            if lam * row[i] == 1:
+                break
+            values.append(lam * before / (1 - lam * row[i]))
+        else:
+            motions.append(np.array([values], dtype=object))
+    return motions
 
 
 def _on_the_equations(conditions: Sequence[Condition], found: Solution) -> Certificate | None:

@@ -15,7 +15,7 @@ from gradientflow.flows import Flow
 from ..exact.inertia import Inertia, inertia
 from ..grades import Grade
 from ..named_methods import subject_name
-from .certificate import Certificate, quadratic_motion, with_slack, without_slack
+from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition
 from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
 from .problem import EnergyClass, Problem, energy_class, problem
@@ -209,7 +209,7 @@ def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] |
         return None
     # At the optimum S annihilates the motion on the slowest quadratic; else what the solver's numbers say.
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
-    kernels = [quadratic_motion(conditions[0].inequalities.at, lam) for lam in curvatures]
+    kernels = quadratic_motions(conditions[0].inequalities.at, curvatures)
     tried = [without_slack(conditions[0], found, kernel) for kernel in (*kernels, None)]
     certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
     if certificate is None:

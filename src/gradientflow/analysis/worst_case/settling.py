@@ -18,7 +18,7 @@ from ..exact.algebra import polynomials
 from ..exact.leaf import Exact
 from ..grades import Grade
 from ..named_methods import subject_name
-from .certificate import Certificate, quadratic_motion, with_slack, without_slack
+from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
 from .interpolant import extreme
 from .problem import EnergyClass, Problem, energy_class, problem
@@ -163,8 +163,8 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
         without = dataclasses.replace(best, weights=np.zeros(0))
         certificate = with_slack([plain], solve([plain.as_floats()], fixed=[])) if lacking < 0 else None
         known = plain.inequalities
-        motions = [quadratic_motion(known.at, lam) for lam in (known.mu, 1 / known.inverse_L)]
-        for kernel in (*motions, np.vstack(motions), None):
+        motions = quadratic_motions(known.at, [known.mu, 1 / known.inverse_L])
+        for kernel in (*motions, *([np.vstack(motions)] if motions else []), None):
             certificate = certificate or without_slack(plain, without, kernel)
         if certificate is not None:
             words = "a nonnegative combination of inequalities and squares, exactly"
