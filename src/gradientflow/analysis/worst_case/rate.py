@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Flow
@@ -246,6 +245,9 @@ def _widest(asked: Problem, rate: float) -> Solution:
 
 def _search(asked: Problem, quadratics: float) -> tuple[float | None, str]:
     """The best rate for which there is a Lyapunov function, to some digits: where the margin changes sign."""
+    # A tenth of a second to load, which those who ask other questions need not wait for.
+    from scipy.optimize import brentq
+
     words = "no Lyapunov function of this form was found"
 
     def margin(rate: float) -> float:
@@ -269,7 +271,7 @@ def _search(asked: Problem, quadratics: float) -> tuple[float | None, str]:
     scale = abs(margin(good))
     ends = sorted((bad, good))
     tolerance = abs(_given_up(good, _PRECISION, asked) - good)
-    root: Any = scipy.optimize.brentq(lambda rate: max(margin(rate), -10 * scale), *ends, xtol=max(tolerance, 1e-16))
+    root: Any = brentq(lambda rate: max(margin(rate), -10 * scale), *ends, xtol=max(tolerance, 1e-16))
     return float(root), ""
 
 

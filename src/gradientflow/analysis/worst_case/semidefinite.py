@@ -1,17 +1,14 @@
 """The semidefinite program behind a certificate: weights and multipliers with the greatest margin, by Clarabel."""
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
-import clarabel as _clarabel
 import numpy as np
 import scipy.sparse
 
 from .conditions import Condition
-
-# It comes without types.
-clarabel: Any = _clarabel
 
 # Tighter than the solver's default: numbers are to be recognized as fractions.
 _TOLERANCE = 1e-10
@@ -53,6 +50,8 @@ def solve(
         least: c: minimize c·w, with margin zero. Otherwise the margin is maximized, and where the weights are free, the
             first condition's multipliers sum to one, which sets the scale of what is homogeneous.
     """
+    # Loaded when first asked; it comes without types.
+    clarabel: Any = importlib.import_module("clarabel")
     count = conditions[0].terms[0].shape[0]
     sizes = [len(condition.inequalities.pairs) for condition in conditions]
     unknowns = count + sum(sizes) + 1
