@@ -122,10 +122,10 @@ def _decided(asked: Problem) -> tuple[Grade, int]:
         lam = min(max(Fraction(float(curvatures[int(radii.argmax())])), asked.mu), Fraction(1))
         if _is_unstable(asked, lam):
             return Grade.REFUTED, 1
-    if certificate_at(asked, _RATE) is not None:
-        return Grade.PROVED, 0
     cycle = best_cycle(asked) if asked.space.gradients == 1 else None
-    return (Grade.UNKNOWN, 0) if cycle is None else (Grade.REFUTED, cycle[0])
+    if cycle is not None:
+        return Grade.REFUTED, cycle[0]
+    return (Grade.UNKNOWN if certificate_at(asked, _RATE) is None else Grade.PROVED), 0
 
 
 def _is_unstable(asked: Problem, lam: Fraction) -> bool:

@@ -226,10 +226,11 @@ def _excesses(c: Any, period: Any, asked: Problem) -> np.ndarray:
 
 
 def _gradient_factor(asked: Problem, w: np.ndarray) -> np.ndarray:
-    """c = 1/G(w) in floating point, in units of L."""
-    chi, through = (np.polyval(np.array(polynomial, dtype=float), w) for polynomial in transfer(asked.space))
+    """c = 1/G(w) in floating point, in units of L: χ/N, as `transfer` has them exactly."""
+    space = asked.space.as_floats()
+    chi, closed = (np.polyval(np.poly(matrix), w) for matrix in (space.A, space.A - space.B @ space.C))
     with np.errstate(divide="ignore", invalid="ignore"):
-        c = chi / through
+        c = chi / (closed - chi + space.D[0, 0] * chi)
     return np.where(np.isfinite(c), c, np.inf)
 
 

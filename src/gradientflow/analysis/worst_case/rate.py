@@ -291,10 +291,11 @@ def _bracket(margin: Callable[[float], float], bad: float, is_flow: bool) -> tup
 
 def certificate_at(asked: Problem, rate: Fraction) -> Certificate | None:
     """A proof that distances shrink at this rate, if one is found."""
-    found = _widest(asked, float(rate))
+    conditions = _conditions(asked, rate)
+    found = solve([condition.as_floats() for condition in conditions])
     if not found.is_solved or found.margin <= 0:
         return None
-    certificate = with_slack(_conditions(asked, rate), found)
+    certificate = with_slack(conditions, found)
     return certificate if certificate is not None and _is_definite(certificate, asked) else None
 
 
