@@ -191,10 +191,10 @@ def worst_case_bound(
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
     motions = quadratic_motions(condition.inequalities.at, curvatures)
-    tried = [without_slack(condition, best, kernel) for kernel in (None, *motions)]
-    certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
-    if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
-        return result(certificate.weights[0], Grade.PROVED, "its multipliers are exact", certificate)
+    for kernel in (None, *motions):
+        certificate = without_slack(condition, best, kernel)
+        if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
+            return result(certificate.weights[0], Grade.PROVED, "its multipliers are exact", certificate)
     for slack in _SLACKS:
         weight = float(best.weights[0]) * (1 + slack)
         certificate = with_slack([condition], solve([floats], fixed=[weight]))
