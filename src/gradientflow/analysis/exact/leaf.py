@@ -77,7 +77,7 @@ class Exact:
         operand = other.value if isinstance(other, Exact) else _operand(other)
         return operand if operand is NotImplemented else Exact(operation(self.value, operand))
 
-    def _refuse(self, *_: Any) -> NoReturn:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise NotExactError("a test or conversion of a value: a recipe that is read exactly may not depend on values")
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __abs__ = __array__ = _refuse

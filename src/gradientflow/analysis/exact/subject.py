@@ -44,9 +44,11 @@ def check_method(where: str, method: Any, flows: bool = False) -> Fraction | Exa
     """
     if not isinstance(method, Method):
         also = ", or a flow" if flows else ""
-        remedy = "; of a flow ask worst_case_rate" if isinstance(method, Flow) else ""
+        is_flow = isinstance(method, Flow)
+        remedy = "; of a flow ask worst_case_rate" if is_flow else ""
+        got = f"the flow {type(method).__name__}" if is_flow else repr(method)
         raise TypeError(
-            f"{where}: needs a Method such as optimizers.gradient_descent(E, lr=0.1){also}, got {method!r}; a scheme "
+            f"{where}: needs a Method such as optimizers.gradient_descent(E, lr=0.1){also}, got {got}; a scheme "
             f"of one's own is Method(flow, scheme, step){remedy}"
         )
     _check_noise(where, method.flow)
