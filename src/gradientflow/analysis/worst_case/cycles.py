@@ -149,8 +149,9 @@ class Cycle:
 
     def values(self, x: Any) -> np.ndarray:
         """The energy at points of shape (…, 2), for contours."""
-        flat = jnp.asarray(x, dtype=float).reshape(-1, 2)
-        return np.asarray(jax.vmap(self.energy.value)(flat)).reshape(np.shape(x)[:-1])
+        with jax.enable_x64(True):
+            flat = jnp.asarray(x, dtype=float).reshape(-1, 2)
+            return np.asarray(jax.vmap(self.energy.value)(flat)).reshape(np.shape(x)[:-1])
 
     def plot(self) -> Any:
         """The energy's levels with the orbit on them, and the distance to the minimizer step by step."""
