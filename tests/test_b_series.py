@@ -444,6 +444,24 @@ def test_on_a_quadratic_the_slow_rate_is_that_of_the_root_near_one():
     assert rate == pytest.approx(-math.log(max(roots)) / float(h), abs=1e-9)
 
 
+def test_the_slow_rate_is_the_root_near_one_in_closed_form():
+    h, beta = Fraction(1, 10), Fraction(1, 4)
+    momentum = gf.optimizers.momentum(gf.landscapes.bowl(), lr=h * (1 - beta), beta=beta)
+    found = gf.slow_rate(momentum)
+    for lam in (0.1, 0.7, 2.0):
+        roots = np.roots([1, -(1 + 0.25 - 0.075 * lam), 0.25])
+        assert float(found.subs("lambda", lam)) == pytest.approx(-math.log(max(roots)) / 0.1, abs=1e-12)
+    # Its series in λ has the slow equation's coefficients on f, f'f, f'f'f.
+    series = sympy.series(found, LAM, 0, 4).removeO()
+    slow = gf.slow_equation(momentum, 3)
+    tall = Tree("", (Tree("", (Tree(),)),))
+    for k, tree in enumerate((Tree(), tall.children[0], tall)):
+        assert series.coeff(LAM, k + 1) == (-1) ** k * sympy.Rational(h) ** k * sympy.Rational(slow.coefficients[tree])
+    descent = gf.slow_rate(gf.optimizers.gradient_descent(gf.landscapes.bowl(), h))
+    of_euler = gf.modified_rate(gf.ForwardEuler()).subs(H, sympy.Rational(1, 10))
+    assert float((descent - of_euler).subs(LAM, 3)) == pytest.approx(0, abs=1e-12)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_settled_iterates_follow_the_slow_flow_to_its_order(order):
     energy = gf.energy(lambda x: jnp.cosh(x[0]) + (x[1] ** 4 + x[1] ** 2) / 2 + x[0] * x[1] / 3)

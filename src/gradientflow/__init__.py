@@ -26,7 +26,7 @@ _NAMES = {
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
         "StabilityMap", "StabilityRegion", "StepSweep", "Verification", "WorstCaseBound", "WorstCaseRate",
         "bifurcation", "compare", "convergence_map", "edge_of_stability", "find_cycle", "modified_equation",
-        "modified_hamiltonian", "modified_rate", "order", "settle", "slow_equation", "stability",
+        "modified_hamiltonian", "modified_rate", "order", "settle", "slow_equation", "slow_rate", "stability",
         "stability_function", "stability_intervals", "stability_map", "stability_region", "step_sweep", "verify",
         "worst_case_bound", "worst_case_rate",
     ),

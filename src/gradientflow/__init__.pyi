@@ -40,6 +40,7 @@ from .analysis import modified_rate as modified_rate
 from .analysis import order as order
 from .analysis import settle as settle
 from .analysis import slow_equation as slow_equation
+from .analysis import slow_rate as slow_rate
 from .analysis import stability as stability
 from .analysis import stability_function as stability_function
 from .analysis import stability_intervals as stability_intervals

@@ -11,6 +11,7 @@ from .b_series import modified_hamiltonian as modified_hamiltonian
 from .b_series import modified_rate as modified_rate
 from .b_series import order as order
 from .b_series import slow_equation as slow_equation
+from .b_series import slow_rate as slow_rate
 from .comparison import Comparison as Comparison
 from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder

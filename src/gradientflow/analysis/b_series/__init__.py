@@ -10,4 +10,5 @@ from .modified_hamiltonian import modified_hamiltonian as modified_hamiltonian
 from .order import OrderProof as OrderProof
 from .order import order as order
 from .slow_manifold import slow_equation as slow_equation
+from .slow_manifold import slow_rate as slow_rate
 from .trees import Tree as Tree

@@ -15,6 +15,8 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import sympy
+
 from gradientflow.flows import check_integer
 
 from ..exact.leaf import NotExactError
@@ -58,6 +60,38 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
     elsewhere = not (at_the_iterate or _ends_where_asked(space))
     of_what = "slow manifold of the points where gradients are asked" if elsewhere else "slow manifold"
     return ModifiedEquation(f"{subject_name(method)}, {of_what}", order, coefficients)
+
+
+def slow_rate(method: Any) -> sympy.Expr:
+    r"""The rate at which settled iterates decay on a mode λ, all orders at once: $-\log(w)/h$, w the root near 1.
+
+    On quadratics it is the slow equation exactly, $\dot{\tilde x} = -r\,\tilde x$, as long as w is real and positive.
+
+    Args:
+        method: a method with a constant step that asks one gradient a step, and whose recursion has degree 1 or 2.
+
+    Raises:
+        NotExactError: as `slow_equation`, or if the degree is higher, so that there is no short formula.
+        TypeError: if the step is not a constant.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.slow_rate(gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.25))
+        -4*log(-(lambda - 4)/4)
+    """
+    space, h = read_subject("slow_rate", method, flows=False), constant_step("slow_rate", method)
+    _recursion(space, h, subject_name(method))
+    chi, through = transfer(space)
+    if len(chi) > 3:
+        raise NotExactError(
+            f"slow_rate: {subject_name(method)}'s recursion has degree {len(chi) - 1}: no short formula"
+        )
+    w, lam = sympy.symbols("w lambda")
+    # On the mode the gradient is λy, so that χ(w) = λN(w).
+    terms = [sympy.Rational(a) - lam * sympy.Rational(b) for a, b in zip(chi, through, strict=True)]
+    roots: Any = sympy.roots(sympy.Poly(terms, w), multiple=True)
+    slow = next(root for root in roots if root.subs(lam, 0) == 1)
+    return -sympy.log(slow) / sympy.Rational(h)
 
 
 def _ends_where_asked(space: StateSpace) -> bool:
