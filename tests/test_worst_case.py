@@ -681,6 +681,13 @@ def test_a_cycle_runs_with_fractions_for_parameters():
     np.testing.assert_allclose(cycle.run(300)[-3:], cycle.points[[1, 2, 0]], atol=1e-9)
 
 
+def test_a_cycle_is_walked_with_the_whole_memory():
+    """The least system has one state; to run the scheme takes all three of its numbers."""
+    cycle = gf.find_cycle(method(Burdened(), Fraction(1, 4)), 1, 10)
+    assert cycle.period == 2
+    np.testing.assert_allclose(cycle.run(4)[:, 0], [1, -1, 1, -1, 1], atol=1e-9)
+
+
 class Backwards(gf.Discretizer):
     """An implicit step backwards in time: at curvature 1/h it has no solution."""
 

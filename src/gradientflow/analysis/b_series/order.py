@@ -12,7 +12,7 @@ from sympy import QQ
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer
 
-from ..exact.algebra import polynomials, rational_functions
+from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import symbols_of_flow, with_energy
@@ -240,9 +240,7 @@ class _Run:
                     why = "h or t otherwise than by h times drifts" if h != 1 else "all of its past: it never forgets"
                     raise NotExactError(f"{name} depends on {why}; it has no B-series of its own")
         return {
-            tree: Fraction(int(value.numerator), int(value.denominator))
-            for tree, value in zip(self.trees.trees, values, strict=True)
-            if tree.colour != TIME
+            tree: fraction(value) for tree, value in zip(self.trees.trees, values, strict=True) if tree.colour != TIME
         }
 
     def _step(self, h: Fraction, start: Fraction, longer: int) -> Any:

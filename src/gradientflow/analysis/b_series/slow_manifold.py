@@ -52,7 +52,7 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
           h^1: −3/2 f'f
     """
     check_integer("slow_equation", 1, order=order)
-    space = read_subject("slow_equation", method, flows=False)
+    space = read_subject("slow_equation", method, flows=False).minimal()
     recursion = _recursion(space, constant_step("slow_equation", method), subject_name(method))
     weights = _weights(*recursion, order)
     coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
@@ -79,7 +79,8 @@ def slow_rate(method: Any) -> sympy.Expr:
         >>> gf.slow_rate(gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.25))
         -4*log(-(lambda - 4)/4)
     """
-    space, h = read_subject("slow_rate", method, flows=False), constant_step("slow_rate", method)
+    space = read_subject("slow_rate", method, flows=False).minimal()
+    h = constant_step("slow_rate", method)
     _recursion(space, h, subject_name(method))
     chi, through = transfer(space)
     if len(chi) > 3:

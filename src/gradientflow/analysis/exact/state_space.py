@@ -28,7 +28,7 @@ from sympy.polys.matrices import DomainMatrix
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, Mode
 
-from .algebra import polynomials, rational
+from .algebra import fraction, polynomials, rational, solution_near
 from .blame import blaming
 from .leaf import Exact, NotExactError
 from .linear_forms import exact_leaves, generic_state, linear_form
@@ -150,7 +150,7 @@ def characteristic(matrix: np.ndarray) -> list[Fraction]:
     """det(wI − M), from the highest power down."""
     n = len(matrix)
     rows = [[rational(Fraction(entry)) for entry in row] for row in matrix]
-    return [Fraction(int(c.numerator), int(c.denominator)) for c in DomainMatrix(rows, (n, n), QQ).charpoly()]
+    return [fraction(c) for c in DomainMatrix(rows, (n, n), QQ).charpoly()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +196,10 @@ class Reading:
         start, equations = fractions(self.start), np.vstack([still, C, position[:, :n]])
         right = np.array([[0]] * n + [[1]] * (len(C) + 1), dtype=object)
         # Where the start asks for no gradients it rests by itself, from the minimizer.
-        rest = start[:, :1] if (equations @ start[:, :1] == right).all() else _solved(equations, right[:, 0].tolist())
+        rest = start[:, :1]
+        if (equations @ rest != right).any():
+            solved = solution_near(np.hstack([equations, -right]).tolist(), [Fraction(0)] * n)
+            rest = None if solved is None else np.array([solved], dtype=object).T
         if rest is None:
             raise NotExactError("it does not rest where the gradient vanishes: it is no descent of E")
         return StateSpace(A, B, C, D, position[:, :n], rest, start, fractions(self.start_points), self.names)
@@ -303,33 +306,16 @@ def _rows(leaves: Sequence[Any], generators: int, field: Any) -> np.ndarray:
 def _valued(element: Any, values: Sequence[Fraction]) -> Fraction:
     """A rational function at a point, or a rational, as a fraction."""
     if not isinstance(element, FracElement):
-        return _fraction(element)
+        return fraction(element)
 
     def summed(part: Any) -> Fraction:
-        terms = (_fraction(c) * math.prod(map(pow, values, powers)) for powers, c in part.terms())
+        terms = (fraction(c) * math.prod(map(pow, values, powers)) for powers, c in part.terms())
         return sum(terms, Fraction(0))
 
     below = summed(element.denom)
     if not below:
         raise NotExactError("at these parameters the step divides by zero")
     return summed(element.numer) / below
-
-
-def _fraction(value: Any) -> Fraction:
-    return Fraction(int(value.numerator), int(value.denominator))
-
-
-def _solved(matrix: np.ndarray, right: Sequence[int]) -> np.ndarray | None:
-    """A solution x of Mx = b as a column of fractions, or `None`: exact elimination."""
-    rows = [[rational(Fraction(entry)) for entry in row] + [QQ(b)] for row, b in zip(matrix, right, strict=True)]
-    system: Any = DomainMatrix(rows, (len(rows), matrix.shape[1] + 1), QQ)
-    reduced, pivots = system.rref()
-    if matrix.shape[1] in pivots:
-        return None
-    solution = np.array([[Fraction(0)]] * matrix.shape[1], dtype=object)
-    for i, pivot in enumerate(pivots):
-        solution[pivot, 0] = _fraction(reduced[i, matrix.shape[1]].element)
-    return solution
 
 
 def _is_full(columns: np.ndarray, matrix: np.ndarray) -> bool:
@@ -355,4 +341,4 @@ def _invariant(columns: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, lis
     system: Any = DomainMatrix(rows, (len(rows), n), QQ)
     reduced, pivots = system.rref()
     found = reduced.to_list()[: len(pivots)]
-    return np.array([[_fraction(entry) for entry in row] for row in found], dtype=object).T, list(pivots)
+    return np.array([[fraction(entry) for entry in row] for row in found], dtype=object).T, list(pivots)

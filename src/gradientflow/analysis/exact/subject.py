@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from gradientflow.discretizers import ConstantStep, Method, as_step_rule
 from gradientflow.flows import Flow, is_stochastic
 
+from .algebra import fraction
 from .leaf import Exact
 from .state_space import StateSpace, read_drift, read_step
 
 
 def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
-    """A method with its constant step, or a flow, read exactly; without what nothing depends on.
+    """A method with its constant step, or a flow, read exactly.
 
     Args:
         where: the function that asks, for the message.
@@ -29,10 +30,10 @@ def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
     """
     if flows and isinstance(subject, Flow):
         _check_noise(where, subject)
-        return read_drift(subject).at().minimal()
+        return read_drift(subject).at()
     h = check_method(where, subject, flows)
     method: Method = subject
-    return read_step(method.flow, method.discretizer, h).at().minimal()
+    return read_step(method.flow, method.discretizer, h).at()
 
 
 def check_method(where: str, method: Any, flows: bool = False) -> Fraction | Exact:
@@ -82,7 +83,7 @@ def constant_step(where: str, method: Method) -> Fraction:
 def exact_number(where: str, name: str, value: Any) -> Fraction | None:
     """The rational that a number is; `None` for ∞."""
     if isinstance(value, numbers.Rational):
-        return Fraction(int(value.numerator), int(value.denominator))
+        return fraction(value)
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -21,13 +21,12 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import GradientFlow
+from gradientflow.flows import GradientFlow, Mode
 
-from ..exact.algebra import polynomials, rational, rational_functions
-from ..exact.blame import blaming
+from ..exact.algebra import fraction, rational, rational_functions
 from ..exact.inertia import inertia
 from ..exact.leaf import Exact, NotExactError
-from ..exact.oracle import MOST_GRADIENTS, Inquiry, Oracle
+from ..exact.state_space import read_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,19 +48,11 @@ def read_coefficients(discretizer: Discretizer) -> Coefficients:
     Raises:
         NotExactError: if the step isn't a combination of gradients with rational weights, or has memory.
     """
-    field = rational_functions(("h", "t"))
-    ring = polynomials(["z", *(f"g{i}" for i in range(MOST_GRADIENTS))], field)
-    z, *gradients = (Exact(generator) for generator in ring.gens)
-    inquiry = Inquiry(gradients)
-    flow, (h, t) = GradientFlow(Oracle(inquiry)), map(Exact, field.gens)
-    with blaming(discretizer):
-        if discretizer.init(flow, t, z, h) is not None:
-            raise NotExactError("a scheme with memory is no Runge–Kutta scheme")
-        after = discretizer.step(flow, t, z, h)
-        count = len(inquiry.asked)
-        return Coefficients(
-            tuple(_weights(point, count, field) for point in inquiry.asked), _weights(after, count, field)
-        )
+    field = rational_functions(("h",))
+    reading = read_step(GradientFlow(Mode(None)), discretizer, Exact(field.gens[0]), field)
+    if len(reading.names) > 1:
+        raise NotExactError("a scheme with memory is no Runge–Kutta scheme")
+    return Coefficients(tuple(_weights(point, field) for point in reading.points), _weights(reading.after[0], field))
 
 
 def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
@@ -83,20 +74,9 @@ def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
     return sympy.nsimplify(2 / roots[-1])
 
 
-def _weights(point: Any, count: int, field: Any) -> tuple[Fraction, ...]:
+def _weights(row: Any, field: Any) -> tuple[Fraction, ...]:
     """The aⱼ of z − h Σⱼ aⱼgⱼ."""
-    value, ring = point.value, point.value.ring
-    h = field.gens[0]
-    coefficients = [value.coeff(generator) for generator in ring.gens]
-    linear = all(sum(monomial) == 1 for monomial in value.monoms())
-    weights = [-(coefficient / h) for coefficient in coefficients[1 : count + 1]]
-    if not linear or coefficients[0] != 1 or any(not (w.numer.is_ground and w.denom.is_ground) for w in weights):
-        raise NotExactError(f"the step is no combination z − h Σ aⱼgⱼ of gradients: it forms {value}")
-    return tuple(_fraction(weight) for weight in weights)
-
-
-def _fraction(weight: Any) -> Fraction:
-    if not weight:
-        return Fraction(0)
-    value = weight.numer.LC / weight.denom.LC
-    return Fraction(int(value.numerator), int(value.denominator))
+    weights = [-(coefficient / field.gens[0]) for coefficient in row[1:]]
+    if row[0] != 1 or any(not (w.numer.is_ground and w.denom.is_ground) for w in weights):
+        raise NotExactError(f"the step is no combination z − h Σ aⱼgⱼ of gradients: it weighs them {list(row)}")
+    return tuple(fraction(w.numer.LC / w.denom.LC) if w else Fraction(0) for w in weights)

@@ -20,7 +20,7 @@ from sympy.polys.rings import PolyElement
 
 from gradientflow.flows import Energy, Flow, UnansweredQuestionError
 
-from ..exact.algebra import polynomials, rational_functions
+from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import symbols_of_flow, with_energy
@@ -265,7 +265,7 @@ def _at_ones(coefficient: Any) -> Fraction:
     if isinstance(coefficient, FracElement):
         ones = [QQ(1)] * len(coefficient.field.gens)
         coefficient = coefficient.numer(*ones) / coefficient.denom(*ones)
-    return Fraction(int(coefficient.numerator), int(coefficient.denominator))
+    return fraction(coefficient)
 
 
 def _is_nonnegative(weight: Any) -> bool:

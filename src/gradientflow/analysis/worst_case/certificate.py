@@ -3,13 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from sympy import QQ
-from sympy.polys.matrices import DomainMatrix
 
-from ..exact.algebra import rational
+from ..exact.algebra import solution_near
 from .conditions import Condition, Points
 from .semidefinite import Solution
 
@@ -94,7 +91,7 @@ def _on_the_equations(conditions: Sequence[Condition], found: Solution) -> Certi
     active = np.flatnonzero(multipliers > _VANISHING * multipliers.max())
     kept = [*range(count), *(count + active).tolist(), -1]
     guess = [_rounded(number) for number in (*found.weights, *multipliers[active])]
-    solved = _solution_near([[row[i] for i in kept] for row in rows], guess)
+    solved = solution_near([[row[i] for i in kept] for row in rows], guess)
     if solved is None:
         return None
     exact = _spread(solved[count:], active, len(multipliers))
@@ -124,7 +121,7 @@ def without_slack(condition: Condition, found: Solution, kernel: np.ndarray | No
     of_weights, of_multipliers, sums = condition.annihilating(kernel)
     rows = np.hstack([of_weights, of_multipliers[:, active], -sums[:, None]]).tolist()
     guess = [_simplest_near(number) for number in (*found.weights, *multipliers[active])]
-    solved = _solution_near(rows, guess)
+    solved = solution_near(rows, guess)
     if solved is None:
         return None
     count = len(found.weights)
@@ -169,17 +166,3 @@ def _reduced_rows(rows: np.ndarray) -> np.ndarray:
             if j != i:
                 rows[j] -= rows[j, pivot] * rows[i]
     return rows
-
-
-def _solution_near(rows: Sequence[Sequence[Any]], guess: Sequence[Fraction]) -> list[Fraction] | None:
-    """Numbers with Σⱼ aᵢⱼxⱼ + aᵢ₀ = 0 for all i, the constant coming last; those that are left free are as guessed."""
-    entries = [[rational(Fraction(entry)) for entry in row] for row in rows]
-    reduced, pivots = DomainMatrix(entries, (len(entries), len(guess) + 1), QQ).rref()
-    if len(guess) in pivots:
-        return None
-    found = list(guess)
-    dense = reduced.to_list()
-    for i, pivot in enumerate(pivots):
-        row = [Fraction(int(c.numerator), int(c.denominator)) for c in dense[i]]
-        found[pivot] = -row[-1] - sum((row[j] * found[j] for j in range(len(guess)) if j != pivot), Fraction(0))
-    return found

@@ -20,7 +20,6 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -30,8 +29,9 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, numbers_to_arrays
 
 from ..exact.state_space import transfer
+from ..exact.subject import read_subject
 from ..named_methods import subject_name
-from .problem import EnergyClass, Problem, energy_class, problem
+from .problem import EnergyClass, Problem, balanced, energy_class, on_energy
 
 # The longest cycles that are looked for.
 _LONGEST = 60
@@ -124,7 +124,7 @@ class Cycle:
             energy: another energy of points in the plane, to compare; the cycle's own unless given.
         """
         with jax.enable_x64(True):
-            method = self.method if energy is None else _on(self.method, energy)
+            method = self.method if energy is None else on_energy(self.method, energy)
             method = numbers_to_arrays(method, jnp.float64, integers=False)
             flow, scheme, h = method.flow, method.discretizer, method.step
             first = flow.init(jnp.zeros(2))
@@ -198,7 +198,8 @@ def find_cycle(method: Any, mu: Any, L: Any) -> Cycle | None:
     energies = energy_class("find_cycle", mu, L, strongly=False)
     if energies.L is None:
         raise ValueError("find_cycle: `L` must be finite")
-    return cycle_of(problem("find_cycle", method, energies))
+    # The whole state, since it is to be run.
+    return cycle_of(balanced(method, energies, read_subject("find_cycle", method, flows=False)))
 
 
 def cycle_of(asked: Problem) -> Cycle | None:
@@ -275,16 +276,10 @@ def _built(asked: Problem, period: int, turns: int, excess: float) -> Cycle:
     around = vertex * np.exp(2j * np.pi * np.arange(period) / period)
     with jax.enable_x64(True):
         energy = PolygonEnergy(jnp.asarray(_plane(around)), mu, L)
-    subject: Any = asked.subject
-    method = _on(subject, energy)
+    method = on_energy(asked.subject, energy)
     iterates = (space.position @ motion)[0] * omega ** np.arange(period)
     scales = np.array([float(scale) for scale in asked.scales])
     return Cycle(method, asked.energies, period, turns, _plane(iterates), _plane(motion * scales), excess, asked)
-
-
-def _on(method: Method, energy: Energy) -> Method:
-    """The method on another energy."""
-    return eqx.tree_at(lambda m: m.flow.energy, method, energy, is_leaf=lambda leaf: leaf is method.flow.energy)
 
 
 def _plane(numbers: Any) -> np.ndarray:

@@ -26,7 +26,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Energy
 
 from .conditions import Condition
-from .problem import Problem
+from .problem import Problem, on_energy
 from .semidefinite import Solution
 
 # Directions of a Gram matrix below this, relative to its greatest, are rounding.
@@ -109,6 +109,4 @@ def extreme(asked: Problem, condition: Condition, found: Solution) -> tuple[Meth
     values = np.concatenate([[0.0], found.values]) * unit
     mu, L = float(asked.energies.mu), float(asked.energies.L or 0)
     energy = interpolant(x @ basis, gradients @ basis * unit, values, mu, L)
-    subject: Any = asked.subject
-    method = eqx.tree_at(lambda m: m.flow.energy, subject, energy, is_leaf=lambda leaf: leaf is subject.flow.energy)
-    return method, basis[0]
+    return on_energy(asked.subject, energy), basis[0]

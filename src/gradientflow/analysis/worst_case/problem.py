@@ -5,11 +5,12 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 import scipy.linalg
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Flow
+from gradientflow.flows import Energy, Flow
 
 from ..exact.state_space import StateSpace
 from ..exact.subject import exact_number, read_subject
@@ -112,13 +113,18 @@ class Problem:
 
 
 def problem(where: str, subject: Any, energies: EnergyClass, flows: bool = False) -> Problem:
-    """A method or a flow on a class, read exactly.
+    """A method or a flow on a class, read exactly, without what nothing depends on.
 
     Raises:
         TypeError: if it is neither, or the method's step is not a constant.
         NotExactError: if it can't be read exactly.
     """
-    return balanced(subject, energies, read_subject(where, subject, flows))
+    return balanced(subject, energies, read_subject(where, subject, flows).minimal())
+
+
+def on_energy(method: Any, energy: Energy) -> Method:
+    """A method on another energy."""
+    return eqx.tree_at(lambda m: m.flow.energy, method, energy, is_leaf=lambda leaf: leaf is method.flow.energy)
 
 
 def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace) -> Problem:

@@ -14,7 +14,7 @@ from sympy.polys.rings import PolyElement
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, check_integer
 
-from ..exact.algebra import polynomials
+from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact
 from ..grades import Grade
 from ..named_methods import subject_name
@@ -218,7 +218,7 @@ def _parsed(value: Any, units: Sequence[Fraction]) -> tuple[np.ndarray, np.ndarr
     form, values = (np.full(shape, Fraction(0), dtype=object) for shape in ((size, size), size - 1))
     terms = value.value.terms() if isinstance(value, Exact) and isinstance(value.value, PolyElement) else [((), QQ(1))]
     for powers, coefficient in terms:
-        c = Fraction(int(coefficient.numerator), int(coefficient.denominator))
+        c = fraction(coefficient)
         match [i for i, power in enumerate(powers) for _ in range(power)]:
             case [i] if i >= size:
                 # Energies and gradients are counted in the same unit.
