@@ -5,6 +5,7 @@ import inspect
 import diffrax
 import jax
 import jax.numpy as jnp
+import lineax
 
 import gradientflow as gf
 from gradientflow.discretizers import TABLEAUS
@@ -13,17 +14,37 @@ from gradientflow.discretizers import TABLEAUS
 ARGUMENTS = {gf.RungeKutta: [(name,) for name in TABLEAUS], gf.FromDiffrax: [(diffrax.Bosh3(),)]}
 
 
+def metric(x):
+    """A metric that changes from point to point, on any pytree."""
+    return lineax.DiagonalLinearOperator(jax.tree.map(lambda leaf: 1 + leaf**2, x))
+
+
+MAKERS = {
+    gf.ModifiedFlow: lambda E: gf.ModifiedFlow(gf.GradientFlow(E), gf.ForwardEuler(), step=0.01, order=3),
+    gf.PreconditionedFlow: lambda E: gf.PreconditionedFlow(E, [2.0, 0.5]),
+    gf.RiemannianFlow: lambda E: gf.RiemannianFlow(E, metric),
+    gf.MirrorFlow: lambda E: gf.MirrorFlow(E, gf.potentials.HyperbolicEntropy(0.5)),
+    gf.ProjectedFlow: lambda E: gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
+    gf.TimeChanged: lambda E: gf.TimeChanged(gf.HeavyBall(E), lambda t: t**2 / 4 + t),
+}
+
+
 def _final(base):
     exported = (getattr(gf, name) for name in gf.__all__)
     return [c for c in exported if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c)]
 
 
-def modified(energy):
-    """The modified flow of gradient descent: a flow of a flow."""
-    return gf.ModifiedFlow(gf.GradientFlow(energy), gf.ForwardEuler(), step=0.01, order=3)
+def named(cls):
+    """The class as a function of the energy alone, under its own name."""
+
+    def make(energy):
+        return MAKERS.get(cls, cls)(energy)
+
+    make.__name__ = cls.__name__
+    return make
 
 
-FLOWS = [modified if cls is gf.ModifiedFlow else cls for cls in _final(gf.Flow)]
+FLOWS = [named(cls) for cls in _final(gf.Flow)]
 SCHEMES = [cls(*arguments) for cls in _final(gf.Discretizer) for arguments in ARGUMENTS.get(cls, [()])]
 
 

@@ -10,10 +10,14 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "flows": (
-        "BrownianPath", "Energy", "FiniteSum", "Flow", "GradientFlow", "HeavyBall", "KineticLangevin", "Langevin",
-        "LeastSquares", "LinearRegression", "LogisticRegression", "LyapunovWarning", "Mode", "Outcome", "Phase",
-        "Proximable", "Quadratic", "Status", "Trajectory", "Tree", "UnansweredQuestionError", "Vector", "energy",
-        "from_expression", "integrate", "landscapes", "load", "prox",
+        "AcceleratedFlow", "AdaDeltaFlow", "AdaGradFlow", "AdamFlow", "AdamWFlow", "BrownianPath", "Coupled",
+        "Deltas", "Energy", "FiniteSum", "FisherMetric", "Flow", "GradientFlow", "HeavyBall", "HessianDamped",
+        "KineticLangevin", "Langevin", "LeastSquares", "LinearRegression", "LogisticRegression",
+        "LyapunovWarning", "MirrorFlow", "Mode", "Moments", "Nesterov", "NewtonFlow", "Outcome", "Phase",
+        "PreconditionedFlow", "ProjectedFlow", "Proximable", "Quadratic", "RMSpropFlow", "RescaledFlow",
+        "RiemannianFlow", "Scaled", "SignFlow", "Status", "TimeChanged", "Trajectory", "Tree",
+        "UnansweredQuestionError", "Vector", "constraints", "energy", "from_expression", "integrate", "landscapes",
+        "load", "potentials", "prox",
     ),
     "discretizers": (
         "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ForwardEuler", "FromDiffrax",

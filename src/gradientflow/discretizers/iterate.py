@@ -84,7 +84,7 @@ def iterate(
         >>> [round(float(x), 3) for x in run.x[-1]]
         [2.7, 0.1]
     """
-    flow, z0 = prepare("iterate", flow, x0, state)
+    flow, z0 = prepare("iterate", flow, x0, state, t0)
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
     check_integer("iterate", 1, steps=steps, save_every=save_every)
@@ -206,9 +206,10 @@ def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float)
     flow = recipe.flow
     positions = _positions(recipe, rows)
     energies, grad_norms = measure(flow.energy, positions)
-    velocity = flow.velocity(jax.tree.map(lambda leaf: leaf[-1], rows.z))
+    last = jax.tree.map(lambda leaf: leaf[-1], rows.z)
+    velocity = flow.velocity(last)
     speed = 0.0 if velocity is None else max_norm(velocity)
-    settled = bool(is_stationary(gtol, energies[0], energies[-1], grad_norms[-1], speed))
+    settled = bool(is_stationary(gtol, energies[0], energies[-1], max_norm(flow.residual(last)), speed))
     stats = {
         "scheme": type(recipe.discretizer).__name__,
         "steps": int(indices[-1]),

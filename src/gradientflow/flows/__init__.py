@@ -1,5 +1,17 @@
 """The ground floor: what is integrated. Energies, flows, and their solution by diffrax."""
 
+from . import constraints as constraints
+from . import potentials as potentials
+from .accelerated import AcceleratedFlow as AcceleratedFlow
+from .accelerated import Coupled as Coupled
+from .adam import AdamFlow as AdamFlow
+from .adam import AdamWFlow as AdamWFlow
+from .adam import Moments as Moments
+from .adaptive import AdaDeltaFlow as AdaDeltaFlow
+from .adaptive import AdaGradFlow as AdaGradFlow
+from .adaptive import Deltas as Deltas
+from .adaptive import RMSpropFlow as RMSpropFlow
+from .adaptive import Scaled as Scaled
 from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
@@ -30,11 +42,18 @@ from .flow import UnansweredQuestionError as UnansweredQuestionError
 from .flow import is_stochastic as is_stochastic
 from .gradient import GradientFlow as GradientFlow
 from .heavy_ball import HeavyBall as HeavyBall
+from .hessian_damped import HessianDamped as HessianDamped
+from .hessian_damped import high_resolution as high_resolution
 from .integrate import integrate as integrate
 from .langevin import KineticLangevin as KineticLangevin
 from .langevin import Langevin as Langevin
+from .mirror import MirrorFlow as MirrorFlow
+from .nesterov import Nesterov as Nesterov
+from .newton import NewtonFlow as NewtonFlow
 from .noise import BrownianPath as BrownianPath
 from .noise import check_key as check_key
+from .normalized import RescaledFlow as RescaledFlow
+from .normalized import SignFlow as SignFlow
 from .numerics import Number as Number
 from .numerics import all_finite as all_finite
 from .numerics import as_floating as as_floating
@@ -46,12 +65,17 @@ from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
 from .numerics import size as size
+from .projected import ProjectedFlow as ProjectedFlow
 from .resolvent import prox as prox
+from .riemannian import FisherMetric as FisherMetric
+from .riemannian import PreconditionedFlow as PreconditionedFlow
+from .riemannian import RiemannianFlow as RiemannianFlow
 from .solve import LyapunovWarning as LyapunovWarning
 from .spectrum import spectral_radius as spectral_radius
 from .start import prepare as prepare
 from .status import Outcome as Outcome
 from .status import Status as Status
+from .time_changed import TimeChanged as TimeChanged
 from .trajectory import Trajectory as Trajectory
 from .trajectory import distance as distance
 from .trajectory import is_stationary as is_stationary

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .numerics import is_concrete
+from .numerics import is_concrete, max_norm
 
 
 def check_positive(where: str, **values: Any) -> None:
@@ -60,6 +60,21 @@ def check_integer(where: str, least: int, **values: Any) -> None:
             raise TypeError(f"{where}: `{name}` must be an integer, got {value!r}")
         if value < least:
             raise ValueError(f"{where}: `{name}` must be at least {least}, got {value}")
+
+
+def check_clock(where: str, t: Any, **values: Any) -> None:
+    """Refuses a start before t = 0, and one at t = 0 with what must vanish there not zero.
+
+    Raises:
+        ValueError: naming the argument, and the remedy.
+    """
+    if float(t) < 0:
+        raise ValueError(f"{where}: `t0` must not be negative, got {float(t):g}: its clock starts at 0")
+    for name, value in values.items():
+        if float(t) == 0 and float(max_norm(value)) > 0:
+            raise ValueError(
+                f"{where}: at t = 0 `{name}` must be zero; to go on with another run's state, give its time as `t0`"
+            )
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

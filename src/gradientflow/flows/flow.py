@@ -66,9 +66,16 @@ class Flow(eqx.Module):
         """The exact state at t + h from z at t, in closed form."""
         raise UnansweredQuestionError(self, "solution", "no closed form is known for this energy")
 
+    def check_start(self, t: Any, z: Any) -> None:
+        """Raises `ValueError` where the flow can't start from the state z at time t."""
+
     def velocity(self, z: Any) -> Any:
         """The part of a state that vanishes at rest, or `None` where the state is only a position."""
         return None
+
+    def residual(self, z: Any) -> Any:
+        """What vanishes where a position is stationary: ∇E(x), less what a constraint takes up."""
+        return self.gradient(lift(self.position(z)))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """A function of the state that never rises along the flow."""

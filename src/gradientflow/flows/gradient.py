@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from .energies import AbstractQuadratic, Energy
 from .flow import Flow
+from .numerics import relaxed
 from .resolvent import prox
 from .vectors import lift, lower
 
@@ -52,9 +53,7 @@ class GradientFlow(Flow):
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
         lam, modes = jnp.linalg.eigh(self.energy.hessian)
-        curved = jnp.where(lam == 0, 1, lam)
-        elapsed = jnp.where(lam == 0, h, -jnp.expm1(-h * curved) / curved)
-        return z - modes @ (elapsed * (modes.T @ self.gradient(z)))
+        return z - modes @ (relaxed(lam, h) * (modes.T @ self.gradient(z)))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""

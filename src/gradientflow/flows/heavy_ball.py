@@ -8,12 +8,13 @@ import jax.numpy as jnp
 from .checks import check_nonnegative, check_positive
 from .energies import AbstractQuadratic, Energy
 from .flow import Flow
+from .inertial import Force, Friction, Inertial, Transport
 from .numerics import inner
 from .resolvent import prox
-from .vectors import Phase, lift, lower
+from .vectors import Phase, lower
 
 
-class HeavyBall(Flow):
+class HeavyBall(Inertial):
     r"""Heavy ball with friction: $m\ddot x + \gamma\dot x + \nabla E(x) = 0$.
 
     State `Phase(x, v)`, both shaped like the position. Units: x [X], t [T], E [M X²/T²], m [M], γ [M/T].
@@ -49,19 +50,6 @@ class HeavyBall(Flow):
         check_positive("HeavyBall", mass=mass)
         check_nonnegative("HeavyBall", friction=friction)
 
-    def init(self, x: Any) -> Phase:
-        """(x, 0): at rest."""
-        x = lift(x)
-        return Phase(x, 0 * x)
-
-    def position(self, z: Phase) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def velocity(self, z: Phase) -> Any:
-        """v."""
-        return z.v
-
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""
         return Phase(z.v, -(self.friction * z.v + self.gradient(z.x)) / self.mass)
@@ -87,7 +75,7 @@ class HeavyBall(Flow):
             return Flow.solution(self, t, z, h)
         lam, modes = jnp.linalg.eigh(self.energy.hessian)
         a, k = self.friction / (2 * self.mass), lam / self.mass
-        cosine, sine, work = _damped_oscillation(a, k, h)
+        cosine, sine, work = damped_oscillation(a, k, h)
         push = -(modes.T @ self.gradient(z.x)) / self.mass
         v = modes.T @ z.v
         return Phase(z.x + modes @ (v * sine + push * work), modes @ (v * (cosine - a * sine) + push * sine))
@@ -97,87 +85,7 @@ class HeavyBall(Flow):
         return self.energy.value(lower(z.x)) + self.mass * inner(z.v, z.v) / 2
 
 
-class Transport(Flow):
-    """The part ẋ = v of an inertial flow: positions drift at frozen velocity."""
-
-    energy: Energy
-
-    def init(self, x: Any) -> Phase:
-        """(x, 0)."""
-        return Phase(lift(x), 0 * lift(x))
-
-    def position(self, z: Phase) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def drift(self, t: Any, z: Phase) -> Phase:
-        """(v, 0)."""
-        return Phase(z.v, 0 * z.v)
-
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x + hv, v): the velocity does not change, so implicit is explicit."""
-        return self.solution(t, z, h)
-
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x + hv, v)."""
-        return Phase(z.x + h * z.v, z.v)
-
-
-class Friction(Flow):
-    """The part v̇ = −(γ/m)v of an inertial flow."""
-
-    energy: Energy
-    rate: Any
-
-    def init(self, x: Any) -> Phase:
-        """(x, 0)."""
-        return Phase(lift(x), 0 * lift(x))
-
-    def position(self, z: Phase) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def drift(self, t: Any, z: Phase) -> Phase:
-        """(0, −(γ/m)v)."""
-        return Phase(0 * z.v, -(self.rate * z.v))
-
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x, v/(1 + hγ/m))."""
-        return Phase(z.x, z.v / (1 + h * self.rate))
-
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x, e^{−hγ/m} v)."""
-        return Phase(z.x, z.v * jnp.exp(-h * self.rate))
-
-
-class Force(Flow):
-    """The part v̇ = −∇E(x)/m of an inertial flow: a kick at frozen position."""
-
-    energy: Energy
-    mass: Any
-
-    def init(self, x: Any) -> Phase:
-        """(x, 0)."""
-        return Phase(lift(x), 0 * lift(x))
-
-    def position(self, z: Phase) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def drift(self, t: Any, z: Phase) -> Phase:
-        """(0, −∇E(x)/m)."""
-        return Phase(0 * z.v, -self.gradient(z.x) / self.mass)
-
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x, v − h∇E(x)/m): the position does not change, so implicit is explicit."""
-        return self.solution(t, z, h)
-
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x, v − h∇E(x)/m)."""
-        return z + h * self.drift(t, z)
-
-
-def _damped_oscillation(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
+def damped_oscillation(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
     r"""C, S and ∫S over h for $\ddot y + 2a\dot y + ky = 0$, with S(0) = 0, S'(0) = 1 and C = S' + aS.
 
     Written with e^{−(a−s)h}, s = √(a² − k), factored out, so that neither large damping nor a long time overflows.

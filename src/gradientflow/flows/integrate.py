@@ -74,7 +74,7 @@ def integrate(
         >>> str(path.status)
         'converged'
     """
-    flow, z0 = prepare("integrate", flow, x0, state)
+    flow, z0 = prepare("integrate", flow, x0, state, t0)
     problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
     if is_stochastic(flow, z0):
         if not math.isfinite(problem.t1):

@@ -8,6 +8,7 @@ from .energies import Energy
 from .flow import Flow
 from .gradient import GradientFlow
 from .heavy_ball import HeavyBall
+from .inertial import Inertial
 from .vectors import Phase, lift, lower
 
 
@@ -67,7 +68,7 @@ class Langevin(Flow):
         return z
 
 
-class KineticLangevin(Flow):
+class KineticLangevin(Inertial):
     r"""Kinetic (underdamped) Langevin: $dx = v\,dt$, $m\,dv = -(\gamma v + \nabla E)\,dt + \sqrt{2\gamma T}\,dW$.
 
     State `Phase(x, v)`. Units: as `HeavyBall`, the temperature in units of E.
@@ -106,18 +107,6 @@ class KineticLangevin(Flow):
     def mechanics(self) -> HeavyBall:
         """The same flow at temperature zero."""
         return HeavyBall(self.energy, self.mass, self.friction)
-
-    def init(self, x: Any) -> Phase:
-        """(x, 0): at rest."""
-        return self.mechanics.init(x)
-
-    def position(self, z: Phase) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def velocity(self, z: Phase) -> Any:
-        """v."""
-        return z.v
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""

@@ -103,8 +103,18 @@ def inner(left: Any, right: Any) -> Any:
 
 def _total(a: Any, b: Any) -> Any:
     product = a * b
-    is_numeric = isinstance(product, (jax.Array, np.ndarray, np.generic, float, int))
-    return jnp.sum(jnp.asarray(product)) if is_numeric else product
+    return jnp.sum(jnp.asarray(product)) if is_numeric(product) else product
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether it is a number or an array, traced or not; exact leaves and symbols are not."""
+    return isinstance(value, (jax.Array, np.ndarray, np.generic, float, int))
+
+
+def relaxed(rate: Any, h: Any) -> Any:
+    """∫₀ʰ e^{−rate·s} ds = (1 − e^{−h·rate})/rate, and h where the rate is 0."""
+    safe = jnp.where(rate == 0, 1, rate)
+    return jnp.where(rate == 0, h, -jnp.expm1(-h * safe) / safe)
 
 
 def l2_norm(tree: Any) -> jax.Array:

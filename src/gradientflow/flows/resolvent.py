@@ -11,12 +11,9 @@ import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
-from .energies import Energy, Proximable
+from .energies import LARGEST_DENSE, Energy, Proximable
 from .numerics import all_finite, dtype_of, inner, max_norm, size
 from .vectors import lift, lower
-
-# Up to here a dense Jacobian is cheaper to form and factor than to be multiplied by many times.
-LARGEST_DENSE = 200
 
 
 def newton(dtype: Any, n: int, positive: bool = False) -> optx.AbstractRootFinder:

@@ -59,7 +59,7 @@ class _Start(NamedTuple):
     size: Any
     drift: Any
     energy: Any
-    grad_norm: Any
+    residual: Any
     speed: Any
 
 
@@ -101,7 +101,7 @@ class Solve:
         first_step = h = self._first_step()
         t, z = float(self._rounded(problem.t0)), self.z0
         energy0 = self.start.energy
-        at_rest = is_stationary(problem.gtol, energy0, energy0, self.start.grad_norm, self.start.speed)
+        at_rest = is_stationary(problem.gtol, energy0, energy0, self.start.residual, self.start.speed)
         stopped = problem.stops and bool(at_rest)
         stuck = False
         while t < self.end and not stopped and not stuck and self.taken + self.rejected < problem.max_steps:
@@ -158,9 +158,9 @@ class Solve:
         states = jax.tree.map(lambda *leaves: np.concatenate(leaves), *self.states)
         rows = padded((times.astype(dtype), states))
         measured = jax.tree.map(np.asarray, along(_measure, rows, self.flow))
-        positions, energies, grad_norms, speeds = jax.tree.map(lambda leaf: leaf[: len(times)], measured)
-        settled = bool(is_stationary(problem.gtol, energy0, energies[-1], grad_norms[-1], speeds[-1]))
-        status = self._status(t, stopped or settled, stuck, times, states, energies, grad_norms)
+        positions, energies, grad_norms, residuals, speeds = jax.tree.map(lambda leaf: leaf[: len(times)], measured)
+        settled = bool(is_stationary(problem.gtol, energy0, energies[-1], residuals[-1], speeds[-1]))
+        status = self._status(t, stopped or settled, stuck, times, states, energies, residuals)
         stats = {
             "solver": " → ".join(self.used),
             "steps": self.taken,
@@ -184,14 +184,14 @@ class Solve:
 
     def _status(
         self, t: float, settled: bool, stuck: bool, times: np.ndarray, states: Any, energies: np.ndarray,
-        grad_norms: np.ndarray,
+        residuals: np.ndarray,
     ) -> Status:  # fmt: skip
         problem = self.problem
         fell = float(energies[0] - energies[-1])
         where = f"at t = {t:.6g} after {self.taken} steps ({self.used[-1]}), energy {float(energies[-1]):.6g}"
         far = float(max_norm(jax.tree.map(lambda leaf: leaf[-1], states)))
         reach = 1e6 * (1 + float(max_norm(self.z0)))
-        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _runs_off(times, states, grad_norms))):
+        if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _runs_off(times, states, residuals))):
             if t >= self.end:
                 return Status(Outcome.REACHED_END, f"running off: ‖z‖∞ = {far:.3g} {where}")
             return Status(Outcome.RUNNING_OFF, f"‖z‖∞ = {far:.3g} {where}; the energy may have no minimizer this way")
@@ -261,18 +261,18 @@ def _padded(ts: np.ndarray) -> np.ndarray:
 def _survey(flow: Flow, t: Any, z: Any) -> _Start:
     """One compiled look at the first state."""
     x = flow.position(z)
-    drift, gradient = flow.drift(t, z), flow.energy.grad(x)
+    drift = flow.drift(t, z)
     return _Start(
-        spectral_radius(flow, t, z), max_norm(z), max_norm(drift), flow.energy.value(x), max_norm(gradient),
+        spectral_radius(flow, t, z), max_norm(z), max_norm(drift), flow.energy.value(x), max_norm(flow.residual(z)),
         _speed(flow, z),
     )  # fmt: skip
 
 
-def _measure(row: tuple[Any, Any], flow: Flow) -> tuple[Any, Any, Any, Any]:
-    """Position, energy, ‖∇E‖∞ and speed at a row."""
+def _measure(row: tuple[Any, Any], flow: Flow) -> tuple[Any, Any, Any, Any, Any]:
+    """Position, energy, ‖∇E‖∞, what of it no constraint takes up, and speed at a row."""
     _, z = row
     x = flow.position(z)
-    return x, flow.energy.value(x), max_norm(flow.energy.grad(x)), _speed(flow, z)
+    return x, flow.energy.value(x), max_norm(flow.energy.grad(x)), max_norm(flow.residual(z)), _speed(flow, z)
 
 
 def _lyapunov(row: tuple[Any, Any], flow: Flow) -> Any:
@@ -296,7 +296,7 @@ def _unchanged(states: Any, dtype: Any) -> bool:
     return many and moved <= 4 * float(jnp.finfo(dtype).eps) * float(max_norm(last))
 
 
-def _runs_off(times: np.ndarray, states: Any, grad_norms: np.ndarray) -> bool:
+def _runs_off(times: np.ndarray, states: Any, residuals: np.ndarray) -> bool:
     """Whether the gradient falls so slowly, as t^(−p) with p ≤ 1, that what it still moves adds up to infinity.
 
     Towards a minimizer, however flat, the fall is faster: p = (q − 1)/(q − 2) for an energy like |x|^q, and any
@@ -308,7 +308,7 @@ def _runs_off(times: np.ndarray, states: Any, grad_norms: np.ndarray) -> bool:
     late = (np.arange(len(elapsed)) >= max(half, 1)) & (elapsed < elapsed[-1])
     if not late.any() or _moved(states, half) <= _STILL * _moved(states, 0):
         return False
-    norms = np.maximum(grad_norms.astype(float), 1e-300)
+    norms = np.maximum(residuals.astype(float), 1e-300)
     fall = np.log(norms[late] / norms[-1])
     return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL
 
@@ -329,9 +329,9 @@ def _stretch(
     """
 
     def settled(t: Any, y: Any, args: Any, **_: Any) -> Any:
-        energy, grad_norm = flow.energy.value(flow.position(y)), max_norm(flow.energy.grad(flow.position(y)))
         far = max_norm(y) > 1e12 * (1 + max_norm(z))
-        return is_stationary(gtol, energy0, energy, grad_norm, _speed(flow, y)) | far
+        energy = flow.energy.value(flow.position(y))
+        return is_stationary(gtol, energy0, energy, max_norm(flow.residual(y)), _speed(flow, y)) | far
 
     controller: Any = dfx.PIDController(rtol=rtol, atol=atol)
     if clip is not None:

@@ -12,12 +12,13 @@ from .flow import Flow
 from .numerics import all_finite, as_floating, dtype_of, is_concrete, numbers_to_arrays
 
 
-def prepare(where: str, flow: Flow, x0: Any, state: Any) -> tuple[Flow, Any]:
+def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[Flow, Any]:
     """The flow with its parameters as arrays, and the checked initial state.
 
     Raises:
         TypeError: if `flow` is not a flow, the start is missing, or either is being traced.
-        ValueError: if the start is not finite, or the energy is not a finite real scalar on it.
+        ValueError: if the start is not finite, the energy is not a finite real scalar on it, or the flow can't start
+        so.
     """
     if not isinstance(flow, Flow):
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {type(flow).__name__}")
@@ -38,6 +39,7 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any) -> tuple[Flow, Any]:
         )
     if not bool(all_finite(z)):
         raise ValueError(f"{where}: `{name}` must be finite, got {x0 if state is None else state}")
+    flow.check_start(t0, z)
     flow = numbers_to_arrays(flow, dtype_of(z))
     _check_energy(where, name, flow.energy, flow.position(z))
     # A state of lower precision than its energy's data is carried in the precision of what the drift returns.

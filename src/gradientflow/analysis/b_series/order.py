@@ -176,6 +176,10 @@ class QuarticMode(Energy):
         """3λx²v."""
         return 3 * self.lam * x**2 * v
 
+    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0) -> Any:
+        """v/(3λx² + shift)."""
+        return v / (3 * self.lam * x**2 + shift)
+
 
 def structure(flow: Flow) -> frozenset[tuple[str, str]]:
     """The pairs of a flow's parts (a, b) for which a's field depends on what b's field moves.

@@ -39,6 +39,10 @@ class ExactMode(Proximable):
         """x/(1 + hλ)."""
         return Mode(self.lam).prox(x, h)
 
+    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0) -> Any:
+        """v/(λ + shift)."""
+        return Mode(self.lam).inverse_hvp(x, v, shift)
+
     @property
     def curvature(self) -> NoReturn:
         """Refused."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..numerics import as_floating
+from .hessian import solve_hessian
 
 
 class Curvature(NamedTuple):
@@ -45,6 +46,13 @@ class Energy(eqx.Module):
     def hvp(self, x: Any, v: Any) -> Any:
         """The Hessian at x applied to v, without forming it."""
         return jax.jvp(self.grad, (x,), (v,))[1]
+
+    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0.0) -> Any:
+        """(H(x) + shift·I)⁻¹v. Units: those of v over E/X².
+
+        Densely up to 200 unknowns; beyond by conjugate gradients, for which H + shift·I must be positive definite.
+        """
+        return solve_hessian(lambda direction: self.hvp(x, direction), v, shift)
 
     @property
     def minimizer(self) -> Any:

@@ -35,6 +35,10 @@ class Mode(Proximable):
         """x/(1 + hλ)."""
         return x / (1 + h * self.lam)
 
+    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0) -> Any:
+        """v/(λ + shift)."""
+        return v / (self.lam + shift)
+
     @property
     def minimizer(self) -> Any:
         """0."""

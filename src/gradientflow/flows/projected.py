@@ -1,0 +1,115 @@
+"""Projected gradient flow: descent that a convex set holds in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .constraints import Constraint
+from .energies import Energy
+from .flow import Flow
+from .gradient import GradientFlow
+from .numerics import is_concrete, max_norm
+from .vectors import lift, lower
+
+
+class ProjectedFlow(Flow):
+    r"""Projected gradient flow: $\dot x = P_{T_C(x)}(-\nabla E(x))$, in a convex set C with tangent cones T_C.
+
+    The state is the position. It is the least-speed element of the inclusion $\dot x \in -\nabla E(x) - N_C(x)$; at a
+    bound it slides. Lyapunov function: E, with $\dot E = -\|\dot x\|^2$. It rests where −∇E is in the normal cone, the
+    first-order condition of min E over C. Forward–backward of its parts is projected gradient descent.
+
+    Off the set by a solver's error, a state stands for the nearest point in it, at which the field is asked.
+
+    Parts: `smooth` ẋ = −∇E, `nonsmooth` ẋ ∈ −N_C(x), whose resolvent is the projection.
+
+    Args:
+        energy: the potential E.
+        constraint: C, such as `constraints.Box(0, 1)` or `constraints.Simplex()`.
+
+    Raises:
+        ValueError: for a start outside the set.
+
+    References:
+        A. Nagurney, D. Zhang, Projected Dynamical Systems and Variational Inequalities, 1996.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.ProjectedFlow(gf.landscapes.bowl(), gf.constraints.Box(1.0, 4.0))
+        >>> flow.drift(0.0, gf.flows.as_floating([3.0, 1.0])).tolist()
+        [-3.0, 0.0]
+    """
+
+    energy: Energy
+    constraint: Constraint
+
+    def __init__(self, energy: Energy, constraint: Any) -> None:
+        if not isinstance(constraint, Constraint):
+            raise TypeError(
+                f"ProjectedFlow: `constraint` must be one such as constraints.Box(0, 1), got {constraint!r}"
+            )
+        self.energy, self.constraint = energy, constraint
+
+    def init(self, x: Any) -> Any:
+        """The position itself, which must be in the set."""
+        if is_concrete(x):
+            nearest = self.constraint.project(x)
+            away = max_norm(jax.tree.map(lambda a, b: a - b, nearest, x))
+            if float(away) > 1e3 * float(jnp.finfo(np.result_type(*jax.tree.leaves(x))).eps) * (1 + float(max_norm(x))):
+                raise ValueError(
+                    f"ProjectedFlow: `x0` must lie in the set, got {x}; start from the nearest point, "
+                    "flow.constraint.project(x0)"
+                )
+        return lift(x)
+
+    def position(self, z: Any) -> Any:
+        """The point of the set nearest to the state."""
+        return self.constraint.project(lower(z))
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """P_T(−∇E(x)), at the point of the set nearest to the state."""
+        x = self.position(z)
+        return lift(self.constraint.project_tangent(x, jax.tree.map(lambda g: -g, self.energy.grad(x))))
+
+    def residual(self, z: Any) -> Any:
+        """P_T(−∇E(x))."""
+        return self.drift(None, z)
+
+    @property
+    def parts(self) -> Mapping[str, Flow]:
+        """`smooth` and `nonsmooth`."""
+        return {"smooth": GradientFlow(self.energy), "nonsmooth": NormalCone(self.energy, self.constraint)}
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(self.position(z))
+
+
+class NormalCone(Flow):
+    """The part ẋ ∈ −N_C(x): it moves nothing in the set, and its resolvent takes everything else there at once."""
+
+    energy: Energy
+    constraint: Constraint
+
+    def init(self, x: Any) -> Any:
+        """The position itself."""
+        return lift(x)
+
+    def position(self, z: Any) -> Any:
+        """The state itself."""
+        return lower(z)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """0, the least element of the cone."""
+        return 0 * z
+
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """The projection, whatever h."""
+        return lift(self.constraint.project(lower(z)))
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """The projection, whatever h."""
+        return self.resolvent(t, z, h)
