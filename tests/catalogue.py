@@ -6,12 +6,17 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import lineax
+import optax
 
 import gradientflow as gf
 from gradientflow.discretizers import TABLEAUS
 
 # Classes that need to be told something, and what they are told here.
-ARGUMENTS = {gf.RungeKutta: [(name,) for name in TABLEAUS], gf.FromDiffrax: [(diffrax.Bosh3(),)]}
+ARGUMENTS = {
+    gf.RungeKutta: [(name,) for name in TABLEAUS],
+    gf.FromDiffrax: [(diffrax.Bosh3(),)],
+    gf.FromOptax: [(optax.sgd(0.1),)],
+}
 
 
 def metric(x):

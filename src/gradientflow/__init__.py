@@ -20,9 +20,10 @@ _NAMES = {
         "load", "potentials", "prox",
     ),
     "discretizers": (
-        "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ForwardEuler", "FromDiffrax",
-        "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta", "Schedule", "StepRule", "Tableau", "iterate",
-        "optimizers",
+        "AdaDeltaStep", "AdaptiveStep", "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama",
+        "ExactFlow", "ForwardBackward", "ForwardEuler", "FromDiffrax", "FromOptax", "ImplicitMidpoint",
+        "Method", "MomentumEuler", "NesterovLookahead", "NesterovStep", "RungeKutta", "Schedule", "StepRule",
+        "Tableau", "iterate", "optimizers",
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",

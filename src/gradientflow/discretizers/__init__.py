@@ -2,16 +2,22 @@
 
 from . import optimizers as optimizers
 from .adapters import FromDiffrax as FromDiffrax
+from .adapters import FromOptax as FromOptax
+from .adaptive import AdaDeltaStep as AdaDeltaStep
+from .adaptive import AdaptiveStep as AdaptiveStep
 from .discretizer import Discretizer as Discretizer
 from .discretizer import check_answers as check_answers
 from .euler import BackwardEuler as BackwardEuler
 from .euler import ForwardEuler as ForwardEuler
 from .euler import ImplicitMidpoint as ImplicitMidpoint
 from .exact import ExactFlow as ExactFlow
+from .forward_backward import ForwardBackward as ForwardBackward
 from .iterate import iterate as iterate
 from .langevin import EulerMaruyama as EulerMaruyama
 from .methods import Method as Method
 from .momentum import MomentumEuler as MomentumEuler
+from .nesterov import NesterovLookahead as NesterovLookahead
+from .nesterov import NesterovStep as NesterovStep
 from .runge_kutta import TABLEAUS as TABLEAUS
 from .runge_kutta import RungeKutta as RungeKutta
 from .runge_kutta import Tableau as Tableau

@@ -51,3 +51,50 @@ class FromDiffrax(Discretizer):
             vector_field(flow), t, t + h, z, None, memory[0], made_jump=jnp.asarray(False)
         )
         return z, (state,)
+
+
+class FromOptax(Discretizer):
+    """Any optax transformation, descending along the flow's field: its gradients are −f(t, z).
+
+    Its learning rate is in the transformation; the step is only the clock, so give the learning rate there too. Its
+    state is this scheme's memory. Transformations that line-search or want curvature (`optax.lbfgs`) are given the
+    energy.
+
+    Args:
+        transformation: an `optax.GradientTransformation`.
+
+    Raises:
+        TypeError: if it is not one.
+
+    Example:
+        >>> import optax, gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> gf.iterate(flow, gf.FromOptax(optax.sgd(0.1)), [3.0, 1.0], step=0.1, steps=1).x[-1].round(4)
+        Array([2.7, 0.1], dtype=...)
+    """
+
+    transformation: Any
+
+    def __init__(self, transformation: Any) -> None:
+        if not (callable(getattr(transformation, "init", None)) and callable(getattr(transformation, "update", None))):
+            raise TypeError(
+                f"FromOptax: `transformation` must be an optax transformation such as optax.adam(1e-3), "
+                f"got {transformation!r}"
+            )
+        self.transformation = transformation
+
+    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+        """The transformation's own initial state, in a tuple: it may be `None`."""
+        return (self.transformation.init(z),)
+
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+        """One `update`, applied."""
+        import optax
+
+        def value_fn(state: Any) -> Any:
+            return flow.energy.value(flow.position(state))
+
+        gradient = -flow.drift(t, z)
+        update = optax.with_extra_args_support(self.transformation).update
+        updates, state = update(gradient, memory[0], z, value=value_fn(z), grad=gradient, value_fn=value_fn)
+        return optax.apply_updates(z, updates), (state,)

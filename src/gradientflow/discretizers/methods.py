@@ -8,6 +8,7 @@ import numpy as np
 
 from gradientflow.flows import Flow, Trajectory
 
+from .as_optax import gradient_transformation
 from .discretizer import Discretizer
 from .iterate import iterate
 
@@ -37,3 +38,14 @@ class Method(eqx.Module):
     def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
         """The method's iterates from x0; the options are those of `iterate`."""
         return iterate(self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options)
+
+    def to_optax(self) -> Any:
+        """The method as an `optax.GradientTransformation`, for a training loop that computes the gradients itself.
+
+        Its energy is not used. It composes: `optax.chain(method.to_optax(), optax.scale_by_schedule(s))` has the
+        learning rate lr·s(k).
+
+        Raises:
+            TypeError: when it runs, if the scheme asks for more than the gradient at the parameters.
+        """
+        return gradient_transformation(self.flow, self.discretizer, self.step)

@@ -7,11 +7,26 @@ from typing import Any
 
 import equinox as eqx
 
-from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_fraction, check_positive, energy, is_zero
+from gradientflow.flows import (
+    Energy,
+    GradientFlow,
+    HeavyBall,
+    SignFlow,
+    check_fraction,
+    check_positive,
+    energy,
+    is_zero,
+)
 
+from .adaptive_optimizers import adadelta as adadelta
+from .adaptive_optimizers import adagrad as adagrad
+from .adaptive_optimizers import adam as adam
+from .adaptive_optimizers import adamw as adamw
+from .adaptive_optimizers import rmsprop as rmsprop
 from .euler import BackwardEuler, ForwardEuler
 from .methods import Method
 from .momentum import MomentumEuler
+from .nesterov import NesterovLookahead
 
 
 def gradient_descent(E: Any, lr: Any) -> Method:
@@ -89,3 +104,55 @@ def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]
         return None, lr
     damping = 1 - beta
     return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
+
+
+def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
+    r"""Nesterov momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta(\nabla E(x) + \beta b')$, as in optax.
+
+    The iterates are the points at which gradients are asked, the textbook's y; so are PyTorch's. It is the heavy ball
+    with friction 1 and mass $m = \eta\beta^2/(1-\beta)^2$ under `NesterovLookahead` with $h = \eta\beta/(1-\beta)$.
+    The textbook's own iterates x are those of `NesterovStep` on that flow, or on `Nesterov` for the β that grows.
+
+    Args:
+        E: an energy or a callable.
+        lr: η > 0.
+        beta: 0 ≤ β < 1; 0 is gradient descent.
+
+    Raises:
+        ValueError: if a number is out of its range.
+        TypeError: if `lr` is a schedule: another η at fixed β is another flow, not another step of this one.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.nesterov(gf.landscapes.bowl(), lr=0.25, beta=0.5)
+        >>> method.step, method.flow.mass
+        (0.25, 0.25)
+    """
+    if callable(lr):
+        raise TypeError("nesterov: `lr` must be a number; a schedule at fixed beta would change the flow at every step")
+    check_positive("nesterov", lr=lr)
+    check_fraction("nesterov", beta=beta)
+    if is_zero(beta):
+        return gradient_descent(E, lr)
+    damping = 1 - beta
+    flow = HeavyBall(energy(E), mass=beta * beta * lr / (damping * damping), friction=1)
+    return Method(flow, NesterovLookahead(), beta * lr / damping, eqx.Partial(nesterov, beta=beta))
+
+
+def sign_descent(E: Any, lr: Any) -> Method:
+    r"""Sign descent, $x' = x - \eta\operatorname{sign}\nabla E(x)$: forward Euler of the sign flow with h = η.
+
+    Args:
+        E: an energy or a callable.
+        lr: η > 0, a schedule k ↦ η, or a step rule.
+
+    Raises:
+        ValueError: if a number is not finite and positive.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.optimizers.sign_descent(gf.landscapes.bowl(), lr=0.5).iterate([3.0, 1.0], steps=1).x[-1].tolist()
+        [2.5, 0.5]
+    """
+    check_positive("sign_descent", lr=lr)
+    return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr, sign_descent)

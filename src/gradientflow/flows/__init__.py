@@ -4,12 +4,12 @@ from . import constraints as constraints
 from . import potentials as potentials
 from .accelerated import AcceleratedFlow as AcceleratedFlow
 from .accelerated import Coupled as Coupled
+from .adadelta import AdaDeltaFlow as AdaDeltaFlow
+from .adadelta import Deltas as Deltas
 from .adam import AdamFlow as AdamFlow
 from .adam import AdamWFlow as AdamWFlow
 from .adam import Moments as Moments
-from .adaptive import AdaDeltaFlow as AdaDeltaFlow
 from .adaptive import AdaGradFlow as AdaGradFlow
-from .adaptive import Deltas as Deltas
 from .adaptive import RMSpropFlow as RMSpropFlow
 from .adaptive import Scaled as Scaled
 from .checks import check_fraction as check_fraction
@@ -38,6 +38,7 @@ from .energies import read_table as read_table
 from .energies import regression as regression
 from .energies import standardized as standardized
 from .flow import Flow as Flow
+from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
 from .flow import is_stochastic as is_stochastic
 from .gradient import GradientFlow as GradientFlow

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .adaptive import at_time, averaged, divided, squared, total_drift
 from .checks import check_clock, check_nonnegative, check_positive
 from .energies import Energy
-from .flow import Flow
+from .flow import Flow, Parts
 from .numerics import inner
 from .vectors import Vector, lift, lower
 
@@ -120,10 +120,11 @@ class AdamFlow(MomentFlow):
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
         scale = (self.epsilon, self.epsilon_root)
-        return {
-            "averages": MomentAverages(self.energy, self.tau1, self.tau2),
-            "transport": MomentTransport(self.energy, self.tau1, self.tau2, *scale, 0.0, self.rate),
-        }
+        return Parts(
+            self,
+            averages=MomentAverages(self.energy, self.tau1, self.tau2),
+            transport=MomentTransport(self.energy, self.tau1, self.tau2, *scale, 0.0, self.rate),
+        )
 
     def lyapunov(self, t: Any, z: Moments) -> Any:
         """E(x) + τ₁/(2(1 − e^{−t/τ₁}))·Σ m²/(√(ŝ + ε₀) + ε)."""
@@ -187,10 +188,11 @@ class AdamWFlow(MomentFlow):
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
         scale = (self.epsilon, self.epsilon_root, self.weight_decay)
-        return {
-            "averages": MomentAverages(self.energy, self.tau1, self.tau2),
-            "transport": MomentTransport(self.energy, self.tau1, self.tau2, *scale, self.rate),
-        }
+        return Parts(
+            self,
+            averages=MomentAverages(self.energy, self.tau1, self.tau2),
+            transport=MomentTransport(self.energy, self.tau1, self.tau2, *scale, self.rate),
+        )
 
 
 class MomentPart(Flow):

@@ -1,4 +1,4 @@
-"""Flows that scale each coordinate by what its gradient has been: AdaGrad, RMSprop, AdaDelta."""
+"""Flows that scale each coordinate by what its gradient has been: AdaGrad and RMSprop."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,7 @@ import jax.numpy as jnp
 
 from .checks import check_nonnegative, check_positive
 from .energies import Energy
-from .flow import Flow
-from .numerics import relaxed
+from .flow import Flow, Parts
 from .vectors import Vector, lift, lower
 
 
@@ -83,10 +82,11 @@ class AdaGradFlow(Flow):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
-        return {
-            "averages": Accumulation(self.energy, self.tau),
-            "transport": ScaledTransport(self.energy, self.epsilon, 0.0, self.rate),
-        }
+        return Parts(
+            self,
+            averages=Accumulation(self.energy, self.tau),
+            transport=ScaledTransport(self.energy, self.epsilon, 0.0, self.rate),
+        )
 
     def lyapunov(self, t: Any, z: Scaled) -> Any:
         """E(x)."""
@@ -148,10 +148,11 @@ class RMSpropFlow(Flow):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
-        return {
-            "averages": Averaging(self.energy, self.tau),
-            "transport": ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
-        }
+        return Parts(
+            self,
+            averages=Averaging(self.energy, self.tau),
+            transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
+        )
 
     def lyapunov(self, t: Any, z: Scaled) -> Any:
         """E(x)."""
@@ -186,7 +187,7 @@ class Accumulation(ScaledPart):
 
     def solution(self, t: Any, z: Scaled, h: Any) -> Scaled:
         """(x, s + h(∇E)²/τ)."""
-        return z + h * self.drift(t, z)
+        return Scaled(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
 
 
 class Averaging(ScaledPart):
@@ -222,158 +223,6 @@ class ScaledTransport(ScaledPart):
         return Scaled(-(at_time(self.rate, t) * speed), 0 * z.s)
 
 
-class Deltas(Vector):
-    """AdaDelta's state.
-
-    Attributes:
-        x: position [X].
-        s: averaged (∂E)², shaped like the position [E²/X²].
-        d: averaged squares of the velocity, likewise [X²/T²].
-    """
-
-    x: Any
-    s: Any
-    d: Any
-
-
-class AdaDeltaFlow(Flow):
-    r"""AdaDelta in continuous time: RMSprop with a numerator that remembers velocities.
-
-    $\dot x = -v$ with $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s + \varepsilon}$, $\tau\dot s = (\nabla E)^2 - s$,
-    $\tau\dot d = v^2 - d$. State `Deltas(x, s, d)`. Lyapunov function: E.
-    From d = s = 0 it is the gradient flow itself: v and ∇E are averaged alike and start alike, so that v = ∇E solves
-    it, whatever ε and τ. What the optimizer adapts comes from its steps, where d lags behind s by one.
-
-    Parts: `averages` ṡ, `transport` ẋ, `deltas` ḋ.
-
-    Args:
-        energy: the potential E.
-        tau: τ > 0, the time over which squares are averaged.
-        epsilon: ε > 0, inside both roots.
-        rate: a factor of the speed, or a function t ↦ factor.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    References:
-        M. D. Zeiler, ADADELTA: an adaptive learning rate method, arXiv:1212.5701, 2012.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> flow = gf.AdaDeltaFlow(gf.energy(lambda x: x**2))
-        >>> float(flow.drift(0.0, flow.init(3.0)).x)
-        -6.0
-    """
-
-    energy: Energy
-    tau: Any
-    epsilon: Any
-    rate: Any
-
-    def __init__(self, energy: Energy, tau: Any = 10.0, epsilon: Any = 1e-6, rate: Any = 1.0) -> None:
-        self.energy, self.tau, self.epsilon, self.rate = energy, tau, epsilon, rate
-        check_positive("AdaDeltaFlow", tau=tau, epsilon=epsilon)
-
-    def init(self, x: Any) -> Deltas:
-        """(x, 0, 0)."""
-        x = lift(x)
-        return Deltas(x, 0 * x, 0 * x)
-
-    def position(self, z: Deltas) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def drift(self, t: Any, z: Deltas) -> Deltas:
-        """The sum of the parts."""
-        return total_drift(self, t, z)
-
-    @property
-    def parts(self) -> Mapping[str, Flow]:
-        """`averages`, `transport` and `deltas`."""
-        return {
-            "averages": DeltaAverages(self.energy, self.tau),
-            "transport": DeltaTransport(self.energy, self.epsilon, self.rate),
-            "deltas": DeltaSquares(self.energy, self.tau, self.epsilon),
-        }
-
-    def lyapunov(self, t: Any, z: Deltas) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z.x))
-
-
-class DeltaPart(Flow):
-    """A part of AdaDelta's flow."""
-
-    def init(self, x: Any) -> Deltas:
-        """(x, 0, 0)."""
-        x = lift(x)
-        return Deltas(x, 0 * x, 0 * x)
-
-    def position(self, z: Deltas) -> Any:
-        """x."""
-        return lower(z.x)
-
-
-class DeltaAverages(DeltaPart):
-    """The part τṡ = (∇E)² − s."""
-
-    energy: Energy
-    tau: Any
-
-    def drift(self, t: Any, z: Deltas) -> Deltas:
-        """(0, ((∇E)² − s)/τ, 0)."""
-        return Deltas(0 * z.x, (squared(self.gradient(z.x)) - z.s) / self.tau, 0 * z.d)
-
-    def solution(self, t: Any, z: Deltas, h: Any) -> Deltas:
-        """(x, βs + (1 − β)(∇E)², d) with β = e^{−h/τ}."""
-        return Deltas(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau), z.d)
-
-
-class DeltaTransport(DeltaPart):
-    """The part ẋ = −v."""
-
-    energy: Energy
-    epsilon: Any
-    rate: Any
-
-    def drift(self, t: Any, z: Deltas) -> Deltas:
-        """(−v, 0, 0)."""
-        speed = at_time(self.rate, t) * delta(self.gradient(z.x), z, self.epsilon)
-        return Deltas(-speed, 0 * z.s, 0 * z.d)
-
-
-class DeltaSquares(DeltaPart):
-    """The part τḋ = v² − d."""
-
-    energy: Energy
-    tau: Any
-    epsilon: Any
-
-    def drift(self, t: Any, z: Deltas) -> Deltas:
-        """(0, 0, (v² − d)/τ)."""
-        square = squared(delta(self.gradient(z.x), z, self.epsilon))
-        return Deltas(0 * z.x, 0 * z.s, (square - z.d) / self.tau)
-
-    def solution(self, t: Any, z: Deltas, h: Any) -> Deltas:
-        """(x, s, d(t + h)): v² is linear in d, so d is exponential, at the rate (1 − (∇E)²/(s + ε))/τ."""
-
-        def one(g: Any, s: Any, d: Any) -> Any:
-            gain = g * g / (s + self.epsilon)
-            return d + (gain * (d + self.epsilon) - d) * relaxed((1 - gain) / self.tau, h) / self.tau
-
-        return Deltas(z.x, z.s, jax.tree.map(one, self.gradient(z.x), z.s, z.d))
-
-    def frozen(self, t: Any, z: Deltas, h: Any) -> Deltas:
-        """(x, s, βd + (1 − β)v²) with β = e^{−h/τ} and v² kept as it is: the exponential Euler method."""
-        square = squared(delta(self.gradient(z.x), z, self.epsilon))
-        return Deltas(z.x, z.s, averaged(z.d, square, h / self.tau))
-
-
-def delta(gradient: Any, z: Deltas, epsilon: Any) -> Any:
-    """√(d + ε)∇E/√(s + ε)."""
-    return jax.tree.map(lambda g, s, d: g * jnp.sqrt(d + epsilon) / jnp.sqrt(s + epsilon), gradient, z.s, z.d)
-
-
 def total_drift(flow: Flow, t: Any, z: Any) -> Any:
     """The sum of a flow's parts' drifts."""
     first, *others = (part.drift(t, z) for part in flow.parts.values())
@@ -386,8 +235,10 @@ def squared(gradient: Any) -> Any:
 
 
 def averaged(old: Any, new: Any, elapsed: Any) -> Any:
-    """An average that relaxes to `new` for `elapsed` times its own time: βold + (1 − β)new with β = e^{−elapsed}."""
-    return jnp.exp(-elapsed) * old - jnp.expm1(-elapsed) * new
+    """An average that relaxes to `new` for `elapsed` times its own time: (1 − β)new + βold with β = e^{−elapsed}."""
+    # As optax rounds it, not by expm1: near a minimum adaptive steps are chaotic, and one last digit is another run.
+    decay = jnp.exp(-elapsed)
+    return (1 - decay) * new + decay * old
 
 
 def divided(gradient: Any, squares: Any, epsilon: Any, floor: Any) -> Any:
@@ -397,7 +248,7 @@ def divided(gradient: Any, squares: Any, epsilon: Any, floor: Any) -> Any:
         within = s + epsilon
         # The root's derivative at 0 is infinite, and a Newton method would ask for it.
         below = jnp.where(within > 0, jnp.sqrt(jnp.where(within > 0, within, 1)), 0) + floor
-        return jnp.where(g == 0, 0, g / jnp.where((below == 0) & (g == 0), 1, below))
+        return jnp.where(g == 0, 0, g * (1 / jnp.where((below == 0) & (g == 0), 1, below)))
 
     return jax.tree.map(one, gradient, squares)
 

@@ -24,6 +24,18 @@ class UnansweredQuestionError(TypeError):
         super().__init__(f"{type(flow).__name__} does not answer `{question}`: {why}")
 
 
+class Parts(dict[str, "Flow"]):
+    """A flow's parts by name; asked for one that isn't there, it says which there are."""
+
+    def __init__(self, flow: "Flow", **parts: "Flow") -> None:
+        super().__init__(parts)
+        self.flow = flow
+
+    def __missing__(self, name: str) -> "Flow":
+        """Raises `UnansweredQuestionError`, naming the parts that the flow has."""
+        raise UnansweredQuestionError(self.flow, "parts", f"it has no part `{name}`, but {', '.join(self)}")
+
+
 class Flow(eqx.Module):
     """A vector field ż = f(t, z) on states z.
 

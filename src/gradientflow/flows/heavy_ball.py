@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .checks import check_nonnegative, check_positive
 from .energies import AbstractQuadratic, Energy
-from .flow import Flow
+from .flow import Flow, Parts
 from .inertial import Force, Friction, Inertial, Transport
 from .numerics import inner
 from .resolvent import prox
@@ -63,11 +63,12 @@ class HeavyBall(Inertial):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`transport`, `friction` and `force`."""
-        return {
-            "transport": Transport(self.energy),
-            "friction": Friction(self.energy, self.friction / self.mass),
-            "force": Force(self.energy, self.mass),
-        }
+        return Parts(
+            self,
+            transport=Transport(self.energy),
+            friction=Friction(self.energy, self.friction / self.mass),
+            force=Force(self.energy, self.mass),
+        )
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""

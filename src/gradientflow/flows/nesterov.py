@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .bessel import propagator
 from .checks import check_clock, check_positive
 from .energies import AbstractQuadratic, Energy
-from .flow import Flow
+from .flow import Flow, Parts
 from .heavy_ball import HeavyBall
 from .inertial import Force, Inertial, Transport
 from .numerics import inner, is_numeric
@@ -71,11 +71,12 @@ class Nesterov(Inertial):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`transport`, `friction` and `force`."""
-        return {
-            "transport": Transport(self.energy),
-            "friction": VanishingFriction(self.energy, self.r),
-            "force": Force(self.energy, 1),
-        }
+        return Parts(
+            self,
+            transport=Transport(self.energy),
+            friction=VanishingFriction(self.energy, self.r),
+            force=Force(self.energy, 1),
+        )
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""

@@ -99,7 +99,7 @@ class SignFlow(Flow):
 
     Example:
         >>> import gradientflow as gf
-        >>> gf.SignFlow(gf.landscapes.bowl()).drift(0.0, gf.flows.as_floating([3.0, -1.0])).tolist()
+        >>> gf.SignFlow(gf.landscapes.bowl(), smoothing=0.0).drift(0.0, gf.flows.as_floating([3.0, -1.0])).tolist()
         [-1.0, 1.0]
     """
 

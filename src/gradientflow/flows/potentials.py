@@ -47,7 +47,7 @@ class Euclidean(Potential):
 
     Example:
         >>> import gradientflow as gf
-        >>> gf.potentials.Euclidean().divergence(3.0, 1.0)
+        >>> float(gf.potentials.Euclidean().divergence(3.0, 1.0))
         2.0
     """
 

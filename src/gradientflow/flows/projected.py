@@ -9,7 +9,7 @@ import numpy as np
 
 from .constraints import Constraint
 from .energies import Energy
-from .flow import Flow
+from .flow import Flow, Parts
 from .gradient import GradientFlow
 from .numerics import is_concrete, max_norm
 from .vectors import lift, lower
@@ -81,7 +81,7 @@ class ProjectedFlow(Flow):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`."""
-        return {"smooth": GradientFlow(self.energy), "nonsmooth": NormalCone(self.energy, self.constraint)}
+        return Parts(self, smooth=GradientFlow(self.energy), nonsmooth=NormalCone(self.energy, self.constraint))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""

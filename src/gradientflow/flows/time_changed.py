@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .energies import Energy
-from .flow import Flow
+from .flow import Flow, Parts
 
 
 class TimeChanged(Flow):
@@ -79,7 +79,7 @@ class TimeChanged(Flow):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """The flow's own, each on the clock."""
-        return {name: TimeChanged(part, self.clock) for name, part in self.flow.parts.items()}
+        return Parts(self, **{name: TimeChanged(part, self.clock) for name, part in self.flow.parts.items()})
 
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
         """√s'(t) σ(s(t), z)."""

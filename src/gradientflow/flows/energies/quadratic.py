@@ -31,6 +31,10 @@ class Mode(Proximable):
         """λx."""
         return self.lam * x
 
+    def hvp(self, x: Any, v: Any) -> Any:
+        """λv."""
+        return self.lam * v
+
     def prox(self, x: Any, h: Any) -> Any:
         """x/(1 + hλ)."""
         return x / (1 + h * self.lam)

@@ -1,0 +1,170 @@
+"""Ours are theirs: named optimizers step for step as in optax and PyTorch, and either library's as the other's."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gradientflow as gf
+
+BEALE, ILL = gf.landscapes.beale(), gf.Quadratic(np.diag([1.0, 1e3]))
+ours = gf.optimizers
+PAIRS = {
+    "gradient_descent": (lambda E: ours.gradient_descent(E, 1e-3), optax.sgd(1e-3)),
+    "momentum": (lambda E: ours.momentum(E, 1e-3, 0.9), optax.sgd(1e-3, momentum=0.9)),
+    "nesterov": (lambda E: ours.nesterov(E, 1e-4, 0.9), optax.sgd(1e-4, momentum=0.9, nesterov=True)),
+    "rmsprop": (lambda E: ours.rmsprop(E, 1e-2, 0.9), optax.rmsprop(1e-2)),
+    "rmsprop_outside": (
+        lambda E: ours.rmsprop(E, 1e-2, 0.95, eps=0.0, floor=1e-6),
+        optax.rmsprop(1e-2, 0.95, 1e-6, eps_in_sqrt=False),
+    ),
+    "adagrad": (lambda E: ours.adagrad(E, 0.1), optax.adagrad(0.1)),
+    "adadelta": (lambda E: ours.adadelta(E, 1.0), optax.adadelta(1.0)),
+    "adadelta_slow": (lambda E: ours.adadelta(E, 0.5, 0.95, 1e-5), optax.adadelta(0.5, 0.95, 1e-5)),
+    "adam": (lambda E: ours.adam(E, 1e-2), optax.adam(1e-2)),
+    "adam_root": (lambda E: ours.adam(E, 1e-2, 0.8, 0.99, eps_root=1e-6), optax.adam(1e-2, 0.8, 0.99, eps_root=1e-6)),
+    "adamw": (lambda E: ours.adamw(E, 1e-2, weight_decay=0.1), optax.adamw(1e-2, weight_decay=0.1)),
+    "sign_descent": (lambda E: ours.sign_descent(E, 1e-3), optax.sign_sgd(1e-3)),
+}
+X0 = jnp.array([1.0, 1.0])
+
+
+def optax_run(E, transformation, steps=1000, x0=X0):
+    """The iterates of an optax loop, the start included."""
+
+    def step(carry, _):
+        x, state = carry
+        updates, state = transformation.update(E.grad(x), state, x)
+        x = optax.apply_updates(x, updates)
+        return (x, state), x
+
+    xs = jax.jit(lambda x: jax.lax.scan(step, (x, transformation.init(x)), None, length=steps)[1])(x0)
+    return np.concatenate([np.asarray(x0)[None], xs])
+
+
+@pytest.mark.parametrize("E", [BEALE, ILL], ids=["beale", "ill-conditioned"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_step_for_step_as_in_optax(name, E):
+    make, transformation = PAIRS[name]
+    theirs = optax_run(E, transformation)
+    np.testing.assert_allclose(make(E).iterate(X0, 1000).x, theirs, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", [n for n in PAIRS])
+def test_handed_to_an_optax_loop(name):
+    """The same run, with gradients that the loop computes."""
+    make, transformation = PAIRS[name]
+    handed = make(gf.energy(lambda x: jnp.sum(x) * jnp.nan)).to_optax()
+    np.testing.assert_allclose(optax_run(BEALE, handed, 200), optax_run(BEALE, transformation, 200), atol=1e-11)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_any_optax_transformation_is_a_discretizer(name):
+    run = gf.iterate(gf.GradientFlow(BEALE), gf.FromOptax(PAIRS[name][1]), X0, step=1e-3, steps=200)
+    np.testing.assert_allclose(run.x, optax_run(BEALE, PAIRS[name][1], 200), atol=1e-13)
+
+
+def test_ours_run_without_optax():
+    program = (
+        "import sys, gradientflow as gf\n"
+        "sys.modules['optax'] = None\n"
+        "E = gf.landscapes.beale()\n"
+        "for name in ('gradient_descent', 'momentum', 'nesterov', 'rmsprop', 'adagrad', 'adadelta', 'adam', 'adamw',\n"
+        "             'sign_descent'):\n"
+        "    getattr(gf.optimizers, name)(E, lr=1e-3).iterate([1.0, 1.0], 2)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+SCHEDULE = optax.cosine_decay_schedule(1e-2, 100)
+SCHEDULED = {
+    "gradient_descent": optax.sgd(SCHEDULE),
+    "adam": optax.adam(SCHEDULE),
+    "adamw": optax.adamw(SCHEDULE),
+    "rmsprop": optax.rmsprop(SCHEDULE),
+    "adagrad": optax.adagrad(SCHEDULE),
+    "adadelta": optax.adadelta(SCHEDULE),
+    "sign_descent": optax.sign_sgd(SCHEDULE),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_schedules_as_in_optax(name):
+    method = getattr(ours, name)(BEALE, lr=SCHEDULE)
+    theirs = optax_run(BEALE, SCHEDULED[name], 120)
+    np.testing.assert_allclose(method.iterate(X0, 120).x, theirs, atol=1e-12)
+    np.testing.assert_allclose(optax_run(BEALE, method.to_optax(), 120), theirs, atol=1e-12)
+
+
+def test_a_schedule_of_optaxs_on_momentum_of_ours():
+    """At fixed β a schedule is no step of one flow, but optax may scale what our method proposes."""
+    handed = optax.chain(ours.momentum(BEALE, 1e-2, 0.9).to_optax(), optax.scale_by_schedule(lambda k: 1.0 / (1.0 + k)))
+    theirs = optax.sgd(lambda k: 1e-2 / (1.0 + k), momentum=0.9)
+    np.testing.assert_allclose(optax_run(BEALE, handed, 100), optax_run(BEALE, theirs, 100), atol=1e-12)
+
+
+def test_pytrees_and_single_precision_through_optax():
+    params = {"w": jnp.ones(3, jnp.float32), "b": jnp.zeros((), jnp.float32)}
+    E = gf.energy(lambda p: jnp.sum((p["w"] - 2) ** 2) + (p["b"] + 1) ** 2)
+    handed = ours.adam(E, 0.1).to_optax()
+    state, updates = handed.init(params), None
+    for _ in range(3):
+        updates, state = jax.jit(handed.update)(E.grad(params), state, params)
+        params = optax.apply_updates(params, updates)
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, updates))} == {jnp.dtype("float32")}
+    run = ours.adam(E, 0.1).iterate({"w": jnp.ones(3, jnp.float32), "b": jnp.zeros((), jnp.float32)}, 3)
+    np.testing.assert_allclose(run.x["w"][-1], params["w"], rtol=1e-6)
+
+
+def test_what_an_optax_loop_can_not_give_is_told():
+    stages, adam = (
+        gf.Method(gf.GradientFlow(BEALE), gf.RungeKutta("rk4"), 0.1).to_optax(),
+        ours.adam(BEALE, 0.1).to_optax(),
+    )
+    state = stages.init(X0)
+    with pytest.raises(TypeError, match="another point than the parameters"):
+        stages.update(X0, state, X0)
+    state = adam.init(X0)
+    with pytest.raises(ValueError, match="needs the parameters"):
+        adam.update(X0, state)
+    with pytest.raises(TypeError, match=r"optax\.adam"):
+        gf.FromOptax("adam")
+
+
+def test_line_searching_transformations_are_given_the_energy():
+    run = gf.iterate(
+        gf.GradientFlow(gf.landscapes.rosenbrock()), gf.FromOptax(optax.lbfgs()), X0 * 0, step=1.0, steps=60
+    )
+    np.testing.assert_allclose(run.x[-1], [1, 1], atol=1e-8)
+
+
+TORCH = {
+    "SGD": (lambda E: ours.gradient_descent(E, 1e-3), {"lr": 1e-3}),
+    "SGD momentum": (lambda E: ours.momentum(E, 1e-3, 0.9), {"lr": 1e-3, "momentum": 0.9}),
+    "SGD nesterov": (lambda E: ours.nesterov(E, 1e-4, 0.9), {"lr": 1e-4, "momentum": 0.9, "nesterov": True}),
+    "RMSprop": (lambda E: ours.rmsprop(E, 1e-2, 0.99, eps=0.0, floor=1e-8), {"lr": 1e-2}),
+    "Adadelta": (lambda E: ours.adadelta(E, 1.0), {"lr": 1.0, "rho": 0.9, "eps": 1e-6}),
+    "Adam": (lambda E: ours.adam(E, 1e-2), {"lr": 1e-2}),
+    "AdamW": (lambda E: ours.adamw(E, 1e-2, weight_decay=1e-2), {"lr": 1e-2}),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_step_for_step_as_in_pytorch(name):
+    torch = pytest.importorskip("torch")
+    make, options = TORCH[name]
+    x = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)
+    theirs = getattr(torch.optim, name.split()[0])([x], **options)
+    rows = [x.detach().numpy().copy()]
+    for _ in range(300):
+        theirs.zero_grad()
+        a, b = x
+        value = (1.5 - a + a * b) ** 2 + (2.25 - a + a * b**2) ** 2 + (2.625 - a + a * b**3) ** 2
+        value.backward()
+        theirs.step()
+        rows.append(x.detach().numpy().copy())
+    np.testing.assert_allclose(make(BEALE).iterate(X0, 300).x, rows, atol=1e-10)
