@@ -18,7 +18,7 @@ _NAMES = {
     "discretizers": (
         "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ForwardEuler", "FromDiffrax",
         "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta", "Schedule", "StepRule", "Tableau", "iterate",
-        "optimizers",
+        "optimizers", "schedules",
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",

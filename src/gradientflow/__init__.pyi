@@ -66,6 +66,7 @@ from .discretizers import StepRule as StepRule
 from .discretizers import Tableau as Tableau
 from .discretizers import iterate as iterate
 from .discretizers import optimizers as optimizers
+from .discretizers import schedules as schedules
 from .flows import BrownianPath as BrownianPath
 from .flows import Energy as Energy
 from .flows import FiniteSum as FiniteSum

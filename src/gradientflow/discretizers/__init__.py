@@ -1,6 +1,7 @@
 """The first floor: one-step maps of a flow, and the loop that iterates them."""
 
 from . import optimizers as optimizers
+from . import schedules as schedules
 from .adapters import FromDiffrax as FromDiffrax
 from .discretizer import Discretizer as Discretizer
 from .discretizer import check_answers as check_answers
