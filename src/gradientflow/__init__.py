@@ -16,9 +16,9 @@ _NAMES = {
         "from_expression", "integrate", "landscapes", "load", "prox",
     ),
     "discretizers": (
-        "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ForwardEuler", "FromDiffrax",
-        "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta", "Schedule", "StepRule", "Tableau", "iterate",
-        "optimizers", "schedules",
+        "Armijo", "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ExactLineSearch",
+        "ForwardEuler", "FromDiffrax", "GridSearch", "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta",
+        "Schedule", "StepRule", "Tableau", "Wolfe", "iterate", "optimizers", "schedules",
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",

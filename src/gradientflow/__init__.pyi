@@ -50,13 +50,16 @@ from .analysis import step_sweep as step_sweep
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
+from .discretizers import Armijo as Armijo
 from .discretizers import BackwardEuler as BackwardEuler
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer
 from .discretizers import EulerMaruyama as EulerMaruyama
 from .discretizers import ExactFlow as ExactFlow
+from .discretizers import ExactLineSearch as ExactLineSearch
 from .discretizers import ForwardEuler as ForwardEuler
 from .discretizers import FromDiffrax as FromDiffrax
+from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
 from .discretizers import Method as Method
 from .discretizers import MomentumEuler as MomentumEuler
@@ -64,6 +67,7 @@ from .discretizers import RungeKutta as RungeKutta
 from .discretizers import Schedule as Schedule
 from .discretizers import StepRule as StepRule
 from .discretizers import Tableau as Tableau
+from .discretizers import Wolfe as Wolfe
 from .discretizers import iterate as iterate
 from .discretizers import optimizers as optimizers
 from .discretizers import schedules as schedules

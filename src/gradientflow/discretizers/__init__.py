@@ -11,6 +11,10 @@ from .euler import ImplicitMidpoint as ImplicitMidpoint
 from .exact import ExactFlow as ExactFlow
 from .iterate import iterate as iterate
 from .langevin import EulerMaruyama as EulerMaruyama
+from .line_search import Armijo as Armijo
+from .line_search import ExactLineSearch as ExactLineSearch
+from .line_search import GridSearch as GridSearch
+from .line_search import Wolfe as Wolfe
 from .methods import Method as Method
 from .momentum import MomentumEuler as MomentumEuler
 from .runge_kutta import TABLEAUS as TABLEAUS
