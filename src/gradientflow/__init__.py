@@ -16,9 +16,10 @@ _NAMES = {
         "from_expression", "integrate", "landscapes", "load", "prox",
     ),
     "discretizers": (
-        "Armijo", "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ExactLineSearch",
-        "ForwardEuler", "FromDiffrax", "GridSearch", "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta",
-        "Schedule", "StepRule", "Tableau", "Wolfe", "iterate", "optimizers", "schedules",
+        "Armijo", "BackwardEuler", "BarzilaiBorweinLong", "BarzilaiBorweinShort", "ClipGradient", "ClippedStep",
+        "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ExactLineSearch", "ForwardEuler", "FromDiffrax",
+        "GridSearch", "ImplicitMidpoint", "Method", "MomentumEuler", "PolyakStep", "RungeKutta", "Schedule", "StepRule",
+        "Tableau", "TrustRegion", "Wolfe", "iterate", "optimizers", "schedules",
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",

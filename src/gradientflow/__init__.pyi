@@ -52,6 +52,10 @@ from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import Armijo as Armijo
 from .discretizers import BackwardEuler as BackwardEuler
+from .discretizers import BarzilaiBorweinLong as BarzilaiBorweinLong
+from .discretizers import BarzilaiBorweinShort as BarzilaiBorweinShort
+from .discretizers import ClipGradient as ClipGradient
+from .discretizers import ClippedStep as ClippedStep
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer
 from .discretizers import EulerMaruyama as EulerMaruyama
@@ -63,10 +67,12 @@ from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
 from .discretizers import Method as Method
 from .discretizers import MomentumEuler as MomentumEuler
+from .discretizers import PolyakStep as PolyakStep
 from .discretizers import RungeKutta as RungeKutta
 from .discretizers import Schedule as Schedule
 from .discretizers import StepRule as StepRule
 from .discretizers import Tableau as Tableau
+from .discretizers import TrustRegion as TrustRegion
 from .discretizers import Wolfe as Wolfe
 from .discretizers import iterate as iterate
 from .discretizers import optimizers as optimizers

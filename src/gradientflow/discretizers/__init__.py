@@ -3,6 +3,11 @@
 from . import optimizers as optimizers
 from . import schedules as schedules
 from .adapters import FromDiffrax as FromDiffrax
+from .adaptive_steps import BarzilaiBorweinLong as BarzilaiBorweinLong
+from .adaptive_steps import BarzilaiBorweinShort as BarzilaiBorweinShort
+from .adaptive_steps import ClippedStep as ClippedStep
+from .adaptive_steps import PolyakStep as PolyakStep
+from .adaptive_steps import TrustRegion as TrustRegion
 from .discretizer import Discretizer as Discretizer
 from .discretizer import check_answers as check_answers
 from .euler import BackwardEuler as BackwardEuler
@@ -17,6 +22,8 @@ from .line_search import GridSearch as GridSearch
 from .line_search import Wolfe as Wolfe
 from .methods import Method as Method
 from .momentum import MomentumEuler as MomentumEuler
+from .oracles import ClipGradient as ClipGradient
+from .oracles import DeterministicOracle as DeterministicOracle
 from .runge_kutta import TABLEAUS as TABLEAUS
 from .runge_kutta import RungeKutta as RungeKutta
 from .runge_kutta import Tableau as Tableau
