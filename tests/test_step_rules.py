@@ -405,6 +405,23 @@ def test_a_trust_region_bounds_the_first_move_and_doubles_where_the_model_is_rig
     np.testing.assert_allclose(-np.diff(run.x[:, 0]), 0.5 * 2.0 ** np.arange(7), rtol=1e-12)
 
 
+def test_a_trust_region_stays_where_its_only_trial_fails_and_shrinks_for_the_next_step():
+    """Log(1 + x²) is concave at 3: steps of 1000, 500, …, 7.8 all climb on the other side, and 3.9 does not."""
+    run = descend(gf.energy(lambda x: jnp.sum(jnp.log1p(x**2))), gf.TrustRegion(1e3, trials=1), [3.0], 40)
+    np.testing.assert_array_equal(run.x[:9], 3.0)
+    assert float(run.x[9, 0]) == pytest.approx(3 - 1e3 / 2**8)
+    assert (np.diff(run.energy) <= 0).all()
+    assert run.status == "converged"
+
+
+def test_a_trust_region_survives_where_rounding_hides_the_decrease():
+    """An energy of 5·10⁵ at 10⁻⁶ from its minimizer: its last digits go up and down, and say nothing of the model."""
+    flow = gf.GradientFlow(gf.energy(lambda x: jnp.sum((1e3 + x) ** 2 / 2 - 1e3 * x)))
+    for x in np.linspace(1e-6, 2e-6, 40):
+        _, radius = gf.TrustRegion(1.0)(flow, gf.ForwardEuler(), 0.0, jnp.array([x]), jnp.asarray(0.25))
+        assert float(radius) == 0.25
+
+
 def test_a_wide_trust_region_on_a_quadratic_is_the_exact_line_search():
     E = gf.Quadratic(H)
     wide, exact = (descend(E, rule, [4.0, -1.0], 8) for rule in (gf.TrustRegion(1e6), gf.ExactLineSearch()))

@@ -205,7 +205,7 @@ class TrustRegion(StepRule):
         good: η₁ ≤ η₂ < 1, the ρ from which on Δ grows.
         shrink: 0 < γ₁ < 1.
         grow: γ₂ > 1.
-        trials: the most steps to try at a time.
+        trials: the most steps to try at a time; with 1 a failure is a step of 0, as in the textbook's algorithm.
 
     Raises:
         ValueError: if a number is out of its range, or `good` below `accept`.
@@ -270,9 +270,12 @@ def _trust(rule: TrustRegion, line: Line, radius: jax.Array) -> tuple[jax.Array,
         _, predicted, actual = proposal
         return jnp.where(predicted > rounding(energy), actual >= accept * predicted, actual >= 0)
 
+    def shrunk(region: Any, proposal: Any) -> Any:
+        return shrink * jnp.minimum(region, proposal[0] * speed)
+
     def retry(trial: Any) -> Any:
-        region, (h, _, _), tried = trial
-        region = shrink * jnp.minimum(region, h * speed)
+        region, proposal, tried = trial
+        region = shrunk(region, proposal)
         return region, propose(region), tried + 1
 
     def goes_on(trial: Any) -> Any:
@@ -281,10 +284,10 @@ def _trust(rule: TrustRegion, line: Line, radius: jax.Array) -> tuple[jax.Array,
     first = propose(radius)
     region, last, _ = jax.lax.while_loop(goes_on, retry, (radius, first, 1))
     h, predicted, actual = last
-    at_the_edge = h < lowest
-    region = jnp.where(at_the_edge & (actual >= line.length(rule.good) * predicted), rule.grow * region, region)
+    right = (h < lowest) & (actual >= line.length(rule.good) * predicted)
+    following = jnp.where(confirmed(last), jnp.where(right, rule.grow * region, region), shrunk(region, last))
     judged = first[1] > rounding(energy)
-    return jnp.where(confirmed(last), h, 0), jnp.where(judged, region, radius).astype(radius.dtype)
+    return jnp.where(confirmed(last), h, 0), jnp.where(judged, following, radius).astype(radius.dtype)
 
 
 class ClippedStep(StepRule):
