@@ -1,10 +1,16 @@
 """The first floor: one-step maps of a flow, and the loop that iterates them."""
 
 from . import optimizers as optimizers
+from . import schedules as schedules
 from .adapters import FromDiffrax as FromDiffrax
 from .adapters import FromOptax as FromOptax
 from .adaptive import AdaDeltaStep as AdaDeltaStep
 from .adaptive import AdaptiveStep as AdaptiveStep
+from .adaptive_steps import BarzilaiBorweinLong as BarzilaiBorweinLong
+from .adaptive_steps import BarzilaiBorweinShort as BarzilaiBorweinShort
+from .adaptive_steps import ClippedStep as ClippedStep
+from .adaptive_steps import PolyakStep as PolyakStep
+from .adaptive_steps import TrustRegion as TrustRegion
 from .discretizer import Discretizer as Discretizer
 from .discretizer import check_answers as check_answers
 from .euler import BackwardEuler as BackwardEuler
@@ -14,10 +20,16 @@ from .exact import ExactFlow as ExactFlow
 from .forward_backward import ForwardBackward as ForwardBackward
 from .iterate import iterate as iterate
 from .langevin import EulerMaruyama as EulerMaruyama
+from .line_search import Armijo as Armijo
+from .line_search import ExactLineSearch as ExactLineSearch
+from .line_search import GridSearch as GridSearch
+from .line_search import Wolfe as Wolfe
 from .methods import Method as Method
 from .momentum import MomentumEuler as MomentumEuler
 from .nesterov import NesterovLookahead as NesterovLookahead
 from .nesterov import NesterovStep as NesterovStep
+from .oracles import ClipGradient as ClipGradient
+from .oracles import DeterministicOracle as DeterministicOracle
 from .runge_kutta import TABLEAUS as TABLEAUS
 from .runge_kutta import RungeKutta as RungeKutta
 from .runge_kutta import Tableau as Tableau

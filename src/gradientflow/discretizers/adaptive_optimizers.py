@@ -122,7 +122,7 @@ def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_r
     Example:
         >>> import gradientflow as gf
         >>> gf.optimizers.adam(gf.landscapes.bowl(), lr=0.1).iterate([3.0, 1.0], steps=2).x[-1].round(4)
-        Array([2.8001, 0.8005], dtype=...)
+        Array([2.8001, 0.8004], dtype=...)
     """
     h, rate = _clock("adam", lr)
     flow = AdamFlow(

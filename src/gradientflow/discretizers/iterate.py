@@ -28,6 +28,7 @@ from gradientflow.flows import (
 )
 
 from .discretizer import Discretizer, check_answers
+from .oracles import DeterministicOracle
 from .step_rules import ConstantStep, StepRule, as_step_rule
 
 # An iteration whose gradient has grown this much, and whose energy is the highest yet, is not coming back.
@@ -62,7 +63,8 @@ def iterate(
         save_every: save every so many steps; the last state is always saved.
         t0: the time at the start [T].
         state: a full state to start from, another run's `state[-1]` say.
-        oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients.
+        oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients. A `DeterministicOracle` such as
+            `ClipGradient` needs no key.
         key: for flows with noise and for oracles, a key made by `jax.random.key`; for flows with noise also a
             `BrownianPath`, to take the increments of a path that another run shares.
         gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
@@ -92,8 +94,8 @@ def iterate(
     check_answers(flow, discretizer, z0)
     dtype = dtype_of(z0)
     rule, t_start = numbers_to_arrays((as_step_rule(step), float(t0)), dtype)
-    discretizer = numbers_to_arrays(discretizer, dtype, integers=False)
-    if is_stochastic(flow, z0) or oracle is not None:
+    discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
+    if is_stochastic(flow, z0) or not (oracle is None or isinstance(oracle, DeterministicOracle)):
         key = key if isinstance(key, BrownianPath) else check_key("iterate", flow, key)
     elif key is not None:
         raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")

@@ -1,0 +1,92 @@
+"""Oracles: what a step sees instead of the flow itself."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm
+
+
+class DeterministicOracle(eqx.Module):
+    """A map (flow, key, k) ↦ the flow that step k sees, without randomness: `iterate` needs no key for it.
+
+    A subclass defines `__call__` and ignores its key, which may be `None`.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
+        """The flow that step k sees."""
+
+
+class ClipGradient(DeterministicOracle):
+    r"""Gradient clipping: the flow with $\nabla E\,\min(1, \tau/\|\nabla E\|)$ in place of ∇E.
+
+    The norm is Euclidean, over all leaves of the position. The energies that a step rule sees stay those of E. For a
+    bound on the step itself, whatever the gradient, see `ClippedStep`.
+
+    Args:
+        threshold: τ [E/X].
+
+    Raises:
+        ValueError: if it is not finite and positive.
+
+    References:
+        R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks, ICML 2013.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.gradient_descent(gf.Quadratic([[6.0, 0.0], [0.0, 8.0]]), lr=0.2)
+        >>> run = method.iterate([1.0, 1.0], steps=1, oracle=gf.ClipGradient(1.5))  # ∇E = (6, 8), times 0.15
+        >>> run.x[-1].round(6).tolist()
+        [0.82, 0.76]
+    """
+
+    threshold: Any
+
+    def __init__(self, threshold: Any) -> None:
+        check_positive("ClipGradient", threshold=threshold)
+        self.threshold = threshold
+
+    def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
+        """The flow of the clipped gradient."""
+        return eqx.tree_at(lambda flow: flow.energy, flow, ClippedEnergy(flow.energy, self.threshold))
+
+
+class ClippedEnergy(Energy):
+    """An energy with its gradient clipped, and all else as it was; made by `ClipGradient`."""
+
+    energy: Energy
+    threshold: Any
+
+    def value(self, x: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(x)
+
+    def grad(self, x: Any) -> Any:
+        """∇E(x) min(1, τ/‖∇E(x)‖)."""
+        gradient = self.energy.grad(x)
+        # τ over the larger of both: 1 below the threshold, and nothing to divide by zero.
+        factor = self.threshold / jnp.maximum(l2_norm(gradient), self.threshold)
+        return jax.tree.map(lambda leaf: factor * leaf, gradient)
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """The Hessian of E applied to v."""
+        return self.energy.hvp(x, v)
+
+    @property
+    def minimizer(self) -> Any:
+        """That of E."""
+        return self.energy.minimizer
+
+    @property
+    def minimum(self) -> Any:
+        """That of E."""
+        return self.energy.minimum
+
+    @property
+    def curvature(self) -> Curvature | None:
+        """That of E."""
+        return self.energy.curvature
