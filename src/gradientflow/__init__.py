@@ -23,7 +23,7 @@ _NAMES = {
         "AdaDeltaStep", "AdaptiveStep", "Armijo", "BackwardEuler", "BarzilaiBorweinLong",
         "BarzilaiBorweinShort", "ClipGradient", "ClippedStep", "ConstantStep", "Discretizer", "EulerMaruyama",
         "ExactFlow", "ExactLineSearch", "ForwardBackward", "ForwardEuler", "FromDiffrax", "FromOptax",
-        "GridSearch", "ImplicitMidpoint", "Method", "MomentumEuler", "NesterovLookahead", "NesterovStep",
+        "GridSearch", "ImplicitMidpoint", "Method", "Momentum", "MomentumEuler", "NesterovLookahead", "NesterovStep",
         "PolyakStep", "RungeKutta", "Schedule", "StepRule", "Tableau", "TrustRegion", "Wolfe", "iterate",
         "optimizers", "schedules",
     ),

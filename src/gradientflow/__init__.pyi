@@ -70,6 +70,7 @@ from .discretizers import FromOptax as FromOptax
 from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
 from .discretizers import Method as Method
+from .discretizers import Momentum as Momentum
 from .discretizers import MomentumEuler as MomentumEuler
 from .discretizers import NesterovLookahead as NesterovLookahead
 from .discretizers import NesterovStep as NesterovStep

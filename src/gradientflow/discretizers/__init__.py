@@ -26,6 +26,7 @@ from .line_search import GridSearch as GridSearch
 from .line_search import Wolfe as Wolfe
 from .methods import Method as Method
 from .momentum import MomentumEuler as MomentumEuler
+from .momentum_conventions import Momentum as Momentum
 from .nesterov import NesterovLookahead as NesterovLookahead
 from .nesterov import NesterovStep as NesterovStep
 from .oracles import ClipGradient as ClipGradient

@@ -12,7 +12,8 @@ class NesterovStep(Discretizer):
 
     $y = x + h\beta v$, $v' = \beta v - \tfrac hm\nabla E(y)$, $x' = x + hv'$. In the optimizer's own words
     $x' = y - \eta\nabla E(y)$, $y' = x' + \beta'(x' - x)$. Of the heavy ball $\beta = m/(m + \gamma h)$ and
-    $\eta = h^2/m$; of `Nesterov` with r = 3 it is the textbook's $\eta = h^2$, $\beta_k = (k-1)/(k+2)$.
+    $\eta = h^2/m$; of `Nesterov` with r = 3 it is $\eta = h^2$ and $\beta_k = (k+1)/(k+4)$ for $y_k$, the textbook's
+    $(k-1)/(k+2)$ two steps on.
 
     Its iterates are the points x; `NesterovLookahead` is the same scheme at the points y, where libraries keep it.
     Order 1. On a mode λ with constant β: stable iff $\eta\lambda < (2 + 2\beta)/(1 + 2\beta)$.

@@ -1,0 +1,143 @@
+"""Momentum and Nesterov in the conventions of the literature: exact conversions, and the recurrences as printed."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import gradientflow as gf
+
+E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+X0, STEPS = np.array([4.0, -1.0]), 60
+ETA, BETA = 0.01, 0.8
+
+
+def recurrence(update):
+    """The iterates of (x, velocity, gradient) ↦ (x, velocity), from velocity 0."""
+    x, v, rows = X0, np.zeros(2), [X0]
+    for _ in range(STEPS):
+        x, v = update(x, v, np.asarray(E.grad(x)))
+        rows.append(x)
+    return np.array(rows)
+
+
+def optax_form(x, b, g):
+    b = BETA * b + g
+    return x - ETA * b, b
+
+
+def displacement_form(x, d, g):
+    d = BETA * d - ETA * g
+    return x + d, d
+
+
+def averaged_form(x, a, g):
+    a = BETA * a + (1 - BETA) * g
+    return x - 0.05 * a, a
+
+
+def particle_form(x, v, g):
+    v = (0.2 * v - 0.1 * g) / (0.2 + 0.5 * 0.1)
+    return x + 0.1 * v, v
+
+
+@pytest.mark.parametrize(
+    ("momentum", "update"),
+    [
+        (gf.Momentum(ETA, BETA), optax_form),
+        (gf.Momentum(ETA, BETA), displacement_form),
+        (gf.Momentum.averaged(0.05, BETA), averaged_form),
+        (gf.Momentum.particle(mass=0.2, friction=0.5, step=0.1), particle_form),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_convention_is_its_recurrence(momentum, update):
+    run = momentum.method(E).iterate(X0, STEPS)
+    np.testing.assert_allclose(run.x, recurrence(update), atol=1e-12)
+
+
+def test_the_conversions_are_exact_and_undo_each_other():
+    momentum = gf.Momentum(Fraction(1, 7), Fraction(3, 4))
+    assert gf.Momentum.averaged(momentum.averaged_lr, momentum.beta) == momentum
+    mass, step = momentum.as_particle(friction=Fraction(5, 3))
+    assert gf.Momentum.particle(mass, Fraction(5, 3), step) == momentum
+    assert (momentum.constant_gain, momentum.alternating_gain) == (4, Fraction(4, 7))
+    assert momentum.memory_steps == 1 + mass / (Fraction(5, 3) * step)
+    method = momentum.method(E)
+    assert (method.flow.mass, method.step) == momentum.as_particle()
+
+
+def test_the_gains_along_constant_and_alternating_gradients():
+    """Measured on the velocity that a hundred such gradients build up."""
+    for sign, gain in ((1, gf.Momentum(1.0, BETA).constant_gain), (-1, gf.Momentum(1.0, BETA).alternating_gain)):
+        b = 0.0
+        for k in range(100):
+            b = BETA * b + sign**k
+        assert abs(b) == pytest.approx(gain)
+
+
+def test_bad_numbers_are_refused():
+    with pytest.raises(ValueError, match="`beta` must lie in"):
+        gf.Momentum(0.1, 1.0)
+    with pytest.raises(ValueError, match="`friction` must be finite and positive"):
+        gf.Momentum.particle(1.0, 0.0, 0.1)
+
+
+# --- Nesterov --------------------------------------------------------------------------------------------------------
+
+
+def nesterov(betas, s):
+    """The textbook's x_{k+1} = y_k − s∇E(y_k), y_{k+1} = x_{k+1} + β_{k+1}(x_{k+1} − x_k): both sequences."""
+    x = y = X0
+    xs, ys = [x], [y]
+    for beta in betas:
+        x, last = y - s * np.asarray(E.grad(y)), x
+        y = x + beta * (x - last)
+        xs.append(x)
+        ys.append(y)
+    return np.array(xs), np.array(ys)
+
+
+def test_the_textbooks_accelerated_gradient_is_a_step_of_nesterovs_flow():
+    """Learning rate h² and β_k = (k − 1)/(k + 2), two steps on, exactly and in both conventions."""
+    h = 0.1
+    xs, ys = nesterov([(k - 1) / (k + 2) for k in range(3, STEPS + 3)], h * h)
+    flow = gf.Nesterov(E, r=3.0)
+    np.testing.assert_allclose(gf.iterate(flow, gf.NesterovStep(), X0, step=h, steps=STEPS).x, xs, atol=1e-12)
+    np.testing.assert_allclose(gf.iterate(flow, gf.NesterovLookahead(), X0, step=h, steps=STEPS).x, ys, atol=1e-12)
+
+
+def test_constant_momentum_in_both_conventions():
+    xs, ys = nesterov([BETA] * STEPS, ETA)
+    method = gf.optimizers.nesterov(E, lr=ETA, beta=BETA)
+    np.testing.assert_allclose(method.iterate(X0, STEPS).x, ys, atol=1e-12)
+    textbook = gf.iterate(method.flow, gf.NesterovStep(), X0, step=method.step, steps=STEPS)
+    np.testing.assert_allclose(textbook.x, xs, atol=1e-12)
+
+
+def test_nesterovs_rates_and_limits_are_read_from_the_step():
+    """The limit (2 + 2β)/((1 + 2β)λ) in the learning rate; and 1 − √(μ/L) on a quadratic, for the tuned β."""
+    method = gf.optimizers.nesterov(gf.Quadratic([[2.0]]), lr=Fraction(1, 10), beta=Fraction(3, 4))
+    found = gf.stability(method)
+    assert found.lr_limit == pytest.approx(float(Fraction(7, 2) / Fraction(5, 2) / 2))
+    assert str(found.grade) == "proved"
+    mu, L = 1.0, 100.0
+    beta = (10 - 1) / (10 + 1)
+    tuned = gf.optimizers.nesterov(gf.Quadratic(np.diag([mu, 30.0, L])), lr=1 / L, beta=beta)
+    radius = max(
+        gf.stability(gf.optimizers.nesterov(gf.Quadratic([[lam]]), 1 / L, beta)).spectral_radius(tuned.step)
+        for lam in (mu, 30.0, L)
+    )
+    assert radius == pytest.approx(1 - np.sqrt(mu / L), abs=1e-6)
+
+
+def test_nesterov_through_the_worst_case():
+    """κ = 10 and the tuned β of the quadratics: between the quadratics' 1 − 1/√κ and the general √(1 − 1/√κ)."""
+    beta = (np.sqrt(10) - 1) / (np.sqrt(10) + 1)
+    rates = [
+        gf.worst_case_rate(gf.Method(flow.flow, scheme, flow.step), mu=1, L=10).rate
+        for flow in (gf.optimizers.nesterov(E, lr=0.1, beta=beta),)
+        for scheme in (gf.NesterovStep(), gf.NesterovLookahead())
+    ]
+    assert rates[0] == pytest.approx(rates[1], abs=1e-6)
+    assert 1 - 1 / np.sqrt(10) < rates[0] < np.sqrt(1 - 1 / np.sqrt(10))
