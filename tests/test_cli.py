@@ -64,8 +64,14 @@ def test_energies_from_a_formula_a_file_and_data(tmp_path):
 def test_list_shows_every_energy_and_method():
     names = json.loads(call("list", "--json").stdout)
     assert set(names["energies"]) == set(gf.landscapes.names())
-    assert {"gradient_descent", "momentum", "rk4", "langevin"} <= set(names["methods"])
+    assert {"gradient_descent", "momentum", "rk4", "langevin", "adam"} <= set(names["methods of the command line"])
+    assert all(text for table in names.values() for text in table.values())
     assert "rosenbrock" in call("list").stdout
+
+
+def test_the_documentations_tables_are_what_the_code_lists():
+    page = pathlib.Path(__file__).parents[1] / "docs" / "catalogue.md"
+    assert call("list", "--markdown").stdout == page.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -155,19 +155,22 @@ def run(
 
 
 @app.command("list")
-def list_names(as_json: Json = False) -> None:
-    """List the named energies and methods."""
-    from gradientflow.analysis.named_methods import METHODS
-    from gradientflow.flows import landscapes
+def list_names(
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as a page of documentation.")] = False,
+) -> None:
+    """List energies, flows, schemes, optimizers, step rules and methods with their equations."""
+    from gradientflow.analysis.listing import as_markdown, listing
 
-    energies = {name: landscapes.get(name).formula for name in landscapes.names()}
-    methods = {name: kind.summary for name, kind in METHODS.items()}
-    if as_json:
-        print(json.dumps({"energies": energies, "methods": methods}, ensure_ascii=False, indent=2))
+    if markdown:
+        print(as_markdown(), end="")
         return
-    for title, entries in (("energies", energies), ("methods", methods)):
+    if as_json:
+        print(json.dumps(listing(), ensure_ascii=False, indent=2))
+        return
+    for title, entries in listing().items():
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        table.add_column("name", style="bold")
+        table.add_column("name", style="bold", no_wrap=True)
         table.add_column("what it is")
         for entry in entries.items():
             table.add_row(*entry)

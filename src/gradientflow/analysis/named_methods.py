@@ -10,12 +10,24 @@ from gradientflow.discretizers import (
     Discretizer,
     EulerMaruyama,
     ExactFlow,
+    ForwardEuler,
     ImplicitMidpoint,
     Method,
+    NesterovStep,
     RungeKutta,
     optimizers,
 )
-from gradientflow.flows import Energy, Flow, GradientFlow, KineticLangevin, Langevin, check_positive, unknown_name
+from gradientflow.flows import (
+    Energy,
+    Flow,
+    GradientFlow,
+    KineticLangevin,
+    Langevin,
+    Nesterov,
+    NewtonFlow,
+    check_positive,
+    unknown_name,
+)
 
 
 def _step_is_h(h: float, parameter: float) -> float:
@@ -64,6 +76,31 @@ METHODS: Mapping[str, MethodKind] = {
         lambda E, lr, beta: optimizers.momentum(E, lr, beta), "heavy ball, friction implicit; the step is optax's lr",
         "beta", 0.9, lambda h, beta: h * (1 - beta),
     ),
+    "nesterov": MethodKind(
+        lambda E, lr, beta: optimizers.nesterov(E, lr, beta), "heavy ball, the force ahead; the step is optax's lr",
+        "beta", 0.9, lambda h, beta: h * (1 - beta) / beta,
+    ),
+    "accelerated": MethodKind(
+        lambda E, h, r: Method(Nesterov(E, r), NesterovStep(), h), "Nesterov's flow, its gradient step being h²",
+        "r", 3.0,
+    ),
+    "newton": MethodKind(
+        lambda E, h, epsilon: Method(NewtonFlow(E, epsilon), ForwardEuler(), h), "Newton's flow by forward Euler",
+        "regularization", 0.0,
+    ),
+    "adagrad": MethodKind(lambda E, lr, _: optimizers.adagrad(E, lr), "AdaGrad's flow, averages first"),
+    "rmsprop": MethodKind(
+        lambda E, lr, decay: optimizers.rmsprop(E, lr, decay), "RMSprop's flow, averages first", "decay", 0.9
+    ),
+    "adadelta": MethodKind(
+        lambda E, lr, rho: optimizers.adadelta(E, lr, rho), "AdaDelta's flow, averages first", "rho", 0.9
+    ),
+    "adam": MethodKind(lambda E, lr, b1: optimizers.adam(E, lr, b1), "Adam's flow, averages first", "b1", 0.9),
+    "adamw": MethodKind(
+        lambda E, lr, decay: optimizers.adamw(E, lr, weight_decay=decay), "AdamW's flow, averages first",
+        "weight_decay", 1e-4,
+    ),
+    "sign_descent": MethodKind(lambda E, lr, _: optimizers.sign_descent(E, lr), "sign flow by forward Euler"),
     "langevin": MethodKind(
         lambda E, h, T: Method(Langevin(E, T), EulerMaruyama(), h), "overdamped Langevin by Euler–Maruyama",
         "temperature", 0.1,
@@ -128,8 +165,8 @@ def with_step(spec: str, h: float) -> str:
 def label(spec: str) -> str:
     """`momentum:0.01:0.9` as a reader's `momentum h=0.01 β=0.9`; the first number of momentum is its lr."""
     name, step, parameter = parse_method(spec)
-    symbol = {"beta": "β", "temperature": "T"}.get(METHODS[name].parameter, "")
-    step_name = "lr" if name == "momentum" else "h"
+    symbol = {"beta": "β", "temperature": "T"}.get(METHODS[name].parameter, METHODS[name].parameter)
+    step_name = "lr" if name in ("momentum", "nesterov") else "h"
     return f"{name} {step_name}={step:.4g}" + (f" {symbol}={parameter:g}" if parameter is not None else "")
 
 

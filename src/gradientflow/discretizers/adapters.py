@@ -1,6 +1,6 @@
 """Other libraries' steps as discretizers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax as dfx
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ class FromDiffrax(Discretizer):
         Array([2.7, 0.1], dtype=...)
     """
 
+    equation: ClassVar[str] = "one step of a diffrax solver"
     solver: dfx.AbstractSolver
 
     def __init__(self, solver: dfx.AbstractSolver) -> None:
@@ -73,6 +74,7 @@ class FromOptax(Discretizer):
         Array([2.7, 0.1], dtype=...)
     """
 
+    equation: ClassVar[str] = "one update of an optax transformation, its gradient −f(t, z)"
     transformation: Any
 
     def __init__(self, transformation: Any) -> None:

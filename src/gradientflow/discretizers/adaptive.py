@@ -26,6 +26,7 @@ class AdaptiveStep(Discretizer):
         2.75
     """
 
+    equation: ClassVar[str] = "averages exactly at frozen x, then x' = x + h ẋ"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
@@ -53,6 +54,7 @@ class AdaDeltaStep(Discretizer):
         2.9968
     """
 
+    equation: ClassVar[str] = "s' averaged, then x' = x − hv and d' averaged at one v"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:

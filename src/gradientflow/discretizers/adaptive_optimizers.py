@@ -24,9 +24,10 @@ from gradientflow.flows import (
 )
 
 from .adaptive import AdaDeltaStep, AdaptiveStep
-from .methods import Method
+from .methods import Method, written
 
 
+@written("s' = s + (∇E)², x' = x − η∇E/√(s' + ε)")
 def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0.1) -> Method:
     r"""AdaGrad, $s' = s + (\nabla E)^2$, $x' = x - \eta\nabla E/\sqrt{s' + \varepsilon}$.
 
@@ -52,6 +53,7 @@ def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0
     return Method(flow, AdaptiveStep(), h, family)
 
 
+@written("s' = βs + (1 − β)(∇E)², x' = x − η∇E/(√(s' + ε) + δ)")
 def rmsprop(E: Any, lr: Any, decay: Any = 0.9, eps: Any = 1e-8, floor: Any = 0.0) -> Method:
     r"""RMSprop, $s' = \beta s + (1 - \beta)(\nabla E)^2$, $x' = x - \eta\nabla E/(\sqrt{s' + \varepsilon} + \delta)$.
 
@@ -78,6 +80,7 @@ def rmsprop(E: Any, lr: Any, decay: Any = 0.9, eps: Any = 1e-8, floor: Any = 0.0
     return Method(flow, AdaptiveStep(), h, eqx.Partial(rmsprop, decay=decay, eps=eps, floor=floor))
 
 
+@written("v = √(d + ε)∇E/√(s' + ε), x' = x − ηv, d' = ρd + (1 − ρ)v²")
 def adadelta(E: Any, lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6) -> Method:
     r"""AdaDelta, $x' = x - \eta v$ with $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s' + \varepsilon}$.
 
@@ -102,6 +105,7 @@ def adadelta(E: Any, lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6) -> Method:
     return Method(flow, AdaDeltaStep(), h, eqx.Partial(adadelta, rho=rho, eps=eps))
 
 
+@written("x' = x − ηm̂'/(√(ŝ' + ε₀) + ε), m' and s' averages of ∇E and (∇E)²")
 def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_root: Any = 0.0) -> Method:
     r"""Adam, $x' = x - \eta\,\hat m'/(\sqrt{\hat s' + \varepsilon_0} + \varepsilon)$, with bias corrections.
 
@@ -131,6 +135,7 @@ def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_r
     return Method(flow, AdaptiveStep(), h, eqx.Partial(adam, b1=b1, b2=b2, eps=eps, eps_root=eps_root))
 
 
+@written("x' = x − η(m̂'/(√(ŝ' + ε₀) + ε) + wx)")
 def adamw(
     E: Any,
     lr: Any,

@@ -1,6 +1,6 @@
 """Adaptive steps: step rules that read the step from energies and gradients that the iteration has come past."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -48,6 +48,7 @@ class PolyakStep(StepRule):
         [0.0, 1.5, 2.25, 2.625]
     """
 
+    equation: ClassVar[str] = "h = (E(x) − E*)/‖∇E(x)‖²"
     minimum: Any
     longest: Any
 
@@ -127,6 +128,7 @@ class BarzilaiBorweinLong(StepRule):
         <Outcome.CONVERGED: 'converged'>
     """
 
+    equation: ClassVar[str] = "h = ⟨s, s⟩/⟨s, y⟩, s and y the last differences of x and ∇E"
     initial: Any
 
     def __init__(self, initial: Any) -> None:
@@ -168,6 +170,7 @@ class BarzilaiBorweinShort(StepRule):
         <Outcome.CONVERGED: 'converged'>
     """
 
+    equation: ClassVar[str] = "h = ⟨s, y⟩/⟨y, y⟩, s and y the last differences of x and ∇E"
     initial: Any
 
     def __init__(self, initial: Any) -> None:
@@ -222,6 +225,7 @@ class TrustRegion(StepRule):
         True
     """
 
+    equation: ClassVar[str] = "the best h of a quadratic model with ‖hẋ‖ ≤ Δ, Δ adapted"
     radius: Any
     accept: Any
     good: Any
@@ -312,6 +316,7 @@ class ClippedStep(StepRule):
         0.75
     """
 
+    equation: ClassVar[str] = "another rule's h·min(1, r/‖h f(z)‖)"
     rule: StepRule
     radius: Any
 

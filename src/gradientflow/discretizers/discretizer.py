@@ -19,6 +19,7 @@ class Discretizer(eqx.Module):
     that they stay exact.
 
     Attributes:
+        equation: what it is, in a line of plain text, as tables show it.
         order: the order of accuracy that the scheme claims, where it claims one.
 
     Example:
@@ -33,6 +34,7 @@ class Discretizer(eqx.Module):
         Array([2.715, 0.505], dtype=...)
     """
 
+    equation: ClassVar[str] = ""
     order: ClassVar[int | None] = None
 
     @abc.abstractmethod

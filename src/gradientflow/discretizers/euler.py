@@ -22,6 +22,7 @@ class ForwardEuler(Discretizer):
         0.5
     """
 
+    equation: ClassVar[str] = "z' = z + h f(t, z)"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
@@ -44,6 +45,7 @@ class BackwardEuler(Discretizer):
         0.25
     """
 
+    equation: ClassVar[str] = "z' = z + h f(t + h, z')"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
@@ -66,6 +68,7 @@ class ImplicitMidpoint(Discretizer):
         0.0
     """
 
+    equation: ClassVar[str] = "z' = z + h f(t + h/2, (z + z')/2)"
     order: ClassVar[int | None] = 2
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:

@@ -1,6 +1,6 @@
 """The exact flow map, where a closed form is known."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from gradientflow.flows import Flow
 
@@ -18,6 +18,8 @@ class ExactFlow(Discretizer):
         >>> gf.iterate(flow, gf.ExactFlow(), [1.0, 1.0], step=1.0, steps=1).x[-1].round(4)
         Array([0.3679, 0.0183], dtype=...)
     """
+
+    equation: ClassVar[str] = "z' = φ_h(z), the flow itself in closed form"
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """The flow's closed form over h."""

@@ -25,6 +25,7 @@ class ForwardBackward(Discretizer):
         Array([2.7, 1. ], dtype=...)
     """
 
+    equation: ClassVar[str] = "z' = the resolvent of `nonsmooth` at z + h f_smooth(z)"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:

@@ -24,6 +24,7 @@ class EulerMaruyama(Discretizer):
         2.75
     """
 
+    equation: ClassVar[str] = "z' = z + h f(t, z) + σ(t, z) ΔW"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:

@@ -3,7 +3,7 @@
 Each works with every scheme without memory, on every flow along which E falls, the gradient flow first of all.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -58,6 +58,7 @@ class ExactLineSearch(StepRule):
         [0.64, 0.64]
     """
 
+    equation: ClassVar[str] = "the h of the first minimum of E(x') along the step; on quadratics ⟨g, g⟩/⟨g, Hg⟩"
     initial: Any
     longest: Any
 
@@ -138,6 +139,7 @@ class GridSearch(StepRule):
         ([0.0, 0.2], [1.0, 0.2])
     """
 
+    equation: ClassVar[str] = "the h of a grid with the least E(x')"
     grid: Any
 
     def __init__(self, grid: Any = _THREE_DECADES) -> None:
@@ -190,6 +192,7 @@ class Armijo(StepRule):
         ([0.0, 0.25], [1.0, 0.0])
     """
 
+    equation: ClassVar[str] = "the first h of h₀, βh₀, β²h₀, … with E(x') ≤ E(x) + ch ⟨∇E, ẋ⟩"
     initial: Any
     decrease: Any
     shrink: Any
@@ -265,6 +268,7 @@ class Wolfe(StepRule):
         [0.0, 8.0]
     """
 
+    equation: ClassVar[str] = "an h with E(x') ≤ E(x) + ch φ'(0) and φ'(h) ≥ σφ'(0)"
     initial: Any
     decrease: Any
     curvature: Any

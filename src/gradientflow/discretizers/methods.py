@@ -13,6 +13,16 @@ from .discretizer import Discretizer
 from .iterate import iterate
 
 
+def written(equation: str) -> Callable[[Callable[..., "Method"]], Any]:
+    """Marks a function as the constructor of a named optimizer, and says its update in a line of plain text."""
+
+    def mark(make: Any) -> Any:
+        make.equation = equation
+        return make
+
+    return mark
+
+
 class Method(eqx.Module):
     """A named optimizer: this scheme with this step on this flow.
 

@@ -25,6 +25,7 @@ class MomentumEuler(Discretizer):
         Phase(x=0.5, v=-0.5)
     """
 
+    equation: ClassVar[str] = "(m + γh)v' = mv − h∇E(x), x' = x + hv'"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:

@@ -28,6 +28,7 @@ class NesterovStep(Discretizer):
         Phase(x=0.0, v=-1.0)
     """
 
+    equation: ClassVar[str] = "y = x + βhv, v' = βv − (h/m)∇E(y), x' = x + hv'"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
@@ -58,6 +59,7 @@ class NesterovLookahead(Discretizer):
         Phase(x=-0.5, v=-1.0)
     """
 
+    equation: ClassVar[str] = "NesterovStep's run, seen at its points y"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:

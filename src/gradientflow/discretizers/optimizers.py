@@ -24,11 +24,12 @@ from .adaptive_optimizers import adam as adam
 from .adaptive_optimizers import adamw as adamw
 from .adaptive_optimizers import rmsprop as rmsprop
 from .euler import BackwardEuler, ForwardEuler
-from .methods import Method
+from .methods import Method, written
 from .momentum import MomentumEuler
 from .nesterov import NesterovLookahead
 
 
+@written("x' = x − η∇E(x)")
 def gradient_descent(E: Any, lr: Any) -> Method:
     r"""Gradient descent, $x' = x - \eta\nabla E(x)$: forward Euler of the gradient flow with h = η.
 
@@ -48,6 +49,7 @@ def gradient_descent(E: Any, lr: Any) -> Method:
     return Method(GradientFlow(energy(E)), ForwardEuler(), lr, gradient_descent)
 
 
+@written("x' = argmin_y E(y) + ‖y − x‖²/(2η)")
 def proximal_point(E: Any, lr: Any) -> Method:
     r"""The proximal point method, $x' = \operatorname{prox}_{\eta E}(x)$: backward Euler of the gradient flow.
 
@@ -67,6 +69,7 @@ def proximal_point(E: Any, lr: Any) -> Method:
     return Method(GradientFlow(energy(E)), BackwardEuler(), lr, proximal_point)
 
 
+@written("b' = βb + ∇E(x), x' = x − ηb'")
 def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     r"""Momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta b'$: optax's and PyTorch's SGD with momentum.
 
@@ -106,6 +109,7 @@ def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]
     return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
 
 
+@written("b' = βb + ∇E(x), x' = x − η(∇E(x) + βb')")
 def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     r"""Nesterov momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta(\nabla E(x) + \beta b')$, as in optax.
 
@@ -139,6 +143,7 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     return Method(flow, NesterovLookahead(), beta * lr / damping, eqx.Partial(nesterov, beta=beta))
 
 
+@written("x' = x − η sign ∇E(x)")
 def sign_descent(E: Any, lr: Any) -> Method:
     r"""Sign descent, $x' = x - \eta\operatorname{sign}\nabla E(x)$: forward Euler of the sign flow with h = η.
 

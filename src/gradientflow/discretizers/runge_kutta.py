@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 
@@ -73,6 +73,7 @@ class RungeKutta(Discretizer):
         Fraction(3, 8)
     """
 
+    equation: ClassVar[str] = "kᵢ = f(t + cᵢh, z + h Σ aᵢⱼkⱼ), z' = z + h Σ bᵢkᵢ"
     tableau: Tableau
 
     def __init__(self, tableau: str | Tableau) -> None:

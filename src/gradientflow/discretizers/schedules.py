@@ -20,7 +20,7 @@ StepOf = Callable[[Any], Any]
 
 
 def step_decay(h: Any, factor: Any, every: Any) -> StepOf:
-    r"""Step decay: $h_k = h\,f^{\lfloor k/n\rfloor}$.
+    r"""Step decay: h_k = h·f^⌊k/n⌋.
 
     optax's `exponential_decay(h, every, factor, staircase=True)`.
 
@@ -46,7 +46,7 @@ def _step_decay(k: Any, h: Any, factor: Any, every: Any) -> Any:
 
 
 def exponential(h: Any, rate: Any, every: Any = 1) -> StepOf:
-    r"""Exponential decay: $h_k = h\,r^{k/n}$. With r < 1 all its steps reach no further than $h/(1 - r^{1/n})$.
+    r"""Exponential decay: h_k = h·r^(k/n). With r < 1 all its steps reach no further than h/(1 − r^(1/n)).
 
     optax's `exponential_decay(h, every, rate)`.
 
@@ -72,7 +72,7 @@ def _exponential(k: Any, h: Any, rate: Any, every: Any) -> Any:
 
 
 def cosine(h: Any, steps: Any, floor: Any = 0.0) -> StepOf:
-    r"""Cosine annealing without restarts: $h_k = a + (h - a)\tfrac12(1 + \cos(\pi\min(k/N, 1)))$.
+    r"""Cosine annealing without restarts: h_k = a + (h − a)(1 + cos(π·min(k/N, 1)))/2.
 
     optax's `cosine_decay_schedule(h, steps, alpha=floor / h)`.
 
@@ -133,7 +133,7 @@ def _warm_up(k: Any, steps: Any, then: Any) -> Any:
 
 
 def harmonic(h: Any, k0: Any = 1.0) -> StepOf:
-    r"""Robbins and Monro's steps: $h_k = h/(1 + k/k_0)$. Their sum is infinite, that of their squares finite.
+    r"""Robbins and Monro's steps: h_k = h/(1 + k/k₀). Their sum is infinite, that of their squares finite.
 
     Args:
         h: the first step [T].
@@ -159,7 +159,7 @@ def _harmonic(k: Any, h: Any, k0: Any) -> Any:
 
 
 def inverse_square_root(h: Any, k0: Any = 1.0) -> StepOf:
-    r"""The steps of averaged stochastic and of subgradient descent: $h_k = h/\sqrt{1 + k/k_0}$.
+    r"""The steps of averaged stochastic and of subgradient descent: h_k = h/√(1 + k/k₀).
 
     Args:
         h: the first step [T].

@@ -3,7 +3,7 @@
 import abc
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,7 +16,13 @@ from .discretizer import Discretizer
 
 
 class StepRule(eqx.Module):
-    """A map (flow, discretizer, t, z, rule_state) ↦ (h, rule_state)."""
+    """A map (flow, discretizer, t, z, rule_state) ↦ (h, rule_state).
+
+    Attributes:
+        equation: what it is, in a line of plain text, as tables show it.
+    """
+
+    equation: ClassVar[str] = ""
 
     @abc.abstractmethod
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
@@ -37,6 +43,7 @@ class ConstantStep(StepRule):
         ValueError: if it is not finite and positive.
     """
 
+    equation: ClassVar[str] = "h_k = h"
     h: Any
 
     def __init__(self, h: Any) -> None:
@@ -55,6 +62,7 @@ class Schedule(StepRule):
         schedule: k ↦ h, written with `jax.numpy`; k counts steps from 0. Any optax schedule is one.
     """
 
+    equation: ClassVar[str] = "h_k = schedule(k)"
     schedule: Callable[[Any], Any]
 
     def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:

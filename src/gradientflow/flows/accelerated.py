@@ -1,6 +1,6 @@
 """The accelerated flows of any order, and in any geometry: Bregman Lagrangians with polynomial weights."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,7 @@ class AcceleratedFlow(Flow):
         -3.0
     """
 
+    equation: ClassVar[str] = "ẋ = (p/t)(w − x), d/dt ∇φ(w) = −Cp t^(p−1) ∇E(x)"
     energy: Energy
     p: Any
     strength: Any

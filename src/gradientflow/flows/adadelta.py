@@ -1,7 +1,7 @@
 """AdaDelta in continuous time."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,7 @@ class AdaDeltaFlow(Flow):
         -6.0
     """
 
+    equation: ClassVar[str] = "ẋ = −v, v = √(d + ε)∇E/√(s + ε), τṡ = (∇E)² − s, τḋ = v² − d"
     energy: Energy
     tau: Any
     epsilon: Any

@@ -1,7 +1,7 @@
 """Adam and AdamW in continuous time."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -95,6 +95,7 @@ class AdamFlow(MomentFlow):
         -1.0
     """
 
+    equation: ClassVar[str] = "ẋ = −m̂/(√(ŝ + ε₀) + ε), τ₁ṁ = ∇E − m, τ₂ṡ = (∇E)² − s"
     energy: Energy
     tau1: Any
     tau2: Any
@@ -161,6 +162,7 @@ class AdamWFlow(MomentFlow):
         -2.5
     """
 
+    equation: ClassVar[str] = "ẋ = −m̂/(√(ŝ + ε₀) + ε) − wx, m and s as Adam's"
     energy: Energy
     tau1: Any
     tau2: Any

@@ -1,7 +1,7 @@
 """Flows that scale each coordinate by what its gradient has been: AdaGrad and RMSprop."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,7 @@ class AdaGradFlow(Flow):
         -3.0
     """
 
+    equation: ClassVar[str] = "ẋ = −∇E/√(s + ε), τṡ = (∇E)²"
     energy: Energy
     tau: Any
     epsilon: Any
@@ -122,6 +123,7 @@ class RMSpropFlow(Flow):
         18.0
     """
 
+    equation: ClassVar[str] = "ẋ = −∇E/(√(s + ε) + δ), τṡ = (∇E)² − s"
     energy: Energy
     tau: Any
     epsilon: Any

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 
@@ -41,7 +41,12 @@ class Flow(eqx.Module):
 
     Discretizers and solvers know a flow only by the questions below. `drift` is answered by every flow, `resolvent` too
     (numerically unless a flow knows better); the others raise `UnansweredQuestionError` where there is no answer.
+
+    Attributes:
+        equation: what it is, in a line of plain text, as tables show it.
     """
+
+    equation: ClassVar[str] = ""
 
     energy: eqx.AbstractVar[Energy]
 

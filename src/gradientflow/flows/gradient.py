@@ -1,6 +1,6 @@
 """The gradient flow."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -30,6 +30,7 @@ class GradientFlow(Flow):
         -6.0
     """
 
+    equation: ClassVar[str] = "ẋ = −∇E(x)"
     energy: Energy
 
     def init(self, x: Any) -> Any:

@@ -1,7 +1,7 @@
 """The heavy ball: a mass in the energy's landscape with linear friction."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -41,6 +41,7 @@ class HeavyBall(Inertial):
         -3.0
     """
 
+    equation: ClassVar[str] = "mẍ + γẋ + ∇E(x) = 0"
     energy: Energy
     mass: Any
     friction: Any

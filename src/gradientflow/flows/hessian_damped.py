@@ -1,6 +1,6 @@
 """Inertial flows with Hessian-driven damping, among them the high-resolution limits of Nesterov's method."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -41,6 +41,7 @@ class HessianDamped(Inertial):
         Phase(x=2.0, v=-10.0)
     """
 
+    equation: ClassVar[str] = "ẍ + γẋ + β∇²E(x)ẋ + b∇E(x) = 0"
     energy: Energy
     friction: Any
     damping: Any

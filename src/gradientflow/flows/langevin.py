@@ -1,7 +1,7 @@
 """Langevin flows: descent with thermal noise, overdamped and kinetic."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from .checks import check_nonnegative
 from .energies import Energy
@@ -35,6 +35,7 @@ class Langevin(Flow):
         2.0
     """
 
+    equation: ClassVar[str] = "dx = −∇E(x) dt + √(2T) dW"
     energy: Energy
     temperature: Any
 
@@ -93,6 +94,7 @@ class KineticLangevin(Inertial):
         1.0
     """
 
+    equation: ClassVar[str] = "dx = v dt, m dv = −(γv + ∇E(x)) dt + √(2γT) dW"
     energy: Energy
     mass: Any
     friction: Any

@@ -1,6 +1,6 @@
 """Mirror flow: descent of the dual variable of a convex potential."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -40,6 +40,7 @@ class MirrorFlow(Flow):
         Array([0.7311, 0.2689], dtype=...)
     """
 
+    equation: ClassVar[str] = "d/dt ∇φ(x) = −∇E(x)"
     energy: Energy
     potential: Potential
 

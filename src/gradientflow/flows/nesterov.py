@@ -1,7 +1,7 @@
 """Nesterov's flow: inertia with a friction that vanishes like r/t."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -43,6 +43,7 @@ class Nesterov(Inertial):
         [-1.0, -2.25]
     """
 
+    equation: ClassVar[str] = "ẍ + (r/t)ẋ + ∇E(x) = 0"
     energy: Energy
     r: Any
 

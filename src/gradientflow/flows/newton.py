@@ -1,6 +1,6 @@
 """Newton's flow: descent in the metric of the energy's own Hessian."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -39,6 +39,7 @@ class NewtonFlow(Flow):
         [-3.0, -1.0]
     """
 
+    equation: ClassVar[str] = "ẋ = −(∇²E(x) + εI)⁻¹∇E(x)"
     energy: Energy
     regularization: Any
 

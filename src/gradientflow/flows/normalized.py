@@ -1,7 +1,7 @@
 """Flows whose speed does not follow the gradient's size: rescaled, normalized and sign descent."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,7 @@ class RescaledFlow(Flow):
         [-0.6, -0.8]
     """
 
+    equation: ClassVar[str] = "ẋ = −∇E(x)/‖∇E(x)‖^((q−2)/(q−1))"
     energy: Energy
     q: Any
     smoothing: Any
@@ -103,6 +104,7 @@ class SignFlow(Flow):
         [-1.0, 1.0]
     """
 
+    equation: ClassVar[str] = "ẋ = −sign ∇E(x)"
     energy: Energy
     smoothing: Any
 

@@ -1,7 +1,7 @@
 """Projected gradient flow: descent that a convex set holds in."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,7 @@ class ProjectedFlow(Flow):
         [-3.0, 0.0]
     """
 
+    equation: ClassVar[str] = "ẋ = the projection of −∇E(x) on the tangent cone of C at x"
     energy: Energy
     constraint: Constraint
 

@@ -1,7 +1,7 @@
 """Descent in another metric: preconditioned, Riemannian and natural gradient flows."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -39,6 +39,7 @@ class PreconditionedFlow(Flow):
         [-3.0, -1.0]
     """
 
+    equation: ClassVar[str] = "ẋ = −G⁻¹∇E(x)"
     energy: Energy
     metric: jax.Array
 
@@ -102,6 +103,7 @@ class RiemannianFlow(Flow):
         [-0.3, -4.5]
     """
 
+    equation: ClassVar[str] = "ẋ = −G(x)⁻¹∇E(x)"
     energy: Energy
     metric: Callable[[Any], Any]
 

@@ -1,7 +1,7 @@
 """Flows in another time."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,7 @@ class TimeChanged(Flow):
         -6.0
     """
 
+    equation: ClassVar[str] = "ż = s'(t) f(s(t), z)"
     flow: Flow
     clock: Callable[[Any], Any]
 

@@ -1,7 +1,7 @@
 """The modified flow: a flow that one can integrate, on any energy, by nested derivatives of the drift."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -41,6 +41,7 @@ class ModifiedFlow(Flow):
         -1.3333333333333333
     """
 
+    equation: ClassVar[str] = "ż = f(z) + h f₂(z) + h² f₃(z) + …"
     flow: Flow
     step: Any
     terms: tuple[tuple[Tree, float], ...] = eqx.field(static=True)
