@@ -1,6 +1,7 @@
 """What the contract tests run on: every exported flow and scheme, found by inspection."""
 
 import inspect
+from fractions import Fraction
 
 import diffrax
 import jax
@@ -10,7 +11,21 @@ import gradientflow as gf
 from gradientflow.discretizers import TABLEAUS
 
 # Classes that need to be told something, and what they are told here.
-ARGUMENTS = {gf.RungeKutta: [(name,) for name in TABLEAUS], gf.FromDiffrax: [(diffrax.Bosh3(),)]}
+ARGUMENTS = {
+    gf.RungeKutta: [(name,) for name in TABLEAUS],
+    gf.AdamsBashforth: [(steps,) for steps in range(1, 6)],
+    gf.RungeKuttaChebyshev: [(1,), (5,)],
+    gf.SecondOrderChebyshev: [(2,), (5,)],
+    gf.FromDiffrax: [(diffrax.Bosh3(),)],
+}
+# Not rational: the exact flow, and friction's, are transcendental; diffrax's steps want arrays.
+NOT_RATIONAL = (gf.ExactFlow, gf.FromDiffrax, gf.LieSplitting, gf.StrangSplitting)
+# What a scheme is read on, with rational parameters: the first that it fits.
+READ_ON = {
+    gf.GradientFlow: {},
+    gf.HeavyBall: {"mass": Fraction(1, 2), "friction": Fraction(3)},
+    gf.Langevin: {"temperature": Fraction(1, 2)},
+}
 
 
 def _final(base):
@@ -44,3 +59,17 @@ def fits(flow, scheme, x0):
     except gf.UnansweredQuestionError:
         return False
     return True
+
+
+def is_rational(scheme):
+    return not (scheme.clock_only or isinstance(scheme, NOT_RATIONAL))
+
+
+def flow_to_read_on(scheme):
+    return next((cls for cls in READ_ON if fits(cls(gf.Mode(1.0)), scheme, 1.0)), gf.GradientFlow)
+
+
+def one_step(scheme, flow, t, z, h):
+    """From the memory that a scheme starts with: the next state, with the next memory where there is one."""
+    memory = scheme.init(flow, t, z, h)
+    return scheme.step(flow, t, z, h, **({} if memory is None else {"memory": memory}))

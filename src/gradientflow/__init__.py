@@ -16,9 +16,10 @@ _NAMES = {
         "from_expression", "integrate", "landscapes", "load", "prox",
     ),
     "discretizers": (
-        "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama", "ExactFlow", "ForwardEuler", "FromDiffrax",
-        "ImplicitMidpoint", "Method", "MomentumEuler", "RungeKutta", "Schedule", "StepRule", "Tableau", "iterate",
-        "optimizers",
+        "AdamsBashforth", "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama",
+        "ExactFlow", "ForwardEuler", "FromDiffrax", "ImplicitMidpoint", "LieSplitting", "Method", "MomentumEuler",
+        "RungeKutta", "RungeKuttaChebyshev", "Schedule", "SecondOrderChebyshev", "StepRule",
+        "StrangSplitting", "Tableau", "iterate", "optimizers",
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",

@@ -50,6 +50,7 @@ from .analysis import step_sweep as step_sweep
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
+from .discretizers import AdamsBashforth as AdamsBashforth
 from .discretizers import BackwardEuler as BackwardEuler
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer
@@ -58,11 +59,15 @@ from .discretizers import ExactFlow as ExactFlow
 from .discretizers import ForwardEuler as ForwardEuler
 from .discretizers import FromDiffrax as FromDiffrax
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
+from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method
 from .discretizers import MomentumEuler as MomentumEuler
 from .discretizers import RungeKutta as RungeKutta
+from .discretizers import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .discretizers import Schedule as Schedule
+from .discretizers import SecondOrderChebyshev as SecondOrderChebyshev
 from .discretizers import StepRule as StepRule
+from .discretizers import StrangSplitting as StrangSplitting
 from .discretizers import Tableau as Tableau
 from .discretizers import iterate as iterate
 from .discretizers import optimizers as optimizers
