@@ -16,9 +16,9 @@ _NAMES = {
         "from_expression", "integrate", "landscapes", "load", "prox",
     ),
     "discretizers": (
-        "AdamsBashforth", "BackwardEuler", "ConstantStep", "Discretizer", "EulerMaruyama",
+        "AdamsBashforth", "BackwardEuler", "ConjugateGradients", "ConstantStep", "Discretizer", "EulerMaruyama",
         "ExactFlow", "ForwardEuler", "FromDiffrax", "ImplicitMidpoint", "LieSplitting", "Method", "MomentumEuler",
-        "RungeKutta", "RungeKuttaChebyshev", "Schedule", "SecondOrderChebyshev", "StepRule",
+        "RungeKutta", "RungeKuttaChebyshev", "Schedule", "SecondOrderChebyshev", "SteepestDescent", "StepRule",
         "StrangSplitting", "Tableau", "iterate", "optimizers",
     ),
     "analysis": (

@@ -52,6 +52,7 @@ from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import AdamsBashforth as AdamsBashforth
 from .discretizers import BackwardEuler as BackwardEuler
+from .discretizers import ConjugateGradients as ConjugateGradients
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer
 from .discretizers import EulerMaruyama as EulerMaruyama
@@ -66,6 +67,7 @@ from .discretizers import RungeKutta as RungeKutta
 from .discretizers import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .discretizers import Schedule as Schedule
 from .discretizers import SecondOrderChebyshev as SecondOrderChebyshev
+from .discretizers import SteepestDescent as SteepestDescent
 from .discretizers import StepRule as StepRule
 from .discretizers import StrangSplitting as StrangSplitting
 from .discretizers import Tableau as Tableau

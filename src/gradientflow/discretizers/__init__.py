@@ -4,6 +4,8 @@ from . import optimizers as optimizers
 from .adapters import FromDiffrax as FromDiffrax
 from .chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .chebyshev import SecondOrderChebyshev as SecondOrderChebyshev
+from .conjugate_gradients import ConjugateGradients as ConjugateGradients
+from .conjugate_gradients import SteepestDescent as SteepestDescent
 from .discretizer import Discretizer as Discretizer
 from .discretizer import check_answers as check_answers
 from .euler import BackwardEuler as BackwardEuler

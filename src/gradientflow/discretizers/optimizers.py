@@ -9,6 +9,7 @@ import equinox as eqx
 
 from gradientflow.flows import Energy, GradientFlow, HeavyBall, check_fraction, check_positive, energy, is_zero
 
+from .conjugate_gradients import ConjugateGradients, SteepestDescent
 from .euler import BackwardEuler, ForwardEuler
 from .methods import Method
 from .momentum import MomentumEuler
@@ -89,3 +90,33 @@ def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]
         return None, lr
     damping = 1 - beta
     return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
+
+
+def conjugate_gradients(E: Any) -> Method:
+    r"""Conjugate gradients: the gradient flow by `ConjugateGradients`, whose clock counts its iterations.
+
+    Args:
+        E: an energy or a callable.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.Quadratic([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])
+        >>> str(gf.optimizers.conjugate_gradients(E).iterate([2.0, 1.0], steps=2).status)
+        'converged'
+    """
+    return Method(GradientFlow(energy(E)), ConjugateGradients(), 1.0)
+
+
+def steepest_descent(E: Any) -> Method:
+    r"""Steepest descent with exact steps: the gradient flow by `SteepestDescent`, whose clock counts its iterations.
+
+    Args:
+        E: an energy or a callable.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.steepest_descent(gf.Quadratic([[1.0, 0.0], [0.0, 3.0]]))
+        >>> method.iterate([3.0, 1.0], steps=2).x[-1].tolist()
+        [0.75, 0.25]
+    """
+    return Method(GradientFlow(energy(E)), SteepestDescent(), 1.0)
