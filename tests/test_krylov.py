@@ -1,9 +1,10 @@
-"""Conjugate gradients and steepest descent: what textbooks and SciPy say of them."""
+"""Conjugate gradients, steepest descent and the simplex baseline: what textbooks and SciPy say of them."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.sparse.linalg
 
 import gradientflow as gf
@@ -179,3 +180,63 @@ def test_what_is_no_gradient_flow_is_refused():
         gf.iterate(gf.HeavyBall(gf.landscapes.bowl()), CG, [1.0, 1.0], step=1.0, steps=1)
     with pytest.raises(gf.NotExactError, match="ConjugateGradients"):
         gf.stability_function(CG)
+
+
+# --- Nelder–Mead -----------------------------------------------------------------------------------------------------
+
+START = {"rosenbrock": (-1.2, 1.0), "beale": (1.0, 1.0), "himmelblau": (0.0, 0.0)}
+
+
+@pytest.mark.parametrize("name", START)
+def test_nelder_mead_finds_published_minima(name):
+    E = getattr(gf.landscapes, name)()
+    run = gf.nelder_mead(E, START[name], steps=300)
+    assert min(float(np.abs(np.asarray(run.x[-1]) - m).max()) for m in np.asarray(E.minima)) < 1e-6
+    energies = np.asarray(run.energy)
+    assert (np.diff(energies) <= 0).all()
+    assert run.status == "converged"
+    np.testing.assert_array_equal(run.t, np.arange(len(run)))
+
+
+def test_nelder_mead_is_scipys_and_its_energy_is_never_differentiated():
+    asked = []
+
+    class Counted(gf.Energy):
+        def value(self, x):
+            return jnp.sum((x - 1) ** 2) + x[0] ** 4
+
+        def grad(self, x):
+            asked.append(x)
+            return jax.grad(self.value)(x)
+
+    run = gf.nelder_mead(Counted(), [3.0, -2.0], steps=25)
+    theirs = scipy.optimize.minimize(
+        lambda x: np.sum((x - 1) ** 2) + x[0] ** 4, [3.0, -2.0], method="Nelder-Mead",
+        options={"maxiter": 26, "xatol": 0, "fatol": 0},
+    )  # fmt: skip
+    np.testing.assert_allclose(run.x[-1], theirs.x, rtol=1e-12)
+    assert run.stats["evaluations"] == theirs.nfev
+    assert run.stats["steps"] == len(run) - 1 == 25
+    assert run.status == "reached the end"
+    assert len(asked) <= 3  # traced once where the run is prepared, and where it is measured
+
+
+def test_nelder_mead_takes_pytrees_and_keeps_single_precision():
+    def fn(p):
+        return (p["a"] - 1) ** 2 + jnp.sum((p["b"] + 2) ** 2)
+
+    run = gf.nelder_mead(gf.energy(fn), {"a": jnp.float32(0), "b": jnp.ones(2, jnp.float32)}, steps=200)
+    assert run.x["b"].shape == (len(run), 2)
+    assert {leaf.dtype for leaf in jax.tree.leaves((run.x, run.energy, run.t))} == {jnp.dtype("float32")}
+    np.testing.assert_allclose(run.x["b"][-1], [-2.0, -2.0], atol=1e-3)
+    onwards = gf.iterate(
+        gf.GradientFlow(gf.energy(fn)), gf.ForwardEuler(), None, state=run.state[-1], step=0.5, steps=1
+    )
+    np.testing.assert_allclose(onwards.x["a"][-1], 1.0, atol=1e-6)
+
+
+def test_what_nelder_mead_refuses():
+    with pytest.raises(ValueError, match="nelder_mead: `steps` must be at least 1, got 0"):
+        gf.nelder_mead(gf.landscapes.bowl(), [1.0, 1.0], steps=0)
+    with pytest.raises(ValueError, match="nelder_mead: `x0` must be finite"):
+        gf.nelder_mead(gf.landscapes.bowl(), [1.0, np.nan], steps=2)

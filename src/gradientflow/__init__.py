@@ -19,7 +19,7 @@ _NAMES = {
         "AdamsBashforth", "BackwardEuler", "ConjugateGradients", "ConstantStep", "Discretizer", "EulerMaruyama",
         "ExactFlow", "ForwardEuler", "FromDiffrax", "ImplicitMidpoint", "LieSplitting", "Method", "MomentumEuler",
         "RungeKutta", "RungeKuttaChebyshev", "Schedule", "SecondOrderChebyshev", "SteepestDescent", "StepRule",
-        "StrangSplitting", "Tableau", "iterate", "optimizers",
+        "StrangSplitting", "Tableau", "iterate", "nelder_mead", "optimizers",
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",

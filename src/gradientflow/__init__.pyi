@@ -72,6 +72,7 @@ from .discretizers import StepRule as StepRule
 from .discretizers import StrangSplitting as StrangSplitting
 from .discretizers import Tableau as Tableau
 from .discretizers import iterate as iterate
+from .discretizers import nelder_mead as nelder_mead
 from .discretizers import optimizers as optimizers
 from .flows import BrownianPath as BrownianPath
 from .flows import Energy as Energy

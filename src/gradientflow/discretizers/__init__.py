@@ -2,6 +2,7 @@
 
 from . import optimizers as optimizers
 from .adapters import FromDiffrax as FromDiffrax
+from .baselines import nelder_mead as nelder_mead
 from .chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .chebyshev import SecondOrderChebyshev as SecondOrderChebyshev
 from .conjugate_gradients import ConjugateGradients as ConjugateGradients
