@@ -69,7 +69,7 @@ def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     try:
         _try(flow, discretizer, z)
     except UnansweredQuestionError as error:
-        fitting = ", ".join(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z))
+        fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z)))
         why = f"{error.why}. {type(discretizer).__name__} needs it; schemes that fit: {fitting}"
         raise UnansweredQuestionError(flow, error.question, why) from None
 

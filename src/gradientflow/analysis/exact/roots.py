@@ -92,7 +92,7 @@ def _isolated(conditions: Sequence[sympy.Poly]) -> list[PositiveRoot]:
     return [_refined(union, low, high) for (low, high), _ in intervals]
 
 
-def _refined(polynomial: sympy.Poly, low: Any, high: Any) -> PositiveRoot:
+def _refined(polynomial: Any, low: Any, high: Any) -> PositiveRoot:
     """The isolating interval, narrowed until it is tight relative to the root."""
     while low != high and (low == 0 or high > 2 * low or not polynomial.eval(low) * polynomial.eval(high) < 0):
         low, high = polynomial.refine_root(low, high, steps=4)
