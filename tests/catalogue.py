@@ -1,6 +1,7 @@
 """What the contract tests run on: every exported flow and scheme, found by inspection."""
 
 import inspect
+from fractions import Fraction
 
 import diffrax
 import jax
@@ -14,8 +15,26 @@ from gradientflow.discretizers import TABLEAUS
 # Classes that need to be told something, and what they are told here.
 ARGUMENTS = {
     gf.RungeKutta: [(name,) for name in TABLEAUS],
+    gf.AdamsBashforth: [(steps,) for steps in range(1, 6)],
+    gf.RungeKuttaChebyshev: [(1,), (5,)],
+    gf.SecondOrderChebyshev: [(2,), (5,)],
     gf.FromDiffrax: [(diffrax.Bosh3(),)],
     gf.FromOptax: [(optax.sgd(0.1),)],
+}
+# Not rational: the exact flow, friction's and an average's are transcendental, a projection is no arithmetic; diffrax's
+# steps want arrays.
+NOT_RATIONAL = (
+    gf.ExactFlow, gf.FromDiffrax, gf.LieSplitting, gf.StrangSplitting, gf.AdaptiveStep, gf.AdaDeltaStep,
+    gf.ForwardBackward,
+)  # fmt: skip
+# What a scheme is read on, with rational parameters: the first that it fits.
+READ_ON = {
+    gf.GradientFlow: {},
+    gf.HeavyBall: {"mass": Fraction(1, 2), "friction": Fraction(3)},
+    gf.Langevin: {"temperature": Fraction(1, 2)},
+    gf.AdamFlow: {},
+    gf.AdaDeltaFlow: {},
+    gf.ProjectedFlow: {"constraint": gf.constraints.Box(-5.0, 5.0)},
 }
 
 
@@ -30,6 +49,7 @@ MAKERS = {
     gf.RiemannianFlow: lambda E: gf.RiemannianFlow(E, metric),
     gf.MirrorFlow: lambda E: gf.MirrorFlow(E, gf.potentials.HyperbolicEntropy(0.5)),
     gf.ProjectedFlow: lambda E: gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
+    gf.RMSpropFlow: lambda E: gf.RMSpropFlow(E, tau=1.0),
     gf.TimeChanged: lambda E: gf.TimeChanged(gf.HeavyBall(E), lambda t: t**2 / 4 + t),
 }
 
@@ -70,3 +90,30 @@ def fits(flow, scheme, x0):
     except gf.UnansweredQuestionError:
         return False
     return True
+
+
+def is_rational(scheme):
+    return not (scheme.clock_only or isinstance(scheme, NOT_RATIONAL))
+
+
+def flow_to_read_on(scheme):
+    def on_floats(cls):
+        given = {name: float(v) if isinstance(v, Fraction) else v for name, v in READ_ON[cls].items()}
+        return cls(gf.Mode(1.0), **given)
+
+    return next((cls for cls in READ_ON if fits(on_floats(cls), scheme, 1.0)), gf.GradientFlow)
+
+
+def flow_to_run_on(scheme, E, x0):
+    """The first flow that a scheme fits, without noise; of any energy."""
+    flows = (
+        gf.GradientFlow(E), gf.HeavyBall(E), gf.Langevin(E, temperature=0.0), gf.AdamFlow(E, tau1=0.5, tau2=0.7),
+        gf.AdaDeltaFlow(E, epsilon=1.0), gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
+    )  # fmt: skip
+    return next((flow for flow in flows if fits(flow, scheme, x0)), None)
+
+
+def one_step(scheme, flow, t, z, h):
+    """From the memory that a scheme starts with: the next state, with the next memory where there is one."""
+    memory = scheme.init(flow, t, z, h)
+    return scheme.step(flow, t, z, h, **({} if memory is None else {"memory": memory}))

@@ -20,7 +20,7 @@ from gradientflow.analysis.exact.roots import AlwaysFailsError, first_failure
 from gradientflow.analysis.exact.square_root import square_root
 from gradientflow.analysis.exact.unit_disk import is_simple_von_neumann
 
-from .catalogue import SCHEMES, name_of
+from .catalogue import SCHEMES, flow_to_read_on, is_rational, name_of
 
 FIELD = rational_functions(("a", "b"))
 A = gf.Exact(FIELD.gens[0])
@@ -154,13 +154,16 @@ def test_a_scheme_that_cannot_be_read_is_told_by_its_line(scheme):
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=name_of)
 def test_every_shipped_scheme_is_read_or_says_why_not(scheme):
-    flow = {gf.MomentumEuler: gf.HeavyBall, gf.EulerMaruyama: gf.Langevin}.get(type(scheme))
-    if isinstance(scheme, (gf.ExactFlow, gf.FromDiffrax)):
+    flow = flow_to_read_on(scheme)
+    if not is_rational(scheme):
         with pytest.raises(TypeError):
-            gf.stability_function(scheme)
+            gf.stability_function(scheme, flow)
         return
     read = sympy.Matrix([gf.stability_function(scheme, flow)])
-    assert read.shape == ((2, 2) if isinstance(scheme, gf.MomentumEuler) else (1, 1))
+    on_mode = flow(gf.Mode(1.0))
+    z = on_mode.init(1.0)
+    size = len(jax.tree.leaves((z, scheme.init(on_mode, 0.0, z, 0.1))))
+    assert read.shape == (size, size)
     assert all(entry.is_rational_function() for entry in read)
 
 

@@ -1,7 +1,5 @@
 """Contracts that every scheme meets, and the facts that make each of them what its name says."""
 
-import subprocess
-import sys
 from fractions import Fraction
 
 import jax
@@ -13,12 +11,25 @@ from sympy.polys.fields import field
 
 import gradientflow as gf
 
-from .catalogue import FLOWS, SCHEMES, fits, name_of, quartic_bowl
+from .catalogue import (
+    FLOWS,
+    READ_ON,
+    SCHEMES,
+    fits,
+    flow_to_read_on,
+    flow_to_run_on,
+    is_rational,
+    name_of,
+    one_step,
+    quartic_bowl,
+)
 
 EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 H = np.array([[17.0, 7.0], [7.0, 10.0]])
 X0 = jnp.array([4.0, -1.0])
-PAIRS = [(flow, scheme) for flow in FLOWS for scheme in SCHEMES if fits(flow(EXAMPLE), scheme, X0)]
+# One of each class of schemes on every flow.
+ONE_A_CLASS = {type(scheme): scheme for scheme in reversed(SCHEMES)}.values()
+PAIRS = [(flow, scheme) for flow in FLOWS for scheme in ONE_A_CLASS if fits(flow(EXAMPLE), scheme, X0)]
 
 
 def pair_id(value):
@@ -26,22 +37,16 @@ def pair_id(value):
 
 
 def test_every_scheme_fits_some_flow():
-    assert {name_of(scheme) for _, scheme in PAIRS} == {name_of(scheme) for scheme in SCHEMES}
+    assert {type(scheme) for _, scheme in PAIRS} == {type(scheme) for scheme in SCHEMES}
 
 
 # --- One recipe on exact numbers -------------------------------------------------------------------------------------
 
-# These two are not recipes of the four questions: the exact flow is transcendental, diffrax's steps want arrays.
-NOT_RATIONAL = (gf.ExactFlow, gf.FromDiffrax)
-
 
 def exact_flow(scheme, lam):
     """The mode of curvature λ under a flow that the scheme fits, with rational parameters."""
-    if isinstance(scheme, gf.MomentumEuler):
-        return gf.HeavyBall(gf.Mode(lam), mass=Fraction(1, 2), friction=Fraction(3))
-    if isinstance(scheme, gf.EulerMaruyama):
-        return gf.Langevin(gf.Mode(lam), temperature=Fraction(1, 2))
-    return gf.GradientFlow(gf.Mode(lam))
+    flow_class = flow_to_read_on(scheme)
+    return flow_class(gf.Mode(lam), **READ_ON[flow_class])
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=pair_id)
@@ -49,15 +54,15 @@ def test_a_step_on_fractions_is_the_step_on_floats(scheme):
     lam, h = Fraction(3, 2), Fraction(1, 4)
     flow = exact_flow(scheme, lam)
     z = 2 * flow.init(Fraction(5, 8))
-    if isinstance(scheme, NOT_RATIONAL):
+    if not is_rational(scheme):
         with pytest.raises(TypeError):
-            scheme.step(flow, Fraction(0), z, h, memory=scheme.init(flow, Fraction(0), z, h))
+            one_step(scheme, flow, Fraction(0), z, h)
         return
-    exact = scheme.step(flow, Fraction(0), z, h)
-    floating = scheme.step(exact_flow(scheme, 1.5), 0.0, jax.tree.map(float, z), 0.25)
+    exact = one_step(scheme, flow, Fraction(0), z, h)
+    floating = one_step(scheme, exact_flow(scheme, 1.5), 0.0, jax.tree.map(float, z), 0.25)
     for e, f in zip(jax.tree.leaves(exact), jax.tree.leaves(floating), strict=True):
         assert isinstance(e, Fraction)
-        assert float(f) == pytest.approx(float(e), rel=1e-15)
+        assert float(f) == pytest.approx(float(e), rel=1e-14)
 
 
 K, LAM, STEP = field("lam,h", QQ)
@@ -97,18 +102,17 @@ def test_momentum_on_a_field_is_its_recurrence():
 @pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.order is not None], ids=pair_id)
 def test_the_observed_order_is_the_claimed_order(scheme):
     E = gf.energy(quartic_bowl)
-    candidates = (gf.GradientFlow(E), gf.HeavyBall(E), gf.Langevin(E, temperature=0.0))
-    flow = next(flow for flow in candidates if fits(flow, scheme, X0))
+    flow = flow_to_run_on(scheme, E, X0)
     noise = {"key": jax.random.key(0)} if isinstance(flow, gf.Langevin) else {}
     start, t1 = jnp.array([1.0, -0.5]), 0.8
     drift = flow if not noise else gf.GradientFlow(E)
     exact = gf.integrate(drift, start, t1, rtol=1e-13, atol=1e-14).x[-1]
     errors = []
-    for n in (8, 16, 32, 64):
+    for n in (32, 64, 128, 256):
         run = gf.iterate(flow, scheme, start, step=t1 / n, steps=n, save_every=n, **noise)
         errors.append(float(jnp.linalg.norm(run.x[-1] - exact)))
     slopes = np.log2(np.array(errors[:-1]) / errors[1:])
-    above_rounding = np.array(errors[1:]) > 1e-12
+    above_rounding = np.array(errors[1:]) > 1e-11
     assert above_rounding.any()
     np.testing.assert_allclose(slopes[above_rounding][-1], scheme.order, atol=0.2)
 
@@ -118,19 +122,22 @@ def test_the_observed_order_is_the_claimed_order(scheme):
 
 @pytest.mark.parametrize(("flow_class", "scheme"), PAIRS, ids=pair_id)
 def test_one_step_of_every_pair(flow_class, scheme):
-    """Of any pytree, in the state's own precision, without a NaN; a tiny step goes where the drift points."""
+    """In the state's own precision, without a NaN; a tiny step goes where the drift points, if h is a step at all."""
     E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
     flow = flow_class(E)
     z = jax.tree.map(lambda leaf: leaf + 0.3, flow.init(X0))
-    h = jnp.asarray(1e-5)
-    memory = scheme.init(flow, jnp.zeros(()), z, h)
-    out = scheme.step(flow, jnp.zeros(()), z, h, **({} if memory is None else {"memory": memory}))
-    out = out if memory is None else out[0]
+    t, h = jnp.asarray(1.3), jnp.asarray(1e-7)
+    out = one_step(scheme, flow, t, z, h)
+    if scheme.clock_only:
+        jax.tree.map(np.testing.assert_array_equal, out, one_step(scheme, flow, t, z, 1000 * h))
+        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(out))
+        return
+    out = out[0] if isinstance(out, tuple) else out
     slope = (out - z) / h
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2), slope, flow.drift(0.0, z))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2), slope, flow.drift(t, z))
 
 
-@pytest.mark.parametrize("scheme", [s for s in SCHEMES if not isinstance(s, gf.RungeKutta)], ids=pair_id)
+@pytest.mark.parametrize("scheme", ONE_A_CLASS, ids=pair_id)
 def test_runs_in_single_precision_on_pytrees_without_compiling_twice(scheme):
     traces = []
 
@@ -139,12 +146,11 @@ def test_runs_in_single_precision_on_pytrees_without_compiling_twice(scheme):
         return jnp.sum(p["w"] ** 2) + p["b"] ** 2
 
     E = gf.energy(fn)
-    flows = (gf.GradientFlow(E), gf.HeavyBall(E), gf.Langevin(E))
     x0 = {"w": jnp.ones(2, jnp.float32), "b": jnp.ones((), jnp.float32)}
-    flow = next((f for f in flows if fits(f, scheme, x0) or isinstance(scheme, gf.ExactFlow)), None)
+    flow = flow_to_run_on(scheme, E, x0)
     if isinstance(scheme, gf.ExactFlow):
         with pytest.raises(gf.UnansweredQuestionError, match="no closed form"):
-            gf.iterate(flow, scheme, x0, step=0.1, steps=3)
+            gf.iterate(gf.GradientFlow(E), scheme, x0, step=0.1, steps=3)
         return
     noise = {"key": jax.random.key(0)} if isinstance(flow, gf.Langevin) else {}
     run = gf.iterate(flow, scheme, x0, step=0.1, steps=6, save_every=4, **noise)
@@ -178,31 +184,6 @@ def test_the_exact_flow_on_quadratics_is_the_flow():
     run = gf.iterate(gf.HeavyBall(EXAMPLE, mass=0.2), gf.ExactFlow(), X0, step=0.1, steps=20)
     path = gf.integrate(gf.HeavyBall(EXAMPLE, mass=0.2), X0, 2.0, ts=run.t)
     np.testing.assert_allclose(run.x, path.x, atol=1e-7)
-
-
-def test_momentum_is_optaxs():
-    import optax
-
-    for E, lr, x0 in ((gf.landscapes.beale(), 1e-3, [1.0, 1.0]), (gf.Quadratic(np.diag([1.0, 1e3])), 1e-3, [1.0, 1.0])):
-        ours = gf.optimizers.momentum(E, lr=lr, beta=0.9).iterate(x0, 1000)
-        theirs = optax.sgd(lr, momentum=0.9)
-
-        def step(carry, _, E=E, theirs=theirs):
-            x, memory = carry
-            updates, memory = theirs.update(E.grad(x), memory)
-            return (optax.apply_updates(x, updates), memory), x
-
-        _, xs = jax.lax.scan(step, (jnp.array(x0), theirs.init(jnp.array(x0))), None, length=1000)
-        np.testing.assert_allclose(ours.x[:-1], xs, atol=1e-12)
-
-
-def test_momentum_runs_without_optax():
-    program = (
-        "import sys, gradientflow as gf\n"
-        "gf.optimizers.momentum(gf.landscapes.beale(), lr=1e-3).iterate([1.0, 1.0], 3)\n"
-        "assert 'optax' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_momentum_without_memory_is_gradient_descent():

@@ -20,24 +20,8 @@ GREATEST = (27 + math.sqrt(245)) / 2  # of [[17, 7], [7, 10]]
 Z, LAM, H, M, GAMMA = sympy.symbols("z lambda h m gamma")
 
 
-class AdamsBashforth(gf.Discretizer):
-    """A user's own multistep scheme: the slopes before are its memory."""
-
-    weights: tuple[int, ...]
-    divisor: int
-
-    def init(self, flow, t, z, h):
-        return (flow.drift(t, z),) * (len(self.weights) - 1)
-
-    def step(self, flow, t, z, h, *, memory, **_):
-        slopes = (flow.drift(t, z), *memory)
-        return z + h * sum(
-            (w * s for w, s in zip(self.weights, slopes, strict=True)), start=0 * z
-        ) / self.divisor, slopes[:-1]
-
-
 class Chebyshev(gf.Discretizer):
-    """A stabilized scheme of s stages, R(z) = T_s(1 + z/s²)."""
+    """A user's own stabilized scheme of s stages, R(z) = T_s(1 + z/s²)."""
 
     stages: int
 
@@ -48,8 +32,7 @@ class Chebyshev(gf.Discretizer):
         return now
 
 
-AB2, AB3 = AdamsBashforth((3, -1), 2), AdamsBashforth((23, -16, 5), 12)
-AB4 = AdamsBashforth((55, -59, 37, -9), 24)
+AB2, AB3, AB4 = (gf.AdamsBashforth(steps) for steps in (2, 3, 4))
 
 
 # --- R(z), intervals, regions ----------------------------------------------------------------------------------------

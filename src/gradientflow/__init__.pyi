@@ -51,6 +51,7 @@ from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import AdaDeltaStep as AdaDeltaStep
+from .discretizers import AdamsBashforth as AdamsBashforth
 from .discretizers import AdaptiveStep as AdaptiveStep
 from .discretizers import Armijo as Armijo
 from .discretizers import BackwardEuler as BackwardEuler
@@ -58,6 +59,7 @@ from .discretizers import BarzilaiBorweinLong as BarzilaiBorweinLong
 from .discretizers import BarzilaiBorweinShort as BarzilaiBorweinShort
 from .discretizers import ClipGradient as ClipGradient
 from .discretizers import ClippedStep as ClippedStep
+from .discretizers import ConjugateGradients as ConjugateGradients
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer
 from .discretizers import EulerMaruyama as EulerMaruyama
@@ -69,6 +71,7 @@ from .discretizers import FromDiffrax as FromDiffrax
 from .discretizers import FromOptax as FromOptax
 from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
+from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method
 from .discretizers import Momentum as Momentum
 from .discretizers import MomentumEuler as MomentumEuler
@@ -76,12 +79,17 @@ from .discretizers import NesterovLookahead as NesterovLookahead
 from .discretizers import NesterovStep as NesterovStep
 from .discretizers import PolyakStep as PolyakStep
 from .discretizers import RungeKutta as RungeKutta
+from .discretizers import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .discretizers import Schedule as Schedule
+from .discretizers import SecondOrderChebyshev as SecondOrderChebyshev
+from .discretizers import SteepestDescent as SteepestDescent
 from .discretizers import StepRule as StepRule
+from .discretizers import StrangSplitting as StrangSplitting
 from .discretizers import Tableau as Tableau
 from .discretizers import TrustRegion as TrustRegion
 from .discretizers import Wolfe as Wolfe
 from .discretizers import iterate as iterate
+from .discretizers import nelder_mead as nelder_mead
 from .discretizers import optimizers as optimizers
 from .discretizers import schedules as schedules
 from .flows import AcceleratedFlow as AcceleratedFlow

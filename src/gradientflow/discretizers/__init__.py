@@ -11,6 +11,11 @@ from .adaptive_steps import BarzilaiBorweinShort as BarzilaiBorweinShort
 from .adaptive_steps import ClippedStep as ClippedStep
 from .adaptive_steps import PolyakStep as PolyakStep
 from .adaptive_steps import TrustRegion as TrustRegion
+from .baselines import nelder_mead as nelder_mead
+from .chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev
+from .chebyshev import SecondOrderChebyshev as SecondOrderChebyshev
+from .conjugate_gradients import ConjugateGradients as ConjugateGradients
+from .conjugate_gradients import SteepestDescent as SteepestDescent
 from .discretizer import Discretizer as Discretizer
 from .discretizer import check_answers as check_answers
 from .euler import BackwardEuler as BackwardEuler
@@ -27,6 +32,7 @@ from .line_search import Wolfe as Wolfe
 from .methods import Method as Method
 from .momentum import MomentumEuler as MomentumEuler
 from .momentum_conventions import Momentum as Momentum
+from .multistep import AdamsBashforth as AdamsBashforth
 from .nesterov import NesterovLookahead as NesterovLookahead
 from .nesterov import NesterovStep as NesterovStep
 from .oracles import ClipGradient as ClipGradient
@@ -34,6 +40,8 @@ from .oracles import DeterministicOracle as DeterministicOracle
 from .runge_kutta import TABLEAUS as TABLEAUS
 from .runge_kutta import RungeKutta as RungeKutta
 from .runge_kutta import Tableau as Tableau
+from .splitting import LieSplitting as LieSplitting
+from .splitting import StrangSplitting as StrangSplitting
 from .step_rules import ConstantStep as ConstantStep
 from .step_rules import Schedule as Schedule
 from .step_rules import StepRule as StepRule

@@ -75,6 +75,7 @@ class FromOptax(Discretizer):
     """
 
     equation: ClassVar[str] = "one update of an optax transformation, its gradient −f(t, z)"
+    clock_only: ClassVar[bool] = True
     transformation: Any
 
     def __init__(self, transformation: Any) -> None:

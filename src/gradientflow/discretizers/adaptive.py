@@ -58,7 +58,7 @@ class AdaDeltaStep(Discretizer):
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
-        """`averages` by their closed form; `deltas` at frozen velocity and `transport` by its drift, side by side."""
-        z = flow.parts["averages"].solution(t, z, h)
+        """`gradients` by their closed form; `deltas` at frozen velocity and `transport` by its drift, side by side."""
+        z = flow.parts["gradients"].solution(t, z, h)
         moved = h * flow.parts["transport"].drift(t + h, z)
         return flow.parts["deltas"].frozen(t, z, h) + moved  # pyright: ignore[reportAttributeAccessIssue]

@@ -21,6 +21,8 @@ class Discretizer(eqx.Module):
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
         order: the order of accuracy that the scheme claims, where it claims one.
+        clock_only: whether h is only the clock: the scheme finds the length of its steps in the state, so that a short
+            h says nothing of where it goes, and there is neither an order nor a limit of h.
 
     Example:
         >>> import gradientflow as gf
@@ -36,6 +38,7 @@ class Discretizer(eqx.Module):
 
     equation: ClassVar[str] = ""
     order: ClassVar[int | None] = None
+    clock_only: ClassVar[bool] = False
 
     @abc.abstractmethod
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
@@ -68,15 +71,19 @@ def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     try:
         _try(flow, discretizer, z)
     except UnansweredQuestionError as error:
-        fitting = ", ".join(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z))
+        fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z)))
         why = f"{error.why}. {type(discretizer).__name__} needs it; schemes that fit: {fitting}"
         raise UnansweredQuestionError(flow, error.question, why) from None
 
 
 def _shipped() -> list[Discretizer]:
     """The schemes that come with the package and need no arguments."""
-    own = [cls for cls in Discretizer.__subclasses__() if cls.__module__.startswith("gradientflow.")]
-    return [cls() for cls in own if not inspect.signature(cls).parameters]
+    own = [cls for cls in Discretizer.__subclasses__() if cls.__module__.startswith("gradientflow.discretizers.")]
+    return [cls() for cls in own if all(map(_is_optional, inspect.signature(cls).parameters.values()))]
+
+
+def _is_optional(parameter: inspect.Parameter) -> bool:
+    return parameter.kind is parameter.VAR_POSITIONAL or parameter.default is not parameter.empty
 
 
 def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:

@@ -23,6 +23,7 @@ from .adaptive_optimizers import adagrad as adagrad
 from .adaptive_optimizers import adam as adam
 from .adaptive_optimizers import adamw as adamw
 from .adaptive_optimizers import rmsprop as rmsprop
+from .conjugate_gradients import ConjugateGradients, SteepestDescent
 from .euler import BackwardEuler, ForwardEuler
 from .methods import Method, written
 from .momentum import MomentumEuler
@@ -161,3 +162,35 @@ def sign_descent(E: Any, lr: Any) -> Method:
     """
     check_positive("sign_descent", lr=lr)
     return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr, sign_descent)
+
+
+@written("x' = x + αd', d' = −∇E + βd, α exact along d'")
+def conjugate_gradients(E: Any) -> Method:
+    r"""Conjugate gradients: the gradient flow by `ConjugateGradients`, whose clock counts its iterations.
+
+    Args:
+        E: an energy or a callable.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.Quadratic([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])
+        >>> str(gf.optimizers.conjugate_gradients(E).iterate([2.0, 1.0], steps=2).status)
+        'converged'
+    """
+    return Method(GradientFlow(energy(E)), ConjugateGradients(), 1.0)
+
+
+@written("x' = x − α∇E(x), α exact: ⟨g, g⟩/⟨g, Hg⟩")
+def steepest_descent(E: Any) -> Method:
+    r"""Steepest descent with exact steps: the gradient flow by `SteepestDescent`, whose clock counts its iterations.
+
+    Args:
+        E: an energy or a callable.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> method = gf.optimizers.steepest_descent(gf.Quadratic([[1.0, 0.0], [0.0, 3.0]]))
+        >>> method.iterate([3.0, 1.0], steps=2).x[-1].tolist()
+        [0.75, 0.25]
+    """
+    return Method(GradientFlow(energy(E)), SteepestDescent(), 1.0)

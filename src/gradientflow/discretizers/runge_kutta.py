@@ -1,6 +1,6 @@
 """Explicit Runge–Kutta schemes, as data: a tableau of fractions is a scheme."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -8,9 +8,8 @@ import equinox as eqx
 
 from gradientflow.flows import Flow, unknown_name
 
+from .coefficients import Rational, advanced, combined
 from .discretizer import Discretizer
-
-Number = int | Fraction
 
 
 class Tableau(eqx.Module):
@@ -25,8 +24,8 @@ class Tableau(eqx.Module):
     """
 
     name: str = eqx.field(static=True)
-    a: tuple[tuple[Number, ...], ...] = eqx.field(static=True)
-    b: tuple[Number, ...] = eqx.field(static=True)
+    a: tuple[tuple[Rational, ...], ...] = eqx.field(static=True)
+    b: tuple[Rational, ...] = eqx.field(static=True)
     order: int = eqx.field(static=True)
     source: str = eqx.field(static=True, default="")
 
@@ -94,23 +93,5 @@ class RungeKutta(Discretizer):
         """One step of the tableau."""
         slopes: list[Any] = []
         for row in self.tableau.a:
-            slopes.append(flow.drift(_advance(t, h, sum(row)), _combine(z, h, row, slopes)))
-        return _combine(z, h, self.tableau.b, slopes)
-
-
-def _combine(z: Any, h: Any, weights: Sequence[Number], slopes: Sequence[Any]) -> Any:
-    for weight, slope in zip(weights, slopes, strict=True):
-        if weight:
-            z = z + _scaled(h, weight) * slope
-    return z
-
-
-def _advance(t: Any, h: Any, c: Number) -> Any:
-    return t + _scaled(h, c) if c else t
-
-
-def _scaled(h: Any, weight: Number) -> Any:
-    """Weight times h, by integers, so that it is exact on exact leaves and not rounded beforehand on others."""
-    weight = Fraction(weight)
-    product = h if weight.numerator == 1 else h * weight.numerator
-    return product if weight.denominator == 1 else product / weight.denominator
+            slopes.append(flow.drift(advanced(t, h, sum(row)), combined(z, h, row, slopes)))
+        return combined(z, h, self.tableau.b, slopes)

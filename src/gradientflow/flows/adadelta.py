@@ -36,7 +36,7 @@ class AdaDeltaFlow(Flow):
     From d = s = 0 it is the gradient flow itself: v and ∇E are averaged alike and start alike, so that v = ∇E solves
     it, whatever ε and τ. What the optimizer adapts comes from its steps, where d lags behind s by one.
 
-    Parts: `averages` ṡ, `transport` ẋ, `deltas` ḋ.
+    Parts: `gradients` ṡ, `transport` ẋ, `deltas` ḋ.
 
     Args:
         energy: the potential E.
@@ -82,10 +82,10 @@ class AdaDeltaFlow(Flow):
 
     @property
     def parts(self) -> Mapping[str, Flow]:
-        """`averages`, `transport` and `deltas`."""
+        """`gradients`, `transport` and `deltas`."""
         return Parts(
             self,
-            averages=DeltaAverages(self.energy, self.tau),
+            gradients=DeltaAverages(self.energy, self.tau),
             transport=DeltaTransport(self.energy, self.epsilon, self.rate),
             deltas=DeltaSquares(self.energy, self.tau, self.epsilon),
         )

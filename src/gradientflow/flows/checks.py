@@ -81,7 +81,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not known, with the nearest that is."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
 
 

@@ -11,7 +11,7 @@ from .constraints import Constraint
 from .energies import Energy
 from .flow import Flow, Parts
 from .gradient import GradientFlow
-from .numerics import is_concrete, max_norm
+from .numerics import is_concrete, is_numeric, max_norm
 from .vectors import lift, lower
 
 
@@ -56,7 +56,7 @@ class ProjectedFlow(Flow):
 
     def init(self, x: Any) -> Any:
         """The position itself, which must be in the set."""
-        if is_concrete(x):
+        if is_concrete(x) and all(map(is_numeric, jax.tree.leaves(x))):
             nearest = self.constraint.project(x)
             away = max_norm(jax.tree.map(lambda a, b: a - b, nearest, x))
             if float(away) > 1e3 * float(jnp.finfo(np.result_type(*jax.tree.leaves(x))).eps) * (1 + float(max_norm(x))):

@@ -29,10 +29,11 @@ def blaming(*recipes: Any) -> Iterator[None]:
     except UnansweredQuestionError:
         raise
     except Exception as error:
+        first_line, *_ = str(error).splitlines() or [""]
         refusal = (
             str(error)
             if isinstance(error, NotExactError)
-            else f"not rational arithmetic ({type(error).__name__}: {error})"
+            else f"not rational arithmetic ({type(error).__name__}: {first_line})"
         )
         names = " of ".join(dict.fromkeys(type(recipe).__name__ for recipe in recipes))
         raise NotExactError(f"{names} can't be read exactly{_place(error, recipes)}: {refusal}") from error

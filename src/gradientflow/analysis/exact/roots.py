@@ -92,12 +92,21 @@ def _isolated(conditions: Sequence[sympy.Poly]) -> list[PositiveRoot]:
     return [_refined(union, low, high) for (low, high), _ in intervals]
 
 
-def _refined(polynomial: sympy.Poly, low: Any, high: Any) -> PositiveRoot:
+def _refined(polynomial: Any, low: Any, high: Any) -> PositiveRoot:
     """The isolating interval, narrowed until it is tight relative to the root."""
-    while low != high and (low == 0 or high > 2 * low):
+    while low != high and (low == 0 or high > 2 * low or not polynomial.eval(low) * polynomial.eval(high) < 0):
         low, high = polynomial.refine_root(low, high, steps=4)
-    if low != high:
-        low, high = polynomial.refine_root(low, high, eps=low / 2**_DIGITS)
+    # By bisection, a value a digit: SymPy's own refinement transforms the whole polynomial at each.
+    rises = polynomial.eval(high) > 0
+    while high - low > low / 2**_DIGITS:
+        middle = (low + high) / 2
+        value = polynomial.eval(middle)
+        if value == 0:
+            low = high = middle
+        elif (value > 0) == rises:
+            high = middle
+        else:
+            low = middle
     return PositiveRoot(polynomial, _fraction(low), _fraction(high))
 
 

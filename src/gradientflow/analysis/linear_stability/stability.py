@@ -189,7 +189,8 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     Raises:
         ValueError: if the point is not stationary (naming its gradient norm) or not a minimizer (naming a negative
             curvature), or if none is known.
-        TypeError: if a step rule chooses the step from the state: then there is no one step to limit.
+        TypeError: if a step rule or the scheme itself chooses the step from the state: then there is no one step to
+            limit.
 
     References:
         E. I. Jury, Theory and Application of the z-Transform Method, 1964, for the conditions.
@@ -226,7 +227,7 @@ def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Fl
     """The method (if it was given as one), the flow and the scheme that a question is about.
 
     Raises:
-        TypeError: if they aren't, or if a step rule chooses the method's step from the state.
+        TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
     """
     if isinstance(flow, Method):
         if discretizer is not None:
@@ -236,11 +237,14 @@ def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Fl
                 f"{where}: {type(flow.step).__name__} chooses the step from the state, so that there is no one step to "
                 f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
             )
-        return flow, flow.flow, flow.discretizer
+        return flow, *unpacked(where, flow.flow, flow.discretizer)[1:]
     if not isinstance(flow, Flow):
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), or a Method, got {flow!r}")
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"{where}: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    if discretizer.clock_only:
+        name = type(discretizer).__name__
+        raise TypeError(f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit")
     return None, flow, discretizer
 
 

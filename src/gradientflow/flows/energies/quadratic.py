@@ -157,7 +157,7 @@ class Quadratic(AbstractQuadratic):
 class LeastSquares(AbstractQuadratic):
     r"""$E(x) = \tfrac12\|Mx - v\|^2$; $\nabla E = M^\top(Mx - v)$.
 
-    Neither value nor gradient forms MᵀM, whose condition number is the square of M's.
+    Neither value, gradient nor Hessian-vector product forms MᵀM, whose condition number is the square of M's.
 
     Args:
         M: shape (m, n).
@@ -193,6 +193,10 @@ class LeastSquares(AbstractQuadratic):
     def grad(self, x: Any) -> Any:
         """Mᵀ(Mx − v)."""
         return self.M.T @ (self.M @ jnp.asarray(x) - self.v)
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """MᵀMv, without forming MᵀM."""
+        return self.M.T @ (self.M @ v)
 
     @property
     def hessian(self) -> jax.Array:

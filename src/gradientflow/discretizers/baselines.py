@@ -1,0 +1,106 @@
+"""What no flow stands behind, kept to compare with."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from gradientflow.flows import (
+    Flow,
+    GradientFlow,
+    Number,
+    Outcome,
+    Status,
+    Trajectory,
+    check_integer,
+    default_tolerances,
+    energy,
+    is_stationary,
+    measure,
+    prepare,
+)
+
+
+def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None = None) -> Trajectory:
+    """Nelder and Mead's simplex search, by SciPy: a baseline that asks for values only, and discretizes no flow.
+
+    Its clock counts iterations, at each of which it asks for a few values; they are no times of any flow. Gradients are
+    measured after the fact, for the table and the status. It may stop at points that are not stationary.
+
+    Args:
+        E: an energy or a callable.
+        x0: the initial position, any pytree of arrays. The first simplex has it as a vertex, and from it along each
+            coordinate a step of 5 %, or of 0.00025 where the coordinate is 0.
+        steps: how many iterations; fewer if the simplex shrinks to a point before.
+        gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
+
+    Returns:
+        The trajectory: at 0 the start, at k the best vertex after k iterations. `state` is the position, so that
+        `state[-1]` starts a run of the gradient flow. `stats["evaluations"]` is how many values were asked for.
+
+    Raises:
+        ValueError: for an x0 that isn't finite or doesn't fit the energy.
+        TypeError: if `steps` is not an integer, or x0 holds no real numbers.
+
+    References:
+        J. A. Nelder, R. Mead, A simplex method for function minimization, Computer J. 7, 1965.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> run = gf.nelder_mead(gf.landscapes.beale(), [1.0, 1.0], steps=150)
+        >>> run.x[-1].round(4), str(run.status)
+        (Array([3. , 0.5], dtype=...), 'converged')
+    """
+    from scipy.optimize import minimize
+
+    check_integer("nelder_mead", 1, steps=steps)
+    flow, z0 = prepare("nelder_mead", GradientFlow(energy(E)), x0, None)
+    start, unravel = ravel_pytree(z0)
+    best = [np.asarray(start)]
+
+    def value(point: np.ndarray) -> float:
+        return float(_value(flow, unravel, jnp.asarray(point, start.dtype)))
+
+    # SciPy tells by the argument's name that the callback wants the result so far.
+    def note(intermediate_result: Any) -> None:
+        best.append(np.array(intermediate_result.x, start.dtype))
+        if len(best) > steps:
+            raise StopIteration
+
+    # SciPy counts its first simplex as an iteration, so that its own limit would come one too early.
+    options = {"maxiter": int(steps) + 1, "xatol": 0, "fatol": 0}
+    found = minimize(value, best[0], method="Nelder-Mead", callback=note, options=options)
+    states = jax.vmap(unravel)(jnp.asarray(np.stack(best)))
+    positions = flow.position(states)
+    energies, grad_norms = measure(flow.energy, positions)
+    gtol = default_tolerances(start.dtype).gtol if gtol is None else float(gtol)
+    count = np.arange(len(best))
+    stats = {
+        "scheme": "nelder_mead",
+        "steps": len(best) - 1,
+        "evaluations": int(found.nfev),
+        "precision": str(start.dtype),
+        "gtol": gtol,
+    }
+    return Trajectory(
+        t=jnp.asarray(count, start.dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
+        status=_status(energies, grad_norms, gtol), stats=stats, steps=jnp.asarray(count),
+    )  # fmt: skip
+
+
+@eqx.filter_jit
+def _value(flow: Flow, unravel: Any, flat: Any) -> Any:
+    return flow.energy.value(flow.position(unravel(flat)))
+
+
+def _status(energies: Any, grad_norms: Any, gtol: float) -> Status:
+    detail = f"‖∇E‖∞ = {float(grad_norms[-1]):.3g} after {len(energies) - 1} iterations"
+    lost = ~np.isfinite(np.asarray(energies + grad_norms))
+    if lost.any():
+        step = int(np.argmax(lost))
+        return Status(Outcome.DIVERGED, f"no longer finite from iteration {step} on", step)
+    settled = bool(is_stationary(gtol, energies[0], energies[-1], grad_norms[-1], 0.0))
+    return Status(Outcome.CONVERGED if settled else Outcome.REACHED_END, detail)
