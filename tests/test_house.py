@@ -111,6 +111,12 @@ def test_public_flows_schemes_and_functions_show_an_example(name):
         assert ">>>" in inspect.getdoc(thing)
 
 
+def test_every_flow_scheme_and_step_rule_says_its_equation():
+    classes = [getattr(gf, name) for name in gf.__all__ if inspect.isclass(getattr(gf, name))]
+    ours = [c for c in classes if issubclass(c, (gf.Flow, gf.Discretizer, gf.StepRule)) and not inspect.isabstract(c)]
+    assert [c.__name__ for c in ours if not c.equation] == []
+
+
 @pytest.mark.parametrize("module_name", MODULES)
 def test_docstring_examples_run(module_name):
     failures, _ = doctest.testmod(

@@ -147,6 +147,10 @@ TORCH = {
     "SGD momentum": (lambda E: ours.momentum(E, 1e-3, 0.9), {"lr": 1e-3, "momentum": 0.9}),
     "SGD nesterov": (lambda E: ours.nesterov(E, 1e-4, 0.9), {"lr": 1e-4, "momentum": 0.9, "nesterov": True}),
     "RMSprop": (lambda E: ours.rmsprop(E, 1e-2, 0.99, eps=0.0, floor=1e-8), {"lr": 1e-2}),
+    "Adagrad": (
+        lambda E: ours.adagrad(E, 0.1, eps=0.0, initial_accumulator_value=0.0, floor=1e-10),
+        {"lr": 0.1, "eps": 1e-10},
+    ),
     "Adadelta": (lambda E: ours.adadelta(E, 1.0), {"lr": 1.0, "rho": 0.9, "eps": 1e-6}),
     "Adam": (lambda E: ours.adam(E, 1e-2), {"lr": 1e-2}),
     "AdamW": (lambda E: ours.adamw(E, 1e-2, weight_decay=1e-2), {"lr": 1e-2}),

@@ -27,17 +27,19 @@ from .adaptive import AdaDeltaStep, AdaptiveStep
 from .methods import Method, written
 
 
-@written("s' = s + (∇E)², x' = x − η∇E/√(s' + ε)")
-def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0.1) -> Method:
-    r"""AdaGrad, $s' = s + (\nabla E)^2$, $x' = x - \eta\nabla E/\sqrt{s' + \varepsilon}$.
+@written("s' = s + (∇E)², x' = x − η∇E/(√(s' + ε) + δ)")
+def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0.1, floor: Any = 0.0) -> Method:
+    r"""AdaGrad, $s' = s + (\nabla E)^2$, $x' = x - \eta\nabla E/(\sqrt{s' + \varepsilon} + \delta)$.
 
-    PyTorch adds ε (1e-10) to the root instead, and starts at s = 0.
+    PyTorch's has its ε outside the root and starts at 0:
+    `adagrad(E, lr, eps=0.0, initial_accumulator_value=0.0, floor=1e-10)`.
 
     Args:
         E: an energy or a callable.
         lr: η > 0, or a schedule k ↦ η.
         eps: ε ≥ 0, inside the root.
         initial_accumulator_value: s(0) ≥ 0.
+        floor: δ ≥ 0, outside the root.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -48,8 +50,8 @@ def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0
         Array([2.5028, 0.5003], dtype=...)
     """
     h, rate = _clock("adagrad", lr)
-    flow = AdaGradFlow(energy(E), tau=h, epsilon=eps, initial=initial_accumulator_value, rate=rate)
-    family = eqx.Partial(adagrad, eps=eps, initial_accumulator_value=initial_accumulator_value)
+    flow = AdaGradFlow(energy(E), h, eps, floor, initial_accumulator_value, rate)
+    family = eqx.Partial(adagrad, eps=eps, initial_accumulator_value=initial_accumulator_value, floor=floor)
     return Method(flow, AdaptiveStep(), h, family)
 
 

@@ -49,6 +49,7 @@ class RungeKuttaChebyshev(Discretizer):
         Fraction(1, 20)
     """
 
+    equation: ClassVar[str] = "R(z) = T_s(w₀ + w₁z)/T_s(w₀), by the recurrence of T_s"
     order: ClassVar[int | None] = 1
     stages: int = eqx.field(static=True)
     damping: Fraction = eqx.field(static=True)
@@ -87,6 +88,7 @@ class SecondOrderChebyshev(Discretizer):
         10
     """
 
+    equation: ClassVar[str] = "R(z) = a + bT_s(w₀ + w₁z), of order 2, by the recurrence of T_s"
     order: ClassVar[int | None] = 2
     stages: int = eqx.field(static=True)
     damping: Fraction = eqx.field(static=True)

@@ -38,6 +38,7 @@ class ConjugateGradients(Discretizer):
         [1.0, 7.0]
     """
 
+    equation: ClassVar[str] = "x' = x + αd', d' = −∇E + βd, α = −⟨∇E, d'⟩/⟨d', Hd'⟩"
     clock_only: ClassVar[bool] = True
 
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
@@ -75,6 +76,7 @@ class SteepestDescent(Discretizer):
         [1.5, -0.5]
     """
 
+    equation: ClassVar[str] = "x' = x + αr, r' = r − αHr, α = ⟨r, r⟩/⟨r, Hr⟩"
     clock_only: ClassVar[bool] = True
 
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:

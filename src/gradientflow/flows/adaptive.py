@@ -25,7 +25,7 @@ class Scaled(Vector):
 
 
 class AdaGradFlow(Flow):
-    r"""AdaGrad in continuous time: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/\sqrt{s + \varepsilon}$.
+    r"""AdaGrad as a flow: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
     State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
     Where ∇E = 0 the speed is 0, even if s + ε is.
@@ -35,7 +35,8 @@ class AdaGradFlow(Flow):
     Args:
         energy: the potential E.
         tau: τ > 0, the time in which s grows by one squared gradient: an optimizer's learning rate.
-        epsilon: ε ≥ 0, inside the root [E²/X²].
+        epsilon: ε ≥ 0, inside the root (optax) [E²/X²].
+        floor: δ ≥ 0, outside the root (PyTorch) [E/X].
         initial: s(0) ≥ 0 [E²/X²].
         rate: a factor of the speed, or a function t ↦ factor.
 
@@ -53,19 +54,27 @@ class AdaGradFlow(Flow):
         -3.0
     """
 
-    equation: ClassVar[str] = "ẋ = −∇E/√(s + ε), τṡ = (∇E)²"
+    equation: ClassVar[str] = "ẋ = −∇E/(√(s + ε) + δ), τṡ = (∇E)²"
     energy: Energy
     tau: Any
     epsilon: Any
+    floor: Any
     initial: Any
     rate: Any
 
     def __init__(
-        self, energy: Energy, tau: Any = 1.0, epsilon: Any = 1e-7, initial: Any = 0.1, rate: Any = 1.0
+        self,
+        energy: Energy,
+        tau: Any = 1.0,
+        epsilon: Any = 1e-7,
+        floor: Any = 0.0,
+        initial: Any = 0.1,
+        rate: Any = 1.0,
     ) -> None:
-        self.energy, self.tau, self.epsilon, self.initial, self.rate = energy, tau, epsilon, initial, rate
+        self.energy, self.tau, self.epsilon, self.floor = energy, tau, epsilon, floor
+        self.initial, self.rate = initial, rate
         check_positive("AdaGradFlow", tau=tau)
-        check_nonnegative("AdaGradFlow", epsilon=epsilon, initial=initial)
+        check_nonnegative("AdaGradFlow", epsilon=epsilon, floor=floor, initial=initial)
 
     def init(self, x: Any) -> Scaled:
         """(x, s(0))."""
@@ -86,7 +95,7 @@ class AdaGradFlow(Flow):
         return Parts(
             self,
             averages=Accumulation(self.energy, self.tau),
-            transport=ScaledTransport(self.energy, self.epsilon, 0.0, self.rate),
+            transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
 
     def lyapunov(self, t: Any, z: Scaled) -> Any:

@@ -59,7 +59,7 @@ class Nesterov(Inertial):
         """(v, −(r/t)v − ∇E(x)); at t = 0 its limit from rest, (0, −∇E(x)/(1 + r))."""
         gradient = self.gradient(z.x)
         if not is_numeric(t):
-            return Phase(z.v, -(z.v * self.r / t) - gradient)
+            return Phase(z.v, -(self.r / t * z.v) - gradient)
         started = t != 0
         # Where the clock stands at zero, ∇E/(1 + r) is ∇E less the friction's limit.
         slowed = gradient * jnp.where(started, 1, 1 / (1 + self.r))

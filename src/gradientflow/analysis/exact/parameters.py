@@ -1,5 +1,6 @@
 """A flow's and a scheme's parameters as exact numbers or symbols, and another energy in place of a flow's own."""
 
+import math
 import numbers
 import re
 from collections.abc import Callable
@@ -61,6 +62,8 @@ def with_parameters(tree: Any, convert: Convert, integers: bool = True, suffix: 
         is_count = isinstance(leaf, bool) or (isinstance(leaf, (int, np.integer)) and not integers)
         if not isinstance(leaf, (numbers.Real, np.generic, jax.Array, np.ndarray)) or is_count:
             return leaf
+        if not math.isfinite(leaf):
+            raise NotExactError(f"the parameter `{name}` is {leaf}, which is no number to compute with exactly")
         symbol = _unique(_SYMBOLS.get(name, name) + suffix, taken)
         return convert(symbol, Fraction(leaf if isinstance(leaf, numbers.Rational) else float(leaf)))
 

@@ -11,7 +11,18 @@ from typing import Any
 import jax
 import sympy
 
-from gradientflow.flows import Flow, GradientFlow, HeavyBall, KineticLangevin, Langevin, Mode, Phase
+from gradientflow.flows import (
+    Flow,
+    GradientFlow,
+    HeavyBall,
+    HessianDamped,
+    KineticLangevin,
+    Langevin,
+    Mode,
+    Nesterov,
+    NewtonFlow,
+    Phase,
+)
 
 from ..exact.blame import blaming
 from ..exact.leaf import Exact
@@ -35,6 +46,8 @@ class ClosedForm:
         solution: (x₀, v₀) ↦ the state at time t; a flow without velocity ignores v₀.
         wrong: the same with a wrong rate or sign.
         consequence: what follows for the whole quadratic, in LaTeX.
+        time: the clock, where the flow depends on it.
+        from_rest: whether it is the solution from rest, whatever v₀.
     """
 
     name: str
@@ -43,6 +56,8 @@ class ClosedForm:
     solution: Callable[[Any, Any], Any]
     wrong: Callable[[Any, Any], Any]
     consequence: str = ""
+    time: Exact = dataclasses.field(default_factory=lambda: Exact(0))
+    from_rest: bool = False
 
 
 def _exponential(name: str, rate: Callable[[Any], Any]) -> TimeFunction:
@@ -120,7 +135,52 @@ def kinetic_langevin(lam: Any, m: Any, friction: Any, s: Any) -> Flow:
     return KineticLangevin(Mode(lam), mass=m, friction=friction, temperature=s * s / (2 * friction))
 
 
+def hessian_damped(lam: Any, m: Any, friction: Any, _: Any) -> Flow:
+    """Hessian-damped inertia on a mode, β = 1, with what viscous friction it takes to have that friction in all."""
+    return HessianDamped(Mode(lam / m), friction=(friction - lam) / m, damping=1, gain=1)
+
+
 INERTIAL = (underdamped, critically_damped, overdamped_mode)
+
+
+def newton_flow() -> ClosedForm:
+    """Newton's flow on a mode: the rate λ/(λ + ε)."""
+    rate = lambda s: s["lambda"] / (s["lambda"] + s["epsilon"])  # noqa: E731
+    clock, g = motion(f"lambda epsilon {_STARTS}", e=_exponential("e", rate))
+    flow = NewtonFlow(Mode(g["lambda"]), regularization=g["epsilon"])
+    return ClosedForm("every mode", flow, clock, lambda x, _: x * g["e"], lambda x, _: x / g["e"])
+
+
+def nesterov_flow() -> ClosedForm:
+    r"""Nesterov's flow on a mode λ = ω², from rest: Bessel functions scaled to 1 at t = 0, with r = 2ν + 1.
+
+    The generators are $F = \Gamma(\nu+1)(2/\omega t)^\nu J_\nu(\omega t)$ and G, the same for ν + 1; their
+    derivatives are Bessel's recurrences.
+    """
+
+    def scaled(order: int) -> Callable[[Any, Any], Any]:
+        def meaning(s: Any, t: Any) -> Any:
+            n, w = s["nu"] + order, s["omega"] * t
+            return sympy.gamma(n + 1) * (2 / w) ** n * sympy.besselj(n, w)
+
+        return meaning
+
+    clock, g = motion(
+        f"omega nu {_STARTS}",
+        tau=TimeFunction(lambda g: g["tau"] / g["tau"], 0, lambda s, t: t),
+        F=TimeFunction(lambda g: -(g["omega"] ** 2 * g["tau"] * g["G"]) / (2 * (g["nu"] + 1)), 1, scaled(0)),
+        G=TimeFunction(lambda g: 2 * (g["nu"] + 1) / g["tau"] * (g["F"] - g["G"]), 1, scaled(1)),
+    )
+    omega, nu, tau, first, second = (g[name] for name in ("omega", "nu", "tau", "F", "G"))
+    flow = Nesterov(Mode(omega * omega), r=2 * nu + 1)
+
+    def solution(x: Any, _: Any) -> Phase:
+        return Phase(x * first, -(omega * omega * tau * x * second) / (2 * (nu + 1)))
+
+    def wrong(x: Any, _: Any) -> Phase:
+        return Phase(x * second, -(omega * omega * tau * x * second) / (2 * (nu + 1)))
+
+    return ClosedForm("every mode from rest", flow, clock, solution, wrong, time=tau, from_rest=True)
 
 
 def langevin() -> ClosedForm:
@@ -140,8 +200,8 @@ def solution_claim(form: ClosedForm, subject: str, how_many: str = "") -> Claim:
 
     def equations(state: Any) -> dict[str, tuple[Exact, Exact]]:
         with blaming(form.flow):
-            drift = jax.tree.leaves(form.flow.drift(Exact(0), state))
-        leaves, starts = jax.tree.leaves(state), [x0, v0]
+            drift = jax.tree.leaves(form.flow.drift(form.time, state))
+        leaves, starts = jax.tree.leaves(state), [x0, v0 * 0 if form.from_rest else v0]
         names = ["x", "v"]
         found = {}
         for label, leaf, slope, start in zip(names, leaves, drift, starts, strict=False):

@@ -1,9 +1,10 @@
 r"""Lyapunov functions on general energies: the flow's own code, read on vectors of which nothing is known.
 
-The leaves are free generators x − x*, v, ∇E(x) and E(x) − E*; products of two stand for inner products. Then V and the
-drift are what the flow answers, $\dot V$ is the chain rule, and a bound $\dot V \le -\rho V$ is an identity
-$\dot V + \rho V = -\sum_i \alpha_i I_i - \sum_j \beta_j \|u_j\|^2$ with $\alpha_i, \beta_j \ge 0$, where $I_i \ge 0$
-says that E is convex. The identity is checked exactly; the weights are what makes it a proof.
+The leaves are free generators x − x*, v, ∇E(x) and E(x) − E*, and Hv and H⁻¹∇E(x) where a flow asks for the Hessian;
+products of two stand for inner products. Then V and the drift are what the flow answers, $\dot V$ is the chain rule,
+and a bound $\dot V \le -\rho V$ is an identity $\dot V + \rho V = -\sum_i \alpha_i I_i - \sum_j \beta_j \|u_j\|^2$
+with $\alpha_i, \beta_j \ge 0$, where $I_i \ge 0$ says that E is convex. The identity is checked exactly; the weights
+are what makes it a proof.
 """
 
 import dataclasses
@@ -29,8 +30,17 @@ from .claims import Claim
 from .decide import refuted_sibling
 
 _POSITION, _VELOCITY, _GRADIENT, _GAP, _MINIMIZER, _TIME = "x", "v", "g", "E", "x*", "t"
-_SQUARES = {_POSITION: (2, 0, 0, 0, 0, 0), _VELOCITY: (0, 2, 0, 0, 0, 0), _GRADIENT: (0, 0, 2, 0, 0, 0)}
-_CROSSED, _LINEAR_GAP = (1, 0, 1, 0, 0, 0), (0, 0, 0, 1, 0, 0)
+# What the Hessian makes of the velocity, and what it makes the gradient of.
+_CURVED, _NEWTON = "Hv", "n"
+_GENERATORS = (_POSITION, _VELOCITY, _GRADIENT, _GAP, _MINIMIZER, _TIME, _CURVED, _NEWTON)
+
+
+def _monomial(*names: str) -> tuple[int, ...]:
+    return tuple(names.count(name) for name in _GENERATORS)
+
+
+_SQUARES = {name: _monomial(name, name) for name in (_POSITION, _VELOCITY, _GRADIENT)}
+_CROSSED, _LINEAR_GAP = _monomial(_POSITION, _GRADIENT), _monomial(_GAP)
 
 
 class AbstractEnergy(Energy):
@@ -40,11 +50,17 @@ class AbstractEnergy(Energy):
         x: the point.
         gap: E(x) − E* there.
         gradient: ∇E(x).
+        velocity: the one direction in which the Hessian may be asked for, if any.
+        curved: the Hessian's product with it.
+        newton: the inverse Hessian's product with the gradient.
     """
 
     x: Any
     gap: Any
     gradient: Any
+    velocity: Any = None
+    curved: Any = None
+    newton: Any = None
 
     def value(self, x: Any) -> Any:
         """The gap, at the one point."""
@@ -55,6 +71,20 @@ class AbstractEnergy(Energy):
         """The gradient, at the one point."""
         self._check(x)
         return self.gradient
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """Hv, in the direction of the velocity."""
+        self._check(x)
+        if self.velocity is None or v is not self.velocity:
+            raise NotExactError("the Hessian in another direction than the velocity's: nothing is known of it")
+        return self.curved
+
+    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0) -> Any:
+        """H⁻¹∇E."""
+        self._check(x)
+        if self.newton is None or v is not self.gradient or (shift.value if isinstance(shift, Exact) else shift):
+            raise NotExactError("a linear system with the Hessian other than H n = ∇E: nothing is known of it")
+        return self.newton
 
     def _check(self, x: Any) -> None:
         if x is not self.x and (x - self.x).value:
@@ -70,7 +100,7 @@ class Setting:
         state: the state, its position being x* + x.
         quantities: x (measured from the minimizer), v, g and E (measured from the minimum) as exact leaves, and the
             parameters that are symbols, by name.
-        slopes: the derivatives of x, v and E along the flow, by name.
+        slopes: the derivatives of x, v and E along the flow, and of ∇E where they are known, by name.
         function: the flow's own Lyapunov function, or `None` where it has none.
         clock: which of the parameters is the time, if one is.
         at_origin: whether drift or Lyapunov function depend on where the minimizer is, and it was taken to be 0.
@@ -121,24 +151,28 @@ def setting(
     """
     names = [*(symbols_of_flow(flow) if symbolic else ()), *parameters]
     field = rational_functions(names)
-    ring = polynomials([_POSITION, _VELOCITY, _GRADIENT, _GAP, _MINIMIZER, _TIME], field)
-    x, v, g, gap, minimizer, t = (Exact(generator) for generator in ring.gens)
+    ring = polynomials(_GENERATORS, field)
+    x, v, g, gap, minimizer, t, curved, newton = (Exact(generator) for generator in ring.gens)
     symbols = {name: Exact(generator) for name, generator in zip(names, field.gens if names else (), strict=True)}
 
     chosen = symbols if values is None else values(symbols)
+    now = t if clock is None else symbols[clock]
 
     def ask(position: Exact) -> tuple[Flow, Any, list[Exact], Exact | None]:
         abstract = with_energy(
-            flow, AbstractEnergy(position, gap, g), lambda name, value: chosen.get(name, Exact(value))
+            flow,
+            AbstractEnergy(position, gap, g, v, curved, newton),
+            lambda name, value: chosen.get(name, Exact(value)),
         )
         with blaming(flow):
             structure = jax.tree.structure(abstract.init(position))
-            if structure.num_leaves > 2:
-                raise NotExactError("a state has more than two numbers a mode")
+        if structure.num_leaves > 2:
+            raise NotExactError(f"a state of {type(flow).__name__} has more than two numbers a mode")
+        with blaming(flow):
             state = jax.tree.unflatten(structure, [position, v][: structure.num_leaves])
-            drift = jax.tree.leaves(abstract.drift(t, state))
+            drift = jax.tree.leaves(abstract.drift(now, state))
             try:
-                function = abstract.lyapunov(t, state)
+                function = abstract.lyapunov(now, state)
             except UnansweredQuestionError:
                 function = None
         known = [*drift, *([] if function is None else [function])]
@@ -147,7 +181,7 @@ def setting(
                 raise NotExactError(f"{type(flow).__name__} answers {leaf}, which is no polynomial in the state")
             if leaf.value.degree(t.value) > 0:
                 raise NotExactError(f"{type(flow).__name__} depends on the time: {leaf}")
-        if function is not None and function.value.degree(g.value) > 0:
+        if function is not None and function.value.degree(g.value) > 0 and _through_hessian(drift[0]) is None:
             raise NotExactError(
                 f"{type(flow).__name__}'s Lyapunov function holds ∇E, whose derivative isn't known here"
             )
@@ -160,8 +194,19 @@ def setting(
         abstract, state, drift, function = ask(x)
     slopes: dict[str, Any] = dict(zip((_POSITION, _VELOCITY), drift, strict=False))
     slopes[_GAP] = g * slopes[_POSITION]
+    if (turned := _through_hessian(slopes[_POSITION])) is not None:
+        slopes[_GRADIENT] = turned
     quantities = {_POSITION: x, _VELOCITY: v, _GRADIENT: g, _GAP: gap, **symbols}
     return Setting(abstract, state, quantities, slopes, function, at_origin, clock)
+
+
+def _through_hessian(slope: Exact) -> Exact | None:
+    """The Hessian's product with ẋ, which is the gradient's derivative; `None` where it isn't known."""
+    ring = slope.value.ring
+    images = {_monomial(_VELOCITY): ring.gens[6], _monomial(_NEWTON): ring.gens[2]}
+    if any(monomial not in images for monomial in slope.value.monoms()):
+        return None
+    return Exact(sum((images[monomial] * weight for monomial, weight in slope.value.terms()), ring.zero))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,10 +291,10 @@ def _decide(
 
 def _violation(excess: Exact, situation: Setting) -> str | None:
     """A quadratic λx²/2, λ ≥ μ, and a state at which V̇ + B > 0, as text."""
-    names = [name for name in situation.quantities if name not in (_POSITION, _VELOCITY, _GRADIENT, _GAP)]
+    names = [name for name in situation.quantities if name not in _GENERATORS]
     for curvature, velocity in itertools.product((1, 2), (0, 1, -1, 3)):
         lam, x, v = Fraction(curvature), Fraction(1), Fraction(velocity)
-        values = (x, v, lam * x, lam * x * x / 2, Fraction(0), Fraction(0))
+        values = (x, v, lam * x, lam * x * x / 2, Fraction(0), Fraction(0), lam * v, x)
         number = sum(
             _at_ones(c) * math.prod(a**k for a, k in zip(values, m, strict=True)) for m, c in excess.value.terms()
         )

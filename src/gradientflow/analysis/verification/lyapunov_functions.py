@@ -1,12 +1,13 @@
 """Known Lyapunov functions, with the weights that prove how fast they fall."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 
-from gradientflow.flows import HeavyBall, Mode
+from gradientflow.flows import HeavyBall, HessianDamped, Mode, Nesterov, NewtonFlow
 
 from ..exact.leaf import Exact
 from .claims import Claim
-from .lyapunov import Decrease, Setting, decide_decrease, own_function, setting
+from .lyapunov import Decrease, Setting, decide_decrease, own_decrease, own_function, setting
 
 
 def _half_squared_distance(situation: Setting) -> Exact:
@@ -118,6 +119,16 @@ NESTEROV = Decrease(
     wrong=(r"\dot V \le -10 t(E - E^*)", lambda q: 10 * q["s"] * q["E"]),
     positive=lambda q: (((2 + q["d"]) * (2 + q["d"]) / 2, _ahead(q)),),
 )
+NEWTON_FLOW = Decrease(
+    name="‖∇E‖² decays as exp(−2t)",
+    statement=r"\tfrac{d}{dt}\tfrac12\|\nabla E\|^2 = -\|\nabla E\|^2",
+    function=own_function,
+    bound=lambda q: q["g"] * q["g"],
+    inequalities=lambda q: (),
+    squares=lambda q: (),
+    assumption="on every E with an invertible Hessian",
+    wrong=(r"\tfrac{d}{dt}\tfrac12\|\nabla E\|^2 \le -2\|\nabla E\|^2", lambda q: 2 * q["g"] * q["g"]),
+)
 
 
 def _tight(q: Mapping[str, Exact]) -> Exact:
@@ -165,16 +176,35 @@ def tight_heavy_ball() -> Claim:
     return decide_decrease(TIGHT_HEAVY_BALL, situation)
 
 
-def nesterov_flow() -> Claim:
-    """The claim that with mass 1 and the friction r/t, r ≥ 3, E − E* is at most (r−1)²‖x₀ − x*‖²/(2t²).
+def nesterov_flow() -> Iterator[Claim]:
+    """The claims that with the friction r/t, r ≥ 3, E − E* is at most (r−1)²‖x₀ − x*‖²/(2t²), and that energy falls.
 
     References:
         W. Su, S. Boyd, E. J. Candès, A differential equation for modeling Nesterov's accelerated gradient method, JMLR
         17, 2016, theorem 5.
     """
-    flow = HeavyBall(Mode(None), mass=1.0, friction=3.0)
-    damped = {"m": lambda s: Exact(1), "gamma": lambda s: (3 + s["d"]) / s["s"]}
-    situation = setting(
-        flow, ("d", "s"), values=lambda s: {name: value(s) for name, value in damped.items()}, clock="s"
+    situation = setting(Nesterov(Mode(None)), ("d", "s"), values=lambda s: {"r": 3 + s["d"]}, clock="s")
+    yield decide_decrease(NESTEROV, situation)
+    yield decide_decrease(own_decrease(situation), situation)
+
+
+def hessian_damped() -> Claim:
+    """The claim that (b + βγ)E + ½‖v + β∇E‖² falls along inertia with Hessian-driven damping, on every E.
+
+    References:
+        F. Alvarez, H. Attouch, J. Bolte, P. Redont, A second-order gradient-like dissipative dynamical system with
+        Hessian-driven damping, J. Math. Pures Appl. 81, 2002.
+    """
+    situation = setting(HessianDamped(Mode(None)), symbolic=True)
+    claim = dataclasses.replace(
+        own_decrease(situation),
+        statement=r"\dot V = -\gamma\|v\|^2 - b\beta\|\nabla E\|^2,\quad "
+        r"V = (b + \beta\gamma)E + \tfrac12\|v + \beta\nabla E\|^2",
+        positive=lambda q: ((Exact(1) / 2, q["v"] + q["damping"] * q["g"]),),
     )
-    return decide_decrease(NESTEROV, situation)
+    return decide_decrease(claim, situation)
+
+
+def newton_flow() -> Claim:
+    """The claim that ‖∇E‖² decays as e^{−2t} along Newton's flow, on every E with an invertible Hessian."""
+    return decide_decrease(NEWTON_FLOW, setting(NewtonFlow(Mode(None), regularization=0)))

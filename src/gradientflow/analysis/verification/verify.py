@@ -18,9 +18,12 @@ from gradientflow.flows import (
     Flow,
     GradientFlow,
     HeavyBall,
+    HessianDamped,
     KineticLangevin,
     Langevin,
     Mode,
+    Nesterov,
+    NewtonFlow,
     Trajectory,
     UnansweredQuestionError,
 )
@@ -33,18 +36,13 @@ from ..grades import Grade
 from ..linear_stability.curvature import Curvatures, curvatures_at, exact_constant, exact_hessian, exact_linear
 from ..linear_stability.reading import ModeReading, Recipe
 from ..linear_stability.step_limit import StepLimit, exact_limit, without_roots
+from . import closed_forms, lyapunov_functions
 from .claims import Claim, Verification
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
 from .decide import refuted_sibling
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
 from .lyapunov import decide_decrease, own_decrease, setting
-from .lyapunov_functions import (
-    GRADIENT_FLOW,
-    HEAVY_BALL,
-    nesterov_flow,
-    strongly_convex_heavy_ball,
-    tight_heavy_ball,
-)
+from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball, tight_heavy_ball
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
 from .overdamped_limit import overdamped_limit_claim
@@ -59,10 +57,10 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
     r"""Proves what can be proved of a flow or a method, each claim beside a false one that the same code refutes.
 
     Candidates are put into what the flow's drift, or the method's step, returns on exact numbers: closed forms per mode
-    (of gradient flow, of the heavy ball in its three regimes and its overdamped limit, of Langevin dynamics' mean and
-    covariance; of any flow that is linear on a mode, its matrix exponential), Lyapunov functions on general energies,
-    and of a method the powers of its step, its recurrence and its step limit. On a quadratic of up to 30 unknowns its
-    curvatures and its minimizer are exact too.
+    (of gradient flow, of the heavy ball in its three regimes and its overdamped limit, of Hessian-damped inertia,
+    Newton's and Nesterov's flow, of Langevin dynamics' mean and covariance; of any flow that is linear on a mode, its
+    matrix exponential), Lyapunov functions on general energies, and of a method the powers of its step, its
+    recurrence and its step limit. On a quadratic of up to 30 unknowns its curvatures and its minimizer are exact too.
 
     Args:
         subject: the flow or the method. A user's own flow has its `drift` and its `lyapunov` read likewise.
@@ -120,7 +118,16 @@ def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
         yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
         yield strongly_convex_heavy_ball()
         yield tight_heavy_ball()
-        yield nesterov_flow()
+    elif type(flow) is Nesterov:
+        yield solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics")
+        yield from lyapunov_functions.nesterov_flow()
+    elif type(flow) is HessianDamped:
+        for form in (make(closed_forms.hessian_damped) for make in INERTIAL):
+            yield solution_claim(form, "Hessian-damped inertia on quadratics")
+        yield lyapunov_functions.hessian_damped()
+    elif type(flow) is NewtonFlow:
+        yield solution_claim(closed_forms.newton_flow(), "Newton's flow on quadratics")
+        yield lyapunov_functions.newton_flow()
     elif type(flow) is Langevin:
         yield solution_claim(langevin(), "mean of Langevin dynamics on quadratics")
         yield covariance_claim(langevin(), "Langevin dynamics")
