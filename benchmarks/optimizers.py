@@ -49,7 +49,8 @@ def main():
         runs = []
         for steps in (SHORT, LONG):
             runs.append(lambda m=method, n=steps: m.iterate(X0, n, save_every=n).x)
-            runs.append(lambda theirs=loop(transformation, steps): theirs(X0))
+            theirs = loop(transformation, steps)
+            runs.append(lambda theirs=theirs: theirs(X0))
         for run in runs:
             cpu_seconds(run)
         rounds = [[cpu_seconds(run) for run in runs] for _ in range(ROUNDS)]
