@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -141,3 +142,41 @@ def test_nesterov_through_the_worst_case():
     ]
     assert rates[0] == pytest.approx(rates[1], abs=1e-6)
     assert 1 - 1 / np.sqrt(10) < rates[0] < np.sqrt(1 - 1 / np.sqrt(10))
+
+
+# --- Other geometries ------------------------------------------------------------------------------------------------
+
+
+def test_newtons_method_converges_quadratically_and_damped_it_shrinks_by_its_damping():
+    run = gf.optimizers.newton(gf.energy(lambda x: jnp.sum(jnp.cosh(x)))).iterate([1.0], 4)
+    errors = np.abs(np.asarray(run.x[:, 0]))
+    # tanh turns a quadratic rate into a cubic one: x' = x − tanh x ≈ x³/3.
+    np.testing.assert_allclose(errors[2:4], errors[1:3] ** 3 / 3, rtol=0.2)
+    damped = gf.optimizers.newton(E, lr=0.15).iterate(X0, 10)
+    away = np.asarray(damped.x) - np.asarray(E.minimizer)
+    np.testing.assert_allclose(away, 0.85 ** np.arange(11)[:, None] * away[0], atol=1e-12)
+
+
+def test_the_natural_gradient_of_a_constant_metric_is_preconditioned_descent():
+    G = np.array([[17.0, 7.0], [7.0, 10.0]])
+    run = gf.optimizers.natural_gradient(E, 0.3, G).iterate(X0, 5)
+    away = np.asarray(run.x) - np.asarray(E.minimizer)
+    np.testing.assert_allclose(away, 0.7 ** np.arange(6)[:, None] * away[0], atol=1e-12)
+
+
+def test_projected_gradient_settles_where_the_flow_does():
+    box = gf.constraints.Box([0.2, -1.0], [4.0, 0.5])
+    run = gf.optimizers.projected_gradient(E, 0.05, box).iterate([4.0, -1.0], 300)
+    path = gf.integrate(gf.ProjectedFlow(E, box), [4.0, -1.0], np.inf)
+    assert run.status.outcome == path.status.outcome == "converged"
+    np.testing.assert_allclose(run.x[-1], path.x[-1], atol=1e-8)
+
+
+def test_accelerated_gradient_keeps_its_rate_on_a_convex_energy():
+    """E − E* ≤ 2‖x₀ − x*‖²/(η k²), Nesterov's bound, on a spectrum reaching down to 1e-4."""
+    lam = np.geomspace(1e-4, 1.0, 40)
+    run = gf.optimizers.accelerated_gradient(gf.Quadratic(np.diag(lam)), lr=1.0).iterate(np.ones(40), 400)
+    k = np.arange(1, 401)
+    assert (np.asarray(run.energy)[1:] <= 2 * 40 / (k + 1) ** 2).all()
+    plain = gf.optimizers.gradient_descent(gf.Quadratic(np.diag(lam)), lr=1.0).iterate(np.ones(40), 400)
+    assert float(run.energy[-1]) < float(plain.energy[-1]) / 10

@@ -73,5 +73,7 @@ def _first_lines(things: Mapping[str, Any]) -> Table:
 
 def _optimizer(make: Any) -> str:
     """Its update, and the flow and the scheme that it is."""
+    if make.made_of:
+        return f"{make.equation}: {make.made_of}"
     method: Method = make(landscapes.bowl(), **({"lr": 0.1} if "lr" in inspect.signature(make).parameters else {}))
     return f"{make.equation}: {type(method.discretizer).__name__} of {type(method.flow).__name__}"

@@ -13,11 +13,16 @@ from .discretizer import Discretizer
 from .iterate import iterate
 
 
-def written(equation: str) -> Callable[[Callable[..., "Method"]], Any]:
-    """Marks a function as the constructor of a named optimizer, and says its update in a line of plain text."""
+def written(equation: str, made_of: str = "") -> Callable[[Callable[..., "Method"]], Any]:
+    """Marks a function as the constructor of a named optimizer, and says its update in a line of plain text.
+
+    Args:
+        equation: the update.
+        made_of: its scheme and its flow; found out by making one unless that takes more than a learning rate.
+    """
 
     def mark(make: Any) -> Any:
-        make.equation = equation
+        make.equation, make.made_of = equation, made_of
         return make
 
     return mark

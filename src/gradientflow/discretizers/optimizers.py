@@ -25,6 +25,11 @@ from .adaptive_optimizers import adamw as adamw
 from .adaptive_optimizers import rmsprop as rmsprop
 from .conjugate_gradients import ConjugateGradients, SteepestDescent
 from .euler import BackwardEuler, ForwardEuler
+from .geometric_optimizers import accelerated_gradient as accelerated_gradient
+from .geometric_optimizers import mirror_descent as mirror_descent
+from .geometric_optimizers import natural_gradient as natural_gradient
+from .geometric_optimizers import newton as newton
+from .geometric_optimizers import projected_gradient as projected_gradient
 from .methods import Method, written
 from .momentum import MomentumEuler
 from .nesterov import NesterovLookahead
