@@ -1,4 +1,4 @@
-"""Optimizers in other geometries: Newton's method, natural gradient, mirror descent, projected and accelerated gradient."""
+"""Optimizers in other geometries: Newton, natural, mirror, projected and accelerated gradient."""
 
 from typing import Any
 
@@ -70,7 +70,9 @@ def natural_gradient(E: Any, lr: Any, metric: Any) -> Method:
 
 @written("∇φ(x') = ∇φ(x) − η∇E(x)", "ForwardEuler of MirrorFlow")
 def mirror_descent(E: Any, lr: Any, potential: Any) -> Method:
-    r"""Mirror descent, $\nabla\varphi(x') = \nabla\varphi(x) - \eta\nabla E(x)$; with the entropy, exponentiated gradient.
+    r"""Mirror descent, $\nabla\varphi(x') = \nabla\varphi(x) - \eta\nabla E(x)$.
+
+    With the entropy it is exponentiated gradient descent.
 
     Args:
         E: an energy or a callable.
@@ -89,9 +91,8 @@ def mirror_descent(E: Any, lr: Any, potential: Any) -> Method:
         Array([0.7311, 0.2689], dtype=...)
     """
     check_positive("mirror_descent", lr=lr)
-    return Method(
-        MirrorFlow(energy(E), potential), ForwardEuler(), lr, eqx.Partial(mirror_descent, potential=potential)
-    )
+    family = eqx.Partial(mirror_descent, potential=potential)
+    return Method(MirrorFlow(energy(E), potential), ForwardEuler(), lr, family)
 
 
 @written("x' = P_C(x − η∇E(x))", "ForwardBackward of ProjectedFlow")
