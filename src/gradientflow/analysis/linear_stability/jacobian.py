@@ -22,22 +22,25 @@ from .step_limit import StepLimit
 LARGEST_DENSE = 500
 # Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
 _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
+# Where the field depends on time, the long run counts: the clock stands at so many time scales.
+_LATE = 1e6
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
     """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest."""
     dtype = dtype_of(z)
-    n = _flat_step(flow, discretizer, z, jnp.ones((), dtype))[0].size
+    n = _flat_step(flow, discretizer, z, jnp.ones((), dtype), jnp.zeros((), dtype))[0].size
+    t = jnp.asarray(late_time(flow, discretizer, z), dtype)
 
     def found(h: float) -> np.ndarray:
         step = jnp.asarray(h, dtype)
         if n <= LARGEST_DENSE:
-            matrix = np.asarray(_jacobian(flow, discretizer, z, step), dtype=float)
+            matrix = np.asarray(_jacobian(flow, discretizer, z, step, t), dtype=float)
             return np.linalg.eigvals(matrix) if np.isfinite(matrix).all() else np.array([math.inf])
 
         def multiply(vector: np.ndarray) -> np.ndarray:
             return np.asarray(
-                _transpose_times(flow, discretizer, z, step, jnp.asarray(vector.ravel(), dtype)), dtype=float
+                _transpose_times(flow, discretizer, z, step, t, jnp.asarray(vector.ravel(), dtype)), dtype=float
             )
 
         start = np.random.default_rng(0).normal(size=n)
@@ -57,31 +60,65 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
     def radius(h: float) -> float:
         return float(np.abs(eigenvalues(h)).max())
 
-    scale = 1 / max(float(spectral_radius(flow, jnp.zeros((), dtype), z)), float(jnp.finfo(dtype).tiny))
+    scale = _time_scale(flow, z)
+    late = late_time(flow, discretizer, z)
+    clock = f" with the clock at t = {late:.3g}" if late else ""
     slack = 1 + float(jnp.finfo(dtype).eps) ** 0.6
     stable, h = 0.0, _SHORTEST * scale
     while radius(h) <= slack:
         stable, h = h, h * _RATIO
         if h > _LONGEST * scale:
             return StepLimit(
-                math.inf, stable, math.inf, None, f"stable at every step tried, up to {stable:.3g}", Grade.MEASURED
+                math.inf,
+                stable,
+                math.inf,
+                None,
+                f"stable at every step tried, up to {stable:.3g}{clock}",
+                Grade.MEASURED,
             )
     if stable == 0.0:
-        return StepLimit(0.0, 0.0, h, None, f"unstable at the shortest step tried, {h:.3g}", Grade.MEASURED)
+        return StepLimit(0.0, 0.0, h, None, f"unstable at the shortest step tried, {h:.3g}{clock}", Grade.MEASURED)
     unstable = h
     while unstable - stable > 1e-12 * unstable:
         middle = (stable + unstable) / 2
         if not stable < middle < unstable:
             break
         stable, unstable = (middle, unstable) if radius(middle) <= slack else (stable, middle)
-    cause = "the spectral radius of the step's Jacobian reaches 1"
+    cause = f"the spectral radius of the step's Jacobian reaches 1{clock}"
     return StepLimit((stable + unstable) / 2, stable, unstable, None, cause, Grade.MEASURED)
 
 
+def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
+    """The time at which a step is linearized: 0 where it does not depend on time, else late."""
+    scale = _time_scale(flow, z)
+    early, later = (_moved(flow, discretizer, z, factor * scale, (1.0,))[0] for factor in (0.7, 1.9))
+    return 0.0 if bool(jnp.array_equal(early, later)) else _LATE * scale
+
+
+def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether a step of the flow's own time scale is affine in the state, to rounding: then what is local is global."""
+    at, once, twice = _moved(flow, discretizer, z, late_time(flow, discretizer, z), (0.0, 1.0, 2.0))
+    bend, whole = jnp.max(jnp.abs(twice - 2 * once + at)), jnp.max(jnp.abs(twice - at))
+    return bool(bend <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + whole))
+
+
+def _time_scale(flow: Flow, z: Any) -> float:
+    dtype = dtype_of(z)
+    return 1 / max(float(spectral_radius(flow, jnp.zeros((), dtype), z)), float(jnp.finfo(dtype).tiny))
+
+
+def _moved(flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[float, ...]) -> list[jax.Array]:
+    """A short step at time t from states away from z by so many times one direction."""
+    dtype = dtype_of(z)
+    h = jnp.asarray(0.1 * _time_scale(flow, z), dtype)
+    flat, step = _flat_step(flow, discretizer, z, h, jnp.asarray(t, dtype))
+    direction = jnp.asarray(np.random.default_rng(1).uniform(0.5, 1.5, size=flat.size), dtype)
+    return [step(flat + length * direction) for length in lengths]
+
+
 def _flat_step(
-    flow: Flow, discretizer: Discretizer, z: Any, h: Any
+    flow: Flow, discretizer: Discretizer, z: Any, h: Any, t: Any
 ) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
-    t = jnp.zeros_like(h)
     memory = numbers_to_arrays(discretizer.init(flow, t, z, h), h.dtype, integers=False)
     moving, fixed = eqx.partition((z, memory), eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
@@ -96,13 +133,15 @@ def _flat_step(
 
 
 @eqx.filter_jit
-def _jacobian(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array) -> jax.Array:
-    flat, step = _flat_step(flow, discretizer, z, h)
+def _jacobian(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array) -> jax.Array:
+    flat, step = _flat_step(flow, discretizer, z, h, t)
     return jax.jacrev(step)(flat)
 
 
 @eqx.filter_jit
-def _transpose_times(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, direction: jax.Array) -> jax.Array:
+def _transpose_times(
+    flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array, direction: jax.Array
+) -> jax.Array:
     """The transposed Jacobian, which has the same eigenvalues: solvers may know reverse-mode derivatives only."""
-    flat, step = _flat_step(flow, discretizer, z, h)
+    flat, step = _flat_step(flow, discretizer, z, h, t)
     return jax.vjp(step, flat)[1](direction)[0]

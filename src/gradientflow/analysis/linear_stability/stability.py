@@ -29,7 +29,7 @@ from ..grades import Grade
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import contractivity_limit, read_coefficients
 from .curvature import Curvatures, curvatures_at
-from .jacobian import measured_limit, step_eigenvalues
+from .jacobian import is_affine, measured_limit, step_eigenvalues
 from .reading import ModeReading, Recipe
 from .step_limit import StepLimit, exact_limit, readable
 
@@ -58,6 +58,7 @@ class Stability:
         global_grade: how certain the global limit is.
         reading: the step on a mode, read exactly; `None` where it can't be.
         unread: why it can't be.
+        is_linear: whether the step is affine in the state on this energy, by the reading or, to rounding, by trial.
         jacobian_eigenvalues: h ↦ the eigenvalues of the step's Jacobian at the minimizer.
     """
 
@@ -73,6 +74,7 @@ class Stability:
     global_grade: Grade
     reading: ModeReading | None
     unread: str
+    is_linear: bool
     jacobian_eigenvalues: Callable[[float], np.ndarray]
 
     @property
@@ -100,8 +102,8 @@ class Stability:
 
     @property
     def is_local(self) -> bool:
-        """Whether the limit is that of the linearization only: the energy is not quadratic."""
-        return not isinstance(self.flow.energy, (AbstractQuadratic, Mode))
+        """Whether the limit is that of the linearization only: the energy is not quadratic, or the step not linear."""
+        return not (self.is_linear and isinstance(self.flow.energy, (AbstractQuadratic, Mode)))
 
     @property
     def step(self) -> float | None:
@@ -219,6 +221,7 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
         lr_step_limit=_lr_limit(method, curvatures), global_limit=global_limit, global_reason=reason,
         global_grade=global_grade, reading=reading, unread=unread,
+        is_linear=reading is not None or is_affine(flow_on_arrays, discretizer, z),
         jacobian_eigenvalues=step_eigenvalues(flow_on_arrays, discretizer, z),
     )  # fmt: skip
 
