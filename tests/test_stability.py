@@ -442,3 +442,30 @@ def test_the_step_up_to_which_the_quadratic_model_falls():
     method = gf.optimizers.gradient_descent(E, lr=0.1)
     found = gf.edge_of_stability(method, method.iterate([1.6, 0.0], steps=1))
     assert found.descent_limit[0] == pytest.approx(2 * 16 / 40, rel=1e-12)
+
+
+# --- Steps that are not linear, or depend on time ---------------------------------------------------------------------
+
+
+def test_an_adaptive_step_is_linear_nowhere_so_that_its_limit_is_local_even_on_a_quadratic():
+    """RMSprop at rest divides by √ε: 2√ε/λ. A linear scheme whose coefficients can't be read is global all the same."""
+    E = gf.Quadratic([[1.0, 0.0], [0.0, 4.0]])
+    found = gf.stability(gf.optimizers.rmsprop(E, lr=1e-3, eps=1e-6))
+    assert found.is_local
+    assert found.limit == pytest.approx(2 * 1e-3 / 4, rel=1e-6)
+    metric = gf.stability(gf.PreconditionedFlow(E, [[2.0, 0.5], [0.5, 1.0]]), gf.ForwardEuler())
+    assert not metric.is_local
+    rates = np.linalg.eigvals(np.linalg.solve([[2.0, 0.5], [0.5, 1.0]], [[1.0, 0.0], [0.0, 4.0]]))
+    assert metric.limit == pytest.approx(2 / rates.max(), rel=1e-8)
+
+
+def test_a_friction_that_vanishes_is_judged_in_the_long_run():
+    """Nesterov's momentum tends to 1, where the limit is h²λ < 4/3; Adam's averages make it (2 + 2β)/(1 − β)·ε/λ."""
+    E = gf.Quadratic([[3.0]])
+    found = gf.stability(gf.optimizers.accelerated_gradient(E, lr=0.1))
+    assert found.limit == pytest.approx(math.sqrt(4 / 9), rel=1e-6)
+    assert "clock" in found.step_limit.cause
+    adam = gf.optimizers.adam(E, lr=0.01, b1=0.5, eps=1e-2)
+    limit = gf.stability(adam).limit
+    beta = math.exp(-limit / float(adam.flow.tau1))
+    assert limit * 3 / 1e-2 == pytest.approx((2 + 2 * beta) / (1 - beta), rel=1e-6)

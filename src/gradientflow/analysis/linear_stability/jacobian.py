@@ -22,8 +22,8 @@ from .step_limit import StepLimit
 LARGEST_DENSE = 500
 # Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
 _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
-# Where the field depends on time, the long run counts: the clock stands at so many time scales.
-_LATE = 1e6
+# Where the field depends on time, the long run counts: the clock stands at so many times the fastest mode's.
+_LATE = 1e12
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
@@ -68,14 +68,8 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
     while radius(h) <= slack:
         stable, h = h, h * _RATIO
         if h > _LONGEST * scale:
-            return StepLimit(
-                math.inf,
-                stable,
-                math.inf,
-                None,
-                f"stable at every step tried, up to {stable:.3g}{clock}",
-                Grade.MEASURED,
-            )
+            cause = f"stable at every step tried, up to {stable:.3g}{clock}"
+            return StepLimit(math.inf, stable, math.inf, None, cause, Grade.MEASURED)
     if stable == 0.0:
         return StepLimit(0.0, 0.0, h, None, f"unstable at the shortest step tried, {h:.3g}{clock}", Grade.MEASURED)
     unstable = h
