@@ -259,7 +259,7 @@ def divided(gradient: Any, squares: Any, epsilon: Any, floor: Any) -> Any:
         within = s + epsilon
         # The root's derivative at 0 is infinite, and a Newton method would ask for it.
         below = jnp.where(within > 0, jnp.sqrt(jnp.where(within > 0, within, 1)), 0) + floor
-        return jnp.where(g == 0, 0, g * (1 / jnp.where((below == 0) & (g == 0), 1, below)))
+        return jnp.where((below == 0) & (g == 0), 0, g * (1 / jnp.where((below == 0) & (g == 0), 1, below)))
 
     return jax.tree.map(one, gradient, squares)
 

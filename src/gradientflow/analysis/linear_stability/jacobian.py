@@ -22,8 +22,9 @@ from .step_limit import StepLimit
 LARGEST_DENSE = 500
 # Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
 _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
-# Where the field depends on time, the long run counts: the clock stands at so many times the fastest mode's.
-_LATE = 1e12
+# Where the field depends on time the long run counts: the clock is put on until a step changes no more than this, at
+# most to so many times the fastest mode's own time.
+_UNCHANGED, _LATEST = 1e-7, 1e10
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
@@ -83,10 +84,19 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
 
 
 def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
-    """The time at which a step is linearized: 0 where it does not depend on time, else late."""
+    """The time at which a step is linearized: 0 where it does not depend on time, else when it no longer changes."""
     scale = _time_scale(flow, z)
-    early, later = (_moved(flow, discretizer, z, factor * scale, (1.0,))[0] for factor in (0.7, 1.9))
-    return 0.0 if bool(jnp.array_equal(early, later)) else _LATE * scale
+
+    def changes(t: float, later: float) -> bool:
+        early, late = (_moved(flow, discretizer, z, time, (1.0,))[0] for time in (t, later))
+        return bool(jnp.max(jnp.abs(late - early)) > _UNCHANGED * (1 + jnp.max(jnp.abs(early))))
+
+    if not changes(0.7 * scale, 1.9 * scale):
+        return 0.0
+    late = scale
+    while changes(late, 100 * late) and late < _LATEST * scale:
+        late *= 10
+    return 10 * late
 
 
 def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
