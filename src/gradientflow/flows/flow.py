@@ -103,6 +103,18 @@ class Flow(eqx.Module):
         return lift(self.energy.grad(lower(x)))
 
 
+class FirstOrder(Flow):
+    """A flow whose states are positions."""
+
+    def init(self, x: Any) -> Any:
+        """The position itself."""
+        return lift(x)
+
+    def position(self, z: Any) -> Any:
+        """The state itself."""
+        return lower(z)
+
+
 def is_stochastic(flow: Flow, z: Any) -> bool:
     """Whether a Brownian motion drives the flow."""
     return flow.brownian(z) is not None

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from .energies import AbstractQuadratic, Energy
-from .flow import Flow
+from .flow import FirstOrder, Flow
 from .numerics import relaxed
 from .resolvent import prox
-from .vectors import lift, lower
+from .vectors import lower
 
 
-class GradientFlow(Flow):
+class GradientFlow(FirstOrder):
     r"""Steepest descent in continuous time: $\dot x = -\nabla E(x)$.
 
     The state is the position. Units: x [X], t [T], E [X²/T] (the friction is 1).
@@ -32,14 +32,6 @@ class GradientFlow(Flow):
 
     equation: ClassVar[str] = "ẋ = −∇E(x)"
     energy: Energy
-
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""

@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 
 from .checks import check_nonnegative
 from .energies import Energy
-from .flow import Flow
+from .flow import FirstOrder, Flow
 from .gradient import GradientFlow
 from .heavy_ball import HeavyBall
 from .inertial import Inertial
-from .vectors import Phase, lift, lower
+from .vectors import Phase
 
 
-class Langevin(Flow):
+class Langevin(FirstOrder):
     r"""Overdamped Langevin dynamics: $dx = -\nabla E(x)\,dt + \sqrt{2T}\,dW$.
 
     The state is the position. Units: x [X], t [T], E and the temperature [X²/T].
@@ -42,14 +42,6 @@ class Langevin(Flow):
     def __init__(self, energy: Energy, temperature: Any = 1.0) -> None:
         self.energy, self.temperature = energy, temperature
         check_nonnegative("Langevin", temperature=temperature)
-
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 
 from .checks import check_nonnegative
 from .energies import AbstractQuadratic, Energy
-from .flow import Flow
+from .flow import FirstOrder, Flow
 from .numerics import inner, relaxed
 from .vectors import lift, lower
 
 
-class NewtonFlow(Flow):
+class NewtonFlow(FirstOrder):
     r"""Newton's flow: $\dot x = -(H(x) + \varepsilon I)^{-1}\nabla E(x)$, H the Hessian.
 
     The state is the position. Units: x [X], t [1] (the metric is the Hessian), ε [E/X²].
@@ -46,14 +46,6 @@ class NewtonFlow(Flow):
     def __init__(self, energy: Energy, regularization: Any = 0.0) -> None:
         self.energy, self.regularization = energy, regularization
         check_nonnegative("NewtonFlow", regularization=regularization)
-
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−(H(x) + εI)⁻¹∇E(x)."""

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from .checks import check_nonnegative
 from .energies import Energy
-from .flow import Flow
+from .flow import FirstOrder
 from .numerics import inner
-from .vectors import lift, lower
+from .vectors import lower
 
 
-class RescaledFlow(Flow):
+class RescaledFlow(FirstOrder):
     r"""The rescaled gradient flow: $\dot x = -\nabla E(x)/\|\nabla E(x)\|^{(q-2)/(q-1)}$, for q > 2 in finite time.
 
     The state is the position, any pytree; the norm is the Euclidean one over all of it. q = 2 is the gradient flow, q
@@ -57,14 +57,6 @@ class RescaledFlow(Flow):
             )
         check_nonnegative("RescaledFlow", smoothing=smoothing)
 
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
-
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E/(‖∇E‖² + δ²)^{(q−2)/(2(q−1))}; 0 where ∇E is."""
         gradient = self.gradient(z)
@@ -78,7 +70,7 @@ class RescaledFlow(Flow):
         return self.energy.value(lower(z))
 
 
-class SignFlow(Flow):
+class SignFlow(FirstOrder):
     r"""Sign descent in continuous time: $\dot x = -\operatorname{sign}(\nabla E(x))$, coordinate by coordinate.
 
     The state is the position, any pytree. It is steepest descent in the maximum norm, and the limit of Adam's flow for
@@ -111,14 +103,6 @@ class SignFlow(Flow):
     def __init__(self, energy: Energy, smoothing: Any = 1e-4) -> None:
         self.energy, self.smoothing = energy, smoothing
         check_nonnegative("SignFlow", smoothing=smoothing)
-
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∂ᵢE/√((∂ᵢE)² + δ²); 0 where ∂ᵢE is."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from .constraints import Constraint
 from .energies import Energy
-from .flow import Flow, Parts
+from .flow import FirstOrder, Flow, Parts
 from .gradient import GradientFlow
 from .numerics import is_concrete, is_numeric, max_norm
 from .vectors import lift, lower
@@ -89,19 +89,11 @@ class ProjectedFlow(Flow):
         return self.energy.value(self.position(z))
 
 
-class NormalCone(Flow):
+class NormalCone(FirstOrder):
     """The part ẋ ∈ −N_C(x): it moves nothing in the set, and its resolvent takes everything else there at once."""
 
     energy: Energy
     constraint: Constraint
-
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
 
     def drift(self, t: Any, z: Any) -> Any:
         """0, the least element of the cone."""

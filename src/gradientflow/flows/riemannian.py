@@ -12,12 +12,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from .energies import AbstractQuadratic, Energy
-from .flow import Flow
+from .flow import FirstOrder, Flow
 from .numerics import as_floating, is_concrete, relaxed
 from .vectors import lift, lower
 
 
-class PreconditionedFlow(Flow):
+class PreconditionedFlow(FirstOrder):
     r"""The gradient flow in a constant metric: $\dot x = -G^{-1}\nabla E(x)$.
 
     The state is the position, any pytree of n numbers. Units: x [X], E [X²/T] for a G without unit.
@@ -48,14 +48,6 @@ class PreconditionedFlow(Flow):
         if is_concrete(self.metric):
             _check_metric(np.asarray(self.metric))
 
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
-
     def drift(self, t: Any, z: Any) -> Any:
         """−G⁻¹∇E(x)."""
         flat, unravel = ravel_pytree(self.gradient(z))
@@ -78,7 +70,7 @@ class PreconditionedFlow(Flow):
         return self.energy.value(lower(z))
 
 
-class RiemannianFlow(Flow):
+class RiemannianFlow(FirstOrder):
     r"""The gradient flow on a manifold with one chart: $\dot x = -G(x)^{-1}\nabla E(x)$.
 
     The state is the position, any pytree. Lyapunov function: E, with $\dot E = -\|\nabla E\|^2_{G(x)^{-1}}$.
@@ -114,14 +106,6 @@ class RiemannianFlow(Flow):
                 "PreconditionedFlow(energy, G)"
             )
         self.energy, self.metric = energy, metric
-
-    def init(self, x: Any) -> Any:
-        """The position itself."""
-        return lift(x)
-
-    def position(self, z: Any) -> Any:
-        """The state itself."""
-        return lower(z)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−G(x)⁻¹∇E(x)."""
