@@ -5,13 +5,12 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .constraints import Constraint
 from .energies import Energy
 from .flow import FirstOrder, Flow, Parts
 from .gradient import GradientFlow
-from .numerics import is_concrete, is_numeric, max_norm
+from .numerics import dtype_of, is_concrete, is_numeric, max_norm
 from .vectors import lift, lower
 
 
@@ -59,7 +58,7 @@ class ProjectedFlow(Flow):
         if is_concrete(x) and all(map(is_numeric, jax.tree.leaves(x))):
             nearest = self.constraint.project(x)
             away = max_norm(jax.tree.map(lambda a, b: a - b, nearest, x))
-            if float(away) > 1e3 * float(jnp.finfo(np.result_type(*jax.tree.leaves(x))).eps) * (1 + float(max_norm(x))):
+            if float(away) > 1e3 * float(jnp.finfo(dtype_of(x)).eps) * (1 + float(max_norm(x))):
                 raise ValueError(
                     f"ProjectedFlow: `x0` must lie in the set, got {x}; start from the nearest point, "
                     "flow.constraint.project(x0)"
