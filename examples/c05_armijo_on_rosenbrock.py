@@ -2,8 +2,8 @@
 
 Some 1500 and 3100 steps from (0, 0.5) and (2, 2), of nine to ten evaluations each: an order of magnitude more than the
 textbook prints. Its third start, (−1, 1), is a stroke of luck: the step ½ lands on the minimum. And asking for less
-decrease, hence accepting longer steps, takes up to ten times as many: c = ½ never passes the lowest point of its line,
-so that the steep direction calms down, and then now and then a step of ½ runs along the valley.
+decrease, hence accepting longer steps, takes up to ten times as many: where E is quadratic c = ½ never passes the
+lowest point of its line, so that the steep direction calms down, and now and then a step of ½ runs along the valley.
 """
 
 import _output
