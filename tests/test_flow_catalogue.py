@@ -449,3 +449,48 @@ def test_a_time_changed_flow_is_the_flow_at_another_time():
     path = gf.integrate(gf.TimeChanged(gf.HeavyBall(BOWL), lambda t: t**2), [1.0, 1.0], 1.5)
     exact = gf.HeavyBall(BOWL).solution(0.0, gf.HeavyBall(BOWL).init(jnp.ones(2)), 2.25)
     np.testing.assert_allclose(path.x[-1], exact.x, atol=1e-7)
+
+
+# --- What a review broke ---------------------------------------------------------------------------------------------
+
+
+def test_a_large_newton_step_arrives_on_an_ill_conditioned_quadratic_too():
+    """κ = 1e4 and 300 unknowns: conjugate gradients must end at what rounding allows and not start again."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(300, 300)))[0]
+    H = basis @ np.diag(np.logspace(-4, 0, 300)) @ basis.T
+    flow = gf.NewtonFlow(gf.Quadratic((H + H.T) / 2, jnp.ones(300)))
+    for x in rng.normal(size=(3, 300)):
+        z = jnp.asarray(x)
+        left = flow.energy.grad(z + flow.drift(0.0, z))
+        assert float(jnp.max(jnp.abs(left))) < 1e-8 * float(jnp.max(jnp.abs(flow.energy.grad(z))))
+
+
+@pytest.mark.parametrize("flow_class", [gf.Nesterov, gf.HeavyBall, gf.HessianDamped], ids=lambda cls: cls.__name__)
+def test_closed_forms_where_a_curvature_is_zero_but_for_rounding(flow_class):
+    """eigh finds −4e-17 and 2e-16 for a twofold 0; the linear term pushes along those modes."""
+    H = np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) / 7
+    flow = flow_class(gf.Quadratic(H, [1.0, 0.0, 0.0]))
+    path = gf.integrate(flow, [1.0, 1.0, 1.0], 3.0, **SHARP)
+    np.testing.assert_allclose(flow.solution(0.0, flow.init(jnp.ones(3)), 3.0).x, path.x[-1], atol=1e-8)
+
+
+def test_adams_lyapunov_function_counts_the_rate_and_knows_none_for_a_schedule():
+    path = gf.integrate(gf.AdamFlow(BOWL, 0.5, 1.0, rate=10.0), [3.0, 1.0], 2.0)
+    assert path.stats["lyapunov_rises"] == 0
+    with pytest.raises(gf.UnansweredQuestionError, match="changes in time"):
+        gf.AdamFlow(BOWL, rate=lambda t: 1 / (1 + t)).lyapunov(0.0, gf.AdamFlow(BOWL).init(jnp.ones(2)))
+
+
+@pytest.mark.parametrize(
+    ("potential", "x0"),
+    [(gf.potentials.HyperbolicEntropy(0.1), [1e4, -3e3]), (gf.potentials.BoxEntropy(0.0, 1e6), [5e5, 1e3])],
+    ids=["hyperbolic", "box"],
+)
+def test_the_rounding_of_a_potential_is_no_moving_start(potential, x0):
+    path = gf.integrate(gf.AcceleratedFlow(BOWL, potential=potential), x0, 1e-3)
+    assert path.status.outcome == "reached the end"
+
+
+def test_the_fisher_metric_of_a_certain_outcome_is_zero():
+    np.testing.assert_array_equal(gf.FisherMetric(jax.nn.softmax)(jnp.array([0.0, 800.0])), np.zeros((2, 2)))

@@ -189,7 +189,7 @@ def test_the_order_of_names_counts_and_a_missing_part_costs_the_order():
 
 
 def test_friction_solved_exactly_is_not_rational_and_says_so():
-    with pytest.raises(gf.NotExactError, match=r"heavy_ball.py:\d+, `.*exp.*`: not rational") as told:
+    with pytest.raises(gf.NotExactError, match=r"inertial.py:\d+, `.*exp.*`: not rational") as told:
         gf.stability_function(gf.StrangSplitting(), gf.HeavyBall)
     assert "\n" not in str(told.value)
     found = gf.stability(gf.HeavyBall(BOWL, friction=1.0), gf.StrangSplitting())

@@ -120,6 +120,21 @@ def test_pytrees_and_single_precision_through_optax():
     np.testing.assert_allclose(run.x["w"][-1], params["w"], rtol=1e-6)
 
 
+def test_half_precision_keeps_adams_decay():
+    """e^{−h/τ₂} is 1 in bfloat16; the numbers are kept in single precision."""
+    x0, handed = jnp.ones(2, jnp.bfloat16), ours.adam(BEALE, 1e-2).to_optax()
+
+    def end(transformation):
+        def step(carry, _):
+            x, state = carry
+            updates, state = transformation.update(2 * x, state, x)
+            return (optax.apply_updates(x, updates), state), None
+
+        return jax.lax.scan(step, (x0, transformation.init(x0)), None, length=50)[0][0]
+
+    np.testing.assert_allclose(end(handed).astype(float), end(optax.adam(1e-2)).astype(float), rtol=0.05)
+
+
 def test_what_an_optax_loop_can_not_give_is_told():
     stages, adam = (
         gf.Method(gf.GradientFlow(BEALE), gf.RungeKutta("rk4"), 0.1).to_optax(),

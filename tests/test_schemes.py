@@ -27,9 +27,11 @@ from .catalogue import (
 EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 H = np.array([[17.0, 7.0], [7.0, 10.0]])
 X0 = jnp.array([4.0, -1.0])
-# One of each class of schemes on every flow.
+# One of each class of schemes, tried on every flow; run on three flows that it fits, its own among them if it has some.
 ONE_A_CLASS = {type(scheme): scheme for scheme in reversed(SCHEMES)}.values()
-PAIRS = [(flow, scheme) for flow in FLOWS for scheme in ONE_A_CLASS if fits(flow(EXAMPLE), scheme, X0)]
+FITTING = {scheme: [flow for flow in FLOWS if fits(flow(EXAMPLE), scheme, X0)] for scheme in ONE_A_CLASS}
+PAIRS = [(flow, scheme) for scheme, flows in FITTING.items() for flow in flows[:2] + flows[2:][-1:]]
+PAIRS += [(flow, gf.ForwardEuler()) for flow in FLOWS] + [(flow, gf.BackwardEuler()) for flow in FLOWS]
 
 
 def pair_id(value):
@@ -37,7 +39,7 @@ def pair_id(value):
 
 
 def test_every_scheme_fits_some_flow():
-    assert {type(scheme) for _, scheme in PAIRS} == {type(scheme) for scheme in SCHEMES}
+    assert all(FITTING.values())
 
 
 # --- One recipe on exact numbers -------------------------------------------------------------------------------------

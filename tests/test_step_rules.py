@@ -510,3 +510,25 @@ def test_the_clipped_step_clips_any_rule():
     moves = np.linalg.norm(np.diff(run.x, axis=0), axis=1)
     assert moves.max() == pytest.approx(0.2, rel=1e-12)
     assert run.status == "converged"
+
+
+def test_an_oracle_is_asked_for_the_memory_too():
+    """A scheme that remembers gradients starts with clipped ones."""
+    steep = gf.Quadratic(np.diag([6.0, 8.0]))
+    run = gf.iterate(
+        gf.GradientFlow(steep), gf.AdamsBashforth(2), [1.0, 1.0], step=0.01, steps=3, oracle=gf.ClipGradient(0.1)
+    )
+    assert (np.diff(run.energy) < 0).all()
+
+
+def test_an_exact_line_search_follows_a_curved_position():
+    """Under the entropy a straight dual step is a curve: the vertex of the straight line is not its minimum."""
+    flow = gf.MirrorFlow(gf.Quadratic(np.diag([1.0, 50.0, 2.0]), [3.0, 1.0, 0.0]), gf.potentials.Entropy())
+    run = gf.iterate(flow, gf.ForwardEuler(), [0.2, 0.5, 0.3], step=gf.ExactLineSearch(), steps=1)
+    tried = [gf.iterate(flow, gf.ForwardEuler(), [0.2, 0.5, 0.3], step=h, steps=1) for h in (0.3, 0.8, 2.0)]
+    assert float(run.energy[-1]) <= min(float(other.energy[-1]) for other in tried) + 1e-9
+
+
+def test_a_fall_without_end_has_not_converged():
+    run = gf.optimizers.gradient_descent(gf.energy(lambda x: -x), gf.TrustRegion(1.0)).iterate(1.0, 31)
+    assert run.status.outcome != "converged"

@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from gradientflow.flows import Flow
+from gradientflow.flows import Flow, UnansweredQuestionError
+from gradientflow.flows.adadelta import DeltaSquares
 
 from .discretizer import Discretizer
 
@@ -61,4 +62,8 @@ class AdaDeltaStep(Discretizer):
         """`gradients` by their closed form; `deltas` at frozen velocity and `transport` by its drift, side by side."""
         z = flow.parts["gradients"].solution(t, z, h)
         moved = h * flow.parts["transport"].drift(t + h, z)
-        return flow.parts["deltas"].frozen(t, z, h) + moved  # pyright: ignore[reportAttributeAccessIssue]
+        deltas = flow.parts["deltas"]
+        if not isinstance(deltas, DeltaSquares):
+            why = "AdaDelta's scheme wants AdaDelta's own averages, on no other clock"
+            raise UnansweredQuestionError(flow, "parts", why)
+        return deltas.frozen(t, z, h) + moved

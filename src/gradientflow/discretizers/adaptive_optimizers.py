@@ -25,6 +25,7 @@ from gradientflow.flows import (
 
 from .adaptive import AdaDeltaStep, AdaptiveStep
 from .methods import Method, written
+from .step_rules import StepRule
 
 
 @written("s' = s + (∇E)², x' = x − η∇E/(√(s' + ε) + δ)")
@@ -192,6 +193,8 @@ class PerIteration(eqx.Module):
 
 def _clock(where: str, lr: Any) -> tuple[Any, Any]:
     """The step on the flow's clock, and the factor of the flow's speed."""
+    if isinstance(lr, StepRule):
+        raise TypeError(f"{where}: `lr` must be a number or a schedule k -> lr, not a step rule, got {lr!r}")
     if callable(lr):
         return 1.0, PerIteration(lr)
     check_positive(where, lr=lr)

@@ -69,16 +69,18 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
         given = eqx.tree_at(
             lambda f: f.energy, flow, GivenGradient(params, gradient), is_leaf=lambda leaf: leaf is flow.energy
         )
-        return (
-            numbers_to_arrays(given, dtype_of(params)),
-            numbers_to_arrays(discretizer, dtype_of(params), integers=False),
-            numbers_to_arrays(rule, dtype_of(params)),
-        )
+        # In half precision e^{−h/τ} would round to 1: numbers are kept in single at least.
+        dtype = precision(params)
+        scheme = numbers_to_arrays(discretizer, dtype, integers=False)
+        return numbers_to_arrays(given, dtype), scheme, numbers_to_arrays(rule, dtype)
+
+    def precision(params: Any) -> Any:
+        return jnp.promote_types(dtype_of(params), jnp.float32)
 
     def init(params: Any) -> MethodState:
         params = jax.tree.map(jnp.asarray, params)
         seen, scheme, steps = prepared(params, jax.tree.map(jnp.zeros_like, params))
-        t, z = jnp.zeros((), dtype_of(params)), seen.init(params)
+        t, z = jnp.zeros((), precision(params)), seen.init(params)
         rule_state = steps.init(seen, scheme, t, z)
         h, _ = steps(seen, scheme, t, z, rule_state)
         return MethodState(t, z, scheme.init(seen, t, z, h), rule_state)
@@ -89,11 +91,12 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
         seen, scheme, steps = prepared(params, updates)
         z = _moved_to(seen, state.z, params)
         h, rule_state = steps(seen, scheme, state.t, z, state.rule_state)
-        h = jnp.asarray(h, dtype_of(params))
+        h = jnp.asarray(h, precision(params))
         if state.memory is None:
             z, memory = scheme.step(seen, state.t, z, h), None
         else:
             z, memory = scheme.step(seen, state.t, z, h, memory=state.memory)
+        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, state.z)
         moves = jax.tree.map(lambda new, old: jnp.asarray(new - old, old.dtype), seen.position(z), params)
         return moves, MethodState(state.t + h, z, memory, rule_state)
 

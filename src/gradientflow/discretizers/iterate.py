@@ -33,6 +33,8 @@ from .step_rules import ConstantStep, StepRule, as_step_rule
 
 # An iteration whose gradient has grown this much, and whose energy is the highest yet, is not coming back.
 _DIVERGED_GROWTH = 10
+# One whose gradient has not fallen to this share has not arrived.
+_FALLEN = 0.1
 _BEYOND_LIMIT = "the step may be beyond its stability limit"
 
 
@@ -128,13 +130,18 @@ class _Recipe(eqx.Module):
     t0: Any
 
     def start(self, z0: Any) -> _Carry:
-        rule_state = self.rule.init(self.flow, self.discretizer, self.t0, z0)
-        h, _ = self.rule(self.flow, self.discretizer, self.t0, z0, rule_state)
-        memory = self.discretizer.init(self.flow, self.t0, z0, jnp.asarray(h, dtype_of(z0)))
+        flow = self.seen(jnp.asarray(0))
+        rule_state = self.rule.init(flow, self.discretizer, self.t0, z0)
+        h, _ = self.rule(flow, self.discretizer, self.t0, z0, rule_state)
+        memory = self.discretizer.init(flow, self.t0, z0, jnp.asarray(h, dtype_of(z0)))
         return _Carry(z0, jnp.asarray(0), self.t0, jnp.zeros_like(self.t0), memory, rule_state)
 
+    def seen(self, k: Any) -> Flow:
+        """The flow that step k sees."""
+        return self.flow if self.oracle is None else self.oracle(self.flow, self._key(k, 0), k)
+
     def one(self, carry: _Carry) -> _Carry:
-        flow = self.flow if self.oracle is None else self.oracle(self.flow, self._key(carry.k, 0), carry.k)
+        flow = self.seen(carry.k)
         h, rule_state = self.rule(flow, self.discretizer, carry.t, carry.z, carry.rule_state)
         h = jnp.asarray(h, self.t0.dtype)
         t, t_rest = self._tick(carry, h)
@@ -216,7 +223,10 @@ def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float)
     flow = recipe.flow
     positions = _positions(recipe, rows)
     energies, grad_norms = measure(flow.energy, positions)
-    settled = bool(is_stationary(gtol, energies[0], energies[-1], *_unrest(flow, rows.z)))
+    residual, speed = _unrest(flow, rows.z)
+    # An energy without a minimum falls so far that by its own scale any gradient is small: it must have fallen too.
+    fallen = float(residual) <= max(gtol, _FALLEN * float(grad_norms[0]))
+    settled = fallen and bool(is_stationary(gtol, energies[0], energies[-1], residual, speed))
     stats = {
         "scheme": type(recipe.discretizer).__name__,
         "steps": int(indices[-1]),

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradientflow.flows import (
     AbstractQuadratic,
+    FirstOrder,
     Flow,
     check_fraction,
     check_integer,
@@ -73,7 +74,8 @@ class ExactLineSearch(StepRule):
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """The first minimum of φ."""
         line = Line(flow, discretizer, t, z)
-        if isinstance(flow.energy, AbstractQuadratic) and isinstance(discretizer, ForwardEuler):
+        straight = isinstance(discretizer, ForwardEuler) and type(flow).position is FirstOrder.position
+        if straight and isinstance(flow.energy, AbstractQuadratic):
             return _to_the_vertex(self, line), rule_state
         return _to_the_minimum(self, line), rule_state
 

@@ -43,8 +43,8 @@ class NesterovStep(Discretizer):
 class NesterovLookahead(Discretizer):
     r"""Nesterov's accelerated gradient at the points y where it asks the force: optax's and PyTorch's convention.
 
-    $v' = \beta v - \tfrac hm\nabla E(y)$, $y' = y + hv' + h(\beta'v' - \beta v)$: the same run as `NesterovStep`'s,
-    seen at $y = x + h\beta v$. Started at rest both start at one point.
+    $v' = \beta v - \tfrac hm\nabla E(y)$, $y' = y + hv' + h(\beta'v' - \beta v)$: with a constant step the same
+    run as `NesterovStep`'s, seen at $y = x + h\beta v$. Started at rest both start at one point.
 
     Order 1; the same step limit.
 

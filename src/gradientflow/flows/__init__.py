@@ -37,6 +37,7 @@ from .energies import landscapes as landscapes
 from .energies import read_table as read_table
 from .energies import regression as regression
 from .energies import standardized as standardized
+from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .adaptive import at_time, averaged, divided, squared, total_drift
 from .checks import check_clock, check_nonnegative, check_positive
 from .energies import Energy
-from .flow import Flow, Parts
+from .flow import Flow, Parts, UnansweredQuestionError
 from .numerics import inner
 from .vectors import Vector, lift, lower
 
@@ -128,10 +128,12 @@ class AdamFlow(MomentFlow):
         )
 
     def lyapunov(self, t: Any, z: Moments) -> Any:
-        """E(x) + τ₁/(2(1 − e^{−t/τ₁}))·Σ m²/(√(ŝ + ε₀) + ε)."""
+        """E(x) + ρτ₁/(2(1 − e^{−t/τ₁}))·Σ m²/(√(ŝ + ε₀) + ε), ρ the rate; none is known for a rate that changes."""
+        if callable(self.rate):
+            raise UnansweredQuestionError(self, "lyapunov", "with a rate that changes in time none is known")
         mean, square = _corrected(self, t, z)
         weighted = divided(mean, square, self.epsilon_root, self.epsilon)
-        return self.energy.value(lower(z.x)) + self.tau1 / 2 * inner(z.m, weighted)
+        return self.energy.value(lower(z.x)) + self.rate * self.tau1 / 2 * inner(z.m, weighted)
 
 
 class AdamWFlow(MomentFlow):

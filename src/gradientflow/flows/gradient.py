@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
 from .energies import AbstractQuadratic, Energy
 from .flow import FirstOrder, Flow
 from .numerics import relaxed
@@ -45,7 +43,7 @@ class GradientFlow(FirstOrder):
         """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed."""
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
-        lam, modes = jnp.linalg.eigh(self.energy.hessian)
+        lam, modes = self.energy.modes
         return z - modes @ (relaxed(lam, h) * (modes.T @ self.gradient(z)))
 
     def lyapunov(self, t: Any, z: Any) -> Any:

@@ -75,7 +75,7 @@ class HeavyBall(Inertial):
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
-        lam, modes = jnp.linalg.eigh(self.energy.hessian)
+        lam, modes = self.energy.modes
         a, k = self.friction / (2 * self.mass), lam / self.mass
         cosine, sine, work = damped_oscillation(a, k, h)
         push = -(modes.T @ self.gradient(z.x)) / self.mass

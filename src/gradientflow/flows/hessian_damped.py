@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
 from .checks import check_nonnegative, check_positive
 from .energies import AbstractQuadratic, Energy
 from .flow import Flow
@@ -61,7 +59,7 @@ class HessianDamped(Inertial):
         """The damped oscillation of every mode of a quadratic, its friction γ + βλ."""
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
-        lam, modes = jnp.linalg.eigh(self.energy.hessian)
+        lam, modes = self.energy.modes
         a = (self.friction + self.damping * lam) / 2
         cosine, sine, work = damped_oscillation(a, self.gain * lam, h)
         push = -self.gain * (modes.T @ self.gradient(z.x))

@@ -83,7 +83,7 @@ class Nesterov(Inertial):
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
-        lam, modes = jnp.linalg.eigh(self.energy.hessian)
+        lam, modes = self.energy.modes
         force, flat = modes.T @ self.gradient(z.x), lam == 0
         # A particular solution: rest at the minimizer, or falling where nothing pulls back.
         away, fall = force / jnp.where(flat, 1, lam), -force / (self.r + 1)

@@ -23,6 +23,8 @@ class ProjectedFlow(Flow):
 
     Off the set by a solver's error, a state stands for the nearest point in it, at which the field is asked.
 
+    Its resolvent is found by Newton's method inside the set; at a bound that may fail, as NaN: use `ForwardBackward`.
+
     Parts: `smooth` ẋ = −∇E, `nonsmooth` ẋ ∈ −N_C(x), whose resolvent is the projection.
 
     Args:

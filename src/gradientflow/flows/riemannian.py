@@ -11,6 +11,7 @@ import lineax as lx
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .checks import check_nonnegative
 from .energies import AbstractQuadratic, Energy
 from .flow import FirstOrder, Flow
 from .numerics import as_floating, is_concrete, relaxed
@@ -144,12 +145,17 @@ class FisherMetric(eqx.Module):
     probabilities: Callable[[Any], Any]
     damping: Any = 0.0
 
+    def __check_init__(self) -> None:
+        check_nonnegative("FisherMetric", damping=self.damping)
+
     def __call__(self, x: Any) -> jax.Array:
         """G(x), of shape (n, n), on the raveled position."""
         flat, unravel = ravel_pytree(x)
 
         def roots(flat: Any) -> Any:
-            return jnp.sqrt(self.probabilities(unravel(flat)))
+            p = self.probabilities(unravel(flat))
+            # An outcome that never happens tells nothing, and the root's derivative at 0 is infinite.
+            return jnp.where(p > 0, jnp.sqrt(jnp.where(p > 0, p, 1)), 0)
 
         # p ∇log p ∇log pᵀ = 4 ∇√p ∇√pᵀ: one Jacobian is all it takes.
         jacobian = jax.jacobian(roots)(flat)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gradientflow.flows import UnansweredQuestionError
+from gradientflow.discretizers import Discretizer
+from gradientflow.flows import Flow, UnansweredQuestionError
 
 from .leaf import NotExactError
 
@@ -40,7 +41,9 @@ def blaming(*recipes: Any) -> Iterator[None]:
 
 
 def _place(error: BaseException, recipes: tuple[Any, ...]) -> str:
-    own = {_file_of(type(recipe)) for recipe in recipes} - {None}
+    # A family's shared parts stand in its base's file; what every flow or scheme has is nobody's line.
+    own = {_file_of(base) for recipe in recipes for base in type(recipe).__mro__}
+    own -= {_file_of(base) for base in (*Flow.__mro__, *Discretizer.__mro__)} | {None}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_HERE)]
     mine = [frame for frame in frames if frame.filename in own] or [f for f in frames if "gradientflow" in f.filename]
     if not mine:

@@ -17,6 +17,8 @@ LARGEST_DENSE = 200
 def solve_hessian(hvp: Callable[[Any], Any], v: Any, shift: Any) -> Any:
     """(H + shift·I)⁻¹v, densely for small states; by conjugate gradients, which want H + shift·I > 0, for large ones.
 
+    NaN where conjugate gradients do not arrive.
+
     Args:
         hvp: v ↦ Hv.
         v: a pytree like the position.
@@ -32,6 +34,9 @@ def solve_hessian(hvp: Callable[[Any], Any], v: Any, shift: Any) -> Any:
         return unravel(jnp.linalg.solve((matrix + matrix.T) / 2, flat))
     structure = jax.eval_shape(lambda: v)
     operator = lx.FunctionLinearOperator(shifted, structure, lx.positive_semidefinite_tag)
-    tolerance = float(jnp.finfo(dtype_of(v)).eps) ** 0.75
-    solver = lx.CG(rtol=tolerance, atol=tolerance, max_steps=10 * size(v))
-    return lx.linear_solve(operator, v, solver, throw=False).value
+    # Not tighter than a residual can be brought; and it is not recomputed, which can restart a search that had ended.
+    tolerance = float(jnp.finfo(dtype_of(v)).eps) ** 0.65
+    solver = lx.CG(rtol=tolerance, atol=0.0, stabilise_every=None, max_steps=10 * size(v))
+    found = lx.linear_solve(operator, v, solver, throw=False)
+    solved = found.result == lx.RESULTS.successful
+    return jax.tree.map(lambda leaf: jnp.where(solved, leaf, jnp.nan), found.value)

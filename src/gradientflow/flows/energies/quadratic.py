@@ -67,6 +67,13 @@ class AbstractQuadratic(Proximable):
     def linear(self) -> jax.Array:
         """b, of shape (n,)."""
 
+    @property
+    def modes(self) -> tuple[jax.Array, jax.Array]:
+        """The eigenvalues of H, those that are rounding as 0, and its eigenvectors in columns."""
+        lam, modes = jnp.linalg.eigh(self.hessian)
+        rounding = lam.size * jnp.finfo(lam.dtype).eps * jnp.max(jnp.abs(lam))
+        return jnp.where(jnp.abs(lam) <= rounding, 0, lam), modes
+
     def hvp(self, x: Any, v: Any) -> Any:
         """Hv."""
         return self.hessian @ v
