@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/python examples/demo.py out/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
