@@ -1,5 +1,6 @@
 """Double precision, types checked at run time, and compiled programs kept between runs."""
 
+import gc
 import os
 import pathlib
 
@@ -25,3 +26,7 @@ install_import_hook("gradientflow", "beartype.beartype")
 def pytest_configure(config):
     """No path may climb unnoticed. Said here and not in the settings, which would import the package too early."""
     config.addinivalue_line("filterwarnings", "error::gradientflow.flows.solve.LyapunovWarning")
+
+
+# Compiled programs are millions of objects that stay: a collector that walks them all again and again costs a third.
+gc.set_threshold(200_000, 50, 1_000)

@@ -29,6 +29,7 @@ PUBLISHED = {
 def test_published_weights_and_limits_of_adams_bashforth(steps):
     weights, limit = PUBLISHED[steps]
     assert gf.AdamsBashforth(steps).weights == tuple(map(Fraction, weights.split()))
+    assert gf.order(gf.AdamsBashforth(steps), up_to=steps + 1).order == steps
     found = gf.stability(gf.GradientFlow(gf.Quadratic([[4.0]])), gf.AdamsBashforth(steps))
     assert found.formula == sympy.Rational(limit) / LAM
     assert found.grade == "proved"

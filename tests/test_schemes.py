@@ -27,11 +27,11 @@ from .catalogue import (
 EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 H = np.array([[17.0, 7.0], [7.0, 10.0]])
 X0 = jnp.array([4.0, -1.0])
-# One of each class of schemes, tried on every flow; run on three flows that it fits, its own among them if it has some.
+# One of each class of schemes, tried on every flow; run on the first and the last flow that it fits.
 ONE_A_CLASS = {type(scheme): scheme for scheme in reversed(SCHEMES)}.values()
 FITTING = {scheme: [flow for flow in FLOWS if fits(flow(EXAMPLE), scheme, X0)] for scheme in ONE_A_CLASS}
-PAIRS = [(flow, scheme) for scheme, flows in FITTING.items() for flow in flows[:2] + flows[2:][-1:]]
-PAIRS += [(flow, gf.ForwardEuler()) for flow in FLOWS] + [(flow, gf.BackwardEuler()) for flow in FLOWS]
+PAIRS = [(flow, scheme) for scheme, flows in FITTING.items() for flow in dict.fromkeys((flows[0], flows[-1]))]
+PAIRS += [(flow, gf.ForwardEuler()) for flow in FLOWS]
 
 
 def pair_id(value):
@@ -101,7 +101,7 @@ def test_momentum_on_a_field_is_its_recurrence():
 # --- Order -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.order is not None], ids=pair_id)
+@pytest.mark.parametrize("scheme", [s for s in ONE_A_CLASS if s.order is not None], ids=pair_id)
 def test_the_observed_order_is_the_claimed_order(scheme):
     E = gf.energy(quartic_bowl)
     flow = flow_to_run_on(scheme, E, X0)
