@@ -109,7 +109,10 @@ def test_the_fisher_metric_of_logistic_regression_is_its_hessian():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 2)), np.tile([0, 1], 20)
     E = gf.LogisticRegression(X, y, intercept=False)
-    chance = lambda w: jax.nn.sigmoid(X @ w)  # noqa: E731
+
+    def chance(w):
+        return jax.nn.sigmoid(X @ w)
+
     fisher = gf.FisherMetric(lambda w: jnp.stack([chance(w), 1 - chance(w)], axis=-1))
     w = jnp.array([0.3, -0.8])
     np.testing.assert_allclose(fisher(w), jax.hessian(E.value)(w), rtol=1e-12)
@@ -119,8 +122,13 @@ def test_the_fisher_metric_of_logistic_regression_is_its_hessian():
 
 def test_the_natural_gradient_does_not_see_the_parametrization():
     """A coin by its chance p, and by its log odds: one path."""
-    cost = lambda p: -(0.8 * jnp.log(p) + 0.2 * jnp.log(1 - p))  # noqa: E731
-    chance = lambda x: jax.nn.sigmoid(x[0])  # noqa: E731
+
+    def cost(p):
+        return -(0.8 * jnp.log(p) + 0.2 * jnp.log(1 - p))
+
+    def chance(x):
+        return jax.nn.sigmoid(x[0])
+
     plain = gf.RiemannianFlow(gf.energy(lambda x: cost(x[0])), gf.FisherMetric(lambda x: jnp.array([x[0], 1 - x[0]])))
     odds = gf.RiemannianFlow(
         gf.energy(lambda x: cost(chance(x))), gf.FisherMetric(lambda x: jnp.array([chance(x), 1 - chance(x)]))
@@ -390,7 +398,10 @@ def test_rmsprops_singular_start_against_quadrature():
     tau, epsilon = 0.5, 1e-8
     path = gf.integrate(gf.RMSpropFlow(SLOPE, tau, epsilon), [0.0], 2.0, **SHARP)
     # With u² = 1 − e^{−t/τ} + ε the integrand is smooth.
-    root = lambda t: math.sqrt(-math.expm1(-t / tau) + epsilon)  # noqa: E731
+
+    def root(t):
+        return math.sqrt(-math.expm1(-t / tau) + epsilon)
+
     whole = scipy.integrate.quad(lambda u: 2 * tau / (1 + epsilon - u**2), math.sqrt(epsilon), root(2.0))[0]
     assert float(path.x[-1, 0]) == pytest.approx(whole, rel=1e-8)
 
@@ -437,7 +448,10 @@ def test_adadelta_in_continuous_time_is_the_gradient_flow():
 
 def test_a_schedule_is_forward_euler_on_another_clock():
     steps = jnp.array([0.05, 0.02, 0.04, 0.01])
-    clock = lambda t: jnp.interp(t, jnp.arange(5.0), jnp.concatenate([jnp.zeros(1), jnp.cumsum(steps)]))  # noqa: E731
+
+    def clock(t):
+        return jnp.interp(t, jnp.arange(5.0), jnp.concatenate([jnp.zeros(1), jnp.cumsum(steps)]))
+
     flow = gf.GradientFlow(BOWL)
     scheduled = gf.iterate(flow, gf.ForwardEuler(), [1.0, 1.0], step=lambda k: steps[k], steps=4)
     clocked = gf.iterate(gf.TimeChanged(flow, clock), gf.ForwardEuler(), [1.0, 1.0], step=1.0, steps=4, t0=0.0)
@@ -494,3 +508,19 @@ def test_the_rounding_of_a_potential_is_no_moving_start(potential, x0):
 
 def test_the_fisher_metric_of_a_certain_outcome_is_zero():
     np.testing.assert_array_equal(gf.FisherMetric(jax.nn.softmax)(jnp.array([0.0, 800.0])), np.zeros((2, 2)))
+
+
+def test_a_convex_potential_of_many_unknowns_is_inverted_without_a_matrix():
+    phi = gf.potentials.potential(lambda x: jnp.sum(x**4 / 4 + x**2 / 2))
+    x = jnp.linspace(-2.0, 2.0, 300)
+    np.testing.assert_allclose(phi.inverse(x**3 + x), x, atol=1e-9)
+
+
+def test_adamw_rests_where_its_gradient_balances_the_decay():
+    """Or where the bound |x| = 1/w holds it: the minimizer 9 is beyond 1/w = 2."""
+    E, decay, epsilon = gf.energy(lambda x: jnp.sum((x - jnp.array([1.0, 9.0])) ** 2) / 2), 0.5, 0.1
+    flow = gf.AdamWFlow(E, tau1=0.1, tau2=0.5, epsilon=epsilon, weight_decay=decay)
+    end = gf.integrate(flow, [3.0, -1.0], 60.0).x[-1]
+    gradient = E.grad(end)
+    np.testing.assert_allclose(gradient / (jnp.abs(gradient) + epsilon), -decay * end, atol=1e-6)
+    assert 1.9 < float(end[1]) < 2

@@ -64,7 +64,8 @@ def test_a_step_on_fractions_is_the_step_on_floats(scheme):
     floating = one_step(scheme, exact_flow(scheme, 1.5), 0.0, jax.tree.map(float, z), 0.25)
     for e, f in zip(jax.tree.leaves(exact), jax.tree.leaves(floating), strict=True):
         assert isinstance(e, Fraction)
-        assert float(f) == pytest.approx(float(e), rel=1e-14)
+        # A step of one stage is rounded a few times, one of five stages or steps some tens of times.
+        assert float(f) == pytest.approx(float(e), rel=1e-15 if scheme.order == 1 else 1e-14)
 
 
 K, LAM, STEP = field("lam,h", QQ)

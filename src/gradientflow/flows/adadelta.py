@@ -28,7 +28,20 @@ class Deltas(Vector):
     d: Any
 
 
-class AdaDeltaFlow(Flow):
+class DeltaStates(Flow):
+    """A flow on states `Deltas(x, s, d)`: AdaDelta's, and its parts."""
+
+    def init(self, x: Any) -> Deltas:
+        """(x, 0, 0)."""
+        x = lift(x)
+        return Deltas(x, 0 * x, 0 * x)
+
+    def position(self, z: Deltas) -> Any:
+        """x."""
+        return lower(z.x)
+
+
+class AdaDeltaFlow(DeltaStates):
     r"""AdaDelta in continuous time: RMSprop with a numerator that remembers velocities.
 
     $\dot x = -v$ with $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s + \varepsilon}$, $\tau\dot s = (\nabla E)^2 - s$,
@@ -67,15 +80,6 @@ class AdaDeltaFlow(Flow):
         self.energy, self.tau, self.epsilon, self.rate = energy, tau, epsilon, rate
         check_positive("AdaDeltaFlow", tau=tau, epsilon=epsilon)
 
-    def init(self, x: Any) -> Deltas:
-        """(x, 0, 0)."""
-        x = lift(x)
-        return Deltas(x, 0 * x, 0 * x)
-
-    def position(self, z: Deltas) -> Any:
-        """x."""
-        return lower(z.x)
-
     def drift(self, t: Any, z: Deltas) -> Deltas:
         """The sum of the parts."""
         return total_drift(self, t, z)
@@ -95,20 +99,7 @@ class AdaDeltaFlow(Flow):
         return self.energy.value(lower(z.x))
 
 
-class DeltaPart(Flow):
-    """A part of AdaDelta's flow."""
-
-    def init(self, x: Any) -> Deltas:
-        """(x, 0, 0)."""
-        x = lift(x)
-        return Deltas(x, 0 * x, 0 * x)
-
-    def position(self, z: Deltas) -> Any:
-        """x."""
-        return lower(z.x)
-
-
-class DeltaAverages(DeltaPart):
+class DeltaAverages(DeltaStates):
     """The part τṡ = (∇E)² − s."""
 
     energy: Energy
@@ -123,7 +114,7 @@ class DeltaAverages(DeltaPart):
         return Deltas(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau), z.d)
 
 
-class DeltaTransport(DeltaPart):
+class DeltaTransport(DeltaStates):
     """The part ẋ = −v."""
 
     energy: Energy
@@ -136,7 +127,7 @@ class DeltaTransport(DeltaPart):
         return Deltas(-speed, 0 * z.s, 0 * z.d)
 
 
-class DeltaSquares(DeltaPart):
+class DeltaSquares(DeltaStates):
     """The part τḋ = v² − d."""
 
     energy: Energy

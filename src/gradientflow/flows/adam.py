@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -29,11 +28,8 @@ class Moments(Vector):
     s: Any
 
 
-class MomentFlow(Flow):
-    """What Adam and AdamW share: the averages of the gradient and of its square, and what they drive."""
-
-    tau1: eqx.AbstractVar[Any]
-    tau2: eqx.AbstractVar[Any]
+class MomentStates(Flow):
+    """A flow on states `Moments(x, m, s)`: Adam's, and its parts."""
 
     def init(self, x: Any) -> Moments:
         """(x, 0, 0)."""
@@ -43,6 +39,10 @@ class MomentFlow(Flow):
     def position(self, z: Moments) -> Any:
         """x."""
         return lower(z.x)
+
+
+class MomentFlow(MomentStates):
+    """What Adam and AdamW share: the averages of the gradient and of its square, and what they drive."""
 
     def velocity(self, z: Moments) -> Any:
         """m, which drives x."""
@@ -139,8 +139,9 @@ class AdamFlow(MomentFlow):
 class AdamWFlow(MomentFlow):
     r"""AdamW in continuous time: Adam's flow with decoupled weight decay, $\dot x = \dots - wx$.
 
-    State, units and parts as `AdamFlow`. It rests where $\nabla E$ is small beside its own average and not where a
-    penalized energy is least: no Lyapunov function is known.
+    State, units and parts as `AdamFlow`. With ε₀ = 0 it rests where $\partial_iE/(|\partial_iE| + \varepsilon) = -wx_i$
+    for every coordinate: for a small ε not where a penalized energy is least, but where ∇E itself all but vanishes, or
+    at the bound $|x_i| = 1/w$. No Lyapunov function is known.
 
     Args:
         energy: the potential E.
@@ -199,20 +200,7 @@ class AdamWFlow(MomentFlow):
         )
 
 
-class MomentPart(Flow):
-    """A part of Adam's flow."""
-
-    def init(self, x: Any) -> Moments:
-        """(x, 0, 0)."""
-        x = lift(x)
-        return Moments(x, 0 * x, 0 * x)
-
-    def position(self, z: Moments) -> Any:
-        """x."""
-        return lower(z.x)
-
-
-class MomentAverages(MomentPart):
+class MomentAverages(MomentStates):
     """The part τ₁ṁ = ∇E − m, τ₂ṡ = (∇E)² − s at frozen x."""
 
     energy: Energy
@@ -237,7 +225,7 @@ class MomentAverages(MomentPart):
         return Moments(z.x, m, averaged(z.s, squared(gradient), h / self.tau2))
 
 
-class MomentTransport(MomentPart):
+class MomentTransport(MomentStates):
     """The part ẋ = −m̂/(√(ŝ + ε₀) + ε) − wx at frozen averages."""
 
     energy: Energy

@@ -24,6 +24,18 @@ class Scaled(Vector):
     s: Any
 
 
+class ScaledStates(Flow):
+    """A flow on states `Scaled(x, s)`: RMSprop's, and parts."""
+
+    def init(self, x: Any) -> Scaled:
+        """(x, 0)."""
+        return Scaled(lift(x), 0 * lift(x))
+
+    def position(self, z: Scaled) -> Any:
+        """x."""
+        return lower(z.x)
+
+
 class AdaGradFlow(Flow):
     r"""AdaGrad as a flow: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
@@ -103,7 +115,7 @@ class AdaGradFlow(Flow):
         return self.energy.value(lower(z.x))
 
 
-class RMSpropFlow(Flow):
+class RMSpropFlow(ScaledStates):
     r"""RMSprop as a flow: $\tau\dot s = (\nabla E)^2 - s$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
     State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
@@ -144,14 +156,6 @@ class RMSpropFlow(Flow):
         check_positive("RMSpropFlow", tau=tau)
         check_nonnegative("RMSpropFlow", epsilon=epsilon, floor=floor)
 
-    def init(self, x: Any) -> Scaled:
-        """(x, 0)."""
-        return Scaled(lift(x), 0 * lift(x))
-
-    def position(self, z: Scaled) -> Any:
-        """x."""
-        return lower(z.x)
-
     def drift(self, t: Any, z: Scaled) -> Scaled:
         """The sum of the parts."""
         return total_drift(self, t, z)
@@ -170,19 +174,7 @@ class RMSpropFlow(Flow):
         return self.energy.value(lower(z.x))
 
 
-class ScaledPart(Flow):
-    """A part of a flow on states `Scaled(x, s)`."""
-
-    def init(self, x: Any) -> Scaled:
-        """(x, 0)."""
-        return Scaled(lift(x), 0 * lift(x))
-
-    def position(self, z: Scaled) -> Any:
-        """x."""
-        return lower(z.x)
-
-
-class Accumulation(ScaledPart):
+class Accumulation(ScaledStates):
     """The part ṡ = (∇E)²/τ at frozen x."""
 
     energy: Energy
@@ -201,7 +193,7 @@ class Accumulation(ScaledPart):
         return Scaled(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
 
 
-class Averaging(ScaledPart):
+class Averaging(ScaledStates):
     """The part τṡ = (∇E)² − s at frozen x."""
 
     energy: Energy
@@ -220,7 +212,7 @@ class Averaging(ScaledPart):
         return Scaled(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau))
 
 
-class ScaledTransport(ScaledPart):
+class ScaledTransport(ScaledStates):
     """The part ẋ = −∇E/(√(s + ε) + δ) at frozen s."""
 
     energy: Energy

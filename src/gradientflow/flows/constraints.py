@@ -53,8 +53,12 @@ class Box(Constraint):
 
     def project_tangent(self, x: Any, v: Any) -> Any:
         """0 where a coordinate at a bound would leave."""
-        leaves = lambda a, b: ((a <= self.lower) & (b < 0)) | ((a >= self.upper) & (b > 0))  # noqa: E731
-        return jax.tree.map(lambda a, b: jnp.where(leaves(a, b), 0, b), x, v)
+
+        def one(x: Any, v: Any) -> Any:
+            leaves = ((x <= self.lower) & (v < 0)) | ((x >= self.upper) & (v > 0))
+            return jnp.where(leaves, 0, v)
+
+        return jax.tree.map(one, x, v)
 
 
 class Simplex(Constraint):

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
 from .checks import check_nonnegative
 from .energies import AbstractQuadratic, Energy
 from .flow import FirstOrder, Flow
@@ -56,7 +54,7 @@ class NewtonFlow(FirstOrder):
         """Mode by mode x* + e^{−hλ/(λ+ε)}(x − x*)."""
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
-        lam, modes = jnp.linalg.eigh(self.energy.hessian)
+        lam, modes = self.energy.modes
         metric = lam + self.regularization
         return z - modes @ (relaxed(lam / metric, h) / metric * (modes.T @ self.gradient(z)))
 

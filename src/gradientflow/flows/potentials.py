@@ -7,10 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 import numpy as np
 import optimistix as optx
 
 from .checks import check_positive
+from .energies import LARGEST_DENSE
 from .numerics import as_floating, dtype_of, inner, size
 from .resolvent import newton
 
@@ -78,7 +80,7 @@ class Entropy(Potential):
 
     def value(self, x: Any) -> Any:
         """Σ xᵢ log xᵢ, with 0 log 0 = 0."""
-        return sum(jnp.sum(jax.scipy.special.xlogy(leaf, leaf)) for leaf in jax.tree.leaves(x))
+        return sum(map(_xlogx, jax.tree.leaves(x)))
 
     def gradient(self, x: Any) -> Any:
         """Log xᵢ: the constant 1 is left out, which moves nothing along the simplex."""
@@ -110,7 +112,7 @@ class PositiveEntropy(Potential):
 
     def value(self, x: Any) -> Any:
         """Σ xᵢ log xᵢ − xᵢ."""
-        return sum(jnp.sum(jax.scipy.special.xlogy(leaf, leaf) - leaf) for leaf in jax.tree.leaves(x))
+        return sum(_xlogx(leaf) - jnp.sum(leaf) for leaf in jax.tree.leaves(x))
 
     def gradient(self, x: Any) -> Any:
         """Log xᵢ."""
@@ -154,8 +156,7 @@ class BoxEntropy(Potential):
 
     def value(self, x: Any) -> Any:
         """Σ (x − a) log(x − a) + (b − x) log(b − x)."""
-        xlogx = lambda u: jnp.sum(jax.scipy.special.xlogy(u, u))  # noqa: E731
-        return sum(xlogx(leaf - self.lower) + xlogx(self.upper - leaf) for leaf in jax.tree.leaves(x))
+        return sum(_xlogx(leaf - self.lower) + _xlogx(self.upper - leaf) for leaf in jax.tree.leaves(x))
 
     def gradient(self, x: Any) -> Any:
         """Log((x − a)/(b − x))."""
@@ -226,9 +227,14 @@ class ConvexPotential(Potential):
 
     def inverse(self, y: Any) -> Any:
         """The x with ∇φ(x) = y, by Newton's method from 0."""
-        equation = lambda x, _: jax.tree.map(lambda a, b: a - b, self.gradient(x), y)  # noqa: E731
-        start = jax.tree.map(jnp.zeros_like, y)
-        found = optx.root_find(equation, newton(dtype_of(y), size(y), positive=True), start, max_steps=100, throw=False)
+
+        def equation(x: Any, _: Any) -> Any:
+            return jax.tree.map(lambda a, b: a - b, self.gradient(x), y)
+
+        n = size(y)
+        tags = frozenset({lx.positive_semidefinite_tag}) if n > LARGEST_DENSE else frozenset()
+        root_finder, start = newton(dtype_of(y), n, positive=True), jax.tree.map(jnp.zeros_like, y)
+        found = optx.root_find(equation, root_finder, start, tags=tags, max_steps=100, throw=False)
         good = found.result == optx.RESULTS.successful
         return jax.tree.map(lambda leaf: jnp.where(good, leaf, jnp.nan), found.value)
 
@@ -255,6 +261,11 @@ def potential(fn: Callable[[Any], Any]) -> Potential:
     if not callable(fn):
         raise TypeError(f"potential: `fn` must be a convex function of the position, got {fn!r}")
     return ConvexPotential(fn)
+
+
+def _xlogx(x: Any) -> Any:
+    """Σ x log x, with 0 log 0 = 0."""
+    return jnp.sum(jax.scipy.special.xlogy(x, x))
 
 
 def _log(x: Any) -> Any:

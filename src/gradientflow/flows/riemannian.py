@@ -27,8 +27,8 @@ class PreconditionedFlow(FirstOrder):
 
     Args:
         energy: the potential E.
-        metric: G, symmetric positive definite, of shape (n, n), on the raveled position; or its diagonal, of shape
-        (n,).
+        metric: G, symmetric positive definite, of shape (n, n), on the raveled position; or its diagonal, of
+            shape (n,).
 
     Raises:
         ValueError: if G is not symmetric positive definite.

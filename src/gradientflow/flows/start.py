@@ -18,7 +18,7 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple
     Raises:
         TypeError: if `flow` is not a flow, the start is missing, or either is being traced.
         ValueError: if the start is not finite, the energy is not a finite real scalar on it, or the flow can't start
-        so.
+            so.
     """
     if not isinstance(flow, Flow):
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {type(flow).__name__}")

@@ -145,8 +145,8 @@ INERTIAL = (underdamped, critically_damped, overdamped_mode)
 
 def newton_flow() -> ClosedForm:
     """Newton's flow on a mode: the rate λ/(λ + ε)."""
-    rate = lambda s: s["lambda"] / (s["lambda"] + s["epsilon"])  # noqa: E731
-    clock, g = motion(f"lambda epsilon {_STARTS}", e=_exponential("e", rate))
+    decay = _exponential("e", lambda s: s["lambda"] / (s["lambda"] + s["epsilon"]))
+    clock, g = motion(f"lambda epsilon {_STARTS}", e=decay)
     flow = NewtonFlow(Mode(g["lambda"]), regularization=g["epsilon"])
     return ClosedForm("every mode", flow, clock, lambda x, _: x * g["e"], lambda x, _: x / g["e"])
 
