@@ -377,3 +377,11 @@ def test_a_short_divergent_run_is_told_on():
     assert run.status == "diverged"
     assert not run.status.ok
     assert run.status.step == 6  # 1.5⁶ > 10
+
+
+def test_noise_is_not_dropped_silently():
+    noisy = gf.KineticLangevin(EXAMPLE)
+    with pytest.raises(gf.UnansweredQuestionError, match="it has noise, which this scheme would drop"):
+        gf.iterate(noisy, gf.MomentumEuler(), [1.0, 0.5], step=0.1, steps=1, key=jax.random.key(0))
+    with pytest.raises(TypeError, match="optax draws none"):
+        gf.Method(gf.Langevin(EXAMPLE), gf.EulerMaruyama(), 0.1).to_optax().init(jnp.ones(2))

@@ -17,6 +17,7 @@ from .chebyshev import SecondOrderChebyshev as SecondOrderChebyshev
 from .conjugate_gradients import ConjugateGradients as ConjugateGradients
 from .conjugate_gradients import SteepestDescent as SteepestDescent
 from .discretizer import Discretizer as Discretizer
+from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
 from .euler import BackwardEuler as BackwardEuler
 from .euler import ForwardEuler as ForwardEuler

@@ -46,12 +46,12 @@ class FromDiffrax(Discretizer):
         """The solver's own initial state, in a tuple: it may be `None`."""
         return (self.solver.init(vector_field(flow), t, t + h, z, None),)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
         """One `solver.step` over [t, t + h]."""
-        z, _, _, state, _ = self.solver.step(
+        after, _error, _dense, state, _result = self.solver.step(
             vector_field(flow), t, t + h, z, None, memory[0], made_jump=jnp.asarray(False)
         )
-        return z, (state,)
+        return after, (state,)
 
 
 class FromOptax(Discretizer):
@@ -90,7 +90,7 @@ class FromOptax(Discretizer):
         """The transformation's own initial state, in a tuple: it may be `None`."""
         return (self.transformation.init(z),)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
         """One `update`, applied."""
         import optax
 

@@ -30,7 +30,7 @@ class AdaptiveStep(Discretizer):
     equation: ClassVar[str] = "averages exactly at frozen x, then x' = x + h ẋ"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """`averages` by their closed form, `transport` by its drift at the time reached."""
         z = flow.parts["averages"].solution(t, z, h)
         return z + h * flow.parts["transport"].drift(t + h, z)
@@ -58,7 +58,7 @@ class AdaDeltaStep(Discretizer):
     equation: ClassVar[str] = "s' averaged, then x' = x − hv and d' averaged at one v"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """`gradients` by their closed form; `deltas` at frozen velocity and `transport` by its drift, side by side."""
         z = flow.parts["gradients"].solution(t, z, h)
         moved = h * flow.parts["transport"].drift(t + h, z)

@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Energy, Flow, dtype_of, lift, numbers_to_arrays
+from gradientflow.flows import Energy, Flow, dtype_of, is_stochastic, lift, numbers_to_arrays
 
-from .discretizer import Discretizer
+from .discretizer import Discretizer, advance
 from .step_rules import as_step_rule
 
 
@@ -81,6 +81,11 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
         params = jax.tree.map(jnp.asarray, params)
         seen, scheme, steps = prepared(params, jax.tree.map(jnp.zeros_like, params))
         t, z = jnp.zeros((), precision(params)), seen.init(params)
+        if is_stochastic(seen, z):
+            raise TypeError(
+                f"to_optax: {type(flow).__name__} has noise, and optax draws none; iterate it here, or add "
+                "optax.add_noise to the flow at temperature zero"
+            )
         rule_state = steps.init(seen, scheme, t, z)
         h, _ = steps(seen, scheme, t, z, rule_state)
         return MethodState(t, z, scheme.init(seen, t, z, h), rule_state)
@@ -92,10 +97,7 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
         z = _moved_to(seen, state.z, params)
         h, rule_state = steps(seen, scheme, state.t, z, state.rule_state)
         h = jnp.asarray(h, precision(params))
-        if state.memory is None:
-            z, memory = scheme.step(seen, state.t, z, h), None
-        else:
-            z, memory = scheme.step(seen, state.t, z, h, memory=state.memory)
+        z, memory = advance(scheme, seen, state.t, z, h, memory=state.memory)
         z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, state.z)
         moves = jax.tree.map(lambda new, old: jnp.asarray(new - old, old.dtype), seen.position(z), params)
         return moves, MethodState(state.t + h, z, memory, rule_state)

@@ -57,7 +57,7 @@ class RungeKuttaChebyshev(Discretizer):
     def __init__(self, stages: Any, damping: Any = Fraction(1, 20)) -> None:
         self.stages, self.damping = _checked("RungeKuttaChebyshev", 1, stages, damping)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The recurrence."""
         return _recur(flow, t, z, h, _first_order(self.stages, self.damping))
 
@@ -96,7 +96,7 @@ class SecondOrderChebyshev(Discretizer):
     def __init__(self, stages: Any, damping: Any = Fraction(2, 13)) -> None:
         self.stages, self.damping = _checked("SecondOrderChebyshev", 2, stages, damping)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The recurrence."""
         return _recur(flow, t, z, h, _second_order(self.stages, self.damping))
 

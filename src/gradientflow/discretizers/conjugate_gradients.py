@@ -46,7 +46,7 @@ class ConjugateGradients(Discretizer):
         residual = _residual(flow, t, z)
         return residual, residual
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
         """To the model's minimum along the direction; the next direction and residual."""
         direction, residual = memory
         z, after = _line_step(flow, t + h, z, direction, residual)
@@ -83,7 +83,7 @@ class SteepestDescent(Discretizer):
         """The residual: the drift."""
         return _residual(flow, t, z)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
         """To the model's minimum along the residual; the next residual."""
         return _line_step(flow, t + h, z, memory, memory)
 

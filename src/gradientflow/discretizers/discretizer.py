@@ -2,6 +2,7 @@
 
 import abc
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -23,6 +24,8 @@ class Discretizer(eqx.Module):
         order: the order of accuracy that the scheme claims, where it claims one.
         clock_only: whether h is only the clock: the scheme finds the length of its steps in the state, so that a short
             h says nothing of where it goes, and there is neither an order nor a limit of h.
+        increments: over how many equal parts of a step `noise` says how the Brownian motion moves: the increment itself
+            where it is one part, else a tuple of so many.
 
     Example:
         >>> import gradientflow as gf
@@ -40,6 +43,11 @@ class Discretizer(eqx.Module):
     order: ClassVar[int | None] = None
     clock_only: ClassVar[bool] = False
 
+    @property
+    def increments(self) -> int:
+        """One increment a step."""
+        return 1
+
     @abc.abstractmethod
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """The next state, or (next state, next memory) if the scheme has memory.
@@ -49,7 +57,8 @@ class Discretizer(eqx.Module):
             t: the time of the state z.
             z: the state.
             h: the step.
-            noise: this step's Brownian increments, for flows with noise; `None` is no noise.
+            noise: this step's Brownian increments, for flows with noise; `None` is no noise. A scheme whose `step`
+                does not name it takes none, and is refused for such flows.
             memory: what the last step handed on, or `init` gave to the first.
         """
 
@@ -60,6 +69,26 @@ class Discretizer(eqx.Module):
     def position(self, flow: Flow, z: Any, h: Any) -> Any:
         """The iterate that a state stands for: the flow's position, unless a scheme reads it elsewhere."""
         return flow.position(z)
+
+
+def takes_noise(discretizer: Discretizer) -> bool:
+    """Whether the scheme's `step` names `noise` among its arguments."""
+    return "noise" in inspect.signature(discretizer.step).parameters
+
+
+def packed(increments: Sequence[Any]) -> Any:
+    """Increments as a step takes them: the one itself, or a tuple of several."""
+    return increments[0] if len(increments) == 1 else tuple(increments)
+
+
+def advance(
+    discretizer: Discretizer, flow: Flow, t: Any, z: Any, h: Any, noise: Any = None, memory: Any = None
+) -> tuple[Any, Any]:
+    """One step, given what the scheme takes: the next state and the next memory, `None` where it has none."""
+    given = {} if noise is None else {"noise": noise}
+    if memory is None:
+        return discretizer.step(flow, t, z, h, **given), None
+    return discretizer.step(flow, t, z, h, memory=memory, **given)
 
 
 def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
@@ -89,9 +118,11 @@ def _is_optional(parameter: inspect.Parameter) -> bool:
 def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     def once(z: Any) -> Any:
         t, h = jnp.zeros((), dtype_of(z)), jnp.ones((), dtype_of(z))
-        memory = discretizer.init(flow, t, z, h)
-        noise = flow.brownian(z)
-        return discretizer.step(flow, t, z, h, noise=noise, **({} if memory is None else {"memory": memory}))
+        shape = flow.brownian(z)
+        noise = None if shape is None else packed((shape,) * discretizer.increments)
+        if noise is not None and not takes_noise(discretizer):
+            raise UnansweredQuestionError(flow, "drift alone", "it has noise, which this scheme would drop")
+        return advance(discretizer, flow, t, z, h, noise, discretizer.init(flow, t, z, h))
 
     jax.eval_shape(once, z)
 

@@ -25,7 +25,7 @@ class ForwardEuler(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t, z)"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """Z + h f(t, z)."""
         return z + h * flow.drift(t, z)
 
@@ -48,7 +48,7 @@ class BackwardEuler(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t + h, z')"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The resolvent over h."""
         return flow.resolvent(t + h, z, h)
 
@@ -71,7 +71,7 @@ class ImplicitMidpoint(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t + h/2, (z + z')/2)"
     order: ClassVar[int | None] = 2
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """2m − z with m the resolvent over h/2."""
         middle = flow.resolvent(t + h / 2, z, h / 2)
         return 2 * middle - z

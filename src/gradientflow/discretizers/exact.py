@@ -21,6 +21,6 @@ class ExactFlow(Discretizer):
 
     equation: ClassVar[str] = "z' = φ_h(z), the flow itself in closed form"
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The flow's closed form over h."""
         return flow.solution(t, z, h)

@@ -28,7 +28,7 @@ class ForwardBackward(Discretizer):
     equation: ClassVar[str] = "z' = the resolvent of `nonsmooth` at z + h f_smooth(z)"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """`smooth` by its drift, `nonsmooth` by its resolvent."""
         forward = z + h * flow.parts["smooth"].drift(t, z)
         return flow.parts["nonsmooth"].resolvent(t + h, forward, h)

@@ -1,5 +1,6 @@
 """Iterating a discretizer of a flow: one compiled loop, saved every so often."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ from gradientflow.flows import (
     prepare,
 )
 
-from .discretizer import Discretizer, check_answers
+from .discretizer import Discretizer, advance, check_answers, packed
 from .oracles import DeterministicOracle
 from .step_rules import ConstantStep, StepRule, as_step_rule
 
@@ -146,10 +147,7 @@ class _Recipe(eqx.Module):
         h = jnp.asarray(h, self.t0.dtype)
         t, t_rest = self._tick(carry, h)
         noise = self._noise(carry, t, h)
-        if carry.memory is None:
-            z, memory = self.discretizer.step(flow, carry.t, carry.z, h, noise=noise), None
-        else:
-            z, memory = self.discretizer.step(flow, carry.t, carry.z, h, noise=noise, memory=carry.memory)
+        z, memory = advance(self.discretizer, flow, carry.t, carry.z, h, noise, carry.memory)
         z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, carry.z)
         return _Carry(z, carry.k + 1, t, t_rest, memory, rule_state)
 
@@ -167,10 +165,15 @@ class _Recipe(eqx.Module):
         shape = self.flow.brownian(carry.z)
         if shape is None:
             return None
+        parts = self.discretizer.increments
         if isinstance(self.key, BrownianPath):
-            return self.key.increment(carry.t, t)
+            times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
+            return packed([self.key.increment(*pair) for pair in itertools.pairwise(times)])
         leaves, structure = jax.tree.flatten(shape)
-        keys = jax.random.split(self._key(carry.k, 1), len(leaves))
+        keys = jax.random.split(self._key(carry.k, 1), (parts, len(leaves)))
+        return packed([self._increment(row, leaves, structure, h / parts) for row in keys])
+
+    def _increment(self, keys: Any, leaves: list[Any], structure: Any, h: Any) -> Any:
         normals = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
         return jax.tree.map(lambda normal: jnp.sqrt(h) * normal, jax.tree.unflatten(structure, normals))
 

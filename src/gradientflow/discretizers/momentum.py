@@ -28,7 +28,7 @@ class MomentumEuler(Discretizer):
     equation: ClassVar[str] = "(m + γh)v' = mv − h∇E(x), x' = x + hv'"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """`force` by its drift, `friction` by its resolvent, `transport` by its drift, each at the time reached."""
         parts = flow.parts
         z = z + h * parts["force"].drift(t, z)

@@ -72,7 +72,7 @@ class AdamsBashforth(Discretizer):
             slopes.append(flow.drift(t - k * h, z))
         return tuple(slopes)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
         """The weighted slopes, and the memory without its oldest."""
         slopes = (flow.drift(t, z), *memory)
         return combined(z, h, self.weights, slopes), slopes[:-1]

@@ -31,7 +31,7 @@ class NesterovStep(Discretizer):
     equation: ClassVar[str] = "y = x + βhv, v' = βv − (h/m)∇E(y), x' = x + hv'"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """`friction` by its resolvent, `force` at where `transport` would lead from there, `transport` by its drift."""
         parts = flow.parts
         slowed = parts["friction"].resolvent(t + h, z, h)
@@ -62,7 +62,7 @@ class NesterovLookahead(Discretizer):
     equation: ClassVar[str] = "NesterovStep's run, seen at its points y"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The state's position is y; the next coast is the friction's resolvent one step later."""
         friction, force, transport = (flow.parts[name] for name in ("friction", "force", "transport"))
         slowed = friction.resolvent(t + h, z, h)

@@ -89,7 +89,7 @@ class RungeKutta(Discretizer):
         """The tableau's order."""
         return self.tableau.order
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """One step of the tableau."""
         slopes: list[Any] = []
         for row in self.tableau.a:

@@ -41,7 +41,7 @@ class LieSplitting(Discretizer):
         _check_distinct("LieSplitting", names)
         self.names = names
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """Every part's solution over h."""
         for part in _parts(self, flow, self.names):
             z = part.solution(t, z, h)
@@ -85,7 +85,7 @@ class StrangSplitting(Discretizer):
         _check_distinct("StrangSplitting", names)
         self.names = names
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """Half steps inwards, the innermost part's whole step, half steps outwards."""
         *outer, innermost = _parts(self, flow, self.names)
         for part in outer:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradientflow.discretizers import Discretizer
+from gradientflow.discretizers import Discretizer, advance
 from gradientflow.flows import Flow
 
 # Points at a time: few enough to stay in a core's cache, enough for NumPy's overhead not to count.
@@ -73,6 +73,6 @@ def _matrix(flow: Flow, discretizer: Discretizer, h: Any) -> list[list[np.ndarra
         z, given = jax.tree.unflatten(structure, [
             leaf if i not in moving else one if i == unit else zero for i, leaf in enumerate(leaves)
         ])  # fmt: skip
-        out = discretizer.step(flow, 0.0, z, h, **({} if memory is None else {"memory": given}))
+        out = advance(discretizer, flow, 0.0, z, h, memory=given)
         columns.append([np.broadcast_to(leaf, shape) for i, leaf in enumerate(jax.tree.leaves(out)) if i in moving])
     return [list(row) for row in zip(*columns, strict=True)]

@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import eigs
 
-from gradientflow.discretizers import Discretizer
+from gradientflow.discretizers import Discretizer, advance
 from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, spectral_radius
 
 from ..grades import Grade
@@ -129,8 +129,7 @@ def _flat_step(
 
     def step(point: jax.Array) -> jax.Array:
         state, remembered = eqx.combine(unravel(point), fixed)
-        out = discretizer.step(flow, t, state, h, **({} if memory is None else {"memory": remembered}))
-        out = (out, None) if memory is None else out
+        out = advance(discretizer, flow, t, state, h, memory=remembered)
         return ravel_pytree(eqx.filter(out, eqx.is_inexact_array))[0]
 
     return flat, step

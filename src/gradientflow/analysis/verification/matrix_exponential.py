@@ -27,7 +27,7 @@ from .decide import decide_equations, refuted_sibling
 class _DriftAsStep(Discretizer):
     """Not a scheme: reads the drift's matrix as if it were a step's."""
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         return flow.drift(t, z)
 
 

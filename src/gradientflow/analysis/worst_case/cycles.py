@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 
-from gradientflow.discretizers import Method
+from gradientflow.discretizers import Method, advance
 from gradientflow.flows import Energy, numbers_to_arrays
 
 from ..exact.state_space import transfer
@@ -137,11 +137,7 @@ class Cycle:
             memory = jax.tree.unflatten(remembered, [next(given) if np.shape(k) == (2,) else k for k in kept])
 
             def one(carry: Any, _: Any) -> Any:
-                z, memory = carry
-                if memory is None:
-                    z = scheme.step(flow, 0.0, z, h)
-                else:
-                    z, memory = scheme.step(flow, 0.0, z, h, memory=memory)
+                z, memory = advance(scheme, flow, 0.0, carry[0], h, memory=carry[1])
                 return (z, memory), scheme.position(flow, z, h)
 
             _, after = jax.lax.scan(one, (z, memory), length=steps)
