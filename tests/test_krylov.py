@@ -193,7 +193,8 @@ def test_nelder_mead_finds_published_minima(name):
     run = gf.nelder_mead(E, START[name], steps=300)
     assert min(float(np.abs(np.asarray(run.x[-1]) - m).max()) for m in np.asarray(E.minima)) < 1e-6
     energies = np.asarray(run.energy)
-    assert (np.diff(energies) <= 0).all()
+    # At the bottom E is a square of what rounding leaves of numbers like 10, and evaluated anew.
+    assert (np.diff(energies) <= 1e-27).all()
     assert run.status == "converged"
     np.testing.assert_array_equal(run.t, np.arange(len(run)))
 

@@ -50,6 +50,7 @@ from .analysis import step_sweep as step_sweep
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
+from .discretizers import BAOAB as BAOAB
 from .discretizers import AdaDeltaStep as AdaDeltaStep
 from .discretizers import AdamsBashforth as AdamsBashforth
 from .discretizers import AdaptiveStep as AdaptiveStep
@@ -71,6 +72,7 @@ from .discretizers import FromDiffrax as FromDiffrax
 from .discretizers import FromOptax as FromOptax
 from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
+from .discretizers import LeimkuhlerMatthews as LeimkuhlerMatthews
 from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method
 from .discretizers import Momentum as Momentum
@@ -84,6 +86,7 @@ from .discretizers import Schedule as Schedule
 from .discretizers import SecondOrderChebyshev as SecondOrderChebyshev
 from .discretizers import SteepestDescent as SteepestDescent
 from .discretizers import StepRule as StepRule
+from .discretizers import StochasticExponential as StochasticExponential
 from .discretizers import StrangSplitting as StrangSplitting
 from .discretizers import Tableau as Tableau
 from .discretizers import TrustRegion as TrustRegion
@@ -110,6 +113,7 @@ from .flows import HessianDamped as HessianDamped
 from .flows import KineticLangevin as KineticLangevin
 from .flows import Langevin as Langevin
 from .flows import LeastSquares as LeastSquares
+from .flows import LinearEnergy as LinearEnergy
 from .flows import LinearRegression as LinearRegression
 from .flows import LogisticRegression as LogisticRegression
 from .flows import LyapunovWarning as LyapunovWarning

@@ -26,6 +26,8 @@ from .exact import ExactFlow as ExactFlow
 from .forward_backward import ForwardBackward as ForwardBackward
 from .iterate import iterate as iterate
 from .langevin import EulerMaruyama as EulerMaruyama
+from .langevin import LeimkuhlerMatthews as LeimkuhlerMatthews
+from .langevin import StochasticExponential as StochasticExponential
 from .line_search import Armijo as Armijo
 from .line_search import ExactLineSearch as ExactLineSearch
 from .line_search import GridSearch as GridSearch
@@ -41,6 +43,7 @@ from .oracles import DeterministicOracle as DeterministicOracle
 from .runge_kutta import TABLEAUS as TABLEAUS
 from .runge_kutta import RungeKutta as RungeKutta
 from .runge_kutta import Tableau as Tableau
+from .splitting import BAOAB as BAOAB
 from .splitting import LieSplitting as LieSplitting
 from .splitting import StrangSplitting as StrangSplitting
 from .step_rules import ConstantStep as ConstantStep

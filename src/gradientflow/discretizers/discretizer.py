@@ -24,8 +24,6 @@ class Discretizer(eqx.Module):
         order: the order of accuracy that the scheme claims, where it claims one.
         clock_only: whether h is only the clock: the scheme finds the length of its steps in the state, so that a short
             h says nothing of where it goes, and there is neither an order nor a limit of h.
-        increments: over how many equal parts of a step `noise` says how the Brownian motion moves: the increment itself
-            where it is one part, else a tuple of so many.
 
     Example:
         >>> import gradientflow as gf
@@ -42,11 +40,6 @@ class Discretizer(eqx.Module):
     equation: ClassVar[str] = ""
     order: ClassVar[int | None] = None
     clock_only: ClassVar[bool] = False
-
-    @property
-    def increments(self) -> int:
-        """One increment a step."""
-        return 1
 
     @abc.abstractmethod
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
@@ -65,6 +58,10 @@ class Discretizer(eqx.Module):
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """The memory that the first step gets; `None` for a scheme without memory."""
         return None
+
+    def increments(self, flow: Flow, z: Any) -> int:
+        """Over how many equal parts of a step `noise` holds the Brownian increments: one as such, more as a tuple."""
+        return 1
 
     def position(self, flow: Flow, z: Any, h: Any) -> Any:
         """The iterate that a state stands for: the flow's position, unless a scheme reads it elsewhere."""
@@ -119,7 +116,7 @@ def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     def once(z: Any) -> Any:
         t, h = jnp.zeros((), dtype_of(z)), jnp.ones((), dtype_of(z))
         shape = flow.brownian(z)
-        noise = None if shape is None else packed((shape,) * discretizer.increments)
+        noise = None if shape is None else packed((shape,) * discretizer.increments(flow, z))
         if noise is not None and not takes_noise(discretizer):
             raise UnansweredQuestionError(flow, "drift alone", "it has noise, which this scheme would drop")
         return advance(discretizer, flow, t, z, h, noise, discretizer.init(flow, t, z, h))

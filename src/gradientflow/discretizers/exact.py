@@ -21,6 +21,10 @@ class ExactFlow(Discretizer):
 
     equation: ClassVar[str] = "z' = φ_h(z), the flow itself in closed form"
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
         """The flow's closed form over h."""
-        return flow.solution(t, z, h)
+        return flow.solution(t, z, h) if noise is None else flow.transition(t, z, h, noise)
+
+    def increments(self, flow: Flow, z: Any) -> int:
+        """As many as the flow's transition takes."""
+        return flow.increments

@@ -165,7 +165,7 @@ class _Recipe(eqx.Module):
         shape = self.flow.brownian(carry.z)
         if shape is None:
             return None
-        parts = self.discretizer.increments
+        parts = self.discretizer.increments(self.flow, carry.z)
         if isinstance(self.key, BrownianPath):
             times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
             return packed([self.key.increment(*pair) for pair in itertools.pairwise(times)])

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from gradientflow.flows import Flow, unknown_name
+from gradientflow.flows import Flow, is_stochastic, unknown_name
 
 from .discretizer import Discretizer
 
@@ -13,8 +13,8 @@ class LieSplitting(Discretizer):
     r"""Lie splitting: $\Phi_h = \varphi^{c}_h \circ \varphi^{b}_h \circ \varphi^{a}_h$, each part solved exactly.
 
     Order 1. A part has a clock of its own, which shows t at the start of the step and moves while the part does: each
-    part is solved from t to t + h. A part that isn't named does not act: name all whose field doesn't vanish. A flow's
-    noise belongs to none of its parts, and is left out.
+    part is solved from t to t + h. A part that isn't named does not act: name all whose field doesn't vanish. Of
+    kinetic Langevin the noise acts with the friction.
 
     Args:
         names: the parts' names in the order in which they act; the flow's own parts in their order unless given.
@@ -41,10 +41,10 @@ class LieSplitting(Discretizer):
         _check_distinct("LieSplitting", names)
         self.names = names
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
         """Every part's solution over h."""
         for part in _parts(self, flow, self.names):
-            z = part.solution(t, z, h)
+            z = _moved(part, t, z, h, noise)
         return z
 
 
@@ -56,8 +56,8 @@ class StrangSplitting(Discretizer):
     transport inside, it is velocity Verlet, also called leapfrog: symplectic, with an energy error that stays bounded,
     on a mode of frequency ω stable iff hω < 2. A part has a clock of its own, which shows t at the start of the step
     and moves while the part does: each is solved from t to t + h/2 and from there to t + h, the innermost in one go.
-    A part that isn't named does not act: name all whose field doesn't vanish. A flow's noise belongs to none of its
-    parts, and is left out.
+    A part that isn't named does not act: name all whose field doesn't vanish. Of kinetic Langevin the noise acts with
+    the friction, and the orders of the parts are the schemes BAOAB, OBABO, ABOBA and so on.
 
     Args:
         names: the parts' names from the outermost to the innermost; the flow's own parts in their order unless given.
@@ -85,15 +85,48 @@ class StrangSplitting(Discretizer):
         _check_distinct("StrangSplitting", names)
         self.names = names
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
         """Half steps inwards, the innermost part's whole step, half steps outwards."""
         *outer, innermost = _parts(self, flow, self.names)
+        first, second = noise if isinstance(noise, tuple) else (None, None)
         for part in outer:
-            z = part.solution(t, z, h / 2)
-        z = innermost.solution(t, z, h)
+            z = _moved(part, t, z, h / 2, first)
+        z = _moved(innermost, t, z, h, noise)
         for part in reversed(outer):
-            z = part.solution(t + h / 2, z, h / 2)
+            z = _moved(part, t + h / 2, z, h / 2, second)
         return z
+
+    def increments(self, flow: Flow, z: Any) -> int:
+        """One for each half step of the part with noise, unless it is the innermost."""
+        *outer, _ = _parts(self, flow, self.names)
+        return 2 if any(is_stochastic(part, z) for part in outer) else 1
+
+
+def BAOAB() -> StrangSplitting:
+    r"""BAOAB for kinetic Langevin: half a kick, half a drift, friction and noise exactly, half a drift, half a kick.
+
+    Strang splitting of `force` (B), `transport` (A) and `friction` (O), from the outermost. Positions are sampled with
+    a bias of order h², on quadratics with none at all (velocities with $T/m\,(1 - h^2\lambda/4m)$); one gradient a
+    step if the last kick's is kept. Stable on a mode iff $h^2\lambda/m < 4$. Its relatives are the other orders:
+    `StrangSplitting("friction", "force", "transport")` is OBABO, `("transport", "force", "friction")` ABOBA.
+
+    References:
+        B. Leimkuhler, C. Matthews, Rational construction of stochastic numerical methods for molecular sampling,
+        Appl. Math. Res. Express 2013.
+
+    Example:
+        >>> import jax, gradientflow as gf
+        >>> flow = gf.KineticLangevin(gf.landscapes.bowl(), temperature=0.5)
+        >>> run = gf.iterate(flow, gf.BAOAB(), [1.0, 1.0], step=0.2, steps=10, key=jax.random.key(0))
+        >>> run.x.shape
+        (11, 2)
+    """
+    return StrangSplitting("force", "transport", "friction")
+
+
+def _moved(part: Flow, t: Any, z: Any, h: Any, noise: Any) -> Any:
+    """A part's exact solution over h; along the noise, if it is the part with noise."""
+    return part.solution(t, z, h) if noise is None or not is_stochastic(part, z) else part.transition(t, z, h, noise)
 
 
 def _check_distinct(where: str, names: tuple[str, ...]) -> None:

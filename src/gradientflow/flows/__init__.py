@@ -26,6 +26,7 @@ from .energies import Energy as Energy
 from .energies import ExpressionEnergy as ExpressionEnergy
 from .energies import FiniteSum as FiniteSum
 from .energies import LeastSquares as LeastSquares
+from .energies import LinearEnergy as LinearEnergy
 from .energies import LinearRegression as LinearRegression
 from .energies import LogisticRegression as LogisticRegression
 from .energies import Mode as Mode

@@ -79,9 +79,30 @@ class Flow(eqx.Module):
         """The pytree whose shape the driving Brownian motion has, or `None` for a flow without noise."""
         return None
 
+    @property
+    def additive(self) -> bool:
+        """Whether the noise, if there is any, is the same at every state."""
+        return True
+
     def solution(self, t: Any, z: Any, h: Any) -> Any:
-        """The exact state at t + h from z at t, in closed form."""
+        """The exact state at t + h from z at t, in closed form; of a flow with noise, its mean."""
         raise UnansweredQuestionError(self, "solution", "no closed form is known for this energy")
+
+    @property
+    def increments(self) -> int:
+        """Over how many equal parts of h `transition` takes the Brownian increments."""
+        return 1
+
+    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+        """A state with exactly the law that the flow has at t + h from z at t, as a function of Brownian increments.
+
+        Args:
+            t: the time of the state.
+            z: the state.
+            h: how long.
+            noise: the increment over h, or a tuple of `increments` of them over equal parts of h.
+        """
+        raise UnansweredQuestionError(self, "transition", "the law of its states is not known in closed form")
 
     def check_start(self, t: Any, z: Any) -> None:
         """Raises `ValueError` where the flow can't start from the state z at time t."""

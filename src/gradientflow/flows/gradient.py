@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
-from .energies import AbstractQuadratic, Energy
-from .flow import FirstOrder, Flow
+from .energies import Energy
+from .flow import FirstOrder
+from .modes import modes_of
 from .numerics import relaxed
 from .resolvent import prox
 from .vectors import lower
@@ -41,10 +42,8 @@ class GradientFlow(FirstOrder):
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed."""
-        if not isinstance(self.energy, AbstractQuadratic):
-            return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
-        return z - modes @ (relaxed(lam, h) * (modes.T @ self.gradient(z)))
+        lam, into, back = modes_of(self, "solution")
+        return z - back(into(self.gradient(z)) * relaxed(lam, h))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""

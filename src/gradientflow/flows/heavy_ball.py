@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
 from .checks import check_nonnegative, check_positive
-from .energies import AbstractQuadratic, Energy
+from .energies import Energy
 from .flow import Flow, Parts
 from .inertial import Force, Friction, Inertial, Transport
+from .linear_motion import damped_oscillation
+from .modes import modes_of
 from .numerics import inner
 from .resolvent import prox
 from .vectors import Phase, lower
@@ -73,37 +73,12 @@ class HeavyBall(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""
-        if not isinstance(self.energy, AbstractQuadratic):
-            return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
-        a, k = self.friction / (2 * self.mass), lam / self.mass
-        cosine, sine, work = damped_oscillation(a, k, h)
-        push = -(modes.T @ self.gradient(z.x)) / self.mass
-        v = modes.T @ z.v
-        return Phase(z.x + modes @ (v * sine + push * work), modes @ (v * (cosine - a * sine) + push * sine))
+        lam, into, back = modes_of(self, "solution")
+        cosine, sine, work = damped_oscillation(self.friction / (2 * self.mass), lam / self.mass, h)
+        push, v = -into(self.gradient(z.x)) / self.mass, into(z.v)
+        slope = cosine - self.friction / (2 * self.mass) * sine
+        return Phase(z.x + back(v * sine + push * work), back(v * slope + push * sine))
 
     def lyapunov(self, t: Any, z: Phase) -> Any:
         """E(x) + m‖v‖²/2."""
         return self.energy.value(lower(z.x)) + self.mass * inner(z.v, z.v) / 2
-
-
-def damped_oscillation(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
-    r"""C, S and ∫S over h for $\ddot y + 2a\dot y + ky = 0$, with S(0) = 0, S'(0) = 1 and C = S' + aS.
-
-    Written with e^{−(a−s)h}, s = √(a² − k), factored out, so that neither large damping nor a long time overflows.
-    """
-    discriminant = a * a - k
-    s = jnp.sqrt(jnp.abs(discriminant))
-    safe = jnp.where(s * h < 1e-6, 1, s)
-    slow = jnp.exp(-h * k / jnp.where(a + s == 0, 1, a + s))
-    over_cosine, over_sine = slow * (1 + jnp.exp(-2 * s * h)) / 2, -slow * jnp.expm1(-2 * safe * h) / (2 * safe)
-    decay = jnp.exp(-a * h)
-    under_cosine, under_sine = decay * jnp.cos(s * h), decay * jnp.sin(safe * h) / safe
-    over = discriminant > 0
-    cosine = jnp.where(over, over_cosine, under_cosine)
-    sine = jnp.where(s * h < 1e-6, decay * h, jnp.where(over, over_sine, under_sine))
-    # Where nothing pulls back (k = 0), the integral is that of a decaying velocity, or of a constant one.
-    rate = jnp.where(a == 0, 1, 2 * a)
-    free = jnp.where(a == 0, h * h / 2, (h + jnp.expm1(-rate * h) / rate) / rate)
-    work = jnp.where(k == 0, free, (1 - cosine - a * sine) / jnp.where(k == 0, 1, k))
-    return cosine, sine, work

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from .checks import check_nonnegative, check_positive
 from .energies import AbstractQuadratic, Energy
 from .flow import Flow
-from .heavy_ball import damped_oscillation
 from .inertial import Inertial
+from .linear_motion import damped_oscillation
 from .numerics import inner
 from .vectors import Phase, lift, lower
 

@@ -5,10 +5,12 @@ from typing import Any, ClassVar
 
 from .checks import check_nonnegative
 from .energies import Energy
-from .flow import FirstOrder, Flow
+from .flow import FirstOrder, Flow, Parts
 from .gradient import GradientFlow
 from .heavy_ball import HeavyBall
-from .inertial import Inertial
+from .inertial import Friction, Inertial
+from .linear_motion import decayed, oscillated
+from .modes import modes_of
 from .vectors import Phase
 
 
@@ -59,6 +61,15 @@ class Langevin(FirstOrder):
     def brownian(self, z: Any) -> Any:
         """One Brownian motion a coordinate."""
         return z
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """The mean on a quadratic, which is the gradient flow's."""
+        return GradientFlow(self.energy).solution(t, z, h)
+
+    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+        """On a quadratic, mode by mode: Gaussian around the gradient flow, with the variance T(1 − e^{−2λh})/λ."""
+        lam, into, back = modes_of(self, "transition")
+        return self.solution(t, z, h) + (2 * self.temperature) ** 0.5 * back(decayed(lam, h, into(noise)))
 
 
 class KineticLangevin(Inertial):
@@ -112,17 +123,73 @@ class KineticLangevin(Inertial):
 
     @property
     def parts(self) -> Mapping[str, Flow]:
-        """`transport`, `friction` and `force` of the heavy ball; the noise belongs to none of them."""
-        return self.mechanics.parts
+        """`transport`, `friction`, to which the noise belongs, and `force`."""
+        thermostat = Thermostat(self.energy, self.mass, self.friction, self.temperature)
+        return Parts(self, **{**self.mechanics.parts, "friction": thermostat})
 
     def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
         """dW ↦ (0, √(2γT) dW/m)."""
+        return lambda increment: Phase(0 * increment, self.noise * increment)
 
-        def map_increment(increment: Any) -> Phase:
-            return Phase(0 * increment, (2 * self.friction * self.temperature) ** 0.5 / self.mass * increment)
-
-        return map_increment
+    @property
+    def noise(self) -> Any:
+        """√(2γT)/m, the strength of the noise on the velocity."""
+        return (2 * self.friction * self.temperature) ** 0.5 / self.mass
 
     def brownian(self, z: Phase) -> Any:
         """One Brownian motion a coordinate of the velocity."""
         return z.v
+
+    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+        """The mean on a quadratic, which is the heavy ball's."""
+        return self.mechanics.solution(t, z, h)
+
+    @property
+    def increments(self) -> int:
+        """Two: position and velocity are two Gaussians."""
+        return 2
+
+    def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
+        """On a quadratic, mode by mode: Gaussian around the heavy ball's motion, with its covariance."""
+        lam, into, back = modes_of(self, "transition")
+        halves = (into(noise[0]), into(noise[1]))
+        x, v = oscillated(self.friction / (2 * self.mass), lam / self.mass, h, halves)
+        return self.solution(t, z, h) + self.noise * Phase(back(x), back(v))
+
+
+class Thermostat(Inertial):
+    """The part m dv = −γv dt + √(2γT) dW of kinetic Langevin: an Ornstein–Uhlenbeck process of the velocity."""
+
+    energy: Energy
+    mass: Any
+    friction: Any
+    temperature: Any
+
+    @property
+    def decay(self) -> Friction:
+        """The same part at temperature zero."""
+        return Friction(self.energy, self.friction / self.mass)
+
+    def drift(self, t: Any, z: Phase) -> Phase:
+        """(0, −(γ/m)v)."""
+        return self.decay.drift(t, z)
+
+    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+        """(x, v/(1 + hγ/m)): that of the drift."""
+        return self.decay.resolvent(t, z, h)
+
+    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+        """(x, e^{−hγ/m} v): the mean."""
+        return self.decay.solution(t, z, h)
+
+    def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
+        """dW ↦ (0, √(2γT) dW/m)."""
+        return KineticLangevin(self.energy, self.mass, self.friction, self.temperature).diffusion(t, z)
+
+    def brownian(self, z: Phase) -> Any:
+        """One Brownian motion a coordinate of the velocity."""
+        return z.v
+
+    def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
+        """(x, e^{−hγ/m}v + √(T/m)√(1 − e^{−2hγ/m}) ξ), with ξ the increment in units of √h."""
+        return self.solution(t, z, h) + self.diffusion(t, z)(decayed(self.friction / self.mass, h, noise))

@@ -97,6 +97,23 @@ class TimeChanged(Flow):
         s = self.clock(t)
         return self.flow.solution(s, z, self.clock(t + h) - s)
 
+    @property
+    def additive(self) -> bool:
+        """The flow's own."""
+        return self.flow.additive
+
+    @property
+    def increments(self) -> int:
+        """The flow's own."""
+        return self.flow.increments
+
+    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+        """The flow's own from s(t) to s(t + h)."""
+        s = self.clock(t)
+        length = self.clock(t + h) - s
+        stretched = jax.tree.map(lambda increment: increment * jnp.sqrt(length / h), noise)
+        return self.flow.transition(s, z, length, stretched)
+
     def residual(self, z: Any) -> Any:
         """The flow's own."""
         return self.flow.residual(z)

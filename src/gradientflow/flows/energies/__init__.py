@@ -11,6 +11,7 @@ from .expression import from_expression as from_expression
 from .hessian import LARGEST_DENSE as LARGEST_DENSE
 from .quadratic import AbstractQuadratic as AbstractQuadratic
 from .quadratic import LeastSquares as LeastSquares
+from .quadratic import LinearEnergy as LinearEnergy
 from .quadratic import Mode as Mode
 from .quadratic import Quadratic as Quadratic
 from .regression import LinearRegression as LinearRegression

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import numpy as np
 
-from ..numerics import as_floating, is_concrete
+from ..numerics import as_floating, inner, is_concrete
 from .energy import Curvature, Proximable
 
 
@@ -231,6 +231,39 @@ class LeastSquares(AbstractQuadratic):
         singular = jnp.linalg.svd(self.M, compute_uv=False)
         wide = self.M.shape[1] > self.M.shape[0]
         return Curvature(jnp.zeros_like(singular[0]) if wide else singular[-1] ** 2, singular[0] ** 2)
+
+
+class LinearEnergy(Proximable):
+    r"""$E = \langle g, x\rangle$ on any pytree: a constant force.
+
+    Args:
+        slope: g, shaped like x.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.LinearEnergy(gf.flows.as_floating([1.0, 2.0]))
+        >>> E.grad(E.slope).tolist()
+        [1.0, 2.0]
+    """
+
+    slope: Any
+
+    def value(self, x: Any) -> Any:
+        """⟨g, x⟩."""
+        return inner(self.slope, x)
+
+    def grad(self, x: Any) -> Any:
+        """G, everywhere."""
+        return self.slope
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """x − hg."""
+        return jax.tree.map(lambda a, g: a - h * g, x, self.slope)
+
+    @property
+    def curvature(self) -> Curvature:
+        """(0, 0)."""
+        return Curvature(0.0, 0.0)
 
 
 def _check_finite(where: str, **arrays: Any) -> None:
