@@ -58,6 +58,7 @@ from .discretizers import Armijo as Armijo
 from .discretizers import BackwardEuler as BackwardEuler
 from .discretizers import BarzilaiBorweinLong as BarzilaiBorweinLong
 from .discretizers import BarzilaiBorweinShort as BarzilaiBorweinShort
+from .discretizers import Chains as Chains
 from .discretizers import ClipGradient as ClipGradient
 from .discretizers import ClippedStep as ClippedStep
 from .discretizers import ConjugateGradients as ConjugateGradients
@@ -94,6 +95,7 @@ from .discretizers import Wolfe as Wolfe
 from .discretizers import iterate as iterate
 from .discretizers import nelder_mead as nelder_mead
 from .discretizers import optimizers as optimizers
+from .discretizers import sample as sample
 from .discretizers import schedules as schedules
 from .flows import AcceleratedFlow as AcceleratedFlow
 from .flows import AdaDeltaFlow as AdaDeltaFlow

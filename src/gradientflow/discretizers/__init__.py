@@ -12,6 +12,8 @@ from .adaptive_steps import ClippedStep as ClippedStep
 from .adaptive_steps import PolyakStep as PolyakStep
 from .adaptive_steps import TrustRegion as TrustRegion
 from .baselines import nelder_mead as nelder_mead
+from .chains import Chains as Chains
+from .chains import sample as sample
 from .chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .chebyshev import SecondOrderChebyshev as SecondOrderChebyshev
 from .conjugate_gradients import ConjugateGradients as ConjugateGradients
