@@ -43,11 +43,18 @@ def metric(x):
     return lineax.DiagonalLinearOperator(jax.tree.map(lambda leaf: 1 + leaf**2, x))
 
 
+def examples(E):
+    """An energy as the mean over three examples that weigh it differently."""
+    return gf.FiniteSum(lambda x, d: d * E.value(x), [0.5, 1.0, 1.5])
+
+
 MAKERS = {
     gf.ModifiedFlow: lambda E: gf.ModifiedFlow(gf.GradientFlow(E), gf.ForwardEuler(), step=0.01, order=3),
     gf.PreconditionedFlow: lambda E: gf.PreconditionedFlow(E, [2.0, 0.5]),
     gf.RiemannianFlow: lambda E: gf.RiemannianFlow(E, metric),
     gf.MirrorFlow: lambda E: gf.MirrorFlow(E, gf.potentials.HyperbolicEntropy(0.5)),
+    gf.MirrorLangevin: lambda E: gf.MirrorLangevin(E, gf.potentials.HyperbolicEntropy(0.5)),
+    gf.SGDDiffusion: lambda E: gf.SGDDiffusion(examples(E), step=0.1, batch_size=2, approximation=2),
     gf.ProjectedFlow: lambda E: gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
     gf.RMSpropFlow: lambda E: gf.RMSpropFlow(E, tau=1.0),
     gf.TimeChanged: lambda E: gf.TimeChanged(gf.HeavyBall(E), lambda t: t**2 / 4 + t),
@@ -69,7 +76,8 @@ def named(cls):
     return make
 
 
-FLOWS = [named(cls) for cls in _final(gf.Flow)]
+# A particle alone has no flow of its own: ensembles have tests of their own.
+FLOWS = [named(cls) for cls in _final(gf.Flow) if not issubclass(cls, gf.flows.Ensemble)]
 SCHEMES = [cls(*arguments) for cls in _final(gf.Discretizer) for arguments in ARGUMENTS.get(cls, [()])]
 
 

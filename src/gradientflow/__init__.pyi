@@ -12,7 +12,9 @@ from .analysis import Counterexample as Counterexample
 from .analysis import Cycle as Cycle
 from .analysis import EdgeOfStability as EdgeOfStability
 from .analysis import Exact as Exact
+from .analysis import ExitTime as ExitTime
 from .analysis import Experiment as Experiment
+from .analysis import GaussianLaw as GaussianLaw
 from .analysis import Grade as Grade
 from .analysis import ModifiedEnergy as ModifiedEnergy
 from .analysis import ModifiedEquation as ModifiedEquation
@@ -25,7 +27,9 @@ from .analysis import Stability as Stability
 from .analysis import StabilityIntervals as StabilityIntervals
 from .analysis import StabilityMap as StabilityMap
 from .analysis import StabilityRegion as StabilityRegion
+from .analysis import StationaryDensity as StationaryDensity
 from .analysis import StepSweep as StepSweep
+from .analysis import StrongOrder as StrongOrder
 from .analysis import Verification as Verification
 from .analysis import WorstCaseBound as WorstCaseBound
 from .analysis import WorstCaseRate as WorstCaseRate
@@ -33,7 +37,9 @@ from .analysis import bifurcation as bifurcation
 from .analysis import compare as compare
 from .analysis import convergence_map as convergence_map
 from .analysis import edge_of_stability as edge_of_stability
+from .analysis import exit_time as exit_time
 from .analysis import find_cycle as find_cycle
+from .analysis import gaussian_law as gaussian_law
 from .analysis import modified_equation as modified_equation
 from .analysis import modified_hamiltonian as modified_hamiltonian
 from .analysis import modified_rate as modified_rate
@@ -46,7 +52,10 @@ from .analysis import stability_function as stability_function
 from .analysis import stability_intervals as stability_intervals
 from .analysis import stability_map as stability_map
 from .analysis import stability_region as stability_region
+from .analysis import stationary_density as stationary_density
+from .analysis import stationary_law as stationary_law
 from .analysis import step_sweep as step_sweep
+from .analysis import strong_order as strong_order
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
@@ -112,6 +121,7 @@ from .flows import Flow as Flow
 from .flows import GradientFlow as GradientFlow
 from .flows import HeavyBall as HeavyBall
 from .flows import HessianDamped as HessianDamped
+from .flows import InteractingLangevin as InteractingLangevin
 from .flows import KineticLangevin as KineticLangevin
 from .flows import Langevin as Langevin
 from .flows import LeastSquares as LeastSquares
@@ -120,6 +130,7 @@ from .flows import LinearRegression as LinearRegression
 from .flows import LogisticRegression as LogisticRegression
 from .flows import LyapunovWarning as LyapunovWarning
 from .flows import MirrorFlow as MirrorFlow
+from .flows import MirrorLangevin as MirrorLangevin
 from .flows import Mode as Mode
 from .flows import Moments as Moments
 from .flows import Nesterov as Nesterov
@@ -134,8 +145,10 @@ from .flows import RescaledFlow as RescaledFlow
 from .flows import RiemannianFlow as RiemannianFlow
 from .flows import RMSpropFlow as RMSpropFlow
 from .flows import Scaled as Scaled
+from .flows import SGDDiffusion as SGDDiffusion
 from .flows import SignFlow as SignFlow
 from .flows import Status as Status
+from .flows import SteinFlow as SteinFlow
 from .flows import TimeChanged as TimeChanged
 from .flows import Trajectory as Trajectory
 from .flows import Tree as Tree

@@ -35,6 +35,15 @@ from .linear_stability import stability_intervals as stability_intervals
 from .linear_stability import stability_map as stability_map
 from .linear_stability import stability_region as stability_region
 from .linear_stability import step_sweep as step_sweep
+from .stochastic import ExitTime as ExitTime
+from .stochastic import GaussianLaw as GaussianLaw
+from .stochastic import StationaryDensity as StationaryDensity
+from .stochastic import StrongOrder as StrongOrder
+from .stochastic import exit_time as exit_time
+from .stochastic import gaussian_law as gaussian_law
+from .stochastic import stationary_density as stationary_density
+from .stochastic import stationary_law as stationary_law
+from .stochastic import strong_order as strong_order
 from .verification import Claim as Claim
 from .verification import Verification as Verification
 from .verification import verify as verify

@@ -21,6 +21,7 @@ from .conjugate_gradients import SteepestDescent as SteepestDescent
 from .discretizer import Discretizer as Discretizer
 from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
+from .discretizer import packed as packed
 from .euler import BackwardEuler as BackwardEuler
 from .euler import ForwardEuler as ForwardEuler
 from .euler import ImplicitMidpoint as ImplicitMidpoint

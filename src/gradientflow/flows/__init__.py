@@ -38,6 +38,9 @@ from .energies import landscapes as landscapes
 from .energies import read_table as read_table
 from .energies import regression as regression
 from .energies import standardized as standardized
+from .ensembles import Ensemble as Ensemble
+from .ensembles import InteractingLangevin as InteractingLangevin
+from .ensembles import SteinFlow as SteinFlow
 from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts
@@ -51,6 +54,7 @@ from .integrate import integrate as integrate
 from .langevin import KineticLangevin as KineticLangevin
 from .langevin import Langevin as Langevin
 from .mirror import MirrorFlow as MirrorFlow
+from .mirror_langevin import MirrorLangevin as MirrorLangevin
 from .nesterov import Nesterov as Nesterov
 from .newton import NewtonFlow as NewtonFlow
 from .noise import BrownianPath as BrownianPath
@@ -73,6 +77,7 @@ from .resolvent import prox as prox
 from .riemannian import FisherMetric as FisherMetric
 from .riemannian import PreconditionedFlow as PreconditionedFlow
 from .riemannian import RiemannianFlow as RiemannianFlow
+from .sgd_diffusion import SGDDiffusion as SGDDiffusion
 from .solve import LyapunovWarning as LyapunovWarning
 from .spectrum import spectral_radius as spectral_radius
 from .start import prepare as prepare

@@ -78,9 +78,10 @@ def check_key(where: str, flow: Flow, key: Any) -> Any:
 
 
 def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any) -> Trajectory:
-    """The path of a flow with additive noise, by fixed small steps of strong order 3/2 (SRA1).
+    """The path of a flow with noise, by fixed small steps: of strong order 3/2 (SRA1) where the noise is additive.
 
-    The step resolves the fastest mode twentyfold. Saved at `ts`, or at 201 equal times.
+    Else by Euler–Maruyama's (Itô), of strong order 1/2, ten times as small. The step resolves the fastest mode
+    twentyfold. Saved at `ts`, or at 201 equal times.
 
     References:
         A. Rößler, Runge–Kutta methods for the strong approximation of solutions of stochastic differential
@@ -89,7 +90,8 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
     dtype = dtype_of(z0)
     radius = float(spectral_radius(flow, jnp.asarray(t0, dtype), z0))
     times = np.linspace(t0, t1, _DEFAULT_TIMES) if ts is None else ts
-    h = min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000)
+    solver = dfx.SRA1() if flow.additive else dfx.Euler()
+    h = min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000) / (1 if flow.additive else 10)
     if isinstance(key, BrownianPath):
         # As fine as the path that was given can tell times apart.
         brownian, h = key, max(h, float(key.tree.tol))
@@ -97,20 +99,22 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
         brownian = BrownianPath(flow, flow.position(z0), t0, t1, check_key("integrate", flow, key), resolution=h / 2)
     count = int(np.ceil((t1 - t0) / h))
     start, end, step = (jnp.asarray(number, dtype) for number in (t0, t1, (t1 - t0) / count))
-    states = _solve(flow, z0, start, end, step, jnp.asarray(times, dtype), brownian, count)
+    states = _solve(flow, z0, start, end, step, jnp.asarray(times, dtype), brownian, solver, count)
     positions = jax.vmap(flow.position)(states)
     energies, grad_norms = measure(flow.energy, positions)
-    finite = bool(all_finite(states))
+    finite, name = bool(all_finite(states)), type(solver).__name__
     return Trajectory(
         t=jnp.asarray(times, dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
-        status=Status(Outcome.REACHED_END if finite else Outcome.DIVERGED, f"{count} steps of SRA1"),
-        stats={"solver": "SRA1", "steps": count, "rejected": 0, "step": (t1 - t0) / count, "precision": str(dtype)},
+        status=Status(Outcome.REACHED_END if finite else Outcome.DIVERGED, f"{count} steps of {name}"),
+        stats={"solver": name, "steps": count, "rejected": 0, "step": (t1 - t0) / count, "precision": str(dtype)},
         steps=jnp.asarray(np.rint((times - t0) / (t1 - t0) * count).astype(int)),
     )  # fmt: skip
 
 
 @eqx.filter_jit
-def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, count: int) -> Any:
+def _solve(
+    flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, solver: Any, count: int
+) -> Any:
     def drift(t: Any, z: Any, _: Any) -> Any:
         return flow.drift(t, z)
 
@@ -120,7 +124,5 @@ def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: Bro
         return lx.PyTreeLinearOperator(matrix, jax.eval_shape(lambda: z))
 
     terms = dfx.MultiTerm(dfx.ODETerm(drift), dfx.ControlTerm(diffusion, brownian.tree))
-    solution = dfx.diffeqsolve(
-        terms, dfx.SRA1(), t0, t1, h, z0, saveat=dfx.SaveAt(ts=ts), max_steps=count + 8, throw=False
-    )
+    solution = dfx.diffeqsolve(terms, solver, t0, t1, h, z0, saveat=dfx.SaveAt(ts=ts), max_steps=count + 8, throw=False)
     return solution.ys

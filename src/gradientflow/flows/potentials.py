@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 import optimistix as optx
+from jax.flatten_util import ravel_pytree
 
 from .checks import check_positive
 from .energies import LARGEST_DENSE
@@ -35,6 +36,13 @@ class Potential(eqx.Module):
     def inverse(self, y: Any) -> Any:
         """The x with ∇φ(x) = y: ∇φ*(y)."""
 
+    def root(self, x: Any) -> Callable[[Any], Any]:
+        """A linear map R with RRᵀ = ∇²φ(x): the Cholesky factor of the Hessian, formed densely."""
+        flat, unravel = ravel_pytree(x)
+        hessian = jax.jacfwd(lambda flat: ravel_pytree(self.gradient(unravel(flat)))[0])(flat)
+        factor = jnp.linalg.cholesky(hessian)
+        return lambda v: unravel(factor @ ravel_pytree(v)[0])
+
     def check(self, x: Any) -> None:
         """Raises `ValueError` where x is outside the domain."""
 
@@ -44,7 +52,16 @@ class Potential(eqx.Module):
         return self.value(x) - self.value(y) - inner(self.gradient(y), away)
 
 
-class Euclidean(Potential):
+class Separable(Potential):
+    """A potential that is a sum of functions of one coordinate each: its Hessian is diagonal."""
+
+    def root(self, x: Any) -> Callable[[Any], Any]:
+        """The roots of the second derivatives, coordinate by coordinate."""
+        curvatures = jax.jvp(self.gradient, (x,), (jax.tree.map(jnp.ones_like, x),))[1]
+        return lambda v: jax.tree.map(lambda curvature, leaf: jnp.sqrt(curvature) * leaf, curvatures, v)
+
+
+class Euclidean(Separable):
     """φ = ½‖x‖²: mirror flow is the gradient flow.
 
     Example:
@@ -101,7 +118,7 @@ class Entropy(Potential):
                 )
 
 
-class PositiveEntropy(Potential):
+class PositiveEntropy(Separable):
     """φ = Σ xᵢ log xᵢ − xᵢ on the positive orthant; a coordinate that is 0 stays 0.
 
     Example:
@@ -129,7 +146,7 @@ class PositiveEntropy(Potential):
                 raise ValueError(f"PositiveEntropy: `x0` must be ≥ 0 in every coordinate, got {leaf}")
 
 
-class BoxEntropy(Potential):
+class BoxEntropy(Separable):
     """φ = Σ (x − a) log(x − a) + (b − x) log(b − x) inside a box a < x < b.
 
     Args:
@@ -173,7 +190,7 @@ class BoxEntropy(Potential):
                 raise ValueError(f"BoxEntropy: `x0` must lie inside ({self.lower}, {self.upper}), got {leaf}")
 
 
-class HyperbolicEntropy(Potential):
+class HyperbolicEntropy(Separable):
     """φ = Σ xᵢ arsinh(xᵢ/β) − √(xᵢ² + β²) on the whole space: like the entropy far from 0, like a square near it.
 
     Its mirror descent is the exponentiated gradient with positive and negative parts.

@@ -39,6 +39,15 @@ class FiniteSum(Energy):
                 f"FiniteSum: every array in `data` must have one common, non-empty leading axis, got {lengths}"
             )
 
+    @property
+    def count(self) -> int:
+        """N, the number of examples."""
+        return jax.tree.leaves(self.data)[0].shape[0]
+
+    def losses(self, x: Any) -> Any:
+        """The loss of every example, of shape (N,)."""
+        return jax.vmap(self.loss, in_axes=(None, 0))(x, self.data)
+
     def value(self, x: Any) -> Any:
         """The mean loss."""
-        return jnp.mean(jax.vmap(self.loss, in_axes=(None, 0))(x, self.data))
+        return jnp.mean(self.losses(x))

@@ -1,0 +1,294 @@
+r"""Gaussian laws of linear flows and of their schemes, by linear algebra: no sampling.
+
+A step on a quadratic energy is affine, $s' = As + c + \sum_j B_j\Delta W_j$, in the state with the scheme's memory. A,
+c and B are read off the very step that runs, so that mean and covariance follow exactly.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+from jax.flatten_util import ravel_pytree
+
+from gradientflow.discretizers import Discretizer, advance, check_answers, packed
+from gradientflow.flows import (
+    Flow,
+    Number,
+    as_floating,
+    check_integer,
+    check_positive,
+    dtype_of,
+    is_stochastic,
+    numbers_to_arrays,
+    prepare,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianLaw:
+    """A Gaussian law of a flow's state, and with it of the position.
+
+    Attributes:
+        mean: of the position, raveled, of shape (n,) [X].
+        covariance: of the position, of shape (n, n) [X²].
+        state_mean: of the whole state, its leaves one after the other, with the scheme's memory behind it.
+        state_covariance: of the same.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    state_mean: np.ndarray
+    state_covariance: np.ndarray
+
+
+class _Affine(NamedTuple):
+    """s' = As + c + noise of covariance Q, from s₀; positions are Js + p."""
+
+    matrix: np.ndarray
+    constant: np.ndarray
+    noise: np.ndarray
+    start: np.ndarray
+    positions: np.ndarray
+    origin: np.ndarray
+
+
+def stationary_law(
+    flow: Flow, x0: Any, *, discretizer: Discretizer | None = None, step: Number | None = None
+) -> GaussianLaw:
+    r"""The stationary law of a flow with noise on a quadratic energy, or of a scheme of it.
+
+    The flow's covariance solves $AP + PA^\top + BB^\top = 0$, the scheme's $P = APA^\top + hBB^\top$. Of unadjusted
+    Langevin it is $T[H(I - hH/2)]^{-1}$, where the flow's is $TH^{-1}$: bias, without sampling.
+
+    Args:
+        flow: a flow with additive noise whose drift is affine.
+        x0: any position; says the shape.
+        discretizer: a scheme; the flow itself unless given.
+        step: its step h [T].
+
+    Raises:
+        TypeError: if the flow has no noise, or only one of `discretizer` and `step` is given.
+        ValueError: if the flow or the step is not affine with additive noise, or nothing is stationary: an eigenvalue
+            lies where the flow or the scheme is unstable.
+        UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
+        >>> law = gf.stationary_law(flow, [0.0], discretizer=gf.EulerMaruyama(), step=0.5)
+        >>> round(float(law.covariance[0, 0]), 12)  # T/(λ(1 − hλ/2))
+        1.0
+    """
+    if step is not None:
+        check_positive("stationary_law", step=step)
+    scheme = _scheme("stationary_law", discretizer, "step", step)
+    read = _read("stationary_law", flow, x0, scheme)
+    eigenvalues = np.linalg.eigvals(read.matrix)
+    if scheme is None:
+        if eigenvalues.real.max() >= 0:
+            raise ValueError(
+                f"stationary_law: nothing is stationary: the drift has an eigenvalue of real part "
+                f"{eigenvalues.real.max():.4g}; every mode of the energy must have positive curvature"
+            )
+        covariance = scipy.linalg.solve_continuous_lyapunov(read.matrix, -read.noise)
+        mean = np.linalg.solve(-read.matrix, read.constant)
+    else:
+        radius = np.abs(eigenvalues).max()
+        if radius >= 1:
+            raise ValueError(
+                f"stationary_law: nothing is stationary: the step has the spectral radius {radius:.4g}; take a "
+                "smaller `step`, on modes of positive curvature"
+            )
+        covariance = _discrete_lyapunov(read.matrix, read.noise)
+        mean = np.linalg.solve(np.eye(len(read.matrix)) - read.matrix, read.constant)
+    return _law(read, mean, covariance)
+
+
+def gaussian_law(
+    flow: Flow,
+    x0: Any,
+    t: Number,
+    *,
+    discretizer: Discretizer | None = None,
+    steps: Any = None,
+    covariance: Any = None,
+) -> GaussianLaw:
+    r"""The law at time t of a flow with noise on a quadratic energy, or of so many steps of a scheme.
+
+    Their difference is the scheme's weak error, exactly.
+
+    Args:
+        flow: a flow with additive noise whose drift is affine.
+        x0: where the mean starts; a flow with velocities starts at rest.
+        t: the time [T].
+        discretizer: a scheme; the flow itself unless given.
+        steps: in how many equal steps it goes there.
+        covariance: of the whole state at the start; 0 unless given, a start that is known.
+
+    Raises:
+        TypeError: if the flow has no noise, or only one of `discretizer` and `steps` is given.
+        ValueError: if t is not positive, or the flow or the step is not affine with additive noise.
+        UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
+        >>> law = gf.gaussian_law(flow, [1.0], 0.5)
+        >>> law.mean.round(4), law.covariance.round(4)  # e⁻¹, (1 − e⁻²)/2
+        (array([0.3679]), array([[0.4323]]))
+    """
+    check_positive("gaussian_law", t=t)
+    if steps is not None:
+        check_integer("gaussian_law", 1, steps=steps)
+    count = 0 if steps is None else int(steps)
+    scheme = _scheme("gaussian_law", discretizer, "steps", float(t) / count if count else None)
+    read = _read("gaussian_law", flow, x0, scheme)
+    n = len(read.matrix)
+    start = np.zeros((n, n)) if covariance is None else _padded(np.asarray(covariance, dtype=float), n)
+    if scheme is None:
+        propagator, mean, noise = _evolved(read, float(t))
+        return _law(read, mean, propagator @ start @ propagator.T + noise)
+    mean = read.start
+    for _ in range(count):
+        mean = read.matrix @ mean + read.constant
+        start = read.matrix @ start @ read.matrix.T + read.noise
+    return _law(read, mean, start)
+
+
+def _scheme(where: str, discretizer: Discretizer | None, name: str, h: Any) -> tuple[Discretizer, Any] | None:
+    if discretizer is None and h is None:
+        return None
+    if discretizer is None or h is None:
+        raise TypeError(
+            f"{where}: `discretizer` and `{name}` belong together; give both, or none for the flow's own law"
+        )
+    return discretizer, h
+
+
+def _read(where: str, flow: Flow, x0: Any, scheme: tuple[Discretizer, Any] | None) -> _Affine:
+    with jax.enable_x64(True):
+        flow, z0 = prepare(where, flow, as_floating(x0), None)
+        if not is_stochastic(flow, z0):
+            raise TypeError(f"{where}: {type(flow).__name__} has no noise, so that nothing has a law")
+        if scheme is None:
+            parts = _flow_parts(flow, z0)
+        else:
+            check_answers(flow, scheme[0], z0)
+            discretizer = numbers_to_arrays(scheme[0], dtype_of(z0), integers=False)
+            parts = _step_parts(flow, discretizer, z0, jnp.asarray(scheme[1], dtype_of(z0)))
+        read, elsewhere = (_Affine(*(np.asarray(part[i]) for part in parts)) for i in (0, 1))
+    for one, other, what in ((read.matrix, elsewhere.matrix, "affine"), (read.noise, elsewhere.noise, "additive")):
+        if not np.allclose(one, other, rtol=1e-9, atol=1e-12 * np.abs(one).max()):
+            subject = type(flow if scheme is None else scheme[0]).__name__
+            raise ValueError(
+                f"{where}: {subject} is not {what} on this energy; Gaussian laws are those of quadratic energies and "
+                "additive noise. Take draws instead: sample(...)"
+            )
+    return read
+
+
+@eqx.filter_jit
+def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
+    """The drift's affine parts, read at the start and elsewhere."""
+    flat, unravel = ravel_pytree(z0)
+    increment, unravel_noise = ravel_pytree(flow.brownian(z0))
+
+    def drift(s: Any) -> Any:
+        return ravel_pytree(flow.drift(0.0, unravel(s)))[0]
+
+    def noise(s: Any, w: Any) -> Any:
+        return ravel_pytree(flow.diffusion(0.0, unravel(s))(unravel_noise(w)))[0]
+
+    def position(s: Any) -> Any:
+        return ravel_pytree(flow.position(unravel(s)))[0]
+
+    def at(s: Any) -> Any:
+        A, B = jax.jacfwd(drift)(s), jax.jacfwd(noise, 1)(s, 0 * increment)
+        J = jax.jacfwd(position)(s)
+        return A, drift(s) - A @ s, B @ B.T, s, J, position(s) - J @ s
+
+    return jax.vmap(at)(_here_and_elsewhere(flat))
+
+
+@eqx.filter_jit
+def _step_parts(flow: Flow, discretizer: Discretizer, z0: Any, h: Any) -> tuple[Any, ...]:
+    """The step's affine parts, read at the start and elsewhere."""
+    memory = discretizer.init(flow, jnp.zeros_like(h), z0, h)
+    moving, fixed = eqx.partition((z0, memory), eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(moving)
+    parts = discretizer.increments(flow, z0)
+    increments, unravel_noise = ravel_pytree((flow.brownian(z0),) * parts)
+
+    def step(s: Any, w: Any) -> Any:
+        z, memory = eqx.combine(unravel(s), fixed)
+        after = advance(discretizer, flow, jnp.zeros_like(h), z, h, packed(unravel_noise(w)), memory)
+        return ravel_pytree(eqx.filter(after, eqx.is_inexact_array))[0]
+
+    def position(s: Any) -> Any:
+        z, _ = eqx.combine(unravel(s), fixed)
+        return ravel_pytree(discretizer.position(flow, z, h))[0]
+
+    def at(s: Any) -> Any:
+        still = 0 * increments
+        A, B = jax.jacfwd(step, (0, 1))(s, still)
+        J = jax.jacfwd(position)(s)
+        return A, step(s, still) - A @ s, B @ B.T * h / parts, s, J, position(s) - J @ s
+
+    return jax.vmap(at)(_here_and_elsewhere(flat))
+
+
+def _here_and_elsewhere(flat: Any) -> Any:
+    return jnp.stack([flat, flat + jnp.sin(1.0 + jnp.arange(flat.size))])
+
+
+def _law(read: _Affine, mean: np.ndarray, covariance: np.ndarray) -> GaussianLaw:
+    J = read.positions
+    return GaussianLaw(J @ mean + read.origin, J @ covariance @ J.T, mean, covariance)
+
+
+def _evolved(read: _Affine, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """e^{At}, the mean, and the covariance that noise has made by then: blocks of one matrix exponential.
+
+    References:
+        C. F. Van Loan, Computing integrals involving the matrix exponential, IEEE Trans. Autom. Control 23, 1978.
+    """
+    n = len(read.matrix)
+    # Halved until nothing grows much: the block e^{−At} would overflow on stiff modes.
+    halvings = max(0, int(np.ceil(np.log2(max(np.abs(read.matrix).sum(axis=0).max() * t, 1)))))
+    short = t / 2**halvings
+    block = np.block([[-read.matrix, read.noise], [np.zeros((n, n)), read.matrix.T]])
+    exponential = scipy.linalg.expm(block * short)
+    propagator = exponential[n:, n:].T
+    noise = propagator @ exponential[:n, n:]
+    moved = scipy.linalg.expm(np.block([[read.matrix, read.constant[:, None]], [np.zeros((1, n + 1))]]) * short)[:n, n]
+    for _ in range(halvings):
+        noise = noise + propagator @ noise @ propagator.T
+        moved = moved + propagator @ moved
+        propagator = propagator @ propagator
+    return propagator, propagator @ read.start + moved, (noise + noise.T) / 2
+
+
+def _discrete_lyapunov(A: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """P = APAᵀ + Q by doubling, Σ AʲQ(Aʲ)ᵀ: all terms are positive, so that nothing cancels."""
+    covariance, power = Q, A
+    while np.abs(power).max() > 0:
+        grown = covariance + power @ covariance @ power.T
+        if np.array_equal(grown, covariance):
+            break
+        covariance, power = grown, power @ power
+    return covariance
+
+
+def _padded(covariance: np.ndarray, n: int) -> np.ndarray:
+    """A covariance of the state, with a scheme's memory known."""
+    if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or len(covariance) > n:
+        raise ValueError(
+            f"gaussian_law: `covariance` must be a matrix over the whole state, of at most shape {(n, n)}, got "
+            f"{covariance.shape}"
+        )
+    missing = n - len(covariance)
+    return np.pad(covariance, ((0, missing), (0, missing)))
