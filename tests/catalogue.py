@@ -25,7 +25,7 @@ ARGUMENTS = {
 # steps want arrays.
 NOT_RATIONAL = (
     gf.ExactFlow, gf.FromDiffrax, gf.LieSplitting, gf.StrangSplitting, gf.AdaptiveStep, gf.AdaDeltaStep,
-    gf.ForwardBackward,
+    gf.ForwardBackward, gf.StochasticExponential,
 )  # fmt: skip
 # What a scheme is read on, with rational parameters: the first that it fits.
 READ_ON = {
@@ -54,7 +54,7 @@ MAKERS = {
     gf.RiemannianFlow: lambda E: gf.RiemannianFlow(E, metric),
     gf.MirrorFlow: lambda E: gf.MirrorFlow(E, gf.potentials.HyperbolicEntropy(0.5)),
     gf.MirrorLangevin: lambda E: gf.MirrorLangevin(E, gf.potentials.HyperbolicEntropy(0.5)),
-    gf.SGDDiffusion: lambda E: gf.SGDDiffusion(examples(E), step=0.1, batch_size=2, approximation=2),
+    gf.SGDDiffusion: lambda E: gf.SGDDiffusion(examples(E), step=0.1, batch_size=2),
     gf.ProjectedFlow: lambda E: gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
     gf.RMSpropFlow: lambda E: gf.RMSpropFlow(E, tau=1.0),
     gf.TimeChanged: lambda E: gf.TimeChanged(gf.HeavyBall(E), lambda t: t**2 / 4 + t),

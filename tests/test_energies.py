@@ -1,11 +1,13 @@
 """Energies: closed forms, known minima, and the data that they are fitted to."""
 
 import contextlib
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,3 +156,27 @@ def evaluate(text):
 def test_any_text_is_a_formula_or_a_value_error(text):
     with contextlib.suppress(ValueError):
         gf.from_expression(text)
+
+
+def test_sympy_expressions_are_energies():
+    """Kinks and cases among them; the gradient is that of the formula."""
+    x, y = sympy.symbols("x y", real=True)
+    E = gf.from_sympy(sympy.Piecewise((x**2, x < 1), (2 * x - 1, True)) + sympy.Max(y, 0) + sympy.Abs(y) ** 3, [x, "y"])
+    assert [float(E(point)) for point in ([0.5, -1.0], [3.0, 2.0])] == [1.25, 15.0]
+    np.testing.assert_allclose(E.grad(jnp.array([0.5, 1.0])), [1.0, 4.0])
+    assert float(gf.from_sympy(sympy.Integer(3), [x])([1.0])) == 3.0
+    path = gf.integrate(gf.GradientFlow(gf.from_sympy(x**2 / 2, "x")), [1.0], 1.0)
+    assert float(path.x[-1, 0]) == pytest.approx(math.exp(-1), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("x", ["x"]), TypeError, "give text to from_expression"),
+        ((sympy.Symbol("x") * sympy.Symbol("y"), ["x"]), ValueError, "the variable y is not among the symbols x"),
+        ((sympy.Symbol("x"), ["x", "x"]), ValueError, "every coordinate once"),
+    ],
+)
+def test_sympy_expressions_that_are_no_energies(arguments, error, words):
+    with pytest.raises(error, match=words):
+        gf.from_sympy(*arguments)

@@ -17,8 +17,8 @@ _NAMES = {
         "Moments", "Nesterov", "NewtonFlow", "Outcome", "Phase", "PreconditionedFlow", "ProjectedFlow",
         "Proximable", "Quadratic", "RMSpropFlow", "RescaledFlow", "RiemannianFlow", "SGDDiffusion", "Scaled",
         "SignFlow", "Status", "SteinFlow", "TimeChanged", "Trajectory", "Tree", "UnansweredQuestionError",
-        "Vector", "constraints", "energy", "from_expression", "integrate", "landscapes", "load", "potentials",
-        "prox",
+        "Vector", "constraints", "energy", "from_expression", "from_sympy", "integrate", "landscapes", "load",
+        "potentials", "prox",
     ),
     "discretizers": (
         "AdaDeltaStep", "AdamsBashforth", "AdaptiveStep", "Armijo", "BAOAB", "BackwardEuler",

@@ -157,6 +157,7 @@ from .flows import Vector as Vector
 from .flows import constraints as constraints
 from .flows import energy as energy
 from .flows import from_expression as from_expression
+from .flows import from_sympy as from_sympy
 from .flows import integrate as integrate
 from .flows import landscapes as landscapes
 from .flows import load as load

@@ -16,6 +16,7 @@ from gradientflow.flows import (
     Outcome,
     Status,
     Trajectory,
+    all_finite,
     check_integer,
     check_key,
     default_tolerances,
@@ -103,7 +104,13 @@ def iterate(
     elif key is not None:
         raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")
     recipe = _Recipe(flow, discretizer, rule, oracle, key, t_start)
-    rows = _run(recipe, recipe.start(z0), steps // save_every, save_every, steps % save_every)
+    start = recipe.start(z0)
+    if not bool(all_finite(start.memory)):
+        raise ValueError(
+            f"iterate: {type(discretizer).__name__} can't start {type(flow).__name__} at t = {float(t0):g}: what it must "
+            "know of the past is not finite there; start later, from another run's `state`"
+        )
+    rows = _run(recipe, start, steps // save_every, save_every, steps % save_every)
     indices = np.append(np.arange(0, steps, save_every), steps)
     return _trajectory(recipe, rows, indices, default_tolerances(dtype).gtol if gtol is None else float(gtol))
 

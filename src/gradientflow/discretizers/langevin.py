@@ -71,9 +71,9 @@ class LeimkuhlerMatthews(Discretizer):
         return 0 * flow.brownian(z)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None, **_: Any) -> Any:
-        """Z + h f(t, z) + σ(ΔW₋₁ + ΔW)/2, and the increment."""
-        noise = 0 * memory if noise is None else noise
-        return z + h * flow.drift(t, z) + flow.diffusion(t, z)(memory + noise) / 2, noise
+        """Z + h f(t, z) + σ(ΔW₋₁ + ΔW)/2, and the increment; without noise, the mean of that."""
+        drifted = z + h * flow.drift(t, z)
+        return (drifted, memory) if noise is None else (drifted + flow.diffusion(t, z)(memory + noise) / 2, noise)
 
 
 class StochasticExponential(Discretizer):

@@ -34,6 +34,7 @@ from .energies import Proximable as Proximable
 from .energies import Quadratic as Quadratic
 from .energies import energy as energy
 from .energies import from_expression as from_expression
+from .energies import from_sympy as from_sympy
 from .energies import landscapes as landscapes
 from .energies import read_table as read_table
 from .energies import regression as regression

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .checks import check_integer, check_positive
 from .energies import Energy, FiniteSum
 from .flow import FirstOrder, UnansweredQuestionError
+from .numerics import dtype_of, is_numeric
 from .vectors import lift, lower
 
 
@@ -51,6 +52,7 @@ class SGDDiffusion(FirstOrder):
     h: Any
     batch_size: int
     approximation: int = eqx.field(static=True)
+    examples: int = eqx.field(static=True)
 
     def __init__(self, energy: Any, step: Any, batch_size: Any = 1, approximation: Any = 1) -> None:
         if not isinstance(energy, FiniteSum):
@@ -62,7 +64,7 @@ class SGDDiffusion(FirstOrder):
         check_integer("SGDDiffusion", 1, batch_size=batch_size, approximation=approximation)
         if approximation > 2:
             raise ValueError(f"SGDDiffusion: `approximation` must be 1 or 2, got {approximation}")
-        self.energy, self.h = energy, step
+        self.energy, self.h, self.examples = energy, step, energy.count
         self.batch_size, self.approximation = int(batch_size), int(approximation)
 
     @property
@@ -79,21 +81,17 @@ class SGDDiffusion(FirstOrder):
 
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
         """dW ↦ √(h/(NB)) Σᵢ (gᵢ − ḡ) dWᵢ, as one gradient of the examples' losses so weighted."""
-        examples = self._examples
-        scale = jnp.sqrt(self.h / (examples.count * self.batch_size))
+        energy = self.energy
+        if not isinstance(energy, FiniteSum):
+            raise UnansweredQuestionError(self, "diffusion", "its energy, seen through an oracle, shows no examples")
+        scale = jnp.sqrt(self.h / (self.examples * self.batch_size))
 
         def map_increment(increment: Any) -> Any:
             weights = increment - jnp.mean(increment)
-            return scale * lift(jax.grad(lambda x: weights @ examples.losses(x))(lower(z)))
+            return scale * lift(jax.grad(lambda x: weights @ energy.losses(x))(lower(z)))
 
         return map_increment
 
     def brownian(self, z: Any) -> Any:
         """One Brownian motion an example."""
-        return jnp.zeros(self._examples.count, jnp.result_type(*jax.tree.leaves(z)))
-
-    @property
-    def _examples(self) -> FiniteSum:
-        if not isinstance(self.energy, FiniteSum):
-            raise UnansweredQuestionError(self, "diffusion", "its energy, seen through an oracle, shows no examples")
-        return self.energy
+        return jnp.zeros(self.examples, dtype_of(z) if all(map(is_numeric, jax.tree.leaves(z))) else float)

@@ -17,6 +17,8 @@ from .quadratic import Quadratic as Quadratic
 from .regression import LinearRegression as LinearRegression
 from .regression import LogisticRegression as LogisticRegression
 from .sums import FiniteSum as FiniteSum
+from .symbolic import SymbolicEnergy as SymbolicEnergy
+from .symbolic import from_sympy as from_sympy
 from .tables import MODELS as MODELS
 from .tables import read_table as read_table
 from .tables import regression as regression

@@ -1,0 +1,71 @@
+"""Energies given as SymPy expressions."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+
+from .energy import Energy
+
+
+class SymbolicEnergy(Energy):
+    """An energy given by a SymPy expression; made by `from_sympy`.
+
+    Attributes:
+        expression: E, a SymPy expression.
+        symbols: its variables, the coordinates in order.
+    """
+
+    expression: Any = eqx.field(static=True)
+    symbols: tuple[Any, ...] = eqx.field(static=True)
+
+    def value(self, x: Any) -> Any:
+        """The expression's value at the position x, of shape (n,)."""
+        return _compiled(self.expression, self.symbols)(*(x[i] for i in range(len(self.symbols))))
+
+
+def from_sympy(expr: Any, symbols: Any) -> SymbolicEnergy:
+    """An energy from a SymPy expression, on arrays of shape (n,).
+
+    Args:
+        expr: a real SymPy expression; `Piecewise`, `Max`, `Abs` and the elementary functions are understood.
+        symbols: its variables in the order of the coordinates, symbols or their names.
+
+    Raises:
+        TypeError: if `expr` is not a SymPy expression.
+        ValueError: if it has a variable that is not among the symbols, or a symbol is given twice.
+
+    Example:
+        >>> import sympy, gradientflow as gf
+        >>> x, y = sympy.symbols("x y")
+        >>> E = gf.from_sympy((1 - x) ** 2 + 100 * (y - x**2) ** 2, [x, y])
+        >>> E.grad(gf.flows.as_floating([0.0, 1.0])).tolist()
+        [-2.0, 200.0]
+    """
+    import sympy
+
+    if not isinstance(expr, sympy.Expr):
+        raise TypeError(f"from_sympy: `expr` must be a SymPy expression, got {expr!r}; give text to from_expression")
+    given = [symbols] if isinstance(symbols, (str, sympy.Symbol)) else symbols
+    # A name stands for the expression's own symbol, whatever is assumed of it.
+    own = {str(symbol): symbol for symbol in expr.free_symbols}
+    ordered = tuple(own.get(name, sympy.Symbol(name)) for name in map(str, given))
+    if not ordered or len(set(ordered)) < len(ordered):
+        raise ValueError(f"from_sympy: `symbols` must name every coordinate once, got {symbols!r}")
+    missing = sorted(expr.free_symbols - set(ordered), key=str)
+    if missing:
+        raise ValueError(
+            f"from_sympy: the variable {missing[0]} is not among the symbols {', '.join(map(str, ordered))}; add "
+            f"it, or put in its value with expr.subs({missing[0]}, ...)"
+        )
+    return SymbolicEnergy(expr, ordered)
+
+
+@functools.lru_cache(maxsize=128)
+def _compiled(expression: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
+    import jax.numpy as jnp
+    import sympy
+
+    function = sympy.lambdify(symbols, expression, modules="jax")
+    return lambda *values: jnp.asarray(function(*values), jnp.result_type(*values))
