@@ -107,8 +107,8 @@ def iterate(
     start = recipe.start(z0)
     if not bool(all_finite(start.memory)):
         raise ValueError(
-            f"iterate: {type(discretizer).__name__} can't start {type(flow).__name__} at t = {float(t0):g}: what it must "
-            "know of the past is not finite there; start later, from another run's `state`"
+            f"iterate: {type(discretizer).__name__} can't start {type(flow).__name__} at t = {float(t0):g}: what it "
+            "must know of the past is not finite; start later, from another run's `state`"
         )
     rows = _run(recipe, start, steps // save_every, save_every, steps % save_every)
     indices = np.append(np.arange(0, steps, save_every), steps)
