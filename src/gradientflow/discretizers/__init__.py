@@ -19,6 +19,7 @@ from .conjugate_gradients import SteepestDescent as SteepestDescent
 from .discretizer import Discretizer as Discretizer
 from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
+from .douglas_rachford import DouglasRachford as DouglasRachford
 from .euler import BackwardEuler as BackwardEuler
 from .euler import ForwardEuler as ForwardEuler
 from .euler import ImplicitMidpoint as ImplicitMidpoint
@@ -36,6 +37,7 @@ from .momentum_conventions import Momentum as Momentum
 from .multistep import AdamsBashforth as AdamsBashforth
 from .nesterov import NesterovLookahead as NesterovLookahead
 from .nesterov import NesterovStep as NesterovStep
+from .nesterov import RestartedNesterov as RestartedNesterov
 from .oracles import ClipGradient as ClipGradient
 from .oracles import DeterministicOracle as DeterministicOracle
 from .runge_kutta import TABLEAUS as TABLEAUS

@@ -1,6 +1,9 @@
 """Energies: what a flow descends."""
 
 from . import landscapes as landscapes
+from .composite import Composite as Composite
+from .composite import Nonsmooth as Nonsmooth
+from .composite import ProximalSemigroup as ProximalSemigroup
 from .energy import CallableEnergy as CallableEnergy
 from .energy import Curvature as Curvature
 from .energy import Energy as Energy
