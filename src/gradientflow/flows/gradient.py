@@ -49,7 +49,7 @@ class GradientFlow(FirstOrder):
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`, of a composite energy."""
         if not isinstance(self.energy, Composite):
-            why = "only a sum of a smooth energy and one with a proximal map has parts; make it one by Composite(f, g)"
+            why = "its field does not split into named parts, unless its energy is a Composite(f, g)"
             raise UnansweredQuestionError(self, "parts", why)
         smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)
         return Parts(self, smooth=smooth, nonsmooth=nonsmooth)

@@ -95,3 +95,9 @@ class Composite(Energy):
         """The sums of f's and g's bounds, where both are known."""
         f, g = self.smooth.curvature, self.nonsmooth.curvature
         return None if f is None or g is None else Curvature(f.mu + g.mu, f.L + g.L)
+
+
+def kinks_of(energy: Energy) -> Nonsmooth | None:
+    """The part of an energy that has kinks or walls, or `None`."""
+    part = energy.nonsmooth if isinstance(energy, Composite) else energy
+    return part if isinstance(part, Nonsmooth) else None
