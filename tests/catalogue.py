@@ -25,7 +25,7 @@ ARGUMENTS = {
 # steps want arrays.
 NOT_RATIONAL = (
     gf.ExactFlow, gf.FromDiffrax, gf.LieSplitting, gf.StrangSplitting, gf.AdaptiveStep, gf.AdaDeltaStep,
-    gf.ForwardBackward, gf.StochasticExponential,
+    gf.ForwardBackward, gf.StochasticExponential, gf.DouglasRachford, gf.RestartedNesterov,
 )  # fmt: skip
 # What a scheme is read on, with rational parameters: the first that it fits.
 READ_ON = {

@@ -73,6 +73,7 @@ from .discretizers import ClippedStep as ClippedStep
 from .discretizers import ConjugateGradients as ConjugateGradients
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import Discretizer as Discretizer
+from .discretizers import DouglasRachford as DouglasRachford
 from .discretizers import EulerMaruyama as EulerMaruyama
 from .discretizers import ExactFlow as ExactFlow
 from .discretizers import ExactLineSearch as ExactLineSearch
@@ -90,6 +91,7 @@ from .discretizers import MomentumEuler as MomentumEuler
 from .discretizers import NesterovLookahead as NesterovLookahead
 from .discretizers import NesterovStep as NesterovStep
 from .discretizers import PolyakStep as PolyakStep
+from .discretizers import RestartedNesterov as RestartedNesterov
 from .discretizers import RungeKutta as RungeKutta
 from .discretizers import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .discretizers import Schedule as Schedule
@@ -112,6 +114,7 @@ from .flows import AdaGradFlow as AdaGradFlow
 from .flows import AdamFlow as AdamFlow
 from .flows import AdamWFlow as AdamWFlow
 from .flows import BrownianPath as BrownianPath
+from .flows import Composite as Composite
 from .flows import Coupled as Coupled
 from .flows import Deltas as Deltas
 from .flows import Energy as Energy
@@ -133,6 +136,7 @@ from .flows import MirrorFlow as MirrorFlow
 from .flows import MirrorLangevin as MirrorLangevin
 from .flows import Mode as Mode
 from .flows import Moments as Moments
+from .flows import MoreauEnvelope as MoreauEnvelope
 from .flows import Nesterov as Nesterov
 from .flows import NewtonFlow as NewtonFlow
 from .flows import Outcome as Outcome
@@ -161,6 +165,7 @@ from .flows import from_sympy as from_sympy
 from .flows import integrate as integrate
 from .flows import landscapes as landscapes
 from .flows import load as load
+from .flows import penalties as penalties
 from .flows import potentials as potentials
 from .flows import prox as prox
 

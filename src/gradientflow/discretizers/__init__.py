@@ -22,6 +22,7 @@ from .discretizer import Discretizer as Discretizer
 from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
 from .discretizer import packed as packed
+from .douglas_rachford import DouglasRachford as DouglasRachford
 from .euler import BackwardEuler as BackwardEuler
 from .euler import ForwardEuler as ForwardEuler
 from .euler import ImplicitMidpoint as ImplicitMidpoint
@@ -41,6 +42,7 @@ from .momentum_conventions import Momentum as Momentum
 from .multistep import AdamsBashforth as AdamsBashforth
 from .nesterov import NesterovLookahead as NesterovLookahead
 from .nesterov import NesterovStep as NesterovStep
+from .nesterov import RestartedNesterov as RestartedNesterov
 from .oracles import ClipGradient as ClipGradient
 from .oracles import DeterministicOracle as DeterministicOracle
 from .runge_kutta import TABLEAUS as TABLEAUS

@@ -10,9 +10,11 @@ from .discretizer import Discretizer
 class ForwardBackward(Discretizer):
     r"""Forward–backward: $x' = R_h(x - h\nabla E(x))$, with $R_h$ the resolvent of the part that isn't smooth.
 
-    Of `ProjectedFlow` it is projected gradient descent, $x' = P_C(x - h\nabla E(x))$.
+    Of the gradient flow of a `Composite` energy f + g it is the proximal gradient method, with the ℓ1 norm also called
+    ISTA, $x' = \operatorname{prox}_{hg}(x - h\nabla f(x))$; of `ProjectedFlow` projected gradient descent.
 
-    Order 1. On convex energies it converges for h < 2/L, whatever the other part is.
+    Order 1. On convex energies it converges for h < 2/L, whatever the other part is; for h ≤ 1/L the energy falls, and
+    $E_k - E^* \le \|x_0 - x^*\|^2/(2hk)$.
 
     References:
         P.-L. Lions, B. Mercier, Splitting algorithms for the sum of two nonlinear operators, SIAM J. Numer. Anal. 16,

@@ -33,6 +33,10 @@ from .geometric_optimizers import projected_gradient as projected_gradient
 from .methods import Method, written
 from .momentum import MomentumEuler
 from .nesterov import NesterovLookahead
+from .proximal_optimizers import douglas_rachford as douglas_rachford
+from .proximal_optimizers import fista as fista
+from .proximal_optimizers import ista as ista
+from .proximal_optimizers import restarted_fista as restarted_fista
 
 
 @written("x' = x − η∇E(x)")

@@ -1,6 +1,7 @@
 """The ground floor: what is integrated. Energies, flows, and their solution by diffrax."""
 
 from . import constraints as constraints
+from . import penalties as penalties
 from . import potentials as potentials
 from .accelerated import AcceleratedFlow as AcceleratedFlow
 from .accelerated import Coupled as Coupled
@@ -21,6 +22,7 @@ from .checks import unknown_name as unknown_name
 from .energies import MODELS as MODELS
 from .energies import AbstractQuadratic as AbstractQuadratic
 from .energies import CallableEnergy as CallableEnergy
+from .energies import Composite as Composite
 from .energies import Curvature as Curvature
 from .energies import Energy as Energy
 from .energies import ExpressionEnergy as ExpressionEnergy
@@ -30,7 +32,9 @@ from .energies import LinearEnergy as LinearEnergy
 from .energies import LinearRegression as LinearRegression
 from .energies import LogisticRegression as LogisticRegression
 from .energies import Mode as Mode
+from .energies import Nonsmooth as Nonsmooth
 from .energies import Proximable as Proximable
+from .energies import ProximalSemigroup as ProximalSemigroup
 from .energies import Quadratic as Quadratic
 from .energies import energy as energy
 from .energies import from_expression as from_expression
@@ -42,6 +46,7 @@ from .energies import standardized as standardized
 from .ensembles import Ensemble as Ensemble
 from .ensembles import InteractingLangevin as InteractingLangevin
 from .ensembles import SteinFlow as SteinFlow
+from .envelope import MoreauEnvelope as MoreauEnvelope
 from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .numerics import as_floating
+from .checks import check_positive
+from .numerics import as_floating, dtype_of, inner, l2_norm
 
 
 class Constraint(eqx.Module):
@@ -24,7 +25,7 @@ class Constraint(eqx.Module):
 
 
 class Box(Constraint):
-    """The box a ≤ x ≤ b, coordinate by coordinate of any pytree.
+    """The box a ≤ x ≤ b, coordinate by coordinate of any pytree; Box(-r, r) is the ball of the maximum norm.
 
     Args:
         lower: a, a number or an array; −∞ for no bound.
@@ -59,6 +60,43 @@ class Box(Constraint):
             return jnp.where(leaves, 0, v)
 
         return jax.tree.map(one, x, v)
+
+
+class L2Ball(Constraint):
+    """The ball ‖x‖₂ ≤ r around 0, over all leaves of a pytree; that of the maximum norm is Box(-r, r).
+
+    Args:
+        radius: r.
+
+    Raises:
+        ValueError: if r is not positive.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.constraints.L2Ball(2.5).project(gf.flows.as_floating([3.0, 4.0])).tolist()
+        [1.5, 2.0]
+    """
+
+    radius: Any
+
+    def __init__(self, radius: Any = 1.0) -> None:
+        self.radius = radius
+        check_positive("L2Ball", radius=radius)
+
+    def project(self, x: Any) -> Any:
+        """X, shortened to r where it is longer."""
+        norm = l2_norm(x)
+        share = jnp.where(norm > self.radius, self.radius / jnp.where(norm == 0, 1, norm), 1)
+        return jax.tree.map(lambda leaf: share * leaf, x)
+
+    def project_tangent(self, x: Any, v: Any) -> Any:
+        """On the sphere, v less what leads outwards."""
+        square, outwards = inner(x, x), inner(x, v)
+        # A projected point is on the sphere up to rounding.
+        eps = jnp.finfo(dtype_of(x)).eps
+        leaves = (square >= self.radius**2 * (1 - 8 * eps)) & (outwards > 0)
+        share = jnp.where(leaves, outwards / jnp.where(square == 0, 1, square), 0)
+        return jax.tree.map(lambda v, x: v - share * x, v, x)
 
 
 class Simplex(Constraint):

@@ -1,9 +1,10 @@
 """The gradient flow."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from .energies import Energy
-from .flow import FirstOrder
+from .energies import Composite, Energy, ProximalSemigroup
+from .flow import FirstOrder, Flow, Parts, UnansweredQuestionError
 from .modes import modes_of
 from .numerics import relaxed
 from .resolvent import prox
@@ -17,11 +18,16 @@ class GradientFlow(FirstOrder):
     Lyapunov function: E, with $\dot E = -\|\nabla E\|^2$. On a quadratic, $x(t) = x^* + e^{-tH}(x_0 - x^*)$.
     Its resolvent is the proximal map of hE.
 
+    Of a `Composite` energy E = f + g it is the inclusion $\dot x \in -\nabla f(x) - \partial g(x)$: the solution moves
+    with its element of least norm, which is the drift, and E falls by that norm's square. Parts: `smooth` ẋ = −∇f(x),
+    `nonsmooth` ẋ ∈ −∂g(x), whose resolvent is g's proximal map.
+
     Args:
         energy: the potential E.
 
     References:
         L. Ambrosio, N. Gigli, G. Savaré, Gradient Flows, 2nd ed. 2008, section 1.
+        H. Brézis, Opérateurs maximaux monotones, 1973, chapter III.
 
     Example:
         >>> import gradientflow as gf
@@ -40,8 +46,22 @@ class GradientFlow(FirstOrder):
         """prox_{hE}(x)."""
         return prox(self.energy, z, h)
 
+    @property
+    def parts(self) -> Mapping[str, Flow]:
+        """`smooth` and `nonsmooth`, of a composite energy."""
+        if not isinstance(self.energy, Composite):
+            why = "its field does not split into named parts, unless its energy is a Composite(f, g)"
+            raise UnansweredQuestionError(self, "parts", why)
+        smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)
+        return Parts(self, smooth=smooth, nonsmooth=nonsmooth)
+
     def solution(self, t: Any, z: Any, h: Any) -> Any:
-        """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed."""
+        """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed.
+
+        Of an energy whose proximal maps are a semigroup, the proximal map.
+        """
+        if isinstance(self.energy, ProximalSemigroup):
+            return self.resolvent(t, z, h)
         lam, into, back = modes_of(self, "solution")
         return z - back(into(self.gradient(z)) * relaxed(lam, h))
 

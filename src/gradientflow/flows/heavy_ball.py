@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .checks import check_nonnegative, check_positive
-from .energies import Energy
+from .energies import Composite, Energy
 from .flow import Flow, Parts
 from .inertial import Force, Friction, Inertial, Transport
 from .linear_motion import damped_oscillation
@@ -21,7 +21,8 @@ class HeavyBall(Inertial):
     Lyapunov function: $V = E(x) + \tfrac m2\|v\|^2$ with $\dot V = -\gamma\|v\|^2$.
     As m → 0 the positions follow $\gamma\dot x = -\nabla E$, the overdamped limit.
 
-    Parts: `transport` ẋ = v, `friction` v̇ = −(γ/m)v, `force` v̇ = −∇E(x)/m.
+    Parts: `transport` ẋ = v, `friction` v̇ = −(γ/m)v, `force` v̇ = −∇E(x)/m. Of a `Composite` energy f + g: `transport`
+    ẋ = v, v̇ ∈ −∂g(x)/m, `friction`, `force` v̇ = −∇f(x)/m.
 
     Args:
         energy: the potential E.
@@ -64,12 +65,7 @@ class HeavyBall(Inertial):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`transport`, `friction` and `force`."""
-        return Parts(
-            self,
-            transport=Transport(self.energy),
-            friction=Friction(self.energy, self.friction / self.mass),
-            force=Force(self.energy, self.mass),
-        )
+        return inertial_parts(self, self.mass, Friction(self.energy, self.friction / self.mass))
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""
@@ -82,3 +78,14 @@ class HeavyBall(Inertial):
     def lyapunov(self, t: Any, z: Phase) -> Any:
         """E(x) + m‖v‖²/2."""
         return self.energy.value(lower(z.x)) + self.mass * inner(z.v, z.v) / 2
+
+
+def inertial_parts(flow: Inertial, mass: Any, friction: Inertial) -> Parts:
+    """`transport`, `friction` and `force`; of a composite energy f + g the force is f's, and the transport feels g.
+
+    A step of backward Euler of that transport, ẋ = v, mv̇ ∈ −∂g(x), is a proximal step on g.
+    """
+    E = flow.energy
+    if isinstance(E, Composite):
+        return Parts(flow, transport=HeavyBall(E.nonsmooth, mass, 0), friction=friction, force=Force(E.smooth, mass))
+    return Parts(flow, transport=Transport(E), friction=friction, force=Force(E, mass))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .checks import check_integer, check_positive
+from .energies import kinks_of
 from .flow import Flow, is_stochastic
 from .noise import integrate_noisy
 from .numerics import Number, default_tolerances, dtype_of, tightest_rtol
@@ -65,7 +66,7 @@ def integrate(
 
     Raises:
         ValueError: for a tolerance that the precision can't hold, times out of order, an x0 that isn't finite or on
-            which the energy isn't a finite real scalar, an infinite t1 for a flow with noise.
+            which the energy isn't a finite real scalar, an infinite t1 for a flow with noise, an energy with kinks.
         TypeError: if the flow has noise and there is no key.
 
     Example:
@@ -75,6 +76,12 @@ def integrate(
         'converged'
     """
     flow, z0 = prepare("integrate", flow, x0, state, t0)
+    if (kinks := kinks_of(flow.energy)) is not None:
+        raise ValueError(
+            f"integrate: where {type(kinks).__name__} has a kink or a wall the drift jumps, and a solver would only "
+            "chatter; smooth it: Composite(f, MoreauEnvelope(g, delta)); hold a set by ProjectedFlow(f, constraint); "
+            "or step implicitly: iterate(flow, ForwardBackward(), ...)"
+        )
     problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
     if is_stochastic(flow, z0):
         if not math.isfinite(problem.t1):

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from .bessel import propagator
 from .checks import check_clock, check_positive
 from .energies import AbstractQuadratic, Energy
-from .flow import Flow, Parts
-from .heavy_ball import HeavyBall
-from .inertial import Force, Inertial, Transport
+from .flow import Flow
+from .heavy_ball import HeavyBall, inertial_parts
+from .inertial import Inertial
 from .numerics import inner, is_numeric
 from .vectors import Phase, lower
 
@@ -23,7 +23,8 @@ class Nesterov(Inertial):
     On convex energies and r ≥ 3, $E - E^* \le (r-1)^2\|x_0 - x^*\|^2/(2t^2)$; on any, $E + \tfrac12\|v\|^2$ falls.
     A mode of curvature λ is $x(t) = \Gamma(\nu+1)(2/\sqrt\lambda t)^\nu J_\nu(\sqrt\lambda t)\,x_0$, ν = (r − 1)/2.
 
-    Parts: `transport` ẋ = v, `friction` v̇ = −(r/t)v, `force` v̇ = −∇E(x).
+    Parts: `transport` ẋ = v, `friction` v̇ = −(r/t)v, `force` v̇ = −∇E(x). Of a `Composite` energy f + g: `transport`
+    ẋ = v, v̇ ∈ −∂g(x), `friction`, `force` v̇ = −∇f(x).
 
     Args:
         energy: the potential E.
@@ -72,12 +73,7 @@ class Nesterov(Inertial):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`transport`, `friction` and `force`."""
-        return Parts(
-            self,
-            transport=Transport(self.energy),
-            friction=VanishingFriction(self.energy, self.r),
-            force=Force(self.energy, 1),
-        )
+        return inertial_parts(self, 1, VanishingFriction(self.energy, self.r))
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from .checks import check_positive
 from .energies import LARGEST_DENSE
 from .numerics import as_floating, dtype_of, inner, size
-from .resolvent import newton
+from .root_finding import newton
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
 _ROUNDINGS = 64

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from .constraints import Constraint
-from .energies import Energy
-from .flow import FirstOrder, Flow, Parts
+from .energies import Composite, Energy
+from .flow import Flow
 from .gradient import GradientFlow
 from .numerics import dtype_of, is_concrete, is_numeric, max_norm
+from .penalties import Indicator
 from .vectors import lift, lower
 
 
@@ -23,9 +24,10 @@ class ProjectedFlow(Flow):
 
     Off the set by a solver's error, a state stands for the nearest point in it, at which the field is asked.
 
-    Its resolvent is found by Newton's method inside the set; at a bound that may fail, as NaN: use `ForwardBackward`.
+    Its resolvent is the constrained proximal map: the y with $y = P_C(x - h\nabla E(y))$.
 
-    Parts: `smooth` ẋ = −∇E, `nonsmooth` ẋ ∈ −N_C(x), whose resolvent is the projection.
+    Parts: `smooth` ẋ = −∇E, `nonsmooth` ẋ ∈ −N_C(x), whose resolvent is the projection. They are those of the gradient
+    flow of E plus C's `penalties.Indicator`, which is this flow for starts and solvers that stay in the set.
 
     Args:
         energy: the potential E.
@@ -80,30 +82,20 @@ class ProjectedFlow(Flow):
         """P_T(−∇E(x))."""
         return self.drift(None, z)
 
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """prox of h(E + the indicator of C)."""
+        return self.held.resolvent(t, z, h)
+
+    @property
+    def held(self) -> GradientFlow:
+        """The inclusion ẋ ∈ −∇E(x) − N_C(x), as the gradient flow of a composite energy."""
+        return GradientFlow(Composite(self.energy, Indicator(self.constraint)))
+
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`."""
-        return Parts(self, smooth=GradientFlow(self.energy), nonsmooth=NormalCone(self.energy, self.constraint))
+        return self.held.parts
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""
         return self.energy.value(self.position(z))
-
-
-class NormalCone(FirstOrder):
-    """The part ẋ ∈ −N_C(x): it moves nothing in the set, and its resolvent takes everything else there at once."""
-
-    energy: Energy
-    constraint: Constraint
-
-    def drift(self, t: Any, z: Any) -> Any:
-        """0, the least element of the cone."""
-        return 0 * z
-
-    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
-        """The projection, whatever h."""
-        return lift(self.constraint.project(lower(z)))
-
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
-        """The projection, whatever h."""
-        return self.resolvent(t, z, h)

@@ -11,27 +11,11 @@ import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
-from .energies import LARGEST_DENSE, Energy, Proximable
+from .composite_prox import composite_prox
+from .energies import LARGEST_DENSE, Composite, Energy, Proximable
 from .numerics import all_finite, dtype_of, inner, max_norm, size
+from .root_finding import newton, or_nan
 from .vectors import lift, lower
-
-
-def newton(dtype: Any, n: int, positive: bool = False) -> optx.AbstractRootFinder:
-    """The Newton method for n unknowns: dense, or with a Krylov solver where n is large."""
-    tolerance = float(jnp.finfo(dtype).eps) ** 0.75
-    linear = lx.AutoLinearSolver(well_posed=None) if n <= LARGEST_DENSE else krylov(dtype, positive)
-    return optx.Newton(rtol=tolerance, atol=tolerance, linear_solver=linear)
-
-
-def krylov(dtype: Any, positive: bool = False) -> lx.AbstractLinearSolver:
-    """A matrix-free linear solver for the steps of an inexact Newton method: three digits are enough of each.
-
-    The absolute tolerance is rounding, not zero: it is what an entry of the right-hand side that is zero is held to.
-    """
-    atol = float(jnp.finfo(dtype).eps)
-    if positive:
-        return lx.CG(rtol=1e-3, atol=atol, max_steps=500)
-    return lx.GMRES(rtol=1e-3, atol=atol, restart=50, stagnation_iters=50, max_steps=500)
 
 
 def solve_resolvent(drift: Callable[[Any, Any], Any], t: Any, z: Any, h: Any) -> Any:
@@ -49,7 +33,7 @@ def solve_resolvent(drift: Callable[[Any, Any], Any], t: Any, z: Any, h: Any) ->
 
     found = optx.root_find(equation, newton(dtype_of(z), size(z)), z, max_steps=50, throw=False)
     solved = (found.result == optx.RESULTS.successful) & all_finite(found.value)
-    return _or_nan(solved, found.value)
+    return or_nan(solved, found.value)
 
 
 def prox(energy: Energy, x: Any, h: Any) -> Any:
@@ -59,11 +43,15 @@ def prox(energy: Energy, x: Any, h: Any) -> Any:
     BFGS, which only descends, polished by Newton's method. For a convex energy the answer is the minimizer; otherwise a
     stationary point whose objective does not exceed that at x. NaN where neither method finds one.
 
+    Of a composite energy see `composite_prox`.
+
     References:
         J.-J. Moreau, Proximité et dualité dans un espace hilbertien, 1965.
     """
     if isinstance(energy, Proximable):
         return lift(energy.prox(lower(x), h))
+    if isinstance(energy, Composite):
+        return composite_prox(energy, x, h)
 
     def gradient(y: Any, _: Any = None) -> Any:
         return jax.tree.map(lambda a, b, g: a - b + h * g, y, x, lift(energy.grad(lower(y))))
@@ -96,8 +84,4 @@ def prox(energy: Energy, x: Any, h: Any) -> Any:
 
     first = polish(x)
     best = jax.lax.cond(good(first), lambda _: first, descend, None)
-    return _or_nan(good(best), best)
-
-
-def _or_nan(ok: jax.Array, tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.nan), tree)
+    return or_nan(good(best), best)

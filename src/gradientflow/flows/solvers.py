@@ -15,9 +15,10 @@ import optimistix as optx
 from diffrax import with_stepsize_controller_tols
 
 from .checks import unknown_name
+from .energies import LARGEST_DENSE
 from .flow import Flow
 from .numerics import max_norm
-from .resolvent import LARGEST_DENSE, krylov
+from .root_finding import krylov
 
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
 LARGEST_IMPLICIT = 20_000

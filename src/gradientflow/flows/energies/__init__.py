@@ -1,6 +1,10 @@
 """Energies: what a flow descends."""
 
 from . import landscapes as landscapes
+from .composite import Composite as Composite
+from .composite import Nonsmooth as Nonsmooth
+from .composite import ProximalSemigroup as ProximalSemigroup
+from .composite import kinks_of as kinks_of
 from .energy import CallableEnergy as CallableEnergy
 from .energy import Curvature as Curvature
 from .energy import Energy as Energy
