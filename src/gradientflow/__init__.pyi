@@ -50,6 +50,7 @@ from .analysis import step_sweep as step_sweep
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
+from .discretizers import SPSA as SPSA
 from .discretizers import AdaDeltaStep as AdaDeltaStep
 from .discretizers import AdamsBashforth as AdamsBashforth
 from .discretizers import AdaptiveStep as AdaptiveStep
@@ -61,6 +62,7 @@ from .discretizers import ClipGradient as ClipGradient
 from .discretizers import ClippedStep as ClippedStep
 from .discretizers import ConjugateGradients as ConjugateGradients
 from .discretizers import ConstantStep as ConstantStep
+from .discretizers import DataParallel as DataParallel
 from .discretizers import Discretizer as Discretizer
 from .discretizers import EulerMaruyama as EulerMaruyama
 from .discretizers import ExactFlow as ExactFlow
@@ -73,10 +75,13 @@ from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
 from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method
+from .discretizers import Minibatch as Minibatch
+from .discretizers import MinibatchWithReplacement as MinibatchWithReplacement
 from .discretizers import Momentum as Momentum
 from .discretizers import MomentumEuler as MomentumEuler
 from .discretizers import NesterovLookahead as NesterovLookahead
 from .discretizers import NesterovStep as NesterovStep
+from .discretizers import NoisyGradient as NoisyGradient
 from .discretizers import PolyakStep as PolyakStep
 from .discretizers import RungeKutta as RungeKutta
 from .discretizers import RungeKuttaChebyshev as RungeKuttaChebyshev
@@ -113,6 +118,7 @@ from .flows import LeastSquares as LeastSquares
 from .flows import LinearRegression as LinearRegression
 from .flows import LogisticRegression as LogisticRegression
 from .flows import LyapunovWarning as LyapunovWarning
+from .flows import MeanOverExamples as MeanOverExamples
 from .flows import MirrorFlow as MirrorFlow
 from .flows import Mode as Mode
 from .flows import Moments as Moments

@@ -28,6 +28,7 @@ from .energies import FiniteSum as FiniteSum
 from .energies import LeastSquares as LeastSquares
 from .energies import LinearRegression as LinearRegression
 from .energies import LogisticRegression as LogisticRegression
+from .energies import MeanOverExamples as MeanOverExamples
 from .energies import Mode as Mode
 from .energies import Proximable as Proximable
 from .energies import Quadratic as Quadratic

@@ -16,6 +16,7 @@ from .quadratic import Quadratic as Quadratic
 from .regression import LinearRegression as LinearRegression
 from .regression import LogisticRegression as LogisticRegression
 from .sums import FiniteSum as FiniteSum
+from .sums import MeanOverExamples as MeanOverExamples
 from .tables import MODELS as MODELS
 from .tables import read_table as read_table
 from .tables import regression as regression
