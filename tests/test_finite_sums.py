@@ -36,7 +36,7 @@ def counter(count):
 def gradients(oracle, E, x, draws):
     """The gradients at x that so many keys show, at step 0."""
     keys = jax.random.split(KEY, draws)
-    return jax.vmap(lambda key: oracle(gf.GradientFlow(E), key, 0).energy.grad(x))(keys)
+    return jax.jit(jax.vmap(lambda key: oracle(gf.GradientFlow(E), key, 0).energy.grad(x)))(keys)
 
 
 # --- Minibatches -----------------------------------------------------------------------------------------------------
@@ -87,19 +87,21 @@ def test_a_shuffle_is_a_permutation(count):
 def test_minibatch_gradients_are_unbiased_with_variance_one_over_the_batch(E):
     """Exactly, over all batches: tr Σ/B with replacement, (N − B)/(N − 1) of it without."""
     x, count = jnp.array([0.3, -0.7, 0.2]), E.count
-    of = jax.vmap(lambda rows: E.subset(rows).grad(x))
-    each = of(jnp.arange(count)[:, None])
+    of = jax.jit(jax.vmap(lambda rows: E.subset(rows).grad(x)))
+    each = of(np.arange(count)[:, None])
     full = E.grad(x)
     np.testing.assert_allclose(each.mean(axis=0), full, rtol=1e-12)
-    trace = float(jnp.mean(jnp.sum((each - full) ** 2, axis=1)))
+    noise = gf.gradient_noise(E, x)
+    assert noise.trace == pytest.approx(float(jnp.trace(jnp.cov(each.T, ddof=0))), rel=1e-12)
     for size, finite in ((3, True), (2, False)):
         subsets = itertools.combinations(range(count), size) if finite else itertools.product(range(count), repeat=size)
-        batches = of(jnp.array(list(subsets)))
+        batches = of(np.array(list(subsets)))
         np.testing.assert_allclose(batches.mean(axis=0), full, atol=1e-12)
         variance = float(jnp.mean(jnp.sum((batches - full) ** 2, axis=1)))
-        assert variance == pytest.approx(trace / size * ((count - size) / (count - 1) if finite else 1), rel=1e-10)
+        assert variance == pytest.approx(noise.trace / size * ((count - size) / (count - 1) if finite else 1))
         # The oracle draws from them: its mean and variance, within four standard errors of so many draws.
         oracle = gf.Minibatch(size) if finite else gf.MinibatchWithReplacement(size)
+        assert noise.variance(oracle) == pytest.approx(variance, rel=1e-12)
         drawn = np.asarray(gradients(oracle, E, x, 4000))
         squares = np.sum((drawn - full) ** 2, axis=1)
         assert (abs(drawn.mean(axis=0) - full) < 4 * drawn.std(axis=0) / np.sqrt(4000)).all()
@@ -334,6 +336,81 @@ def test_spsa_takes_a_schedule_and_asks_for_values_only():
     assert float(run.energy[-1]) < 0.1
 
 
+# --- Analyses --------------------------------------------------------------------------------------------------------
+
+
+def test_gradient_noise_by_leaf_is_the_examples_own():
+    noise = gf.gradient_noise(NETWORK, WEIGHTS)
+    each = jax.vmap(jax.grad(loss), (None, 0))(WEIGHTS, NETWORK.data)
+    for name, leaf in each.items():
+        spread = float(jnp.sum(jnp.var(leaf, axis=0)))
+        assert noise.traces[name] == pytest.approx(spread, rel=1e-12)
+        row = noise.table().loc[name]
+        assert row["noise scale"] == pytest.approx(spread / row["‖g‖"] ** 2, rel=1e-12)
+    assert noise.noise_scale == pytest.approx(noise.trace / float(optax.tree.norm(NETWORK.grad(WEIGHTS))) ** 2)
+    assert noise.variance(24) == 0
+    assert noise.plot().axes[0].get_xlabel() == "batch size B"
+
+
+def test_temperature_is_learning_rate_over_batch_size():
+    """0.01/256 = 3.9e−5 of the examples' variance; a batch half as large doubles it."""
+    noise = gf.gradient_noise(NETWORK, WEIGHTS)
+    share = [noise.temperature(0.01, gf.MinibatchWithReplacement(B)) * 2 * 16 / noise.trace for B in (256, 128)]
+    np.testing.assert_allclose(share, [3.90625e-5, 7.8125e-5], rtol=1e-12)
+
+
+def test_descent_with_replacement_rests_like_langevin_and_shuffled_epochs_rest_closer():
+    """On ½(x − d)²: hV/(2 − h), V the batch's variance, is the variance that Euler–Maruyama has at `temperature`.
+
+    At the ends of shuffled epochs of M batches, whose means are correlated by −1/(M − 1), less is left.
+    """
+    h, data = 0.25, jnp.array([-3.0, -1.0, 0.0, 0.5, 1.5, 2.0])
+    E = gf.FiniteSum(lambda x, d: (x - d) ** 2 / 2, data)
+    noise, lam = gf.gradient_noise(E, 0.0), 1.0
+    independent, epochs = gf.MinibatchWithReplacement(2), gf.Minibatch(2)
+    rest = h * noise.variance(independent) / (2 - h)
+    T = noise.temperature(h, independent)
+    step = gf.EulerMaruyama().step
+    langevin = gf.Langevin(gf.Quadratic([[lam]]), temperature=T)
+    spread = step(langevin, 0.0, jnp.zeros(1), h, noise=jnp.ones(1))[0]  # from 0, what unit noise makes of it
+    factor = step(langevin, 0.0, jnp.ones(1), h, noise=jnp.zeros(1))[0]
+    assert rest == pytest.approx(float(spread**2 * h / (1 - factor**2)), rel=1e-12)
+    weights = h * (1 - h) ** np.arange(3)
+    covariance = noise.variance(epochs) * (np.eye(3) - (1 - np.eye(3)) / 2)
+    closer = weights @ covariance @ weights / (1 - (1 - h) ** 6)
+    assert closer < rest / 4
+    method = gf.optimizers.gradient_descent(E, h)
+    for oracle, variance in ((independent, rest), (epochs, closer)):
+        x = np.asarray(method.iterate(float(data.mean()), 30_000, save_every=3, oracle=oracle, key=KEY).x)
+        # Every third step: 10,000 samples, correlated by (1 − h)³ with the next one.
+        fewer = 10_000 * (1 - (1 - h) ** 6) / (1 + (1 - h) ** 6)
+        assert np.var(x) == pytest.approx(variance, rel=4 * np.sqrt(2 / fewer))
+
+
+def test_the_validation_curve_knows_where_to_stop():
+    """Descent to 3, judged by the distance to 2: x_k = 3(1 − 2⁻ᵏ) comes nearest at k = 2 (2.25) and k = 1 (1.5)."""
+    run = gf.optimizers.gradient_descent(gf.energy(lambda p: (p["a"] - 3.0) ** 2), lr=0.25).iterate(
+        {"a": jnp.asarray(0.0)}, 10
+    )
+    curve = gf.validation_curve(run, lambda p: (p["a"] - 2.0) ** 2)
+    assert (curve.best, float(curve.x["a"])) == (2, 2.25)
+    np.testing.assert_allclose(curve.validation, (1 - 3 * 0.5 ** np.arange(11)) ** 2, rtol=1e-12)
+    np.testing.assert_allclose(curve.gap, curve.validation - np.asarray(run.energy))
+    for patience in (1, 4):
+        stopped = curve.stopped(patience)
+        assert (stopped.steps[-1], stopped.best) == (2 + patience, 2)
+    assert len(curve.stopped(9).steps) == 11
+    assert curve.table().loc[2, "validation"] == 0.0625
+    assert [line.get_label() for line in curve.plot().axes[0].lines] == ["training", "validation", "best: step 2"]
+
+
+def test_validation_of_a_diverged_run_still_has_its_best():
+    run = gf.optimizers.gradient_descent(gf.Quadratic([[1.0]]), lr=3.0).iterate([1.0], 2000)
+    curve = gf.validation_curve(run, lambda x: jnp.sum((x - 4.0) ** 2))
+    assert not np.isfinite(curve.validation[-1])
+    assert (curve.best, curve.x.tolist()) == (2, [4.0])
+
+
 # --- Bad input -------------------------------------------------------------------------------------------------------
 
 FLOW = gf.GradientFlow(NETWORK)
@@ -361,6 +438,10 @@ BAD = {
                          ValueError, "one axis whose length divides the 4 workers"),
     "noise < 0": (lambda: gf.NoisyGradient(-1.0), ValueError, "`scale` must be finite and not negative, got -1"),
     "no width": (lambda: gf.SPSA(0.0), ValueError, "`width` must be finite and positive, got 0"),
+    "no noise": (lambda: gf.gradient_noise(gf.landscapes.bowl(), [1.0, 1.0]), TypeError, "mean over examples, Finite"),
+    "no run": (lambda: gf.validation_curve(NETWORK, NETWORK), TypeError, "must be made by iterate or integrate"),
+    "no patience": (lambda: gf.validation_curve(descend(gf.Minibatch(2)), NETWORK).stopped(0), ValueError,
+                    "`patience` must be at least 1"),
     "no oracle": (lambda: descend([gf.Minibatch(2)]), TypeError, "a tuple of these, got"),
 }  # fmt: skip
 

@@ -31,13 +31,14 @@ _NAMES = {
     ),
     "analysis": (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
-        "EdgeOfStability", "Exact", "Experiment", "Grade", "ModifiedEnergy", "ModifiedEquation", "ModifiedFlow",
-        "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
-        "StabilityMap", "StabilityRegion", "StepSweep", "Verification", "WorstCaseBound", "WorstCaseRate",
-        "bifurcation", "compare", "convergence_map", "edge_of_stability", "find_cycle", "modified_equation",
-        "modified_hamiltonian", "modified_rate", "order", "settle", "slow_equation", "slow_rate", "stability",
-        "stability_function", "stability_intervals", "stability_map", "stability_region", "step_sweep", "verify",
-        "worst_case_bound", "worst_case_rate",
+        "EdgeOfStability", "Exact", "Experiment", "Grade", "GradientNoise", "ModifiedEnergy", "ModifiedEquation",
+        "ModifiedFlow", "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability",
+        "StabilityIntervals", "StabilityMap", "StabilityRegion", "StepSweep", "ValidationCurve", "Verification",
+        "WorstCaseBound", "WorstCaseRate", "bifurcation", "compare", "convergence_map", "edge_of_stability",
+        "find_cycle", "gradient_noise", "modified_equation", "modified_hamiltonian", "modified_rate", "order",
+        "settle", "slow_equation", "slow_rate", "stability", "stability_function", "stability_intervals",
+        "stability_map", "stability_region", "step_sweep", "validation_curve", "verify", "worst_case_bound",
+        "worst_case_rate",
     ),
 }  # fmt: skip
 _FLOOR_OF = {name: floor for floor, names in _NAMES.items() for name in names}

@@ -14,6 +14,7 @@ from .analysis import EdgeOfStability as EdgeOfStability
 from .analysis import Exact as Exact
 from .analysis import Experiment as Experiment
 from .analysis import Grade as Grade
+from .analysis import GradientNoise as GradientNoise
 from .analysis import ModifiedEnergy as ModifiedEnergy
 from .analysis import ModifiedEquation as ModifiedEquation
 from .analysis import ModifiedFlow as ModifiedFlow
@@ -26,6 +27,7 @@ from .analysis import StabilityIntervals as StabilityIntervals
 from .analysis import StabilityMap as StabilityMap
 from .analysis import StabilityRegion as StabilityRegion
 from .analysis import StepSweep as StepSweep
+from .analysis import ValidationCurve as ValidationCurve
 from .analysis import Verification as Verification
 from .analysis import WorstCaseBound as WorstCaseBound
 from .analysis import WorstCaseRate as WorstCaseRate
@@ -34,6 +36,7 @@ from .analysis import compare as compare
 from .analysis import convergence_map as convergence_map
 from .analysis import edge_of_stability as edge_of_stability
 from .analysis import find_cycle as find_cycle
+from .analysis import gradient_noise as gradient_noise
 from .analysis import modified_equation as modified_equation
 from .analysis import modified_hamiltonian as modified_hamiltonian
 from .analysis import modified_rate as modified_rate
@@ -47,6 +50,7 @@ from .analysis import stability_intervals as stability_intervals
 from .analysis import stability_map as stability_map
 from .analysis import stability_region as stability_region
 from .analysis import step_sweep as step_sweep
+from .analysis import validation_curve as validation_curve
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate

@@ -35,6 +35,10 @@ from .linear_stability import stability_intervals as stability_intervals
 from .linear_stability import stability_map as stability_map
 from .linear_stability import stability_region as stability_region
 from .linear_stability import step_sweep as step_sweep
+from .training import GradientNoise as GradientNoise
+from .training import ValidationCurve as ValidationCurve
+from .training import gradient_noise as gradient_noise
+from .training import validation_curve as validation_curve
 from .verification import Claim as Claim
 from .verification import Verification as Verification
 from .verification import verify as verify

@@ -24,6 +24,10 @@ class BatchOracle(RandomOracle):
     def indices(self, key: Any, k: Any, count: int) -> Any:
         """The examples of step k, an array of shape (B,) of integers in [0, N)."""
 
+    @abc.abstractmethod
+    def variance_share(self, count: int) -> float:
+        """The variance of a batch's gradient, as a share of one example's."""
+
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the minibatch's mean."""
         examples = _examples(type(self).__name__, flow)
@@ -71,18 +75,26 @@ class Minibatch(BatchOracle):
 
     def steps_per_key(self, flow: Flow) -> int:
         """⌊N/B⌋: an epoch shares a key, which is its order."""
-        count = _examples("Minibatch", flow).count
+        return self._epoch(_examples("Minibatch", flow).count)
+
+    def indices(self, key: Any, k: Any, count: int) -> Any:
+        """The next B of the epoch's order."""
+        first = k % self._epoch(count) * self.batch_size
+        return shuffled(key, first + jnp.arange(self.batch_size), count)
+
+    def variance_share(self, count: int) -> float:
+        """(N − B)/(B(N − 1)): nothing where the batch is all examples."""
+        self._epoch(count)
+        return (count - self.batch_size) / (self.batch_size * max(count - 1, 1))
+
+    def _epoch(self, count: int) -> int:
+        """The steps of an epoch."""
         if self.batch_size > count:
             raise ValueError(
                 f"Minibatch: `batch_size` must not exceed the {count} examples, got {self.batch_size}; without an "
                 "oracle every step sees all of them"
             )
         return count // self.batch_size
-
-    def indices(self, key: Any, k: Any, count: int) -> Any:
-        """The next B of the epoch's order."""
-        first = k % (count // self.batch_size) * self.batch_size
-        return shuffled(key, first + jnp.arange(self.batch_size), count)
 
 
 class MinibatchWithReplacement(BatchOracle):
@@ -119,6 +131,10 @@ class MinibatchWithReplacement(BatchOracle):
     def indices(self, key: Any, k: Any, count: int) -> Any:
         """B independent, uniformly distributed examples."""
         return jax.random.randint(key, (self.batch_size,), 0, count)
+
+    def variance_share(self, count: int) -> float:
+        """1/B."""
+        return 1 / self.batch_size
 
 
 class DataParallel(RandomOracle):

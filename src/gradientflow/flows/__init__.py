@@ -80,6 +80,7 @@ from .status import Outcome as Outcome
 from .status import Status as Status
 from .time_changed import TimeChanged as TimeChanged
 from .trajectory import Trajectory as Trajectory
+from .trajectory import along as along
 from .trajectory import distance as distance
 from .trajectory import is_stationary as is_stationary
 from .trajectory import load as load
