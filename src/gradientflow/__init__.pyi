@@ -16,6 +16,7 @@ from .analysis import ExitTime as ExitTime
 from .analysis import Experiment as Experiment
 from .analysis import GaussianLaw as GaussianLaw
 from .analysis import Grade as Grade
+from .analysis import GradientNoise as GradientNoise
 from .analysis import ModifiedEnergy as ModifiedEnergy
 from .analysis import ModifiedEquation as ModifiedEquation
 from .analysis import ModifiedFlow as ModifiedFlow
@@ -30,6 +31,7 @@ from .analysis import StabilityRegion as StabilityRegion
 from .analysis import StationaryDensity as StationaryDensity
 from .analysis import StepSweep as StepSweep
 from .analysis import StrongOrder as StrongOrder
+from .analysis import ValidationCurve as ValidationCurve
 from .analysis import Verification as Verification
 from .analysis import WorstCaseBound as WorstCaseBound
 from .analysis import WorstCaseRate as WorstCaseRate
@@ -40,6 +42,7 @@ from .analysis import edge_of_stability as edge_of_stability
 from .analysis import exit_time as exit_time
 from .analysis import find_cycle as find_cycle
 from .analysis import gaussian_law as gaussian_law
+from .analysis import gradient_noise as gradient_noise
 from .analysis import modified_equation as modified_equation
 from .analysis import modified_hamiltonian as modified_hamiltonian
 from .analysis import modified_rate as modified_rate
@@ -56,10 +59,12 @@ from .analysis import stationary_density as stationary_density
 from .analysis import stationary_law as stationary_law
 from .analysis import step_sweep as step_sweep
 from .analysis import strong_order as strong_order
+from .analysis import validation_curve as validation_curve
 from .analysis import verify as verify
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import BAOAB as BAOAB
+from .discretizers import SPSA as SPSA
 from .discretizers import AdaDeltaStep as AdaDeltaStep
 from .discretizers import AdamsBashforth as AdamsBashforth
 from .discretizers import AdaptiveStep as AdaptiveStep
@@ -72,6 +77,7 @@ from .discretizers import ClipGradient as ClipGradient
 from .discretizers import ClippedStep as ClippedStep
 from .discretizers import ConjugateGradients as ConjugateGradients
 from .discretizers import ConstantStep as ConstantStep
+from .discretizers import DataParallel as DataParallel
 from .discretizers import Discretizer as Discretizer
 from .discretizers import DouglasRachford as DouglasRachford
 from .discretizers import EulerMaruyama as EulerMaruyama
@@ -86,10 +92,13 @@ from .discretizers import ImplicitMidpoint as ImplicitMidpoint
 from .discretizers import LeimkuhlerMatthews as LeimkuhlerMatthews
 from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method
+from .discretizers import Minibatch as Minibatch
+from .discretizers import MinibatchWithReplacement as MinibatchWithReplacement
 from .discretizers import Momentum as Momentum
 from .discretizers import MomentumEuler as MomentumEuler
 from .discretizers import NesterovLookahead as NesterovLookahead
 from .discretizers import NesterovStep as NesterovStep
+from .discretizers import NoisyGradient as NoisyGradient
 from .discretizers import PolyakStep as PolyakStep
 from .discretizers import RestartedNesterov as RestartedNesterov
 from .discretizers import RungeKutta as RungeKutta
@@ -132,6 +141,7 @@ from .flows import LinearEnergy as LinearEnergy
 from .flows import LinearRegression as LinearRegression
 from .flows import LogisticRegression as LogisticRegression
 from .flows import LyapunovWarning as LyapunovWarning
+from .flows import MeanOverExamples as MeanOverExamples
 from .flows import MirrorFlow as MirrorFlow
 from .flows import MirrorLangevin as MirrorLangevin
 from .flows import Mode as Mode

@@ -44,6 +44,10 @@ from .stochastic import gaussian_law as gaussian_law
 from .stochastic import stationary_density as stationary_density
 from .stochastic import stationary_law as stationary_law
 from .stochastic import strong_order as strong_order
+from .training import GradientNoise as GradientNoise
+from .training import ValidationCurve as ValidationCurve
+from .training import gradient_noise as gradient_noise
+from .training import validation_curve as validation_curve
 from .verification import Claim as Claim
 from .verification import Verification as Verification
 from .verification import verify as verify

@@ -1,7 +1,6 @@
 """Iterating a discretizer of a flow: one compiled loop, saved every so often."""
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -30,7 +29,7 @@ from gradientflow.flows import (
 )
 
 from .discretizer import Discretizer, advance, check_answers, packed
-from .oracles import DeterministicOracle
+from .oracles import Oracle, check_oracle, flow_seen, is_random
 from .step_rules import ConstantStep, StepRule, as_step_rule
 
 # An iteration whose gradient has grown this much, and whose energy is the highest yet, is not coming back.
@@ -50,7 +49,7 @@ def iterate(
     save_every: int | np.integer = 1,
     t0: Number = 0.0,
     state: Any = None,
-    oracle: Callable[[Flow, Any, Any], Flow] | None = None,
+    oracle: Any = None,
     key: Any = None,
     gtol: Number | None = None,
 ) -> Trajectory:
@@ -67,8 +66,9 @@ def iterate(
         save_every: save every so many steps; the last state is always saved.
         t0: the time at the start [T].
         state: a full state to start from, another run's `state[-1]` say.
-        oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients. A `DeterministicOracle` such as
-            `ClipGradient` needs no key.
+        oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients: `Minibatch`, `NoisyGradient`, or
+            a function of yours. A tuple is several, one after the other. A `DeterministicOracle` such as `ClipGradient`
+            needs no key.
         key: for flows with noise and for oracles, a key made by `jax.random.key`; for flows with noise also a
             `BrownianPath`, to take the increments of a path that another run shares.
         gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
@@ -99,7 +99,10 @@ def iterate(
     dtype = dtype_of(z0)
     rule, t_start = numbers_to_arrays((as_step_rule(step), float(t0)), dtype)
     discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
-    if is_stochastic(flow, z0) or not (oracle is None or isinstance(oracle, DeterministicOracle)):
+    check_oracle("iterate", oracle)
+    if is_random(oracle):
+        key = check_key("iterate", oracle, key)
+    elif is_stochastic(flow, z0):
         key = key if isinstance(key, BrownianPath) else check_key("iterate", flow, key)
     elif key is not None:
         raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")
@@ -133,7 +136,7 @@ class _Recipe(eqx.Module):
     flow: Flow
     discretizer: Discretizer
     rule: StepRule
-    oracle: Callable[[Flow, Any, Any], Flow] | None
+    oracle: Oracle | None
     key: Any
     t0: Any
 
@@ -146,7 +149,7 @@ class _Recipe(eqx.Module):
 
     def seen(self, k: Any) -> Flow:
         """The flow that step k sees."""
-        return self.flow if self.oracle is None else self.oracle(self.flow, self._key(k, 0), k)
+        return flow_seen(self.oracle, self.flow, self._stream(0) if is_random(self.oracle) else None, k)
 
     def one(self, carry: _Carry) -> _Carry:
         flow = self.seen(carry.k)
@@ -165,8 +168,9 @@ class _Recipe(eqx.Module):
         t = carry.t + add
         return t, add - (t - carry.t)
 
-    def _key(self, k: Any, stream: int) -> Any:
-        return None if self.key is None else jax.random.fold_in(jax.random.fold_in(self.key, stream), k)
+    def _stream(self, number: int) -> Any:
+        """A key for oracles, another for noise."""
+        return jax.random.fold_in(self.key, number)
 
     def _noise(self, carry: _Carry, t: Any, h: Any) -> Any:
         shape = self.flow.brownian(carry.z)
@@ -177,7 +181,7 @@ class _Recipe(eqx.Module):
             times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
             return packed([self.key.increment(*pair) for pair in itertools.pairwise(times)])
         leaves, structure = jax.tree.flatten(shape)
-        keys = jax.random.split(self._key(carry.k, 1), (parts, len(leaves)))
+        keys = jax.random.split(jax.random.fold_in(self._stream(1), carry.k), (parts, len(leaves)))
         return packed([self._increment(row, leaves, structure, h / parts) for row in keys])
 
     def _increment(self, keys: Any, leaves: list[Any], structure: Any, h: Any) -> Any:
@@ -253,7 +257,7 @@ def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float)
 def _status(
     recipe: _Recipe, rows: _Carry, indices: np.ndarray, energies: np.ndarray, grad_norms: np.ndarray, settled: bool
 ) -> Status:
-    noisy = is_stochastic(recipe.flow, rows.z)
+    noisy = is_stochastic(recipe.flow, rows.z) or is_random(recipe.oracle)
     after = f"after {indices[-1]} steps"
     lost = _lost(rows, energies, grad_norms)
     if lost.any():

@@ -1,6 +1,7 @@
 """Oracles: what a step sees instead of the flow itself."""
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -19,6 +20,69 @@ class DeterministicOracle(eqx.Module):
     @abc.abstractmethod
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow that step k sees."""
+
+
+class RandomOracle(eqx.Module):
+    """A map (flow, key, k) ↦ the flow that step k sees, which draws from its key.
+
+    A plain function will do where every step has a key of its own. A subclass of this one may have several steps in a
+    row share theirs, the steps of an epoch say.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
+        """The flow that step k sees."""
+
+    def steps_per_key(self, flow: Flow) -> int:
+        """How many steps in a row get the same key."""
+        return 1
+
+
+# What step k sees: a function (flow, key, k) ↦ flow, one of the classes above, or a tuple of them, from first to last.
+Oracle = Callable[[Flow, Any, Any], Flow] | tuple[Callable[[Flow, Any, Any], Flow], ...]
+
+
+def check_oracle(where: str, oracle: Any) -> None:
+    """Refuses what is no oracle.
+
+    Raises:
+        TypeError: saying what an oracle is.
+    """
+    each = oracle if isinstance(oracle, tuple) else (oracle,)
+    if oracle is not None and not all(map(callable, each)):
+        raise TypeError(
+            f"{where}: `oracle` must be one such as Minibatch(32), a function (flow, key, k) ↦ flow, or a tuple of "
+            f"these, got {oracle!r}"
+        )
+
+
+def is_random(oracle: Oracle | None) -> bool:
+    """Whether an oracle draws at random, and so needs a key."""
+    return not all(isinstance(each, DeterministicOracle) for each in _in_order(oracle))
+
+
+def flow_seen(oracle: Oracle | None, flow: Flow, key: Any, k: Any) -> Flow:
+    """The flow that step k of a run sees.
+
+    Args:
+        oracle: an oracle, a tuple of them, or `None`, which is the flow itself.
+        flow: the flow.
+        key: the run's; each oracle of a tuple gets keys of its own. `None` where nothing is random.
+        k: the step's number.
+    """
+    for place, each in enumerate(_in_order(oracle)):
+        if isinstance(each, DeterministicOracle):
+            flow = each(flow, None, k)
+        else:
+            period = each.steps_per_key(flow) if isinstance(each, RandomOracle) else 1
+            flow = each(flow, jax.random.fold_in(jax.random.fold_in(key, place), k // period), k)
+    return flow
+
+
+def _in_order(oracle: Oracle | None) -> tuple[Callable[[Flow, Any, Any], Flow], ...]:
+    if oracle is None:
+        return ()
+    return oracle if isinstance(oracle, tuple) else (oracle,)
 
 
 class ClipGradient(DeterministicOracle):

@@ -31,6 +31,7 @@ from .energies import LeastSquares as LeastSquares
 from .energies import LinearEnergy as LinearEnergy
 from .energies import LinearRegression as LinearRegression
 from .energies import LogisticRegression as LogisticRegression
+from .energies import MeanOverExamples as MeanOverExamples
 from .energies import Mode as Mode
 from .energies import Nonsmooth as Nonsmooth
 from .energies import Proximable as Proximable
@@ -91,6 +92,7 @@ from .status import Outcome as Outcome
 from .status import Status as Status
 from .time_changed import TimeChanged as TimeChanged
 from .trajectory import Trajectory as Trajectory
+from .trajectory import along as along
 from .trajectory import distance as distance
 from .trajectory import is_stationary as is_stationary
 from .trajectory import load as load

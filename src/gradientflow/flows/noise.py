@@ -64,14 +64,19 @@ class BrownianPath(eqx.Module):
         return self.tree.evaluate(t0, t1)
 
 
-def check_key(where: str, flow: Flow, key: Any) -> Any:
+def check_key(where: str, noisy: Any, key: Any) -> Any:
     """The key, if it is one.
+
+    Args:
+        where: who asks.
+        noisy: what has noise: a flow, or what perturbs one.
+        key: the key.
 
     Raises:
         TypeError: saying how to make one.
     """
     if key is None:
-        raise TypeError(f"{where}: {type(flow).__name__} has noise; give `key=jax.random.key(0)`")
+        raise TypeError(f"{where}: {type(noisy).__name__} has noise; give `key=jax.random.key(0)`")
     if not (isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32)):
         raise TypeError(f"{where}: `key` must be made by jax.random.key(seed), got {key!r}")
     return key

@@ -21,6 +21,7 @@ from .quadratic import Quadratic as Quadratic
 from .regression import LinearRegression as LinearRegression
 from .regression import LogisticRegression as LogisticRegression
 from .sums import FiniteSum as FiniteSum
+from .sums import MeanOverExamples as MeanOverExamples
 from .symbolic import SymbolicEnergy as SymbolicEnergy
 from .symbolic import from_sympy as from_sympy
 from .tables import MODELS as MODELS

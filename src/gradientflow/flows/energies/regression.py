@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +11,10 @@ from ..checks import check_nonnegative
 from ..numerics import as_floating, is_concrete
 from .energy import Curvature, Energy
 from .quadratic import AbstractQuadratic
+from .sums import MeanOverExamples
 
 
-class LinearRegression(AbstractQuadratic):
+class LinearRegression(AbstractQuadratic, MeanOverExamples):
     r"""Least squares on data, ridge-penalized: $E(w) = \frac1{2N}\|Xw + w_0 - y\|^2 + \frac\rho2\|w\|^2$.
 
     Args:
@@ -74,8 +76,18 @@ class LinearRegression(AbstractQuadratic):
         eigenvalues = jnp.linalg.eigvalsh(self.hessian)
         return Curvature(jnp.maximum(eigenvalues[0], 0), eigenvalues[-1])
 
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return self.y.size
 
-class LogisticRegression(Energy):
+    def subset(self, indices: Any) -> Energy:
+        """The regression on these rows, with the same penalty."""
+        rows = self.X[indices], self.y[indices]
+        return eqx.tree_at(lambda energy: (energy.X, energy.y), self, rows)
+
+
+class LogisticRegression(MeanOverExamples):
     r"""Binary logistic regression, ridge-penalized.
 
     $E(w) = \frac1N\sum_i \log(1 + e^{-s_i(w^\top x_i + w_0)}) + \frac\rho2\|w\|^2$ with $s_i = ±1$.
@@ -124,6 +136,16 @@ class LogisticRegression(Energy):
         """L from σ' ≤ 1/4; μ is the penalty's least entry, so 0 with an unpenalized intercept."""
         bound = self.X.T @ self.X / (4 * self.signs.size) + jnp.diag(self.penalty)
         return Curvature(jnp.min(self.penalty), jnp.linalg.eigvalsh(bound)[-1])
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return self.signs.size
+
+    def subset(self, indices: Any) -> Energy:
+        """The regression on these rows, with the same penalty."""
+        rows = self.X[indices], self.signs[indices]
+        return eqx.tree_at(lambda energy: (energy.X, energy.signs), self, rows)
 
 
 def _design(where: str, X: Any, y: Any, ridge: Any, intercept: bool) -> tuple[jax.Array, jax.Array, jax.Array]:

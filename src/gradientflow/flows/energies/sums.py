@@ -1,8 +1,10 @@
-"""Finite sums: the mean of a loss over examples."""
+"""Finite sums: means over examples, of which a minibatch is the mean over some."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -10,7 +12,23 @@ from ..numerics import as_floating
 from .energy import Energy
 
 
-class FiniteSum(Energy):
+class MeanOverExamples(Energy):
+    r"""An energy that is a mean over N examples, $E = \frac1N\sum_i E_i$, and so has minibatches.
+
+    A subclass defines `count` and `subset`. What every example shares, a penalty say, belongs to each $E_i$.
+    """
+
+    @property
+    @abc.abstractmethod
+    def count(self) -> int:
+        """N, the number of examples."""
+
+    @abc.abstractmethod
+    def subset(self, indices: Any) -> Energy:
+        """The mean over the examples with these indices, an array of shape (B,); repeated ones count again."""
+
+
+class FiniteSum(MeanOverExamples):
     r"""$E(x) = \frac1N\sum_i \ell(x, d_i)$: the mean over data of a loss.
 
     Args:
@@ -51,3 +69,8 @@ class FiniteSum(Energy):
     def value(self, x: Any) -> Any:
         """The mean loss."""
         return jnp.mean(self.losses(x))
+
+    def subset(self, indices: Any) -> Energy:
+        """The finite sum over these slices of the data."""
+        some = jax.tree.map(lambda leaf: leaf[indices], self.data)
+        return eqx.tree_at(lambda energy: energy.data, self, some)

@@ -1,0 +1,45 @@
+"""Drawing of what was found about training. Nothing here computes a result."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gradientflow.discretizers import MinibatchWithReplacement
+
+from ..palette import COLOURS
+
+if TYPE_CHECKING:
+    from .gradient_noise import GradientNoise
+    from .validation import ValidationCurve
+
+
+def plot_gradient_noise(noise: "GradientNoise") -> Figure:
+    """The noise of a batch's gradient over the batch size, beside the gradient."""
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    ax = figure.subplots()
+    sizes = np.unique(np.geomspace(1, noise.count, 60).astype(int))
+    without = [np.sqrt(noise.variance(int(size))) for size in sizes[:-1]]
+    independent = [np.sqrt(noise.variance(MinibatchWithReplacement(int(size)))) for size in sizes]
+    ax.loglog(sizes[:-1], without, color=COLOURS[0], lw=2, label="a batch of an epoch")
+    ax.loglog(sizes, independent, "--", color=COLOURS[1], lw=1.5, label="with replacement: ∝ 1/√B")
+    ax.axhline(noise.grad_norm, color="black", lw=1, label="the gradient itself, ‖g‖")
+    if sizes[0] <= noise.noise_scale <= sizes[-1]:
+        ax.axvline(noise.noise_scale, color="0.5", lw=1, ls=":", label=f"noise scale {noise.noise_scale:.3g}")
+    ax.set(xlabel="batch size B", ylabel="size of the gradient's noise", title=f"{noise.count} examples")
+    ax.legend()
+    return figure
+
+
+def plot_validation(curve: "ValidationCurve") -> Figure:
+    """Both curves over the steps, with the best row marked."""
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(curve.steps, curve.training, color=COLOURS[0], label="training")
+    ax.plot(curve.steps, curve.validation, color=COLOURS[1], label="validation")
+    best = curve.best
+    ax.plot(curve.steps[best], curve.validation[best], "*", color="black", ms=14, zorder=4,
+            label=f"best: step {curve.steps[best]}")  # fmt: skip
+    ax.set(xlabel="step k", ylabel="energy")
+    ax.legend()
+    return figure
