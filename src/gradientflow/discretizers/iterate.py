@@ -15,7 +15,6 @@ from gradientflow.flows import (
     Outcome,
     Status,
     Trajectory,
-    all_finite,
     check_integer,
     check_key,
     default_tolerances,
@@ -107,13 +106,7 @@ def iterate(
     elif key is not None:
         raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")
     recipe = _Recipe(flow, discretizer, rule, oracle, key, t_start)
-    start = recipe.start(z0)
-    if not bool(all_finite(start.memory)):
-        raise ValueError(
-            f"iterate: {type(discretizer).__name__} can't start {type(flow).__name__} at t = {float(t0):g}: what it "
-            "must know of the past is not finite; start later, from another run's `state`"
-        )
-    rows = _run(recipe, start, steps // save_every, save_every, steps % save_every)
+    rows = _run(recipe, recipe.start(z0), steps // save_every, save_every, steps % save_every)
     indices = np.append(np.arange(0, steps, save_every), steps)
     return _trajectory(recipe, rows, indices, default_tolerances(dtype).gtol if gtol is None else float(gtol))
 

@@ -6,8 +6,9 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 
-from gradientflow.flows import Flow, check_integer
+from gradientflow.flows import Flow, all_finite, check_integer, is_concrete, is_numeric
 
 from .coefficients import combined
 from .discretizer import Discretizer
@@ -30,7 +31,7 @@ class AdamsBashforth(Discretizer):
 
     Raises:
         TypeError: if it is not an integer.
-        ValueError: if it is not from 1 to 5.
+        ValueError: if it is not from 1 to 5; from a start that has no past, as adaptive flows at rest.
 
     References:
         F. Bashforth, J. C. Adams, An Attempt to Test the Theories of Capillary Action, 1883.
@@ -70,6 +71,12 @@ class AdamsBashforth(Discretizer):
         for k in range(1, self.steps):
             z = back.step(flow, t - (k - 1) * h, z, -h)
             slopes.append(flow.drift(t - k * h, z))
+        known = is_concrete(slopes) and all(map(is_numeric, jax.tree.leaves(slopes)))
+        if known and slopes and not bool(all_finite(slopes)):
+            raise ValueError(
+                f"AdamsBashforth: {type(flow).__name__} has no past to start from at t = {float(t):g}: going backwards "
+                "its slopes are not finite; start later, from another run's `state`"
+            )
         return tuple(slopes)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
