@@ -75,6 +75,7 @@ from .numerics import default_tolerances as default_tolerances
 from .numerics import dtype_of as dtype_of
 from .numerics import inner as inner
 from .numerics import is_concrete as is_concrete
+from .numerics import is_numeric as is_numeric
 from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
