@@ -6,7 +6,7 @@ from typing import Any
 
 import gradientflow
 from gradientflow.discretizers import Discretizer, Method, StepRule, optimizers, schedules
-from gradientflow.flows import Flow, constraints, landscapes, potentials
+from gradientflow.flows import Flow, constraints, landscapes, penalties, potentials
 
 from .named_methods import METHODS
 
@@ -25,6 +25,7 @@ def listing() -> dict[str, Table]:
         "step rules": _equations(exported, StepRule),
         "schedules": _first_lines(_public(schedules)),
         "potentials of mirror flows": _first_lines(_public(potentials)),
+        "penalties of composite energies": _first_lines(_public(penalties)),
         "constraints of projected flows": _first_lines(_public(constraints)),
         "methods of the command line": {name: kind.summary for name, kind in METHODS.items()},
     }

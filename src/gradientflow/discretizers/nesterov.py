@@ -46,7 +46,7 @@ class RestartedNesterov(Discretizer):
     r"""`NesterovStep` that starts from rest again whenever it was led uphill.
 
     It tells by $\langle y - x', x' - x\rangle > 0$, with $y - x'$ the direction of the (proximal) gradient at y: then
-    the velocity is dropped, and the clock that the friction goes by starts from 0. On strongly convex energies that
+    the velocity is dropped, and the clock that the friction goes by starts from 0. Near a quadratic minimum that
     recovers the linear rate of the best constant friction, without knowing μ.
 
     Memory: the friction's clock, and which share of the velocity is kept, 1 or 0.

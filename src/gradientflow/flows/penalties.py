@@ -22,7 +22,9 @@ _ROUNDINGS = 1e3
 
 
 class L1(ProximalSemigroup):
-    r"""$w\|x\|_1 = w\sum_i|x_i|$; its proximal map is the soft threshold, $\operatorname{sign}(x)\max(|x| - hw, 0)$.
+    r"""The ℓ1 norm, w Σ|xᵢ|: it makes coordinates 0.
+
+    $\operatorname{prox}_{hg}(x) = \operatorname{sign}(x)\max(|x| - hw, 0)$, the soft threshold.
 
     Args:
         weight: w ≥ 0, a number or an array that fits every leaf.
@@ -60,7 +62,9 @@ class L1(ProximalSemigroup):
 
 
 class ElasticNet(Nonsmooth):
-    r"""$w\|x\|_1 + \tfrac\rho2\|x\|^2$; its proximal map is the soft threshold by hw, over 1 + hρ.
+    r"""The elastic net, w Σ|xᵢ| + ρ‖x‖²/2.
+
+    $\operatorname{prox}_{hg}(x) = \operatorname{sign}(x)\max(|x| - hw, 0)/(1 + h\rho)$.
 
     Args:
         weight: w ≥ 0, a number or an array that fits every leaf.
@@ -103,7 +107,9 @@ class ElasticNet(Nonsmooth):
 
 
 class L2(ProximalSemigroup):
-    r"""$w\|x\|_2$, the norm itself; its proximal map shortens x by hw, to 0 at most.
+    r"""The Euclidean norm itself, w‖x‖: it makes everything 0, or nothing.
+
+    $\operatorname{prox}_{hg}(x) = \max(1 - hw/\|x\|, 0)\,x$.
 
     Args:
         weight: w ≥ 0.
@@ -139,7 +145,9 @@ class L2(ProximalSemigroup):
 
 
 class SquaredL2(Proximable):
-    r"""$\tfrac w2\|x\|^2$, the smooth one of ridge regression; its proximal map, x/(1 + hw), is exact on fractions.
+    r"""The squared Euclidean norm, w‖x‖²/2: ridge regression's, smooth.
+
+    $\operatorname{prox}_{hg}(x) = x/(1 + hw)$, on fractions too.
 
     Args:
         weight: w ≥ 0.
@@ -183,7 +191,9 @@ class SquaredL2(Proximable):
 
 
 class GroupLasso(ProximalSemigroup):
-    r"""$\sum_j w_j\|x_{G_j}\|_2$ over disjoint groups; its proximal map shortens every group's vector by $hw_j$.
+    r"""The sum of disjoint groups' Euclidean norms, Σⱼ wⱼ‖x_Gⱼ‖: it makes groups 0.
+
+    $\operatorname{prox}_{hg}$ shortens every group's vector by $hw_j$, to 0 at most.
 
     Args:
         groups: each coordinate's group, an integer 0, 1, …: an array of the position's shape, or a pytree of such.
@@ -245,7 +255,9 @@ class GroupLasso(ProximalSemigroup):
 
 
 class Nuclear(ProximalSemigroup):
-    r"""$w\|X\|_* = w\sum_i\sigma_i(X)$ of a matrix; its proximal map draws the singular values towards 0 by hw.
+    r"""The nuclear norm of a matrix, w Σ σᵢ(X): it lowers the rank.
+
+    $\operatorname{prox}_{hg}(U\Sigma V^\top) = U\max(\Sigma - hw, 0)V^\top$.
 
     Every leaf of a pytree is a matrix, or a stack of them along leading axes.
 
@@ -296,9 +308,10 @@ class Nuclear(ProximalSemigroup):
 
 
 class Indicator(ProximalSemigroup):
-    r"""The wall around a convex set C: 0 inside, ∞ outside; its proximal map is the projection on C, whatever h.
+    r"""The wall around a convex set C: 0 inside, ∞ outside.
 
-    Its subdifferential is the normal cone $N_C(x)$. A point off the set by rounding is in it.
+    $\operatorname{prox}_{hg}$ is the projection on C, whatever h, and $\partial g(x)$ the normal cone $N_C(x)$. A point off the
+    set by rounding is in it.
 
     Args:
         constraint: C, one of `constraints`.
