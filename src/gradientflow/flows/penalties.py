@@ -310,8 +310,8 @@ class Nuclear(ProximalSemigroup):
 class Indicator(ProximalSemigroup):
     r"""The wall around a convex set C: 0 inside, ∞ outside.
 
-    $\operatorname{prox}_{hg}$ is the projection on C, whatever h, and $\partial g(x)$ the normal cone $N_C(x)$. A point off the
-    set by rounding is in it.
+    $\operatorname{prox}_{hg}$ is the projection on C, whatever h, and $\partial g(x)$ the normal cone $N_C(x)$. A point
+    off the set by rounding is in it.
 
     Args:
         constraint: C, one of `constraints`.
