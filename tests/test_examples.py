@@ -11,8 +11,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # The demo is run by the continuous integration itself; these take ten seconds and more, and are run by hand.
 BY_HAND = {
-    "demo.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c19_trust_region.py",
-    "saddle_escape_along_the_unstable_direction.py",
+    "demo.py", "c14_batch_size.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c17_data_parallel.py",
+    "c19_trust_region.py", "saddle_escape_along_the_unstable_direction.py",
 }  # fmt: skip
 EXAMPLES = sorted(file for file in (ROOT / "examples").glob("[!_]*.py") if file.name not in BY_HAND)
 

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradientflow
-from gradientflow.discretizers import Discretizer, Method, StepRule, optimizers, schedules
+from gradientflow.discretizers import (
+    DeterministicOracle,
+    Discretizer,
+    Method,
+    RandomOracle,
+    StepRule,
+    optimizers,
+    schedules,
+)
 from gradientflow.flows import Flow, constraints, landscapes, penalties, potentials
 
 from .named_methods import METHODS
@@ -23,6 +31,7 @@ def listing() -> dict[str, Table]:
         "schemes": _equations(exported, Discretizer),
         "optimizers": {name: _optimizer(make) for name, make in makers.items() if hasattr(make, "equation")},
         "step rules": _equations(exported, StepRule),
+        "oracles": _equations(exported, DeterministicOracle) | _equations(exported, RandomOracle),
         "schedules": _first_lines(_public(schedules)),
         "potentials of mirror flows": _first_lines(_public(potentials)),
         "penalties of composite energies": _first_lines(_public(penalties)),
@@ -53,7 +62,7 @@ def _final(exported: list[Any], base: type) -> list[type]:
     ]
 
 
-def _equations(exported: list[Any], base: type) -> Table:
+def _equations(exported: list[Any], base: type) -> dict[str, str]:
     return {cls.__name__: cls.equation for cls in _final(exported, base)}
 
 

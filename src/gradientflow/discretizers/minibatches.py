@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -67,6 +67,7 @@ class Minibatch(BatchOracle):
         [6.0, 6.0]
     """
 
+    equation: ClassVar[str] = "the mean over the next B of N examples in random order, a new order each epoch"
     batch_size: int
 
     def __init__(self, batch_size: Any) -> None:
@@ -122,6 +123,7 @@ class MinibatchWithReplacement(BatchOracle):
         [2.0, 1.0]
     """
 
+    equation: ClassVar[str] = "the mean over B examples drawn independently"
     batch_size: int
 
     def __init__(self, batch_size: Any) -> None:
@@ -169,6 +171,7 @@ class DataParallel(RandomOracle):
         True
     """
 
+    equation: ClassVar[str] = "the mean of W workers' gradients, each of B/W examples"
     batches: BatchOracle
     workers: int
     mesh: Mesh | None

@@ -1,7 +1,7 @@
 """Noisy gradients: with Gaussian noise added, or estimated from two values of the energy."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -39,6 +39,7 @@ class NoisyGradient(RandomOracle):
         True
     """
 
+    equation: ClassVar[str] = "∇E + σξ, ξ standard normal"
     scale: Any
 
     def __init__(self, scale: Any) -> None:
@@ -101,6 +102,7 @@ class SPSA(RandomOracle):
         True
     """
 
+    equation: ClassVar[str] = "Δ(E(x + cΔ) − E(x − cΔ))/(2c), Δ random signs"
     width: Any
 
     def __init__(self, width: Any) -> None:

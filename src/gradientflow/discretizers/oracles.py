@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,8 +14,13 @@ from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm
 class DeterministicOracle(eqx.Module):
     """A map (flow, key, k) ↦ the flow that step k sees, without randomness: `iterate` needs no key for it.
 
-    A subclass defines `__call__` and ignores its key, which may be `None`.
+    A subclass defines `__call__` and ignores its key, which is `None`.
+
+    Attributes:
+        equation: what it shows in place of the energy or its gradient, in a line of plain text.
     """
+
+    equation: ClassVar[str] = ""
 
     @abc.abstractmethod
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
@@ -27,7 +32,12 @@ class RandomOracle(eqx.Module):
 
     A plain function will do where every step has a key of its own. A subclass of this one may have several steps in a
     row share theirs, the steps of an epoch say.
+
+    Attributes:
+        equation: what it shows in place of the energy or its gradient, in a line of plain text.
     """
+
+    equation: ClassVar[str] = ""
 
     @abc.abstractmethod
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
@@ -108,6 +118,7 @@ class ClipGradient(DeterministicOracle):
         [0.82, 0.76]
     """
 
+    equation: ClassVar[str] = "∇E min(1, τ/‖∇E‖)"
     threshold: Any
 
     def __init__(self, threshold: Any) -> None:
