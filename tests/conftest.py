@@ -9,8 +9,8 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 # Test workers are processes already: more threads in each only get in each other's way. Most of a test's time is
-# compilation: without the code generator's optimizations, its emitter of fusions and a module's split in parts it takes
-# a third of the time; what is computed stays the same. (JAX stops with the name of a flag that it no longer knows.)
+# compilation, which the code generator's optimizations double, and its emitter of fusions and a module's split in parts
+# double again; what is computed stays the same. (JAX stops with the name of a flag that it no longer knows.)
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
