@@ -141,8 +141,10 @@ def test_laws_that_do_not_exist_are_refused():
         stationary(gf.Langevin(gf.Quadratic([[2.2, 0.0], [0.0, 1.0]])), gf.EulerMaruyama(), 1.0)
     with pytest.raises(ValueError, match="every mode of the energy must have positive curvature"):
         gf.stationary_law(gf.Langevin(gf.landscapes.saddle()), [0.0, 0.0])
-    with pytest.raises(ValueError, match="Langevin is not affine on this energy"):
+    with pytest.raises(ValueError, match="Langevin is not affine, or not the same at all times"):
         gf.stationary_law(gf.Langevin(gf.landscapes.rosenbrock()), [0.0, 0.0])
+    with pytest.raises(ValueError, match="not the same at all times"):
+        gf.stationary_law(gf.TimeChanged(OVERDAMPED, lambda t: t + t**2), [0.0, 0.0])
     with pytest.raises(TypeError, match="GradientFlow has no noise"):
         gf.stationary_law(gf.GradientFlow(BOWL), [0.0, 0.0])
     with pytest.raises(TypeError, match="`discretizer` and `step` belong together"):
@@ -341,8 +343,8 @@ def test_two_stein_particles_balance():
     np.testing.assert_allclose(end, math.sqrt(math.log(3) / 2) * np.array([-1, 1]), rtol=1e-8)
 
 
-def test_stein_flow_finds_the_mean_exactly_and_the_covariance_closely():
-    """With any kernel of differences the mean of a Gaussian is met; forward Euler is Stein variational descent."""
+def test_stein_flow_comes_close_to_the_moments_of_a_gaussian():
+    """Forward Euler of it, which is Stein variational descent."""
     start = np.random.default_rng(0).normal(size=(60, 2)) + 3
     method = gf.Method(gf.SteinFlow(BOWL, temperature=T), gf.ForwardEuler(), 0.2)
     end = np.asarray(method.iterate(start, steps=2_000, save_every=2_000).x[-1])
@@ -473,6 +475,12 @@ def test_bad_input_to_sample(change, error, words):
     options = options | {"chains": 2, "key": KEY, "x0": [0.0, 0.0] if change.get("chains", 2) else 0.0} | change
     with pytest.raises(error, match=words):
         gf.sample(**options)
+
+
+def test_starts_may_be_nested_lists():
+    starts = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    chains = gf.sample(gf.Langevin(BOWL, 0.0), gf.EulerMaruyama(), starts, step=1e-9, draws=1, key=KEY)
+    np.testing.assert_allclose(chains.x[:, 0], starts, atol=1e-6)
 
 
 def test_one_chain_has_no_error():

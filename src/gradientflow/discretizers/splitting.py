@@ -106,9 +106,10 @@ def BAOAB() -> StrangSplitting:
     r"""BAOAB for kinetic Langevin: half a kick, half a drift, friction and noise exactly, half a drift, half a kick.
 
     Strang splitting of `force` (B), `transport` (A) and `friction` (O), from the outermost. Positions are sampled with
-    a bias of order h², on quadratics with none at all (velocities with $T/m\,(1 - h^2\lambda/4m)$); one gradient a
-    step if the last kick's is kept. Stable on a mode iff $h^2\lambda/m < 4$. Its relatives are the other orders:
-    `StrangSplitting("friction", "force", "transport")` is OBABO, `("transport", "force", "friction")` ABOBA.
+    a bias of order h², on quadratics with none at all (velocities with $T/m\,(1 - h^2\lambda/4m)$). Two gradients a
+    step, though the last kick's is the next one's first. Stable on a mode iff $h^2\lambda/m < 4$. Its relatives are the
+    other orders: `StrangSplitting("friction", "force", "transport")` is OBABO, `("transport", "force", "friction")`
+    ABOBA.
 
     References:
         B. Leimkuhler, C. Matthews, Rational construction of stochastic numerical methods for molecular sampling,

@@ -181,12 +181,15 @@ def _read(where: str, flow: Flow, x0: Any, scheme: tuple[Discretizer, Any] | Non
             discretizer = numbers_to_arrays(scheme[0], dtype_of(z0), integers=False)
             parts = _step_parts(flow, discretizer, z0, jnp.asarray(scheme[1], dtype_of(z0)))
         read, elsewhere = (_Affine(*(np.asarray(part[i]) for part in parts)) for i in (0, 1))
-    for one, other, what in ((read.matrix, elsewhere.matrix, "affine"), (read.noise, elsewhere.noise, "additive")):
+    for one, other, what in (
+        (read.matrix, elsewhere.matrix, "affine"),
+        (read.noise, elsewhere.noise, "additive in its noise"),
+    ):
         if not np.allclose(one, other, rtol=1e-9, atol=1e-12 * np.abs(one).max()):
             subject = type(flow if scheme is None else scheme[0]).__name__
             raise ValueError(
-                f"{where}: {subject} is not {what} on this energy; Gaussian laws are those of quadratic energies and "
-                "additive noise. Take draws instead: sample(...)"
+                f"{where}: {subject} is not {what}, or not the same at all times, on this energy; Gaussian laws are "
+                "those of quadratic energies and additive noise. Take draws instead: sample(...)"
             )
     return read
 
@@ -197,21 +200,21 @@ def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
     flat, unravel = ravel_pytree(z0)
     increment, unravel_noise = ravel_pytree(flow.brownian(z0))
 
-    def drift(s: Any) -> Any:
-        return ravel_pytree(flow.drift(0.0, unravel(s)))[0]
+    def drift(t: Any, s: Any) -> Any:
+        return ravel_pytree(flow.drift(t, unravel(s)))[0]
 
-    def noise(s: Any, w: Any) -> Any:
-        return ravel_pytree(flow.diffusion(0.0, unravel(s))(unravel_noise(w)))[0]
+    def noise(t: Any, s: Any, w: Any) -> Any:
+        return ravel_pytree(flow.diffusion(t, unravel(s))(unravel_noise(w)))[0]
 
     def position(s: Any) -> Any:
         return ravel_pytree(flow.position(unravel(s)))[0]
 
-    def at(s: Any) -> Any:
-        A, B = jax.jacfwd(drift)(s), jax.jacfwd(noise, 1)(s, 0 * increment)
+    def at(t: Any, s: Any) -> Any:
+        A, B = jax.jacfwd(drift, 1)(t, s), jax.jacfwd(noise, 2)(t, s, 0 * increment)
         J = jax.jacfwd(position)(s)
-        return A, drift(s) - A @ s, B @ B.T, s, J, position(s) - J @ s
+        return A, drift(t, s) - A @ s, B @ B.T, s, J, position(s) - J @ s
 
-    return jax.vmap(at)(_here_and_elsewhere(flat))
+    return jax.vmap(at)(*_here_and_elsewhere(flat))
 
 
 @eqx.filter_jit
@@ -223,26 +226,27 @@ def _step_parts(flow: Flow, discretizer: Discretizer, z0: Any, h: Any) -> tuple[
     parts = discretizer.increments(flow, z0)
     increments, unravel_noise = ravel_pytree((flow.brownian(z0),) * parts)
 
-    def step(s: Any, w: Any) -> Any:
+    def step(t: Any, s: Any, w: Any) -> Any:
         z, memory = eqx.combine(unravel(s), fixed)
-        after = advance(discretizer, flow, jnp.zeros_like(h), z, h, packed(unravel_noise(w)), memory)
+        after = advance(discretizer, flow, t, z, h, packed(unravel_noise(w)), memory)
         return ravel_pytree(eqx.filter(after, eqx.is_inexact_array))[0]
 
     def position(s: Any) -> Any:
         z, _ = eqx.combine(unravel(s), fixed)
         return ravel_pytree(discretizer.position(flow, z, h))[0]
 
-    def at(s: Any) -> Any:
+    def at(t: Any, s: Any) -> Any:
         still = 0 * increments
-        A, B = jax.jacfwd(step, (0, 1))(s, still)
+        A, B = jax.jacfwd(step, (1, 2))(t, s, still)
         J = jax.jacfwd(position)(s)
-        return A, step(s, still) - A @ s, B @ B.T * h / parts, s, J, position(s) - J @ s
+        return A, step(t, s, still) - A @ s, B @ B.T * h / parts, s, J, position(s) - J @ s
 
-    return jax.vmap(at)(_here_and_elsewhere(flat))
+    return jax.vmap(at)(*_here_and_elsewhere(flat))
 
 
-def _here_and_elsewhere(flat: Any) -> Any:
-    return jnp.stack([flat, flat + jnp.sin(1.0 + jnp.arange(flat.size))])
+def _here_and_elsewhere(flat: Any) -> tuple[Any, Any]:
+    """Two times and two states: what is affine, with noise that is additive, on one clock, reads the same at both."""
+    return jnp.asarray([0.0, 1.3], flat.dtype), jnp.stack([flat, flat + jnp.sin(1.0 + jnp.arange(flat.size))])
 
 
 def _law(read: _Affine, mean: np.ndarray, covariance: np.ndarray) -> GaussianLaw:
