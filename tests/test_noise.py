@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -188,6 +189,37 @@ def test_densities_that_a_grid_does_not_hold_are_refused(change, remedy):
         gf.stationary_density(gf.Langevin(gf.energy(lambda x: x**4 / 4)), gf.EulerMaruyama(), **options)
 
 
+def test_a_density_is_of_gaussian_steps_only():
+    class StochasticHeun(gf.Discretizer):
+        def step(self, flow, t, z, h, noise=None, **_):
+            ahead = z + h * flow.drift(t, z) + flow.diffusion(t, z)(noise)
+            return z + h * (flow.drift(t, z) + flow.drift(t + h, ahead)) / 2 + flow.diffusion(t, z)(noise)
+
+    options = {"step": 0.05, "low": -4.0, "high": 4.0, "points": 201}
+    with pytest.raises(ValueError, match="StochasticHeun are not linear in their noise"):
+        gf.stationary_density(gf.Langevin(gf.energy(lambda x: x**4 / 4)), StochasticHeun(), **options)
+
+
+def test_leimkuhler_matthews_is_baoab_at_infinite_friction():
+    """Of the step h²/2m, at the same normal numbers: the velocities that BAOAB draws are forgotten at once."""
+    energy, h = gf.energy(lambda x: x**4 / 4), 0.3
+    kinetic = gf.KineticLangevin(energy, mass=M, friction=1e6, temperature=T)
+    normals, step = jnp.asarray(np.random.default_rng(0).normal(size=6)), h**2 / (2 * M)
+    z = kinetic.init(jnp.asarray(0.8))
+    # BAOAB starts on the way, LM where a friction's stroke is over: the first half of a transport comes before.
+    first = 0.8 + h / 2 * (-h / (2 * M) * 0.8**3)
+    x = [first + h / 2 * math.sqrt(T / M) * normals[0]]
+    memory, ends = math.sqrt(step) * normals[0], []
+    overdamped, scheme = gf.Langevin(energy, temperature=T), gf.LeimkuhlerMatthews()
+    for k, normal in enumerate(normals):
+        z = gf.BAOAB().step(kinetic, 0.0, z, h, noise=math.sqrt(h) * normal)
+        ends.append(z.x)
+        if k:
+            after, memory = scheme.step(overdamped, 0.0, x[-1], step, noise=math.sqrt(step) * normal, memory=memory)
+            x.append(after)
+    np.testing.assert_allclose(x, ends, rtol=1e-12)
+
+
 def test_leimkuhler_matthews_is_less_biased_on_a_quartic():
     """By sampling: within its errors where unadjusted Langevin is off by tens of them."""
     flow = gf.Langevin(gf.energy(lambda x: x**4 / 4))
@@ -241,6 +273,63 @@ def test_a_flow_and_its_exact_transition_share_a_path():
     """Strong order 1 of the transition: its law is exact, its coupling to the path is not."""
     found = gf.strong_order(OVERDAMPED, gf.ExactFlow(), [1.0, 2.0], 1.0, key=KEY, steps=(4, 8, 16), paths=200)
     assert found.order == pytest.approx(1, abs=0.15)
+
+
+# --- stationary laws of any energy: no sampling -----------------------------------------------------------------------
+
+
+def current(flow, log_density, z):
+    """What the Fokker–Planck equation says that a density changes by, as a share of it: 0 where it is stationary."""
+    flat, unravel = jax.flatten_util.ravel_pytree(z)
+
+    def drift(y):
+        return jax.flatten_util.ravel_pytree(flow.drift(0.0, unravel(y)))[0]
+
+    def diffusivity(y):
+        noise, form = jax.flatten_util.ravel_pytree(flow.brownian(z))
+        factor = jax.jacobian(lambda w: jax.flatten_util.ravel_pytree(flow.diffusion(0.0, unravel(y))(form(w)))[0])(
+            jnp.zeros_like(noise)
+        )
+        return factor @ factor.T / 2
+
+    def density(y):
+        return jnp.exp(log_density(unravel(y)) - log_density(z))
+
+    def flux(y):
+        spread = jax.jacfwd(lambda y: diffusivity(y) * density(y))(y)
+        return drift(y) * density(y) - jnp.einsum("ijj->i", spread)
+
+    return float(jnp.trace(jax.jacfwd(flux)(flat)))
+
+
+WAVY = gf.energy(lambda x: jnp.sum(x**4) / 4 + x[0] * x[1] + jnp.sin(x[1]))
+
+
+@pytest.mark.parametrize("flow", [
+    gf.Langevin(WAVY, temperature=T),
+    gf.KineticLangevin(WAVY, mass=M, friction=FRICTION, temperature=T),
+    gf.MirrorLangevin(WAVY, gf.potentials.HyperbolicEntropy(0.5), temperature=T),
+    gf.InteractingLangevin(WAVY, temperature=T),
+], ids=lambda flow: type(flow).__name__)  # fmt: skip
+def test_the_law_of_gibbs_is_stationary(flow):
+    """Exactly, on an energy that is neither convex nor even: no current at a point of no distinction."""
+
+    def log_density(z):
+        x = flow.position(z)
+        if isinstance(flow, gf.MirrorLangevin):  # in the dual variables, with dx = |∂x/∂y| dy
+            return -WAVY.value(x) / T + jnp.linalg.slogdet(jax.jacobian(flow.position)(z))[1]
+        if isinstance(flow, gf.InteractingLangevin):  # independent particles
+            return -jnp.sum(jax.vmap(WAVY.value)(x)) / T
+        kinetic = M * jnp.sum(z.v**2) / 2 if isinstance(flow, gf.KineticLangevin) else 0.0
+        return -(WAVY.value(x) + kinetic) / T
+
+    if isinstance(flow, gf.InteractingLangevin):
+        z = flow.init(jnp.array([[0.7, -0.4], [0.1, 0.9], [-0.6, 0.2], [0.3, 0.5]]))
+    else:
+        z = jax.tree.map(lambda leaf: leaf + 0.3, flow.init(jnp.array([0.7, -0.4])))
+    assert current(flow, log_density, z) == pytest.approx(0, abs=1e-12)
+    hotter = current(flow, lambda z: log_density(z) / 2, z)
+    assert abs(hotter) > 1e-2
 
 
 # --- other flows with noise -------------------------------------------------------------------------------------------
@@ -331,6 +420,19 @@ def test_sgd_diffusion_is_scaled_by_step_and_batch():
     assert float(factor @ factor) == pytest.approx(0.1 / 4 * gradients.var(), rel=1e-13)
     with pytest.raises(TypeError, match="must be a mean over examples"):
         gf.SGDDiffusion(BOWL, step=0.1)
+
+
+@pytest.mark.parametrize("energy", [
+    gf.LinearRegression([[0.0, 1.0], [1.0, 2.0], [2.0, -1.0]], [1.0, 3.0, 4.0], ridge=0.2),
+    gf.LogisticRegression([[0.0, 1.0], [1.0, 2.0], [2.0, -1.0]], [0, 1, 1], ridge=0.2),
+])  # fmt: skip
+def test_a_regression_has_the_noise_of_its_examples(energy):
+    """A penalty that all examples share is no noise."""
+    x = jnp.array([0.3, -0.2, 0.5])
+    each = np.stack([energy.subset(jnp.array([i])).grad(x) for i in range(3)])
+    np.testing.assert_allclose(each.mean(axis=0), energy.grad(x), rtol=1e-13)
+    factor = jax.jacobian(gf.SGDDiffusion(energy, step=0.1, batch_size=4).diffusion(0.0, x))(jnp.zeros(3))
+    np.testing.assert_allclose(factor @ factor.T, 0.1 / 4 * np.cov(each.T, bias=True), rtol=1e-12)
 
 
 # --- interacting particles --------------------------------------------------------------------------------------------

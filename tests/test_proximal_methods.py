@@ -43,7 +43,9 @@ def test_the_lasso_is_scikit_learn_s(make):
     for weight, support in ((5.0, 5), (1.0, 7)):
         E, L, expected = lasso(weight)
         method = make(E, 1 / L if make is not gf.optimizers.douglas_rachford else 5.0)
-        x = np.asarray(method.iterate(np.zeros(10), 600, save_every=600).x[-1])
+        run = method.iterate(np.zeros(10), 600, save_every=600)
+        x = np.asarray(run.x[-1])
+        assert run.status == "converged"
         np.testing.assert_allclose(x, expected, atol=1e-8)
         np.testing.assert_array_equal(x != 0, expected != 0)
         assert np.count_nonzero(x) == support
@@ -207,6 +209,14 @@ def test_the_proximal_map_of_a_sum_is_optimal():
 
     found = unmet(x, M, jnp.logspace(-2, 4, 10))
     assert float(jnp.max(found)) < 1e-6
+
+
+def test_the_proximal_map_of_a_sum_at_coinciding_singular_values():
+    """Where the singular value decomposition has no derivative, and Newton's method falls back on gradient steps."""
+    A = jnp.eye(4)
+    E = gf.Composite(gf.energy(lambda X: jnp.sum((X - A) ** 2) / 2), P.Nuclear(0.25))
+    # h(½‖y − A‖² + ‖y‖*/4) + ½‖y‖²: y = (h/(1 + h)) (1 − ¼) A.
+    np.testing.assert_allclose(gf.prox(E, jnp.zeros((4, 4)), 3.0), 0.75 * 0.75 * A, atol=1e-9)
 
 
 def test_the_proximal_point_method_on_a_sum():

@@ -371,17 +371,18 @@ def test_polyaks_step_is_no_longer_than_allowed():
 
 @pytest.mark.parametrize("rule", [gf.BarzilaiBorweinLong, gf.BarzilaiBorweinShort], ids=name_of)
 def test_barzilai_and_borweins_steps_are_their_recurrence_and_superlinear_in_two_dimensions(rule):
-    run = descend(gf.Quadratic(H), rule(0.02), [4.0, -1.0], 16)
+    # Two or three steps later it is at 0 itself, or so close that differences have no quotients: which, is rounding's.
+    run = descend(gf.Quadratic(H), rule(0.02), [4.0, -1.0], 10)
     x, h = np.array([4.0, -1.0]), 0.02
-    for k in range(17):
+    for k in range(11):
         np.testing.assert_allclose(run.x[k], x, atol=1e-12)
         previous, x = x, x - h * H @ x
         s, y = x - previous, H @ (x - previous)
         h = s @ s / (s @ y) if rule is gf.BarzilaiBorweinLong else s @ y / (y @ y)
     # R-superlinear: the k-th root of ‖g_k‖ falls to 0; of a geometric sequence it would stay.
     norms = np.linalg.norm(np.asarray(run.x) @ H, axis=1)
-    roots = (norms[[6, 11, 16]] / norms[0]) ** (1 / np.array([6, 11, 16]))
-    assert roots[0] > 5 * roots[1] > 25 * roots[2]
+    roots = (norms[[4, 7, 10]] / norms[0]) ** (1 / np.array([4, 7, 10]))
+    assert roots[0] > 1.5 * roots[1] > 5 * roots[2]
 
 
 def test_barzilai_and_borwein_keep_the_last_step_where_the_curvature_is_not_positive():

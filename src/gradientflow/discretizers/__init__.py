@@ -21,6 +21,7 @@ from .conjugate_gradients import SteepestDescent as SteepestDescent
 from .discretizer import Discretizer as Discretizer
 from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
+from .discretizer import drawn_increments as drawn_increments
 from .discretizer import packed as packed
 from .douglas_rachford import DouglasRachford as DouglasRachford
 from .euler import BackwardEuler as BackwardEuler

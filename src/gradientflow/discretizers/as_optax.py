@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Energy, Flow, dtype_of, is_stochastic, lift, numbers_to_arrays
+from gradientflow.flows import Energy, Flow, dtype_of, is_stochastic, lift, numbers_to_arrays, with_energy
 
 from .discretizer import Discretizer, advance
 from .step_rules import as_step_rule
@@ -66,9 +66,7 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
     rule = as_step_rule(step)
 
     def prepared(params: Any, gradient: Any) -> tuple[Flow, Discretizer, Any]:
-        given = eqx.tree_at(
-            lambda f: f.energy, flow, GivenGradient(params, gradient), is_leaf=lambda leaf: leaf is flow.energy
-        )
+        given = with_energy(flow, GivenGradient(params, gradient))
         # In half precision e^{−h/τ} would round to 1: numbers are kept in single at least.
         dtype = precision(params)
         scheme = numbers_to_arrays(discretizer, dtype, integers=False)

@@ -22,7 +22,7 @@ from gradientflow.flows import (
     prepare,
 )
 
-from .discretizer import Discretizer, advance, check_answers, packed
+from .discretizer import Discretizer, advance, check_answers, drawn_increments
 
 
 class Chains(eqx.Module):
@@ -224,14 +224,8 @@ class _Run(eqx.Module):
         """The increments of all chains: one draw for all of them is what makes noise cheap."""
         first = jax.tree.map(lambda leaf: leaf[0], z)
         parts = self.discretizer.increments(self.flow, first)
-        leaves, structure = jax.tree.flatten(jax.vmap(self.flow.brownian)(z))
-        keys = jax.random.split(jax.random.fold_in(self.key, k), (parts, len(leaves)))
-        scale = jnp.sqrt(self.h / parts)
-
-        def drawn(key: Any, leaf: Any) -> Any:
-            return scale * jax.random.normal(key, leaf.shape, self.noise_dtype).astype(leaf.dtype)
-
-        return packed([structure.unflatten(map(drawn, row, leaves)) for row in keys])
+        shape = jax.vmap(self.flow.brownian)(z)
+        return drawn_increments(jax.random.fold_in(self.key, k), parts, shape, self.h, self.noise_dtype)
 
 
 @eqx.filter_jit

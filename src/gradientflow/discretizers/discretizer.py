@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Flow, UnansweredQuestionError, dtype_of
+from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of
 
 
 class Discretizer(eqx.Module):
@@ -76,6 +76,24 @@ def takes_noise(discretizer: Discretizer) -> bool:
 def packed(increments: Sequence[Any]) -> Any:
     """Increments as a step takes them: the one itself, or a tuple of several."""
     return increments[0] if len(increments) == 1 else tuple(increments)
+
+
+def drawn_increments(key: Any, parts: int, shape: Any, h: Any, dtype: Any = None) -> Any:
+    """Brownian increments over a step's equal parts, as a step takes them.
+
+    Args:
+        key: this step's.
+        parts: how many.
+        shape: the pytree in whose shape each is.
+        h: the step.
+        dtype: the precision in which they are drawn, their own unless given.
+    """
+
+    def normal(key: Any, shape: Any, own: Any) -> Any:
+        return jnp.sqrt(h / parts) * jax.random.normal(key, shape, own if dtype is None else dtype).astype(own)
+
+    keys = jax.random.split(key, (parts, len(jax.tree.leaves(shape))))
+    return packed([drawn(normal, row, shape) for row in keys])
 
 
 def advance(

@@ -27,7 +27,7 @@ from gradientflow.flows import (
     prepare,
 )
 
-from .discretizer import Discretizer, advance, check_answers, packed
+from .discretizer import Discretizer, advance, check_answers, drawn_increments, packed
 from .oracles import Oracle, check_oracle, flow_seen, is_random
 from .step_rules import ConstantStep, StepRule, as_step_rule
 
@@ -173,13 +173,7 @@ class _Recipe(eqx.Module):
         if isinstance(self.key, BrownianPath):
             times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
             return packed([self.key.increment(*pair) for pair in itertools.pairwise(times)])
-        leaves, structure = jax.tree.flatten(shape)
-        keys = jax.random.split(jax.random.fold_in(self._stream(1), carry.k), (parts, len(leaves)))
-        return packed([self._increment(row, leaves, structure, h / parts) for row in keys])
-
-    def _increment(self, keys: Any, leaves: list[Any], structure: Any, h: Any) -> Any:
-        normals = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
-        return jax.tree.map(lambda normal: jnp.sqrt(h) * normal, jax.tree.unflatten(structure, normals))
+        return drawn_increments(jax.random.fold_in(self._stream(1), carry.k), parts, shape, h)
 
 
 def _run(recipe: _Recipe, carry: _Carry, blocks: int, save_every: int, rest: int) -> _Carry:
@@ -219,18 +213,19 @@ def _positions(recipe: _Recipe, rows: _Carry) -> Any:
 
 
 @eqx.filter_jit
-def _unrest(flow: Flow, states: Any) -> tuple[Any, Any]:
-    """What the last state's gradient and velocity lack to being zero, what a constraint takes up aside."""
-    last = jax.tree.map(lambda leaf: leaf[-1], states)
+def _unrest(flow: Flow, states: Any, positions: Any) -> tuple[Any, Any]:
+    """What the last iterate's gradient and velocity lack to being zero, what a constraint takes up aside."""
+    last, x = jax.tree.map(lambda leaf: leaf[-1], (states, positions))
     velocity = flow.velocity(last)
-    return max_norm(flow.residual(last)), 0.0 if velocity is None else max_norm(velocity)
+    # Not the last state's own: an iterate is where the scheme reads it, which need not be the state's position.
+    return max_norm(flow.residual(flow.init(x))), 0.0 if velocity is None else max_norm(velocity)
 
 
 def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float) -> Trajectory:
     flow = recipe.flow
     positions = _positions(recipe, rows)
     energies, grad_norms = measure(flow.energy, positions)
-    residual, speed = _unrest(flow, rows.z)
+    residual, speed = _unrest(flow, rows.z, positions)
     # An energy without a minimum falls so far that by its own scale any gradient is small: it must have fallen too.
     fallen = float(residual) <= max(gtol, _FALLEN * float(grad_norms[0]))
     settled = fallen and bool(is_stationary(gtol, energies[0], energies[-1], residual, speed))

@@ -2,9 +2,7 @@
 
 from typing import Any, ClassVar
 
-import equinox as eqx
-
-from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError
+from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError, with_energy
 
 from .discretizer import Discretizer
 
@@ -30,7 +28,7 @@ class EulerMaruyama(Discretizer):
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
-        """Z + h f(t, z) + σ(t, z) ΔW; without noise, the mean of that."""
+        """The sum z + h f(t, z) + σ(t, z) ΔW; without noise, the mean of that."""
         drifted = z + h * flow.drift(t, z)
         diffusion = flow.diffusion(t, z)
         return drifted if noise is None else drifted + diffusion(noise)
@@ -71,7 +69,7 @@ class LeimkuhlerMatthews(Discretizer):
         return 0 * flow.brownian(z)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None, **_: Any) -> Any:
-        """Z + h f(t, z) + σ(ΔW₋₁ + ΔW)/2, and the increment; without noise, the mean of that."""
+        """The sum z + h f(t, z) + σ(ΔW₋₁ + ΔW)/2, and the increment; without noise, the mean of that."""
         drifted = z + h * flow.drift(t, z)
         return (drifted, memory) if noise is None else (drifted + flow.diffusion(t, z)(memory + noise) / 2, noise)
 
@@ -101,7 +99,7 @@ class StochasticExponential(Discretizer):
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
         """The transition, or without noise the solution, of the flow of the energy's tangent at x."""
         tangent = LinearEnergy(flow.energy.grad(flow.position(z)))
-        frozen = eqx.tree_at(lambda f: f.energy, flow, tangent, is_leaf=lambda leaf: leaf is flow.energy)
+        frozen = with_energy(flow, tangent)
         return frozen.solution(t, z, h) if noise is None else frozen.transition(t, z, h, noise)
 
     def increments(self, flow: Flow, z: Any) -> int:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer
+from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, with_energy
 
 from .oracles import RandomOracle
 from .shuffling import shuffled
@@ -31,7 +31,7 @@ class BatchOracle(RandomOracle):
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the minibatch's mean."""
         examples = _examples(type(self).__name__, flow)
-        return _with_energy(flow, examples.subset(self.indices(key, k, examples.count)))
+        return with_energy(flow, examples.subset(self.indices(key, k, examples.count)))
 
 
 class Minibatch(BatchOracle):
@@ -196,7 +196,7 @@ class DataParallel(RandomOracle):
         """The flow of the workers' mean gradient."""
         examples = _examples("DataParallel", flow)
         parts = self.batches.indices(key, k, examples.count).reshape(self.workers, -1)
-        return _with_energy(flow, SharedBatch(examples, parts, self.mesh))
+        return with_energy(flow, SharedBatch(examples, parts, self.mesh))
 
     def steps_per_key(self, flow: Flow) -> int:
         """That of the batches."""
@@ -264,7 +264,3 @@ def _examples(where: str, flow: Flow) -> MeanOverExamples:
             f"{type(flow.energy).__name__}; in a tuple of oracles minibatches come first"
         )
     return flow.energy
-
-
-def _with_energy(flow: Flow, energy: Energy) -> Flow:
-    return eqx.tree_at(lambda flow: flow.energy, flow, energy)

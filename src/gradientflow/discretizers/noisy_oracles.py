@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 
-from gradientflow.flows import Curvature, Energy, Flow, check_nonnegative, check_positive, inner
+from gradientflow.flows import Curvature, Energy, Flow, check_nonnegative, check_positive, drawn, inner, with_energy
 
 from .oracles import RandomOracle
 
@@ -48,7 +46,7 @@ class NoisyGradient(RandomOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the tilted energy."""
-        return eqx.tree_at(lambda flow: flow.energy, flow, TiltedEnergy(flow.energy, key, self.scale))
+        return with_energy(flow, TiltedEnergy(flow.energy, key, self.scale))
 
 
 class TiltedEnergy(Energy):
@@ -113,7 +111,7 @@ class SPSA(RandomOracle):
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the estimated gradient."""
         width = self.width(k) if callable(self.width) else self.width
-        return eqx.tree_at(lambda flow: flow.energy, flow, PerturbedEnergy(flow.energy, key, width))
+        return with_energy(flow, PerturbedEnergy(flow.energy, key, width))
 
 
 class PerturbedEnergy(Energy):
@@ -146,8 +144,4 @@ class PerturbedEnergy(Energy):
 
 
 def _drawn(draw: Callable[..., Any], key: Any, like: Any) -> Any:
-    """Independent draws in the shape of a position; every leaf has a key of its own."""
-    leaves, structure = jax.tree.flatten(like)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [draw(each, jnp.shape(leaf), jnp.result_type(leaf)) for each, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
+    return drawn(draw, jax.random.split(key, len(jax.tree.leaves(like))), like)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm
+from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm, with_energy
 
 
 class DeterministicOracle(eqx.Module):
@@ -127,7 +127,7 @@ class ClipGradient(DeterministicOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the clipped gradient."""
-        return eqx.tree_at(lambda flow: flow.energy, flow, ClippedEnergy(flow.energy, self.threshold))
+        return with_energy(flow, ClippedEnergy(flow.energy, self.threshold))
 
 
 class ClippedEnergy(Energy):

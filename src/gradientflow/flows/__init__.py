@@ -53,6 +53,7 @@ from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
 from .flow import is_stochastic as is_stochastic
+from .flow import with_energy as with_energy
 from .gradient import GradientFlow as GradientFlow
 from .heavy_ball import HeavyBall as HeavyBall
 from .hessian_damped import HessianDamped as HessianDamped
@@ -72,6 +73,7 @@ from .numerics import Number as Number
 from .numerics import all_finite as all_finite
 from .numerics import as_floating as as_floating
 from .numerics import default_tolerances as default_tolerances
+from .numerics import drawn as drawn
 from .numerics import dtype_of as dtype_of
 from .numerics import inner as inner
 from .numerics import is_concrete as is_concrete

@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .checks import check_positive
-from .numerics import as_floating, dtype_of, inner, l2_norm
+from .numerics import as_floating, dtype_of, inner, l2_norm, max_norm
+
+# A point this many roundings away from a set is in it.
+_ROUNDINGS = 1e3
 
 
 class Constraint(eqx.Module):
@@ -22,6 +25,11 @@ class Constraint(eqx.Module):
     @abc.abstractmethod
     def project_tangent(self, x: Any, v: Any) -> Any:
         """The vector nearest to v among those that lead from x ∈ C into C."""
+
+    def contains(self, x: Any) -> jax.Array:
+        """Whether x is in C; a point off it by rounding is."""
+        away = max_norm(jax.tree.map(lambda a, b: a - b, self.project(x), x))
+        return away <= _ROUNDINGS * jnp.finfo(dtype_of(x)).eps * (1 + max_norm(x))
 
 
 class Box(Constraint):

@@ -136,6 +136,11 @@ class FirstOrder(Flow):
         return lower(z)
 
 
+def with_energy(flow: Flow, energy: Energy) -> Flow:
+    """The flow on another energy, all else as it was."""
+    return eqx.tree_at(lambda flow: flow.energy, flow, energy, is_leaf=lambda leaf: leaf is flow.energy)
+
+
 def is_stochastic(flow: Flow, z: Any) -> bool:
     """Whether a Brownian motion drives the flow."""
     return flow.brownian(z) is not None

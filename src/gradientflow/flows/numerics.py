@@ -1,6 +1,7 @@
 """Leaves, precisions and norms: the small numerical vocabulary that every floor shares."""
 
 import numbers
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -120,6 +121,13 @@ def relaxed(rate: Any, h: Any) -> Any:
 def l2_norm(tree: Any) -> jax.Array:
     """The Euclidean norm over all leaves."""
     return jnp.sqrt(inner(tree, tree))
+
+
+def drawn(draw: Callable[..., Any], keys: Any, like: Any) -> Any:
+    """Independent draws in the shape of a pytree: `draw(key, shape, dtype)` for every leaf, each with its own key."""
+    leaves, structure = jax.tree.flatten(like)
+    each = zip(keys, leaves, strict=True)
+    return structure.unflatten([draw(key, jnp.shape(leaf), jnp.result_type(leaf)) for key, leaf in each])
 
 
 def size(tree: Any) -> int:

@@ -15,10 +15,7 @@ from jax.flatten_util import ravel_pytree
 from .checks import check_nonnegative
 from .constraints import Constraint
 from .energies import Curvature, Nonsmooth, Proximable, ProximalSemigroup
-from .numerics import as_floating, dtype_of, inner, is_concrete, l2_norm, max_norm
-
-# A point this many roundings away from a set is in it.
-_ROUNDINGS = 1e3
+from .numerics import as_floating, dtype_of, inner, is_concrete, l2_norm
 
 
 class L1(ProximalSemigroup):
@@ -335,9 +332,7 @@ class Indicator(ProximalSemigroup):
 
     def value(self, x: Any) -> Any:
         """0 or ∞."""
-        away = max_norm(jax.tree.map(lambda a, b: a - b, self.constraint.project(x), x))
-        slack = _ROUNDINGS * jnp.finfo(dtype_of(x)).eps * (1 + max_norm(x))
-        return jnp.where(away <= slack, 0, jnp.inf).astype(slack.dtype)
+        return jnp.where(self.constraint.contains(x), 0, jnp.inf).astype(dtype_of(x))
 
     def prox(self, x: Any, h: Any) -> Any:
         """The nearest point of C."""

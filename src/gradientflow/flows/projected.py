@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 
 from .constraints import Constraint
 from .energies import Composite, Energy
 from .flow import Flow
 from .gradient import GradientFlow
-from .numerics import dtype_of, is_concrete, is_numeric, max_norm
+from .numerics import is_concrete, is_numeric
 from .penalties import Indicator
 from .vectors import lift, lower
 
@@ -59,14 +58,12 @@ class ProjectedFlow(Flow):
 
     def init(self, x: Any) -> Any:
         """The position itself, which must be in the set."""
-        if is_concrete(x) and all(map(is_numeric, jax.tree.leaves(x))):
-            nearest = self.constraint.project(x)
-            away = max_norm(jax.tree.map(lambda a, b: a - b, nearest, x))
-            if float(away) > 1e3 * float(jnp.finfo(dtype_of(x)).eps) * (1 + float(max_norm(x))):
-                raise ValueError(
-                    f"ProjectedFlow: `x0` must lie in the set, got {x}; start from the nearest point, "
-                    "flow.constraint.project(x0)"
-                )
+        known = is_concrete(x) and all(map(is_numeric, jax.tree.leaves(x)))
+        if known and not bool(self.constraint.contains(x)):
+            raise ValueError(
+                f"ProjectedFlow: `x0` must lie in the set, got {x}; start from the nearest point, "
+                "flow.constraint.project(x0)"
+            )
         return lift(x)
 
     def position(self, z: Any) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .checks import check_integer, check_positive
-from .energies import Energy, FiniteSum
+from .energies import Energy, MeanOverExamples
 from .flow import FirstOrder, UnansweredQuestionError
 from .numerics import dtype_of, is_numeric
 from .vectors import lift, lower
@@ -32,7 +32,7 @@ class SGDDiffusion(FirstOrder):
         approximation: to which order, 1 or 2.
 
     Raises:
-        TypeError: if the energy is no `FiniteSum`, or counts aren't integers.
+        TypeError: if the energy is no `MeanOverExamples`, or counts aren't integers.
         ValueError: if a number is not positive, or the order is neither 1 nor 2.
 
     References:
@@ -55,9 +55,9 @@ class SGDDiffusion(FirstOrder):
     examples: int = eqx.field(static=True)
 
     def __init__(self, energy: Any, step: Any, batch_size: Any = 1, approximation: Any = 1) -> None:
-        if not isinstance(energy, FiniteSum):
+        if not isinstance(energy, MeanOverExamples):
             raise TypeError(
-                f"SGDDiffusion: `energy` must be a mean over examples, FiniteSum(loss, data), got "
+                f"SGDDiffusion: `energy` must be a mean over examples, FiniteSum(loss, data) say, got "
                 f"{type(energy).__name__}"
             )
         check_positive("SGDDiffusion", step=step)
@@ -82,7 +82,7 @@ class SGDDiffusion(FirstOrder):
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
         """dW ↦ √(h/(NB)) Σᵢ (gᵢ − ḡ) dWᵢ, as one gradient of the examples' losses so weighted."""
         energy = self.energy
-        if not isinstance(energy, FiniteSum):
+        if not isinstance(energy, MeanOverExamples):
             raise UnansweredQuestionError(self, "diffusion", "its energy, seen through an oracle, shows no examples")
         scale = jnp.sqrt(self.h / (self.examples * self.batch_size))
 

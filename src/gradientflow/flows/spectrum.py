@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .flow import Flow
-from .numerics import l2_norm
+from .numerics import drawn, l2_norm
 
 
 @eqx.filter_jit
@@ -17,9 +17,8 @@ def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Arr
     For a gradient flow that is the largest curvature |λ|. Units: 1/T. Good to about a factor of two, which is what
     choosing a first step or a solver needs.
     """
-    leaves, structure = jax.tree.flatten(z)
-    keys = jax.random.split(jax.random.key(0), len(leaves))
-    start = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
+    keys = jax.random.split(jax.random.key(0), len(jax.tree.leaves(z)))
+    start = drawn(jax.random.normal, keys, z)
 
     def multiply(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
         direction, _radius = carry
@@ -28,6 +27,5 @@ def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Arr
         image = jax.jvp(lambda state: flow.drift(t, state), (z,), (unit,))[1]
         return (image, l2_norm(image)), None
 
-    first = jax.tree.unflatten(structure, start)
-    (_, radius), _ = jax.lax.scan(multiply, (first, jnp.zeros_like(l2_norm(first))), None, length=iterations)
+    (_, radius), _ = jax.lax.scan(multiply, (start, jnp.zeros_like(l2_norm(start))), None, length=iterations)
     return radius

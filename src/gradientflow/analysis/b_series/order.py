@@ -15,7 +15,7 @@ from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, chec
 from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
-from ..exact.parameters import symbols_of_flow, with_energy
+from ..exact.parameters import flow_converted, symbols_of_flow
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
 from ..linear_stability.function import read_in_z
@@ -193,7 +193,7 @@ def structure(flow: Flow) -> frozenset[tuple[str, str]]:
     names = ("lambda", *symbols_of_flow(flow))
     field = rational_functions(names)
     symbols = dict(zip(names, map(Exact, field.gens), strict=True))
-    on_mode = with_energy(flow, QuarticMode(symbols["lambda"]), lambda name, _: symbols[name])
+    on_mode = flow_converted(flow, QuarticMode(symbols["lambda"]), lambda name, _: symbols[name])
     leaves, shape = jax.tree.flatten(on_mode.init(Exact(field.zero)))
     ring = polynomials([*(f"z{i}" for i in range(len(leaves))), "t"], field)
     *coordinates, t = (Exact(generator) for generator in ring.gens)

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 
-from gradientflow.flows import Energy, Flow, Mode
+from gradientflow.flows import Energy, Flow, Mode, with_energy
 
 from .leaf import Exact, NotExactError
 
@@ -23,7 +22,7 @@ _RESERVED = re.compile(r"lambda|h|t|eta|mu|[evxgECS]|z\d*|dW|x0|v0")
 Convert = Callable[[str, Fraction], Any]
 
 
-def with_energy(flow: Flow, energy: Energy, convert: Convert) -> Flow:
+def flow_converted(flow: Flow, energy: Energy, convert: Convert) -> Flow:
     """The flow on another energy, each of its numbers converted.
 
     Args:
@@ -34,8 +33,7 @@ def with_energy(flow: Flow, energy: Energy, convert: Convert) -> Flow:
     Raises:
         NotExactError: if a parameter is an array, so that modes may not decouple.
     """
-    bare = eqx.tree_at(lambda flow: flow.energy, flow, Mode(None), is_leaf=lambda leaf: leaf is flow.energy)
-    return eqx.tree_at(lambda flow: flow.energy, with_parameters(bare, convert), energy)
+    return with_energy(with_parameters(with_energy(flow, Mode(None)), convert), energy)
 
 
 def with_parameters(tree: Any, convert: Convert, integers: bool = True, suffix: str = "") -> Any:
@@ -43,7 +41,7 @@ def with_parameters(tree: Any, convert: Convert, integers: bool = True, suffix: 
 
     Args:
         tree: a flow, a scheme, …
-        convert: as in `with_energy`. No two numbers have one symbol.
+        convert: as in `flow_converted`. No two numbers have one symbol.
         integers: whether integers are parameters too; a scheme's are counts (of stages, say) that it may loop over.
         suffix: what symbols end in, to tell one module's from another's.
 
@@ -84,7 +82,7 @@ def symbols_of(tree: Any, integers: bool = True, suffix: str = "") -> dict[str, 
 
 def symbols_of_flow(flow: Flow) -> dict[str, Fraction]:
     """The numbers of a flow, its energy's aside."""
-    return symbols_of(with_energy(flow, Mode(None), lambda _, value: value))
+    return symbols_of(flow_converted(flow, Mode(None), lambda _, value: value))
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from sympy import QQ
@@ -26,14 +25,14 @@ from sympy.polys.fields import FracElement
 from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, Mode
+from gradientflow.flows import Flow, Mode, with_energy
 
 from .algebra import fraction, polynomials, rational, solution_near
 from .blame import blaming
 from .leaf import Exact, NotExactError
 from .linear_forms import exact_leaves, generic_state, linear_form
 from .oracle import MOST_GRADIENTS, Inquiry, Oracle
-from .parameters import with_energy, with_parameters
+from .parameters import flow_converted, with_parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,12 +272,12 @@ def read_drift(flow: Flow) -> Reading:
 
 def _bare(flow: Flow) -> Flow:
     """The flow with its parameters exact, on no energy yet."""
-    return with_energy(flow, Mode(None), lambda _, value: Exact(value))
+    return flow_converted(flow, Mode(None), lambda _, value: Exact(value))
 
 
 def _asking(flow: Flow, gradients: Sequence[Exact]) -> tuple[Inquiry, Flow]:
     inquiry = Inquiry(gradients)
-    return inquiry, eqx.tree_at(lambda flow: flow.energy, flow, Oracle(inquiry))
+    return inquiry, with_energy(flow, Oracle(inquiry))
 
 
 def _gradient_names() -> list[str]:

@@ -17,7 +17,7 @@ from ..exact.algebra import rational
 from ..exact.amplification import Amplification, read_amplification
 from ..exact.leaf import Exact
 from ..exact.mode import ExactMode
-from ..exact.parameters import Convert, symbols_of, symbols_of_flow, with_energy, with_parameters
+from ..exact.parameters import Convert, flow_converted, symbols_of, symbols_of_flow, with_parameters
 from ..exact.roots import PositiveRoot, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
 
@@ -175,7 +175,7 @@ class Recipe(eqx.Module):
         if self.family is not None:
             return self.flow, self.discretizer, with_parameters(self.family, convert)
         return (
-            with_energy(self.flow, mode, convert),
+            flow_converted(self.flow, mode, convert),
             with_parameters(self.discretizer, convert, False, _OF_SCHEME),
             None,
         )

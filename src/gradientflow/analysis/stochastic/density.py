@@ -51,7 +51,7 @@ def stationary_density(
     Raises:
         TypeError: if the flow is not `Langevin`.
         ValueError: if the ends are out of order, the grid is too coarse for the noise of a step, the density has not
-            died out at the ends, or the scheme has memory.
+            died out at the ends, or the scheme has memory or steps that are not linear in their noise.
 
     References:
         L. N. Trefethen, J. A. C. Weideman, The exponentially convergent trapezoidal rule, SIAM Rev. 56, 2014.
@@ -85,6 +85,12 @@ def stationary_density(
         means = jax.vmap(moved, (0, None))(x, jnp.zeros(()))
         spreads = jax.vmap(jax.grad(moved, 1), (0, None))(x, jnp.zeros(())) * jnp.sqrt(h)
         energies = jax.vmap(flow.energy.value)(x)
+        kicked = jax.vmap(moved, (0, None))(x, jnp.sqrt(h))
+    if not np.allclose(kicked, means + spreads, rtol=1e-9, atol=1e-9 * float(np.abs(spreads).max())):
+        raise ValueError(
+            f"stationary_density: steps of {type(discretizer).__name__} are not linear in their noise, so that they "
+            "are not Gaussian; use sample"
+        )
     return _solved(np.asarray(x), np.asarray(means), np.asarray(spreads), np.asarray(energies), float(flow.temperature))
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import Discretizer, EulerMaruyama, advance, check_answers, packed
+from gradientflow.discretizers import Discretizer, EulerMaruyama, advance, check_answers, drawn_increments, packed
 from gradientflow.flows import (
     Flow,
     Number,
@@ -119,14 +119,10 @@ def _squared_errors(
 ) -> Any:
     """Of shape (paths, steps): the squared distances to the fine path at the end."""
     finest = _FINER * counts[-1]
-    leaves, structure = jax.tree.flatten(flow.brownian(z0))
+    shape = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((finest, *leaf.shape), leaf.dtype), flow.brownian(z0))
 
     def one(key: Any) -> Any:
-        scale = jnp.sqrt(t1 / finest)
-        increments = structure.unflatten(
-            scale * jax.random.normal(k, (finest, *leaf.shape), leaf.dtype)
-            for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
-        )
+        increments = drawn_increments(key, 1, shape, t1 / finest)
         end = _end(flow, fine, z0, t1, increments, finest)
         ends = [_end(flow, discretizer, z0, t1, increments, count) for count in counts]
         return jnp.stack([l2_norm(jax.tree.map(lambda a, b: a - b, x, end)) ** 2 for x in ends])

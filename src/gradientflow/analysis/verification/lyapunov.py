@@ -24,7 +24,7 @@ from gradientflow.flows import Energy, Flow, UnansweredQuestionError
 from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
-from ..exact.parameters import symbols_of_flow, with_energy
+from ..exact.parameters import flow_converted, symbols_of_flow
 from ..grades import Grade
 from .claims import Claim
 from .decide import refuted_sibling
@@ -159,7 +159,7 @@ def setting(
     now = t if clock is None else symbols[clock]
 
     def ask(position: Exact) -> tuple[Flow, Any, list[Exact], Exact | None]:
-        abstract = with_energy(
+        abstract = flow_converted(
             flow,
             AbstractEnergy(position, gap, g, v, curved, newton),
             lambda name, value: chosen.get(name, Exact(value)),

@@ -19,7 +19,7 @@ from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.mode import ExactMode
 from ..exact.motion import Motion, TimeFunction, motion
-from ..exact.parameters import with_energy
+from ..exact.parameters import flow_converted
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 
@@ -39,7 +39,8 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
     """
 
     def build(generators: Mapping[str, Exact]) -> tuple[Flow, Discretizer, Any]:
-        return with_energy(flow, ExactMode(generators["lambda"]), lambda _, value: Exact(value)), _DriftAsStep(), None
+        on_mode = flow_converted(flow, ExactMode(generators["lambda"]), lambda _, value: Exact(value))
+        return on_mode, _DriftAsStep(), None
 
     matrix = read_amplification(("lambda",), build)
     if matrix.size > 2:
@@ -51,7 +52,7 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
         C=TimeFunction(lambda g: -_over(squared, g) * g["S"], 1, lambda s, t: sympy.Symbol("C")),
         S=TimeFunction(lambda g: g["C"], 0, lambda s, t: sympy.Symbol("S")),
     )
-    on_mode = with_energy(flow, ExactMode(g["lambda"]), lambda _, value: Exact(value))
+    on_mode = flow_converted(flow, ExactMode(g["lambda"]), lambda _, value: Exact(value))
     starts = [g["x0"], g["v0"]][: matrix.size]
 
     def candidate(sign: int) -> list[Exact]:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Energy, Flow
+from gradientflow.flows import Energy, Flow, with_energy
 
 from ..exact.state_space import StateSpace
 from ..exact.subject import exact_number, read_subject
@@ -124,7 +124,7 @@ def problem(where: str, subject: Any, energies: EnergyClass, flows: bool = False
 
 def on_energy(method: Any, energy: Energy) -> Method:
     """A method on another energy."""
-    return eqx.tree_at(lambda m: m.flow.energy, method, energy, is_leaf=lambda leaf: leaf is method.flow.energy)
+    return eqx.tree_at(lambda m: m.flow, method, with_energy(method.flow, energy))
 
 
 def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace) -> Problem:

@@ -27,6 +27,10 @@ class MeanOverExamples(Energy):
     def subset(self, indices: Any) -> Energy:
         """The mean over the examples with these indices, an array of shape (B,); repeated ones count again."""
 
+    def losses(self, x: Any) -> Any:
+        """What every example contributes, $E_i(x)$, of shape (N,)."""
+        return jax.vmap(lambda i: self.subset(i[None]).value(x))(jnp.arange(self.count))
+
 
 class FiniteSum(MeanOverExamples):
     r"""$E(x) = \frac1N\sum_i \ell(x, d_i)$: the mean over data of a loss.
@@ -63,7 +67,7 @@ class FiniteSum(MeanOverExamples):
         return jax.tree.leaves(self.data)[0].shape[0]
 
     def losses(self, x: Any) -> Any:
-        """The loss of every example, of shape (N,)."""
+        """The loss of every example."""
         return jax.vmap(self.loss, in_axes=(None, 0))(x, self.data)
 
     def value(self, x: Any) -> Any:
