@@ -26,7 +26,7 @@ class ForwardEuler(Discretizer):
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
-        """Z + h f(t, z)."""
+        """The state z + h f(t, z)."""
         return z + h * flow.drift(t, z)
 
 

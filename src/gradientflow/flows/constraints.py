@@ -92,7 +92,7 @@ class L2Ball(Constraint):
         check_positive("L2Ball", radius=radius)
 
     def project(self, x: Any) -> Any:
-        """X, shortened to r where it is longer."""
+        """The position, shortened to r where it is longer."""
         norm = l2_norm(x)
         share = jnp.where(norm > self.radius, self.radius / jnp.where(norm == 0, 1, norm), 1)
         return jax.tree.map(lambda leaf: share * leaf, x)
@@ -124,7 +124,7 @@ class Simplex(Constraint):
         return jax.tree.map(lambda leaf: jnp.maximum(leaf - _level(leaf, jnp.ones_like(leaf, bool), 1.0), 0), x)
 
     def project_tangent(self, x: Any, v: Any) -> Any:
-        """V − θ, and max(v − θ, 0) where x is 0, θ such that the sum is 0."""
+        """The vector v − θ, with max(v − θ, 0) where x is 0, θ such that the sum is 0."""
 
         def one(x: Any, v: Any) -> Any:
             shifted = v - _level(v, x <= 0, 0.0)

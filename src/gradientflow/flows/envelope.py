@@ -67,7 +67,7 @@ class MoreauEnvelope(Proximable):
             )
 
     def value(self, x: Any) -> Any:
-        """G at the proximal point, and the squared distance to it over 2δ."""
+        """The value of g at the proximal point, and the squared distance to it over 2δ."""
         return _least(self, x)
 
     def grad(self, x: Any) -> Any:
@@ -75,7 +75,7 @@ class MoreauEnvelope(Proximable):
         return jax.tree.map(lambda a, p: (a - p) / self.delta, x, self.proximal_point(x))
 
     def prox(self, x: Any, h: Any) -> Any:
-        """X + h/(h + δ)·(prox_{(h+δ)g}(x) − x)."""
+        """The point x + h/(h + δ)·(prox_{(h+δ)g}(x) − x)."""
         total = h + self.delta
         return jax.tree.map(lambda a, p: a + (p - a) * h / total, x, lower(prox(self.g, lift(x), total)))
 

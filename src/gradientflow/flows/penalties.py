@@ -44,7 +44,7 @@ class L1(ProximalSemigroup):
         self.weight = _weight("L1", "weight", weight)
 
     def value(self, x: Any) -> Any:
-        """W Σ|xᵢ|."""
+        """The sum w Σ|xᵢ|."""
         return sum(jnp.sum(self.weight * jnp.abs(leaf)) for leaf in jax.tree.leaves(x))
 
     def prox(self, x: Any, h: Any) -> Any:
@@ -126,11 +126,11 @@ class L2(ProximalSemigroup):
         self.weight = _weight("L2", "weight", weight)
 
     def value(self, x: Any) -> Any:
-        """W‖x‖."""
+        """The norm w‖x‖."""
         return self.weight * l2_norm(x)
 
     def prox(self, x: Any, h: Any) -> Any:
-        """X, shortened."""
+        """The position, shortened."""
         kept = _kept(l2_norm(x), h * self.weight)
         return jax.tree.map(lambda leaf: kept * leaf, x)
 
@@ -165,7 +165,7 @@ class SquaredL2(Proximable):
         check_nonnegative("SquaredL2", weight=weight)
 
     def value(self, x: Any) -> Any:
-        """W‖x‖²/2."""
+        """The square w‖x‖²/2."""
         return self.weight * inner(x, x) / 2
 
     def grad(self, x: Any) -> Any:
@@ -281,7 +281,7 @@ class Nuclear(ProximalSemigroup):
         self.weight = _weight("Nuclear", "weight", weight)
 
     def value(self, x: Any) -> Any:
-        """W Σσᵢ."""
+        """The sum w Σσᵢ."""
         return self.weight * sum(jnp.sum(_svd(leaf)[1]) for leaf in jax.tree.leaves(x))
 
     def prox(self, x: Any, h: Any) -> Any:
@@ -355,7 +355,7 @@ def _weight(where: str, name: str, weight: Any) -> Any:
 
 
 def _soft(x: Any, threshold: Any) -> Any:
-    """X drawn towards 0 by the threshold."""
+    """A position drawn towards 0 by the threshold."""
     return jnp.sign(x) * jnp.maximum(jnp.abs(x) - threshold, 0)
 
 

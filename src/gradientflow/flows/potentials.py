@@ -75,11 +75,11 @@ class Euclidean(Separable):
         return inner(x, x) / 2
 
     def gradient(self, x: Any) -> Any:
-        """X itself."""
+        """The position itself."""
         return x
 
     def inverse(self, y: Any) -> Any:
-        """Y itself."""
+        """The dual variable itself."""
         return y
 
 

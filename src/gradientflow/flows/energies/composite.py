@@ -80,7 +80,7 @@ class Composite(Energy):
         self.smooth, self.nonsmooth = energy(f), g
 
     def value(self, x: Any) -> Any:
-        """F(x) + g(x)."""
+        """The sum f(x) + g(x)."""
         return self.smooth.value(x) + self.nonsmooth.value(x)
 
     def grad(self, x: Any) -> Any:
