@@ -547,6 +547,17 @@ def test_chains_are_labelled_as_arviz_takes_them():
     np.testing.assert_allclose(tree["sample_stats"]["energy"], expected, rtol=1e-14)
 
 
+@pytest.mark.filterwarnings("ignore:\\s*ArviZ is undergoing:FutureWarning")
+def test_arviz_finds_the_mean_that_we_find():
+    import arviz
+
+    chains = gf.sample(OVERDAMPED, gf.ExactFlow(), [0.0, 0.0], step=1.0, draws=200, chains=4, burn_in=10, key=KEY)
+    found = arviz.summary(chains.to_arviz(), round_to="none")
+    np.testing.assert_allclose(np.asarray(found["mean"], dtype=float), chains.expectation()[0], rtol=1e-12)
+    assert list(found.index) == ["x[0]", "x[1]"]
+    assert (np.asarray(found["r_hat"], dtype=float) < 1.02).all()
+
+
 def test_single_precision_noise_keeps_the_state_double():
     options = {"step": 0.1, "draws": 3, "chains": 2, "key": KEY}
     chains = gf.sample(OVERDAMPED, gf.EulerMaruyama(), [0.0, 0.0], noise_dtype=jnp.float32, **options)

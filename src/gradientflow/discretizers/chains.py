@@ -93,11 +93,19 @@ class Chains(eqx.Module):
         return xr.Dataset(data, coords=coordinates, attrs=self.stats)
 
     def to_arviz(self) -> Any:
-        """An `xarray.DataTree` as ArviZ takes it: `posterior` and, with the energy, `sample_stats`."""
+        """What ArviZ takes: `posterior` and, with the energy, `sample_stats`.
+
+        That is an `xarray.DataTree`; where an ArviZ before 1.0 is installed, its own `InferenceData`.
+        """
         import xarray as xr
 
         data = self.to_xarray()
-        return xr.DataTree.from_dict({"posterior": data.drop_vars("energy"), "sample_stats": data[["energy"]]})
+        tree = xr.DataTree.from_dict({"posterior": data.drop_vars("energy"), "sample_stats": data[["energy"]]})
+        try:
+            from arviz import from_datatree  # type: ignore[reportAttributeAccessIssue]
+        except ImportError:
+            return tree
+        return from_datatree(tree)
 
 
 def sample(
