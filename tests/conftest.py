@@ -6,6 +6,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 # What every process finds set that a test starts. A question without an answer is an exception, often raised under JAX:
 # hiding JAX's own frames in it takes a sixth of the time.
 ENVIRONMENT = {
@@ -24,6 +26,8 @@ XLA_FLAGS = (
     "--xla_cpu_use_fusion_emitters=false",
     "--xla_cpu_parallel_codegen_split_count=1",
 )
+# Of 65,530.
+MOST_MAPS = 30_000
 
 
 def _known(flags):
@@ -55,3 +59,14 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "error::gradientflow.flows.solve.LyapunovWarning")
     # Compiled programs are millions of objects that stay: a collector that walks them again and again costs a third.
     gc.set_threshold(200_000, 50, 1_000)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _room_for_programs():
+    """Forgets compiled programs before they take all the memory maps that Linux gives a process: XLA crashes then."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        import jax
+
+        jax.clear_caches()

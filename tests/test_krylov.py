@@ -34,8 +34,10 @@ def test_conjugate_gradients_end_in_n_steps_and_stay(n):
     H, b = positive_definite(n, 50.0, seed=n)
     x = run_on(CG, H, b, np.zeros(n), n + 30)
     residuals = np.linalg.norm(x @ H - b, axis=1) / np.linalg.norm(b)
+    # Up to rounding, which the directions' loss of conjugacy magnifies until one step more.
     assert residuals[n - 1] > 1e-6
-    assert (residuals[n:] <= 1e-10).all()
+    assert residuals[n] < 1e-7 * residuals[n - 1]
+    assert (residuals[n + 1 :] <= 1e-12).all()
     np.testing.assert_allclose(x[n + 1 :], np.broadcast_to(x[n + 1], x[n + 1 :].shape), atol=1e-13)
 
 
