@@ -1,5 +1,6 @@
 """Bad input from Python: an error that names the argument, what it got and the remedy."""
 
+import inspect
 import json
 import math
 import pathlib
@@ -35,6 +36,20 @@ BAD = {
     "friction < 0": (lambda: gf.HeavyBall(E, friction=-1), ValueError, "`friction` must be finite and not negative"),
     "temperature < 0": (lambda: gf.Langevin(E, temperature=-1), ValueError, "`temperature` must be finite and not"),
     "no function": (lambda: gf.energy(3.0), TypeError, "`fn` must be a function"),
+    "no energy": (lambda: gf.HeavyBall(3.0), TypeError, "`fn` must be a function of the position, got 3.0"),
+    "text as H": (lambda: gf.Quadratic("H"), TypeError, "`H` must hold real numbers only, got 'H'"),
+    "nothing as v": (lambda: gf.LeastSquares(np.eye(2), None), TypeError, "`v` must hold real numbers only, got None"),
+    "text as X": (lambda: gf.LinearRegression("X", [1.0]), TypeError, "`X` must hold real numbers only"),
+    "no loss": (lambda: gf.FiniteSum("loss", [1.0]), TypeError, "`loss` must be a function of the position and an"),
+    "text as data": (lambda: gf.FiniteSum(jnp.dot, ["a"]), TypeError, "`data` must hold real numbers only"),
+    "no bound": (lambda: gf.constraints.Box(None, 1.0), TypeError, "Box: `lower` must be a real number, or an array"),
+    "bounds crossed": (lambda: gf.potentials.BoxEntropy([0.0, 2.0], 1.0), ValueError, "`upper` must be above `lower`"),
+    "a method of no flow": (lambda: gf.Method(E, gf.ForwardEuler(), 0.1), TypeError, "`flow` must be a flow such as"),
+    "a method of no scheme": (lambda: gf.Method(FLOW, "euler", 0.1), TypeError, "`discretizer` must be one such as"),
+    "methods in a list": (lambda: gf.compare(FLOW, [gf.ForwardEuler()], X0, 1.0), TypeError, "labels with methods"),
+    "text as ts": (lambda: gf.integrate(FLOW, X0, 1.0, ts="ts"), TypeError, "`ts` must hold real numbers only"),
+    "text as gtol": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=1, gtol="small"), TypeError,
+                     "`gtol` must be a real number"),
     "no such tableau": (lambda: gf.RungeKutta("rk44"), ValueError, "did you mean 'rk4'?"),
     "no flow": (lambda: gf.integrate(E, X0, 1.0), TypeError, "`flow` must be a flow such as GradientFlow(energy)"),
     "no start": (lambda: gf.integrate(FLOW, None, 1.0), TypeError, "`x0` must be an array or a pytree"),
@@ -139,6 +154,35 @@ def test_integers_are_promoted():
     assert gf.integrate(FLOW, [3, 1], 1).x.dtype == jnp.float64
 
 
+def with_a_text():
+    """Every constructor of a flow, a rule, a scheme or an optimizer with one of its numbers as text."""
+    classes = [thing for name in gf.__all__ if inspect.isclass(thing := getattr(gf, name))]
+    makers = [cls for cls in classes if issubclass(cls, (gf.Flow, gf.Discretizer, gf.StepRule))]
+    makers += [thing for name in dir(gf.optimizers) if hasattr(thing := getattr(gf.optimizers, name), "made_of")]
+    both = gf.Composite(E, gf.penalties.L1(0.1))
+    good = {"energy": E, "E": E, "lr": 0.1, "radius": 1.0, "initial": 0.1, "stages": 4, "rule": 0.1, "temperature": 1.0}
+    for make in makers:
+        parameters = inspect.signature(make).parameters.values()
+        required = {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
+        if inspect.isabstract(make) or not required <= good.keys():
+            continue
+        given = {name: good[name] for name in required}
+        if "fista" in make.__name__:
+            given["E"] = both
+        numbers = {p.name for p in parameters if isinstance(p.default, (int, float)) and p.default is not False}
+        for name in numbers | (required & {"lr", "radius", "initial"}):
+            yield f"{make.__name__}: {name}", lambda make=make, given=given, name=name: make(**given | {name: "0.1"})
+
+
+def test_every_number_given_as_text_is_named(answers):
+    cases = dict(with_a_text())
+    assert len(cases) > 60
+    for case in cases:
+        name = case.split(": ")[1]
+        assert answers[case]["kind"] == "TypeError", case
+        assert f"`{name}`" in answers[case]["message"], (case, answers[case]["message"])
+
+
 def _answer(attempt):
     try:
         attempt()
@@ -148,4 +192,5 @@ def _answer(attempt):
 
 
 if __name__ == "__main__":
-    print(json.dumps({case: _answer(attempt) for case, (attempt, _, _) in BAD.items()}))
+    attempts = {case: attempt for case, (attempt, _, _) in BAD.items()} | dict(with_a_text())
+    print(json.dumps({case: _answer(attempt) for case, attempt in attempts.items()}))

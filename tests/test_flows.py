@@ -193,3 +193,12 @@ def test_states_are_vectors():
     assert float((np.float64(2.0) * z)[1].v) == 8.0
     tree = gf.Tree({"a": jnp.ones(2)})
     assert float((-(tree * tree) + tree).tree["a"][0]) == 0
+
+
+# Diffusions that stand for batches need examples.
+TAKE_A_FUNCTION = [make for make in FLOWS if make.__name__ != "SGDDiffusion"] + [gf.SteinFlow, gf.InteractingLangevin]
+
+
+@pytest.mark.parametrize("make", TAKE_A_FUNCTION, ids=lambda make: make.__name__)
+def test_a_plain_function_is_an_energy(make):
+    assert isinstance(make(quartic_bowl).energy, gf.Energy)

@@ -19,6 +19,7 @@ from gradientflow.flows import (
     AdamWFlow,
     RMSpropFlow,
     check_nonnegative,
+    check_number,
     check_positive,
     energy,
 )
@@ -50,6 +51,7 @@ def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0
         >>> gf.optimizers.adagrad(gf.landscapes.bowl(), lr=0.5).iterate([3.0, 1.0], steps=1).x[-1].round(4)
         Array([2.5028, 0.5003], dtype=...)
     """
+    check_nonnegative("adagrad", eps=eps, initial_accumulator_value=initial_accumulator_value)
     h, rate = _clock("adagrad", lr)
     flow = AdaGradFlow(energy(E), h, eps, floor, initial_accumulator_value, rate)
     family = eqx.Partial(adagrad, eps=eps, initial_accumulator_value=initial_accumulator_value, floor=floor)
@@ -78,6 +80,7 @@ def rmsprop(E: Any, lr: Any, decay: Any = 0.9, eps: Any = 1e-8, floor: Any = 0.0
         >>> gf.optimizers.rmsprop(gf.landscapes.bowl(), lr=0.1).iterate([3.0, 1.0], steps=1).x[-1].round(4)
         Array([2.6838, 0.6838], dtype=...)
     """
+    check_nonnegative("rmsprop", eps=eps)
     h, rate = _clock("rmsprop", lr)
     flow = RMSpropFlow(energy(E), memory_time("rmsprop", h, decay=decay), eps, floor, rate)
     return Method(flow, AdaptiveStep(), h, eqx.Partial(rmsprop, decay=decay, eps=eps, floor=floor))
@@ -103,6 +106,7 @@ def adadelta(E: Any, lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6) -> Method:
         >>> gf.optimizers.adadelta(gf.landscapes.bowl()).iterate([3.0, 1.0], steps=1).x[-1].round(4)
         Array([2.9968, 0.9968], dtype=...)
     """
+    check_positive("adadelta", eps=eps)
     h, rate = _clock("adadelta", lr)
     flow = AdaDeltaFlow(energy(E), memory_time("adadelta", h, rho=rho), eps, rate)
     return Method(flow, AdaDeltaStep(), h, eqx.Partial(adadelta, rho=rho, eps=eps))
@@ -131,6 +135,7 @@ def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_r
         >>> gf.optimizers.adam(gf.landscapes.bowl(), lr=0.1).iterate([3.0, 1.0], steps=2).x[-1].round(4)
         Array([2.8001, 0.8004], dtype=...)
     """
+    check_nonnegative("adam", eps=eps, eps_root=eps_root)
     h, rate = _clock("adam", lr)
     flow = AdamFlow(
         energy(E), memory_time("adam", h, b1=b1), memory_time("adam", h, b2=b2), eps, eps_root, rate
@@ -169,7 +174,7 @@ def adamw(
         Array([2.75, 0.85], dtype=...)
     """
     h, rate = _clock("adamw", lr)
-    check_nonnegative("adamw", weight_decay=weight_decay)
+    check_nonnegative("adamw", eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     flow = AdamWFlow(
         energy(E), memory_time("adamw", h, b1=b1), memory_time("adamw", h, b2=b2), eps, eps_root, weight_decay, rate
     )
@@ -207,6 +212,7 @@ def memory_time(where: str, h: Any, **decay: Any) -> Any:
     Raises:
         ValueError: if β is not between 0 and 1.
     """
+    check_number(where, **decay)
     ((name, beta),) = decay.items()
     if not isinstance(beta, (int, float)):
         return -h / jnp.log(jnp.asarray(beta))

@@ -10,6 +10,7 @@ from gradientflow.flows import (
     Flow,
     check_fraction,
     check_integer,
+    check_number,
     check_positive,
     dtype_of,
     inner,
@@ -53,9 +54,12 @@ class PolyakStep(StepRule):
     longest: Any
 
     def __init__(self, minimum: Any = None, longest: Any = None) -> None:
-        if minimum is not None and is_concrete(minimum) and not jnp.isfinite(minimum):
-            raise ValueError(f"PolyakStep: `minimum` must be finite, got {minimum}; it is the least value of E")
-        check_positive("PolyakStep", longest=longest)
+        if minimum is not None:
+            check_number("PolyakStep", minimum=minimum)
+            if is_concrete(minimum) and not jnp.isfinite(minimum):
+                raise ValueError(f"PolyakStep: `minimum` must be finite, got {minimum}; it is the least value of E")
+        if longest is not None:
+            check_positive("PolyakStep", longest=longest)
         self.minimum, self.longest = minimum, longest
 
     def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:

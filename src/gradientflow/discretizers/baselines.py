@@ -16,6 +16,7 @@ from gradientflow.flows import (
     Status,
     Trajectory,
     check_integer,
+    check_positive,
     default_tolerances,
     energy,
     is_stationary,
@@ -57,6 +58,8 @@ def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None
     from scipy.optimize import minimize
 
     check_integer("nelder_mead", 1, steps=steps)
+    if gtol is not None:
+        check_positive("nelder_mead", gtol=gtol)
     flow, z0 = prepare("nelder_mead", GradientFlow(energy(E)), x0, None)
     start, unravel = ravel_pytree(z0)
     best = [np.asarray(start)]

@@ -12,6 +12,7 @@ from gradientflow.flows import (
     ProjectedFlow,
     RiemannianFlow,
     check_positive,
+    check_rate,
     energy,
 )
 
@@ -40,7 +41,7 @@ def newton(E: Any, lr: Any = 1.0, regularization: Any = 0.0) -> Method:
         >>> gf.optimizers.newton(gf.landscapes.rosenbrock()).iterate([-1.2, 1.0], steps=7).x[-1].round(4)
         Array([1., 1.], dtype=...)
     """
-    check_positive("newton", lr=lr)
+    check_rate("newton", lr=lr)
     family = eqx.Partial(newton, regularization=regularization)
     return Method(NewtonFlow(energy(E), regularization), ForwardEuler(), lr, family)
 
@@ -63,7 +64,7 @@ def natural_gradient(E: Any, lr: Any, metric: Any) -> Method:
         >>> method.iterate([3.0, 1.0], steps=1).x[-1].tolist()
         [0.0, 0.0]
     """
-    check_positive("natural_gradient", lr=lr)
+    check_rate("natural_gradient", lr=lr)
     flow = (RiemannianFlow if callable(metric) else PreconditionedFlow)(energy(E), metric)
     return Method(flow, ForwardEuler(), lr, eqx.Partial(natural_gradient, metric=metric))
 
@@ -90,7 +91,7 @@ def mirror_descent(E: Any, lr: Any, potential: Any) -> Method:
         >>> method.iterate([0.5, 0.5], steps=1).x[-1].round(4)
         Array([0.7311, 0.2689], dtype=...)
     """
-    check_positive("mirror_descent", lr=lr)
+    check_rate("mirror_descent", lr=lr)
     family = eqx.Partial(mirror_descent, potential=potential)
     return Method(MirrorFlow(energy(E), potential), ForwardEuler(), lr, family)
 
@@ -114,7 +115,7 @@ def projected_gradient(E: Any, lr: Any, constraint: Any) -> Method:
         >>> method.iterate([3.0, 1.5], steps=1).x[-1].round(4)
         Array([2.7, 1. ], dtype=...)
     """
-    check_positive("projected_gradient", lr=lr)
+    check_rate("projected_gradient", lr=lr)
     flow = ProjectedFlow(energy(E), constraint)
     return Method(flow, ForwardBackward(), lr, eqx.Partial(projected_gradient, constraint=constraint))
 

@@ -17,6 +17,8 @@ from gradientflow.flows import (
     Trajectory,
     check_integer,
     check_key,
+    check_number,
+    check_positive,
     default_tolerances,
     dtype_of,
     is_stationary,
@@ -93,6 +95,9 @@ def iterate(
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
     check_integer("iterate", 1, steps=steps, save_every=save_every)
+    check_number("iterate", t0=t0)
+    if gtol is not None:
+        check_positive("iterate", gtol=gtol)
     steps, save_every = int(steps), int(save_every)
     check_answers(flow, discretizer, z0)
     dtype = dtype_of(z0)

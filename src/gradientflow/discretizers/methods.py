@@ -38,6 +38,9 @@ class Method(eqx.Module):
         family: (energy, lr) ↦ the same optimizer with another learning rate and its other parameters as they are;
             `None` where the method has no learning rate of its own.
 
+    Raises:
+        TypeError: for what is no flow or no scheme.
+
     Example:
         >>> import gradientflow as gf
         >>> method = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1)
@@ -49,6 +52,15 @@ class Method(eqx.Module):
     discretizer: Discretizer
     step: Any
     family: Callable[[Any, Any], "Method"] | None = None
+
+    def __check_init__(self) -> None:
+        """Refuses what is no flow and what is no scheme."""
+        if not isinstance(self.flow, Flow):
+            raise TypeError(
+                f"Method: `flow` must be a flow such as GradientFlow(energy), got {type(self.flow).__name__}"
+            )
+        if not isinstance(self.discretizer, Discretizer):
+            raise TypeError(f"Method: `discretizer` must be one such as ForwardEuler(), got {self.discretizer!r}")
 
     def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
         """The method's iterates from x0; the options are those of `iterate`."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from gradientflow.flows import Curvature, Energy, Flow, check_nonnegative, check_positive, drawn, inner, with_energy
+from gradientflow.flows import Curvature, Energy, Flow, check_nonnegative, check_rate, drawn, inner, with_energy
 
 from .oracles import RandomOracle
 
@@ -104,8 +104,7 @@ class SPSA(RandomOracle):
     width: Any
 
     def __init__(self, width: Any) -> None:
-        if not callable(width):
-            check_positive("SPSA", width=width)
+        check_rate("SPSA", width=width)
         self.width = width
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:

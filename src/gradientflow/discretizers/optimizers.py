@@ -14,6 +14,7 @@ from gradientflow.flows import (
     SignFlow,
     check_fraction,
     check_positive,
+    check_rate,
     energy,
     is_zero,
 )
@@ -55,7 +56,7 @@ def gradient_descent(E: Any, lr: Any) -> Method:
         >>> gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1).step
         0.1
     """
-    check_positive("gradient_descent", lr=lr)
+    check_rate("gradient_descent", lr=lr)
     return Method(GradientFlow(energy(E)), ForwardEuler(), lr, gradient_descent)
 
 
@@ -75,7 +76,7 @@ def proximal_point(E: Any, lr: Any) -> Method:
         >>> gf.optimizers.proximal_point(gf.Quadratic([[3.0]]), lr=1.0).iterate([1.0], steps=1).x[-1].tolist()
         [0.25]
     """
-    check_positive("proximal_point", lr=lr)
+    check_rate("proximal_point", lr=lr)
     return Method(GradientFlow(energy(E)), BackwardEuler(), lr, proximal_point)
 
 
@@ -169,7 +170,7 @@ def sign_descent(E: Any, lr: Any) -> Method:
         >>> gf.optimizers.sign_descent(gf.landscapes.bowl(), lr=0.5).iterate([3.0, 1.0], steps=1).x[-1].tolist()
         [2.5, 0.5]
     """
-    check_positive("sign_descent", lr=lr)
+    check_rate("sign_descent", lr=lr)
     return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr, sign_descent)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 
-from gradientflow.flows import Composite, GradientFlow, Nesterov, check_positive
+from gradientflow.flows import Composite, GradientFlow, Nesterov, check_positive, check_rate
 
 from .discretizer import Discretizer
 from .douglas_rachford import DouglasRachford
@@ -34,7 +34,7 @@ def ista(E: Any, lr: Any) -> Method:
         >>> gf.optimizers.ista(E, lr=0.5).iterate([0.0], steps=2).x[:, 0].tolist()
         [0.0, 1.0, 1.5]
     """
-    check_positive("ista", lr=lr)
+    check_rate("ista", lr=lr)
     return Method(GradientFlow(_composite("ista", E)), ForwardBackward(), lr, ista)
 
 

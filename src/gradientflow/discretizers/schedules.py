@@ -11,7 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import check_integer, check_nonnegative, check_positive, is_concrete
+from gradientflow.flows import check_integer, check_nonnegative, check_positive, check_rate, is_concrete
 
 from .step_rules import StepRule
 
@@ -121,7 +121,8 @@ def warm_up(steps: Any, then: Any) -> StepOf:
         >>> [round(float(schedule(k)), 4) for k in (0, 1, 4, 13, 14)]
         [0.0, 0.2, 0.8, 0.8, 0.4]
     """
-    check_positive("warm_up", steps=steps, then=then)
+    check_positive("warm_up", steps=steps)
+    check_rate("warm_up", then=then)
     if isinstance(then, (StepRule, str, type(None))):
         raise TypeError(f"warm_up: `then` must be a number or a schedule k -> h, got {then!r}")
     return eqx.Partial(_warm_up, steps=steps, then=then)

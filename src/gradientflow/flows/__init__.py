@@ -16,7 +16,9 @@ from .adaptive import Scaled as Scaled
 from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
+from .checks import check_number as check_number
 from .checks import check_positive as check_positive
+from .checks import check_rate as check_rate
 from .checks import is_zero as is_zero
 from .checks import unknown_name as unknown_name
 from .energies import MODELS as MODELS

@@ -1,12 +1,14 @@
 """The accelerated flows of any order, and in any geometry: Bregman Lagrangians with polynomial weights."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from .checks import check_clock, check_positive
+from .checks import check_clock, check_number, check_positive
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .numerics import is_concrete
 from .potentials import Euclidean, Potential
@@ -62,10 +64,11 @@ class AcceleratedFlow(Flow):
     strength: Any
     potential: Potential
 
-    def __init__(self, energy: Energy, p: Any = 2.0, strength: Any = None, potential: Any = None) -> None:
+    def __init__(self, energy: Callable[[Any], Any], p: Any = 2.0, strength: Any = None, potential: Any = None) -> None:
+        check_number("AcceleratedFlow", p=p)
         if isinstance(p, (int, float)) and not p > 1:
             raise ValueError(f"AcceleratedFlow: `p` must be more than 1, got {p}; p = 1 is MirrorFlow's rate")
-        self.energy, self.p = energy, p
+        self.energy, self.p = as_energy(energy), p
         self.strength = 1 / (p * p) if strength is None else strength
         self.potential = Euclidean() if potential is None else potential
         check_positive("AcceleratedFlow", strength=self.strength)

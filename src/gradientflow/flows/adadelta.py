@@ -1,14 +1,15 @@
 """AdaDelta in continuous time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from .adaptive import at_time, averaged, squared, total_drift
-from .checks import check_positive
+from .checks import check_positive, check_rate
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow, Parts
 from .numerics import relaxed
 from .vectors import Vector, lift, lower
@@ -76,8 +77,9 @@ class AdaDeltaFlow(DeltaStates):
     epsilon: Any
     rate: Any
 
-    def __init__(self, energy: Energy, tau: Any = 10.0, epsilon: Any = 1e-6, rate: Any = 1.0) -> None:
-        self.energy, self.tau, self.epsilon, self.rate = energy, tau, epsilon, rate
+    def __init__(self, energy: Callable[[Any], Any], tau: Any = 10.0, epsilon: Any = 1e-6, rate: Any = 1.0) -> None:
+        self.energy, self.tau, self.epsilon, self.rate = as_energy(energy), tau, epsilon, rate
+        check_rate("AdaDeltaFlow", rate=rate)
         check_positive("AdaDeltaFlow", tau=tau, epsilon=epsilon)
 
     def drift(self, t: Any, z: Deltas) -> Deltas:

@@ -1,14 +1,15 @@
 """Adam and AdamW in continuous time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from .adaptive import at_time, averaged, divided, squared, total_drift
-from .checks import check_clock, check_nonnegative, check_positive
+from .checks import check_clock, check_nonnegative, check_positive, check_rate
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow, Parts, UnansweredQuestionError
 from .numerics import inner
 from .vectors import Vector, lift, lower
@@ -105,15 +106,16 @@ class AdamFlow(MomentFlow):
 
     def __init__(
         self,
-        energy: Energy,
+        energy: Callable[[Any], Any],
         tau1: Any = 0.01,
         tau2: Any = 1.0,
         epsilon: Any = 1e-8,
         epsilon_root: Any = 0.0,
         rate: Any = 1.0,
     ) -> None:
-        self.energy, self.tau1, self.tau2 = energy, tau1, tau2
+        self.energy, self.tau1, self.tau2 = as_energy(energy), tau1, tau2
         self.epsilon, self.epsilon_root, self.rate = epsilon, epsilon_root, rate
+        check_rate("AdamFlow", rate=rate)
         check_positive("AdamFlow", tau1=tau1, tau2=tau2)
         check_nonnegative("AdamFlow", epsilon=epsilon, epsilon_root=epsilon_root)
 
@@ -176,7 +178,7 @@ class AdamWFlow(MomentFlow):
 
     def __init__(
         self,
-        energy: Energy,
+        energy: Callable[[Any], Any],
         tau1: Any = 0.01,
         tau2: Any = 1.0,
         epsilon: Any = 1e-8,
@@ -184,8 +186,9 @@ class AdamWFlow(MomentFlow):
         weight_decay: Any = 1e-4,
         rate: Any = 1.0,
     ) -> None:
-        self.energy, self.tau1, self.tau2, self.epsilon = energy, tau1, tau2, epsilon
+        self.energy, self.tau1, self.tau2, self.epsilon = as_energy(energy), tau1, tau2, epsilon
         self.epsilon_root, self.weight_decay, self.rate = epsilon_root, weight_decay, rate
+        check_rate("AdamWFlow", rate=rate)
         check_positive("AdamWFlow", tau1=tau1, tau2=tau2)
         check_nonnegative("AdamWFlow", epsilon=epsilon, epsilon_root=epsilon_root, weight_decay=weight_decay)
 

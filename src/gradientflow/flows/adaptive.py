@@ -1,13 +1,14 @@
 """Flows that scale each coordinate by what its gradient has been: AdaGrad and RMSprop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from .checks import check_nonnegative, check_positive
+from .checks import check_nonnegative, check_positive, check_rate
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow, Parts
 from .vectors import Vector, lift, lower
 
@@ -76,15 +77,16 @@ class AdaGradFlow(Flow):
 
     def __init__(
         self,
-        energy: Energy,
+        energy: Callable[[Any], Any],
         tau: Any = 1.0,
         epsilon: Any = 1e-7,
         floor: Any = 0.0,
         initial: Any = 0.1,
         rate: Any = 1.0,
     ) -> None:
-        self.energy, self.tau, self.epsilon, self.floor = energy, tau, epsilon, floor
+        self.energy, self.tau, self.epsilon, self.floor = as_energy(energy), tau, epsilon, floor
         self.initial, self.rate = initial, rate
+        check_rate("AdaGradFlow", rate=rate)
         check_positive("AdaGradFlow", tau=tau)
         check_nonnegative("AdaGradFlow", epsilon=epsilon, floor=floor, initial=initial)
 
@@ -151,8 +153,11 @@ class RMSpropFlow(ScaledStates):
     floor: Any
     rate: Any
 
-    def __init__(self, energy: Energy, tau: Any = 0.01, epsilon: Any = 1e-8, floor: Any = 0.0, rate: Any = 1.0) -> None:
-        self.energy, self.tau, self.epsilon, self.floor, self.rate = energy, tau, epsilon, floor, rate
+    def __init__(
+        self, energy: Callable[[Any], Any], tau: Any = 0.01, epsilon: Any = 1e-8, floor: Any = 0.0, rate: Any = 1.0
+    ) -> None:
+        self.energy, self.tau, self.epsilon, self.floor, self.rate = as_energy(energy), tau, epsilon, floor, rate
+        check_rate("RMSpropFlow", rate=rate)
         check_positive("RMSpropFlow", tau=tau)
         check_nonnegative("RMSpropFlow", epsilon=epsilon, floor=floor)
 

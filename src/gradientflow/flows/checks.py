@@ -12,26 +12,54 @@ from typing import Any
 import jax
 import numpy as np
 
-from .numerics import is_concrete, max_norm
+from .numerics import as_floating, is_concrete, max_norm
+
+# These multiply, but not as numbers do; and complex numbers have no order.
+_NO_NUMBERS = (str, bytes, list, tuple, complex)
+
+
+def check_number(where: str, **values: Any) -> None:
+    """Refuses what is neither a real number nor an array or a symbol that may stand for one.
+
+    Raises:
+        TypeError: naming the argument and the value.
+    """
+    for name, value in values.items():
+        if isinstance(value, _NO_NUMBERS) or not hasattr(value, "__mul__"):
+            raise TypeError(f"{where}: `{name}` must be a real number, or an array of them, got {value!r}")
 
 
 def check_positive(where: str, **values: Any) -> None:
     """Refuses numbers that are not finite and > 0.
 
     Raises:
-        ValueError: naming the argument and the value.
+        TypeError: for what is no number, naming the argument and the value.
+        ValueError: likewise.
     """
+    check_number(where, **values)
     for name, value in values.items():
         if _is_number(value) and not (math.isfinite(float(value)) and float(value) > 0):
             raise ValueError(f"{where}: `{name}` must be finite and positive, got {value}")
+
+
+def check_rate(where: str, **values: Any) -> None:
+    """Refuses what is neither a positive number nor a function, of the time or the step's number: a schedule, a rule.
+
+    Raises:
+        TypeError: for what is neither, naming the argument and the value.
+        ValueError: for a number that is not finite and > 0, likewise.
+    """
+    check_positive(where, **{name: value for name, value in values.items() if not callable(value)})
 
 
 def check_nonnegative(where: str, **values: Any) -> None:
     """Refuses numbers that are not finite and ≥ 0.
 
     Raises:
-        ValueError: naming the argument and the value.
+        TypeError: for what is no number, naming the argument and the value.
+        ValueError: likewise.
     """
+    check_number(where, **values)
     for name, value in values.items():
         if _is_number(value) and not (math.isfinite(float(value)) and float(value) >= 0):
             raise ValueError(f"{where}: `{name}` must be finite and not negative, got {value}")
@@ -41,8 +69,10 @@ def check_fraction(where: str, **values: Any) -> None:
     """Refuses numbers outside [0, 1).
 
     Raises:
-        ValueError: naming the argument and the value.
+        TypeError: for what is no number, naming the argument and the value.
+        ValueError: likewise.
     """
+    check_number(where, **values)
     for name, value in values.items():
         if _is_number(value) and not 0 <= float(value) < 1:
             raise ValueError(f"{where}: `{name}` must lie in [0, 1), got {value}")
@@ -75,6 +105,36 @@ def check_clock(where: str, t: Any, **values: Any) -> None:
             raise ValueError(
                 f"{where}: at t = 0 `{name}` must be zero; to go on with another run's state, give its time as `t0`"
             )
+
+
+def real_arrays(where: str, name: str, tree: Any) -> Any:
+    """A pytree of numbers as floating-point arrays.
+
+    Raises:
+        TypeError: naming the argument and what it got, if there is anything else in it, or nothing.
+    """
+    try:
+        arrays = as_floating(tree)
+    except (TypeError, ValueError):
+        arrays = None
+    if not jax.tree.leaves(arrays):
+        raise TypeError(f"{where}: `{name}` must hold real numbers only, got {tree!r}")
+    return arrays
+
+
+def bounds(where: str, lower: Any, upper: Any) -> tuple[Any, Any]:
+    """A lower and an upper bound, lists as arrays.
+
+    Raises:
+        TypeError: for what is no number.
+        ValueError: if the upper one is not above the lower one.
+    """
+    both = {"lower": lower, "upper": upper}
+    both = {k: real_arrays(where, k, v) if isinstance(v, (list, tuple)) else v for k, v in both.items()}
+    check_number(where, **both)
+    if not np.all(np.asarray(both["upper"]) > np.asarray(both["lower"])):
+        raise ValueError(f"{where}: `upper` must be above `lower`, got {both['lower']} and {both['upper']}")
+    return both["lower"], both["upper"]
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

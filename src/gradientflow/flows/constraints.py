@@ -6,10 +6,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .checks import check_positive
-from .numerics import as_floating, dtype_of, inner, l2_norm, max_norm
+from .checks import bounds, check_positive
+from .numerics import dtype_of, inner, l2_norm, max_norm
 
 # A point this many roundings away from a set is in it.
 _ROUNDINGS = 1e3
@@ -52,9 +51,7 @@ class Box(Constraint):
     upper: Any
 
     def __init__(self, lower: Any = 0.0, upper: Any = 1.0) -> None:
-        self.lower, self.upper = (as_floating(v) if isinstance(v, (list, tuple)) else v for v in (lower, upper))
-        if not np.all(np.asarray(self.upper) > np.asarray(self.lower)):
-            raise ValueError(f"Box: `upper` must be above `lower`, got {self.lower} and {self.upper}")
+        self.lower, self.upper = bounds("Box", lower, upper)
 
     def project(self, x: Any) -> Any:
         """Each coordinate clipped."""

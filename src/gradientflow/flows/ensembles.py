@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from .checks import check_nonnegative, check_positive
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .vectors import lift, lower
 
@@ -16,7 +18,7 @@ from .vectors import lift, lower
 class MeanEnergy(Energy):
     """The mean of an energy over an ensemble: positions stacked along the leading axis of every array."""
 
-    each: Energy
+    each: Energy = eqx.field(converter=as_energy)
 
     def value(self, x: Any) -> Any:
         """(1/N) Σⱼ E(xⱼ)."""
@@ -83,7 +85,7 @@ class SteinFlow(Ensemble):
     temperature: Any
     bandwidth: Any
 
-    def __init__(self, energy: Energy, temperature: Any = 1.0, bandwidth: Any = None) -> None:
+    def __init__(self, energy: Callable[[Any], Any], temperature: Any = 1.0, bandwidth: Any = None) -> None:
         check_nonnegative("SteinFlow", temperature=temperature)
         if bandwidth is not None:
             check_positive("SteinFlow", bandwidth=bandwidth)
@@ -137,7 +139,7 @@ class InteractingLangevin(Ensemble):
     energy: Energy
     temperature: Any
 
-    def __init__(self, energy: Energy, temperature: Any = 1.0) -> None:
+    def __init__(self, energy: Callable[[Any], Any], temperature: Any = 1.0) -> None:
         check_nonnegative("InteractingLangevin", temperature=temperature)
         self.energy, self.temperature = MeanEnergy(energy), temperature
 

@@ -42,6 +42,8 @@ class Flow(eqx.Module):
     Discretizers and solvers know a flow only by the questions below. `drift` is answered by every flow, `resolvent` too
     (numerically unless a flow knows better); the others raise `UnansweredQuestionError` where there is no answer.
 
+    The flows of this package take any function of the position for an energy, as `gf.energy` makes it one.
+
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
     """

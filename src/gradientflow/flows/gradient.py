@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import equinox as eqx
+
 from .energies import Composite, Energy, ProximalSemigroup
+from .energies import energy as as_energy
 from .flow import FirstOrder, Flow, Parts, UnansweredQuestionError
 from .modes import modes_of
 from .numerics import relaxed
@@ -36,7 +39,7 @@ class GradientFlow(FirstOrder):
     """
 
     equation: ClassVar[str] = "ẋ = −∇E(x)"
-    energy: Energy
+    energy: Energy = eqx.field(converter=as_energy)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""

@@ -1,10 +1,11 @@
 """The heavy ball: a mass in the energy's landscape with linear friction."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .checks import check_nonnegative, check_positive
 from .energies import Composite, Energy
+from .energies import energy as as_energy
 from .flow import Flow, Parts
 from .inertial import Force, Friction, Inertial, Transport
 from .linear_motion import damped_oscillation
@@ -47,8 +48,8 @@ class HeavyBall(Inertial):
     mass: Any
     friction: Any
 
-    def __init__(self, energy: Energy, mass: Any = 1.0, friction: Any = 1.0) -> None:
-        self.energy, self.mass, self.friction = energy, mass, friction
+    def __init__(self, energy: Callable[[Any], Any], mass: Any = 1.0, friction: Any = 1.0) -> None:
+        self.energy, self.mass, self.friction = as_energy(energy), mass, friction
         check_positive("HeavyBall", mass=mass)
         check_nonnegative("HeavyBall", friction=friction)
 

@@ -1,9 +1,11 @@
 """Inertial flows with Hessian-driven damping, among them the high-resolution limits of Nesterov's method."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .checks import check_nonnegative, check_positive
 from .energies import AbstractQuadratic, Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .inertial import Inertial
 from .linear_motion import damped_oscillation
@@ -45,8 +47,8 @@ class HessianDamped(Inertial):
     damping: Any
     gain: Any
 
-    def __init__(self, energy: Energy, friction: Any = 1.0, damping: Any = 1.0, gain: Any = 1.0) -> None:
-        self.energy, self.friction, self.damping, self.gain = energy, friction, damping, gain
+    def __init__(self, energy: Callable[[Any], Any], friction: Any = 1.0, damping: Any = 1.0, gain: Any = 1.0) -> None:
+        self.energy, self.friction, self.damping, self.gain = as_energy(energy), friction, damping, gain
         check_nonnegative("HessianDamped", friction=friction, damping=damping)
         check_positive("HessianDamped", gain=gain)
 

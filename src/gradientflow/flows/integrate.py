@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .checks import check_integer, check_positive
+from .checks import check_integer, check_positive, real_arrays
 from .energies import kinks_of
 from .flow import Flow, is_stochastic
 from .noise import integrate_noisy
@@ -115,7 +115,7 @@ def _check(
     atol = default.atol if atol is None else float(atol)
     check_integer(where, 1, max_steps=max_steps)
     if ts is not None:
-        ts = np.asarray(ts, dtype=float)
+        ts = np.asarray(real_arrays(where, "ts", ts), dtype=float)
         inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1
         if not inside or not (np.diff(ts) > 0).all():
             raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")

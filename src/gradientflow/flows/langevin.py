@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from .checks import check_nonnegative
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import FirstOrder, Flow, Parts
 from .gradient import GradientFlow
 from .heavy_ball import HeavyBall
@@ -41,8 +42,8 @@ class Langevin(FirstOrder):
     energy: Energy
     temperature: Any
 
-    def __init__(self, energy: Energy, temperature: Any = 1.0) -> None:
-        self.energy, self.temperature = energy, temperature
+    def __init__(self, energy: Callable[[Any], Any], temperature: Any = 1.0) -> None:
+        self.energy, self.temperature = as_energy(energy), temperature
         check_nonnegative("Langevin", temperature=temperature)
 
     def drift(self, t: Any, z: Any) -> Any:
@@ -103,8 +104,10 @@ class KineticLangevin(Inertial):
     friction: Any
     temperature: Any
 
-    def __init__(self, energy: Energy, mass: Any = 1.0, friction: Any = 1.0, temperature: Any = 1.0) -> None:
-        self.energy, self.mass, self.friction, self.temperature = energy, mass, friction, temperature
+    def __init__(
+        self, energy: Callable[[Any], Any], mass: Any = 1.0, friction: Any = 1.0, temperature: Any = 1.0
+    ) -> None:
+        self.energy, self.mass, self.friction, self.temperature = as_energy(energy), mass, friction, temperature
         check_nonnegative("KineticLangevin", temperature=temperature)
         HeavyBall(energy, mass, friction)
 

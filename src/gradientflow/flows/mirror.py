@@ -1,10 +1,12 @@
 """Mirror flow: descent of the dual variable of a convex potential."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .numerics import is_concrete
 from .potentials import Potential
@@ -44,13 +46,13 @@ class MirrorFlow(Flow):
     energy: Energy
     potential: Potential
 
-    def __init__(self, energy: Energy, potential: Any) -> None:
+    def __init__(self, energy: Callable[[Any], Any], potential: Any) -> None:
         if not isinstance(potential, Potential):
             raise TypeError(
                 f"MirrorFlow: `potential` must be one such as potentials.Entropy(), got {potential!r}; make one of a "
                 "convex function by potentials.potential(fn)"
             )
-        self.energy, self.potential = energy, potential
+        self.energy, self.potential = as_energy(energy), potential
 
     def init(self, x: Any) -> Any:
         """∇φ(x)."""

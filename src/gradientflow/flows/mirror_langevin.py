@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from .checks import check_nonnegative
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .mirror import MirrorFlow
 from .potentials import Entropy, Potential
@@ -44,14 +45,14 @@ class MirrorLangevin(Flow):
     potential: Potential
     temperature: Any
 
-    def __init__(self, energy: Energy, potential: Any, temperature: Any = 1.0) -> None:
+    def __init__(self, energy: Callable[[Any], Any], potential: Any, temperature: Any = 1.0) -> None:
         if isinstance(potential, Entropy):
             raise TypeError(
                 "MirrorLangevin: `potential` is the entropy of the simplex, where dual variables aren't unique; give "
                 "one on an open set, such as potentials.BoxEntropy(0, 1)"
             )
         check_nonnegative("MirrorLangevin", temperature=temperature)
-        self.energy, self.potential, self.temperature = energy, potential, temperature
+        self.energy, self.potential, self.temperature = as_energy(energy), potential, temperature
         MirrorFlow(energy, potential)
 
     @property

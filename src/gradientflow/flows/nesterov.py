@@ -1,6 +1,6 @@
 """Nesterov's flow: inertia with a friction that vanishes like r/t."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .bessel import propagator
 from .checks import check_clock, check_positive
 from .energies import AbstractQuadratic, Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .heavy_ball import HeavyBall, inertial_parts
 from .inertial import Inertial
@@ -48,8 +49,8 @@ class Nesterov(Inertial):
     energy: Energy
     r: Any
 
-    def __init__(self, energy: Energy, r: Any = 3.0) -> None:
-        self.energy, self.r = energy, r
+    def __init__(self, energy: Callable[[Any], Any], r: Any = 3.0) -> None:
+        self.energy, self.r = as_energy(energy), r
         check_positive("Nesterov", r=r)
 
     def check_start(self, t: Any, z: Phase) -> None:

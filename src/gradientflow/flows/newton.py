@@ -1,9 +1,11 @@
 """Newton's flow: descent in the metric of the energy's own Hessian."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .checks import check_nonnegative
 from .energies import AbstractQuadratic, Energy
+from .energies import energy as as_energy
 from .flow import FirstOrder, Flow
 from .numerics import inner, relaxed
 from .vectors import lift, lower
@@ -41,8 +43,8 @@ class NewtonFlow(FirstOrder):
     energy: Energy
     regularization: Any
 
-    def __init__(self, energy: Energy, regularization: Any = 0.0) -> None:
-        self.energy, self.regularization = energy, regularization
+    def __init__(self, energy: Callable[[Any], Any], regularization: Any = 0.0) -> None:
+        self.energy, self.regularization = as_energy(energy), regularization
         check_nonnegative("NewtonFlow", regularization=regularization)
 
     def drift(self, t: Any, z: Any) -> Any:

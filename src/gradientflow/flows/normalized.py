@@ -1,13 +1,15 @@
 """Flows whose speed does not follow the gradient's size: rescaled, normalized and sign descent."""
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from .checks import check_nonnegative
+from .checks import check_nonnegative, check_number
 from .energies import Energy
+from .energies import energy as as_energy
 from .flow import FirstOrder
 from .numerics import inner
 from .vectors import lower
@@ -49,8 +51,9 @@ class RescaledFlow(FirstOrder):
     q: Any
     smoothing: Any
 
-    def __init__(self, energy: Energy, q: Any = math.inf, smoothing: Any = 1e-6) -> None:
-        self.energy, self.q, self.smoothing = energy, q, smoothing
+    def __init__(self, energy: Callable[[Any], Any], q: Any = math.inf, smoothing: Any = 1e-6) -> None:
+        self.energy, self.q, self.smoothing = as_energy(energy), q, smoothing
+        check_number("RescaledFlow", q=q)
         if isinstance(q, (int, float)) and not q >= 2:
             raise ValueError(
                 f"RescaledFlow: `q` must be at least 2 (the gradient flow; math.inf is normalized), got {q}"
@@ -100,8 +103,8 @@ class SignFlow(FirstOrder):
     energy: Energy
     smoothing: Any
 
-    def __init__(self, energy: Energy, smoothing: Any = 1e-4) -> None:
-        self.energy, self.smoothing = energy, smoothing
+    def __init__(self, energy: Callable[[Any], Any], smoothing: Any = 1e-4) -> None:
+        self.energy, self.smoothing = as_energy(energy), smoothing
         check_nonnegative("SignFlow", smoothing=smoothing)
 
     def drift(self, t: Any, z: Any) -> Any:

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from .checks import check_nonnegative
+from .checks import check_nonnegative, real_arrays
 from .constraints import Constraint
 from .energies import Curvature, Nonsmooth, Proximable, ProximalSemigroup
-from .numerics import as_floating, dtype_of, inner, is_concrete, l2_norm
+from .numerics import dtype_of, inner, is_concrete, l2_norm
 
 
 class L1(ProximalSemigroup):
@@ -346,7 +346,7 @@ class Indicator(ProximalSemigroup):
 
 def _weight(where: str, name: str, weight: Any) -> Any:
     """A checked weight: a number, or an array of them."""
-    weight = as_floating(weight) if isinstance(weight, (list, tuple)) else weight
+    weight = real_arrays(where, name, weight) if isinstance(weight, (list, tuple)) else weight
     if is_concrete(weight) and np.ndim(weight):
         for number in (np.min(weight), np.max(weight)):
             check_nonnegative(where, **{name: number})

@@ -12,9 +12,9 @@ import numpy as np
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
 
-from .checks import check_positive
+from .checks import bounds, check_positive
 from .energies import LARGEST_DENSE
-from .numerics import as_floating, dtype_of, inner, size
+from .numerics import dtype_of, inner, size
 from .root_finding import newton
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
@@ -167,16 +167,14 @@ class BoxEntropy(Separable):
     upper: Any
 
     def __init__(self, lower: Any = 0.0, upper: Any = 1.0) -> None:
-        self.lower, self.upper = (as_floating(v) if isinstance(v, (list, tuple)) else v for v in (lower, upper))
-        if not np.all(np.asarray(self.upper) > np.asarray(self.lower)):
-            raise ValueError(f"BoxEntropy: `upper` must be above `lower`, got {self.lower} and {self.upper}")
+        self.lower, self.upper = bounds("BoxEntropy", lower, upper)
 
     def value(self, x: Any) -> Any:
         """Σ (x − a) log(x − a) + (b − x) log(b − x)."""
         return sum(_xlogx(leaf - self.lower) + _xlogx(self.upper - leaf) for leaf in jax.tree.leaves(x))
 
     def gradient(self, x: Any) -> Any:
-        """Log((x − a)/(b − x))."""
+        """The logit log((x − a)/(b − x))."""
         return jax.tree.map(lambda leaf: jnp.log((leaf - self.lower) / (self.upper - leaf)), x)
 
     def inverse(self, y: Any) -> Any:

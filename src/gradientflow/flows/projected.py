@@ -1,12 +1,13 @@
 """Projected gradient flow: descent that a convex set holds in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
 
 from .constraints import Constraint
 from .energies import Composite, Energy
+from .energies import energy as as_energy
 from .flow import Flow
 from .gradient import GradientFlow
 from .numerics import is_concrete, is_numeric
@@ -49,12 +50,12 @@ class ProjectedFlow(Flow):
     energy: Energy
     constraint: Constraint
 
-    def __init__(self, energy: Energy, constraint: Any) -> None:
+    def __init__(self, energy: Callable[[Any], Any], constraint: Any) -> None:
         if not isinstance(constraint, Constraint):
             raise TypeError(
                 f"ProjectedFlow: `constraint` must be one such as constraints.Box(0, 1), got {constraint!r}"
             )
-        self.energy, self.constraint = energy, constraint
+        self.energy, self.constraint = as_energy(energy), constraint
 
     def init(self, x: Any) -> Any:
         """The position itself, which must be in the set."""

@@ -11,10 +11,11 @@ import lineax as lx
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from .checks import check_nonnegative
+from .checks import check_nonnegative, real_arrays
 from .energies import AbstractQuadratic, Energy
+from .energies import energy as as_energy
 from .flow import FirstOrder, Flow
-from .numerics import as_floating, is_concrete, relaxed
+from .numerics import is_concrete, relaxed
 from .vectors import lift, lower
 
 
@@ -44,8 +45,8 @@ class PreconditionedFlow(FirstOrder):
     energy: Energy
     metric: jax.Array
 
-    def __init__(self, energy: Energy, metric: Any) -> None:
-        self.energy, self.metric = energy, as_floating(metric)
+    def __init__(self, energy: Callable[[Any], Any], metric: Any) -> None:
+        self.energy, self.metric = as_energy(energy), real_arrays("PreconditionedFlow", "metric", metric)
         if is_concrete(self.metric):
             _check_metric(np.asarray(self.metric))
 
@@ -100,13 +101,13 @@ class RiemannianFlow(FirstOrder):
     energy: Energy
     metric: Callable[[Any], Any]
 
-    def __init__(self, energy: Energy, metric: Any) -> None:
+    def __init__(self, energy: Callable[[Any], Any], metric: Any) -> None:
         if not callable(metric):
             raise TypeError(
                 f"RiemannianFlow: `metric` must be a function x -> G(x), got {metric!r}; a constant one is "
                 "PreconditionedFlow(energy, G)"
             )
-        self.energy, self.metric = energy, metric
+        self.energy, self.metric = as_energy(energy), metric
 
     def drift(self, t: Any, z: Any) -> Any:
         """−G(x)⁻¹∇E(x)."""

@@ -7,9 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .checks import real_arrays
 from .energies import Energy
 from .flow import Flow
-from .numerics import all_finite, as_floating, dtype_of, is_concrete, numbers_to_arrays
+from .numerics import all_finite, dtype_of, is_concrete, numbers_to_arrays
 
 
 def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[Flow, Any]:
@@ -26,12 +27,12 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple
     if state is None:
         if x0 is None or not jax.tree.leaves(x0):
             raise TypeError(f"{where}: `x0` must be an array or a pytree of arrays, got {x0!r}")
-        z = flow.init(_floating(where, "x0", x0))
+        z = flow.init(real_arrays(where, "x0", x0))
     elif isinstance(state, tuple):
-        template = flow.init(_floating(where, "state", state[0]))
-        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(_floating(where, "state", state)))
+        template = flow.init(real_arrays(where, "state", state[0]))
+        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
     else:
-        z = _floating(where, "state", state)
+        z = real_arrays(where, "state", state)
     if not is_concrete(z, flow):
         raise TypeError(
             f"{where} can't be traced by jit, vmap or grad: every start has its own steps and status, and lanes "
@@ -45,13 +46,6 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple
     # A state of lower precision than its energy's data is carried in the precision of what the drift returns.
     drift = jax.eval_shape(flow.drift, jnp.zeros((), dtype_of(z)), z)
     return flow, jax.tree.map(lambda leaf, f: leaf.astype(jnp.result_type(leaf, f)), z, drift)
-
-
-def _floating(where: str, name: str, tree: Any) -> Any:
-    try:
-        return as_floating(tree)
-    except (TypeError, ValueError):
-        raise TypeError(f"{where}: `{name}` must hold real numbers only, got {tree!r}") from None
 
 
 def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:

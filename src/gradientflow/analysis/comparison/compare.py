@@ -188,6 +188,8 @@ def compare(
         'reached the end'
     """
     check_positive("compare", t1=t1)
+    if not isinstance(methods, Mapping):
+        raise TypeError(f"compare: `methods` must be labels with methods, {{'momentum': method}} say, got {methods!r}")
     if not methods:
         raise ValueError("compare: `methods` is empty; give {'gradient descent': (ForwardEuler(), 0.1)}, say")
     checked = {label: _as_method(flow, label, method) for label, method in methods.items()}

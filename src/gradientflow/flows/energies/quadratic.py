@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import numpy as np
 
-from ..numerics import as_floating, inner, is_concrete
+from ..checks import real_arrays
+from ..numerics import inner, is_concrete
 from .energy import Curvature, Proximable
 
 
@@ -110,10 +111,10 @@ class Quadratic(AbstractQuadratic):
     c: jax.Array
 
     def __init__(self, H: Any, b: Any = None, c: Any = 0.0) -> None:
-        self.H = as_floating(H)
+        self.H = real_arrays("Quadratic", "H", H)
         n = self.H.shape[0] if self.H.ndim == 2 else -1
-        self.b = jnp.zeros(max(n, 0), self.H.dtype) if b is None else as_floating(b)
-        self.c = as_floating(c)
+        self.b = jnp.zeros(max(n, 0), self.H.dtype) if b is None else real_arrays("Quadratic", "b", b)
+        self.c = real_arrays("Quadratic", "c", c)
         if self.H.shape != (n, n) or n == 0:
             raise ValueError(f"Quadratic: `H` must be a square matrix, got shape {self.H.shape}; one mode is [[lam]]")
         if self.b.shape != (n,):
@@ -184,7 +185,7 @@ class LeastSquares(AbstractQuadratic):
     v: jax.Array
 
     def __init__(self, M: Any, v: Any) -> None:
-        self.M, self.v = as_floating(M), as_floating(v)
+        self.M, self.v = real_arrays("LeastSquares", "M", M), real_arrays("LeastSquares", "v", v)
         if self.M.ndim != 2:
             raise ValueError(f"LeastSquares: `M` must be a matrix, got shape {self.M.shape}")
         if self.v.shape != self.M.shape[:1]:

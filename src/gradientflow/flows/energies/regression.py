@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..checks import check_nonnegative
-from ..numerics import as_floating, is_concrete
+from ..checks import check_nonnegative, real_arrays
+from ..numerics import is_concrete
 from .energy import Curvature, Energy
 from .quadratic import AbstractQuadratic
 from .sums import MeanOverExamples
@@ -150,7 +150,7 @@ class LogisticRegression(MeanOverExamples):
 
 def _design(where: str, X: Any, y: Any, ridge: Any, intercept: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The design matrix with its column of ones, the targets and the penalty on each coefficient."""
-    X, y = as_floating(X), as_floating(y)
+    X, y = real_arrays(where, "X", X), real_arrays(where, "y", y)
     if X.ndim != 2 or X.shape[0] == 0:
         raise ValueError(f"{where}: `X` must be a non-empty matrix of shape (examples, features), got {X.shape}")
     if y.shape != X.shape[:1]:

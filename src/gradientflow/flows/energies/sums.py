@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..numerics import as_floating
+from ..checks import real_arrays
 from .energy import Energy
 
 
@@ -40,6 +40,7 @@ class FiniteSum(MeanOverExamples):
         data: a pytree of arrays with a common leading axis of length N ≥ 1; an example is one slice of it.
 
     Raises:
+        TypeError: if `loss` is no function, or `data` holds anything but numbers.
         ValueError: if the leaves' leading axes differ or are empty.
 
     Example:
@@ -53,8 +54,10 @@ class FiniteSum(MeanOverExamples):
     data: Any
 
     def __init__(self, loss: Callable[[Any, Any], Any], data: Any) -> None:
+        if not callable(loss):
+            raise TypeError(f"FiniteSum: `loss` must be a function of the position and an example, got {loss!r}")
         self.loss = loss
-        self.data = as_floating(data)
+        self.data = real_arrays("FiniteSum", "data", data)
         lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(self.data)}
         if len(lengths) != 1 or lengths == {0}:
             raise ValueError(
