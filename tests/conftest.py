@@ -27,7 +27,7 @@ XLA_FLAGS = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 # Of 65,530.
-MOST_MAPS = 30_000
+MOST_MAPS = 45_000
 
 
 def _known(flags):
