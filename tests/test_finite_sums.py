@@ -451,3 +451,44 @@ def test_bad_input(case):
     attempt, kind, message = BAD[case]
     with pytest.raises(kind, match=message):
         attempt()
+
+
+def test_subsets_are_of_examples_that_are_there():
+    for E in (
+        gf.FiniteSum(lambda x, d: (x - d) ** 2, [1.0, 2.0, 3.0]),
+        gf.LinearRegression(np.eye(3), [1.0, 2.0, 3.0]),
+    ):
+        assert E.subset([0, 2]).count == 2
+        with pytest.raises(IndexError, match="must be of the 3 examples, got 0 to 9"):
+            E.subset([0, 9])
+
+
+def test_a_loss_is_one_number_an_example():
+    with pytest.raises(ValueError, match=r"one real scalar for one example, got shape \(2,\); sum or average"):
+        gf.FiniteSum(lambda x, d: (x - d) ** 2, np.ones((5, 2)))(np.zeros(2))
+
+
+def test_the_lasso_on_minibatches_and_with_noise():
+    """Oracles change the smooth part; the penalty stays whole, and so do its zeros."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(64, 4))
+    f = gf.LinearRegression(X, X @ [2.0, 0.0, 0.0, -1.0] + 0.1 * rng.normal(size=64), intercept=False)
+    E, key = gf.Composite(f, gf.penalties.L1(0.3)), jax.random.key(0)
+    method = gf.optimizers.ista(E, lr=0.02)
+    end = method.iterate(np.zeros(4), 2_000, save_every=2_000).x[-1]
+    for oracle in (gf.Minibatch(16), gf.DataParallel(gf.Minibatch(16), 4), gf.NoisyGradient(0.1), gf.SPSA(1e-3)):
+        run = method.iterate(np.zeros(4), 2_000, save_every=2_000, oracle=oracle, key=key)
+        np.testing.assert_allclose(run.x[-1], end, atol=0.05)
+        # SPSA's noise is larger than the weight, the others' are not.
+        assert isinstance(oracle, gf.SPSA) or not run.x[-1, 1:3].any()
+
+
+def test_noise_of_another_size_in_every_coordinate():
+    scale = jnp.array([0.1, 0.0])
+    run = gf.iterate(
+        gf.GradientFlow(gf.landscapes.bowl()), gf.BackwardEuler(), [1.0, 1.0],
+        step=0.1, steps=3, oracle=gf.NoisyGradient(scale), key=jax.random.key(0),
+    )  # fmt: skip
+    np.testing.assert_allclose(run.x[-1, 1], 1 / (1 + 0.9) ** 3, rtol=1e-7)
+    with pytest.raises(ValueError, match=r"`scale` must be finite and not negative, got -0\.1"):
+        gf.NoisyGradient(np.array([0.2, -0.1]))

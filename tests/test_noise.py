@@ -189,6 +189,53 @@ def test_densities_that_a_grid_does_not_hold_are_refused(change, remedy):
         gf.stationary_density(gf.Langevin(gf.energy(lambda x: x**4 / 4)), gf.EulerMaruyama(), **options)
 
 
+def test_wells_that_do_not_exchange_have_no_one_density():
+    """At T = 0.05 the mean is 0 to seven digits of the barrier's e^{−20}; at T = 0.02 it would be anything."""
+    energy, grid = gf.energy(lambda x: (x**2 - 1) ** 2), {"step": 0.02, "low": -2.0, "high": 2.0}
+    found = gf.stationary_density(gf.Langevin(energy, 0.1), gf.EulerMaruyama(), **grid)
+    assert abs(found.moments(1)[0]) < 1e-6
+    with pytest.raises(ValueError, match="any mixture of them is stationary"):
+        gf.stationary_density(gf.Langevin(energy, 0.02), gf.EulerMaruyama(), **grid)
+
+
+@pytest.mark.parametrize("scheme", [None, gf.EulerMaruyama(), gf.LeimkuhlerMatthews()])
+def test_flat_modes_have_no_stationary_law_whatever_rounding_says(scheme):
+    for seed in range(20):
+        A = np.random.default_rng(seed).normal(size=(3, 2))
+        step = {} if scheme is None else {"discretizer": scheme, "step": 0.02}
+        with pytest.raises(ValueError, match="nothing is stationary"):
+            gf.stationary_law(gf.Langevin(gf.Quadratic(A @ A.T)), np.zeros(3), **step)
+
+
+def test_noise_and_walls_are_refused_together():
+    wall = gf.penalties.Indicator(gf.constraints.Box(0.0, 1.0))
+    for make in (gf.Langevin, gf.KineticLangevin):
+        with pytest.raises(ValueError, match="through the wall of Box; MirrorLangevin stays inside"):
+            make(gf.Composite(BOWL, wall))
+        make(gf.Composite(BOWL, gf.MoreauEnvelope(wall, 0.1)))
+
+
+def test_a_path_is_walked_to_its_end_and_by_the_flow_it_is_of():
+    flow = gf.Langevin(gf.energy(lambda x: jnp.sum(x**2)))
+    path = gf.BrownianPath(flow, [0.0], 0.0, 0.3, KEY)  # 3 · 0.1 is more than 0.3
+    run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=3, key=path)
+    assert np.isfinite(run.x).all()
+    with pytest.raises(ValueError, match=r"has shape \[\(1,\)\], and the flow needs \[\(3,\)\]"):
+        gf.iterate(flow, gf.EulerMaruyama(), np.zeros(3), step=0.1, steps=3, key=path)
+
+
+def test_a_draw_of_a_bounded_energy_is_not_running_off():
+    flow = gf.Langevin(gf.landscapes.double_well(), 0.05)
+    run = gf.iterate(flow, gf.EulerMaruyama(), [0.001, 0.0], step=0.05, steps=2000, save_every=100, key=KEY)
+    assert run.status == "reached the end"
+
+
+def test_kramers_time_is_out_of_the_well_of_the_start():
+    tilted = gf.energy(lambda x: (x**2 - 1) ** 2 - 0.2 * x)
+    times = gf.exit_time(tilted, temperature=0.05, start=-1.0, end=1.0, wall=-3.0)
+    assert times.kramers == pytest.approx(times.mean, rel=0.1)
+
+
 def test_a_density_is_of_gaussian_steps_only():
     class StochasticHeun(gf.Discretizer):
         def step(self, flow, t, z, h, noise=None, **_):
@@ -548,6 +595,13 @@ def test_chains_are_labelled_as_arviz_takes_them():
 
 
 @pytest.mark.filterwarnings("ignore:\\s*ArviZ is undergoing:FutureWarning")
+def test_a_leaf_may_be_called_energy():
+    flow = gf.Langevin(gf.energy(lambda p: p["energy"] ** 2 + p["b"] ** 2))
+    chains = gf.sample(flow, gf.EulerMaruyama(), {"energy": 0.0, "b": 0.0}, step=0.1, draws=3, chains=2, key=KEY)
+    data = chains.to_xarray()
+    np.testing.assert_allclose(data["energy"], data["x.energy"] ** 2 + data["b"] ** 2, rtol=1e-14)
+
+
 def test_arviz_finds_the_mean_that_we_find():
     import arviz
 

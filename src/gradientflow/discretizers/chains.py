@@ -32,7 +32,7 @@ class Chains(eqx.Module):
         x: the positions, with leading axes (chains, draws).
         t: the times of the draws [T], of shape (draws,).
         energy: E at the draws, of shape (chains, draws).
-        finite: which chains stayed finite, of shape (chains,).
+        finite: which chains stayed finite, all their draws and energies, of shape (chains,).
         stats: scheme, step, burn-in, thinning, precision.
 
     Example:
@@ -62,14 +62,24 @@ class Chains(eqx.Module):
         r"""The mean of a function over all draws, and its standard error.
 
         The error is that of the chains' own means, which are independent of each other however much the draws of a
-        chain are not: $\sqrt{\operatorname{Var}_c(\bar f_c)/C}$.
+        chain are not: $\sqrt{\operatorname{Var}_c(\bar f_c)/C}$. It knows nothing of the way from the start: of that
+        takes care a `burn_in` of several relaxation times.
 
         Args:
             fn: a function of a position; the position itself unless given.
 
         Raises:
-            ValueError: if there is one chain only.
+            TypeError: if `fn` is no function.
+            ValueError: if there is one chain only, or a chain that did not stay finite.
         """
+        if fn is not None and not callable(fn):
+            raise TypeError(f"expectation: `fn` must be a function of a position, got {fn!r}")
+        if not bool(self.finite.all()):
+            lost = int((~self.finite).sum())
+            raise ValueError(
+                f"expectation: {lost} of {len(self.finite)} chains did not stay finite, which a mean over the others "
+                "would hide; shorten the `step`"
+            )
         chains = len(self.finite)
         if chains < 2:
             raise ValueError("expectation: one chain has no standard error; sample at least two")
@@ -87,6 +97,7 @@ class Chains(eqx.Module):
         data: dict[str, Any] = {"energy": (("chain", "draw"), np.asarray(self.energy))}
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.x):
             name = jax.tree_util.keystr(path, simple=True, separator=".") or "x"
+            name = f"x.{name}" if name in {"energy", "chain", "draw", "t"} else name
             dims = ("chain", "draw", *(f"{name}_dim_{axis}" for axis in range(leaf.ndim - 2)))
             data[name] = (dims, np.asarray(leaf))
         coordinates = {"chain": np.arange(chains), "draw": np.arange(draws), "t": ("draw", np.asarray(self.t))}
@@ -115,7 +126,7 @@ def sample(
     *,
     step: Any,
     draws: Any,
-    key: Any,
+    key: Any = None,
     chains: Any = None,
     burn_in: Any = 0,
     thin: Any = 1,
@@ -249,5 +260,5 @@ def _run(run: _Run, z0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, 
 
     carry, x = jax.lax.scan(draw, steps(run.start(z0), burn_in), length=draws)
     energy = jax.lax.map(jax.vmap(run.flow.energy.value), x)
-    finite = jax.vmap(all_finite)(carry[0])
-    return (*jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy)), finite)
+    x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
+    return x, energy, jax.vmap(all_finite)((carry[0], x, energy))

@@ -11,12 +11,15 @@ import jax.numpy as jnp
 
 from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of
 
+_DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
+
 
 class Discretizer(eqx.Module):
     """A one-step map z ↦ Φ_h(z) of any flow that answers what the recipe asks.
 
     A subclass defines `step` from `flow.drift`, `flow.resolvent`, `flow.parts` and `+ - * /` on states, and nothing
-    else: then the same code runs on arrays and on exact numbers. Coefficients are written `h*2/3`, never `h*(2/3)`, so
+    else: then the same code runs on arrays and on exact numbers. With noise, `flow.diffusion(t, z)(noise)` is what the
+    increments of this step do. Coefficients are written `h*2/3`, never `h*(2/3)`, so
     that they stay exact.
 
     Attributes:
@@ -136,7 +139,7 @@ def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
         shape = flow.brownian(z)
         noise = None if shape is None else packed((shape,) * discretizer.increments(flow, z))
         if noise is not None and not takes_noise(discretizer):
-            raise UnansweredQuestionError(flow, "drift alone", "it has noise, which this scheme would drop")
+            raise UnansweredQuestionError(flow, "drift alone", _DROPPED)
         return advance(discretizer, flow, t, z, h, noise, discretizer.init(flow, t, z, h))
 
     jax.eval_shape(once, z)

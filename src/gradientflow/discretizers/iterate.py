@@ -70,8 +70,9 @@ def iterate(
         oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients: `Minibatch`, `NoisyGradient`, or
             a function of yours. A tuple is several, one after the other. A `DeterministicOracle` such as `ClipGradient`
             needs no key.
-        key: for flows with noise and for oracles, a key made by `jax.random.key`; for flows with noise also a
-            `BrownianPath`, to take the increments of a path that another run shares.
+        key: for flows with noise and for oracles, a key made by `jax.random.key`, and another one for a run that goes
+            on where one ended, or it would see the same noise again; for flows with noise also a `BrownianPath`, to
+            take the increments of a path that another run shares.
         gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
 
     Returns:
@@ -107,7 +108,10 @@ def iterate(
     if is_random(oracle):
         key = check_key("iterate", oracle, key)
     elif is_stochastic(flow, z0):
-        key = key if isinstance(key, BrownianPath) else check_key("iterate", flow, key)
+        if isinstance(key, BrownianPath):
+            key.check_fits("iterate", flow.brownian(z0))
+        else:
+            key = check_key("iterate", flow, key)
     elif key is not None:
         raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")
     recipe = _Recipe(flow, discretizer, rule, oracle, key, t_start)
@@ -266,7 +270,7 @@ def _status(
         return Status(Outcome.DIVERGED, f"{what}; {_BEYOND_LIMIT}", step)
     if settled and not noisy:
         return Status(Outcome.CONVERGED, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")
-    if energies[-1] < energies[0] and grad_norms[-1] > _DIVERGED_GROWTH * grad_norms[0] > 0:
+    if not noisy and energies[-1] < energies[0] and grad_norms[-1] > _DIVERGED_GROWTH * grad_norms[0] > 0:
         return Status(Outcome.RUNNING_OFF, f"energy {energies[-1]:.4g} and falling {after}")
     return Status(Outcome.REACHED_END, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")
 

@@ -37,8 +37,9 @@ class EulerMaruyama(Discretizer):
 class LeimkuhlerMatthews(Discretizer):
     r"""Leimkuhler–Matthews: $z' = z + h f(t, z) + \tfrac12\sigma(\Delta W_{k-1} + \Delta W_k)$, for additive noise.
 
-    Euler–Maruyama with half of each increment held back for the next step, at no cost. Its stationary law is biased by
-    O(h²) where that of unadjusted Langevin is by O(h), and not at all on quadratics. Weak order 1 at finite times.
+    Euler–Maruyama with half of each increment held back for the next step, at no cost. Of overdamped Langevin its
+    stationary law is biased by O(h²) where that of unadjusted Langevin is by O(h), and not at all on quadratics; of
+    kinetic Langevin by O(h). Weak order 1 at finite times.
     Beside a flow on the same Brownian path it lags half a step. It is BAOAB of kinetic Langevin at infinite friction.
 
     The memory is the last increment, 0 at the start.

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, with_energy
+from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, smooth_part, with_smooth_part
 
 from .oracles import RandomOracle
 from .shuffling import shuffled
@@ -31,7 +31,7 @@ class BatchOracle(RandomOracle):
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the minibatch's mean."""
         examples = _examples(type(self).__name__, flow)
-        return with_energy(flow, examples.subset(self.indices(key, k, examples.count)))
+        return with_smooth_part(flow, examples.subset(self.indices(key, k, examples.count)))
 
 
 class Minibatch(BatchOracle):
@@ -44,7 +44,8 @@ class Minibatch(BatchOracle):
     what its B examples cost, however large N is.
 
     The flow's energy is a mean over examples: `FiniteSum`, `LinearRegression`, `LogisticRegression`, or a
-    `MeanOverExamples` of your own. A step rule sees the batch's energy too.
+    `MeanOverExamples` of your own; or such a mean plus a penalty, which every batch has whole. A step rule sees the
+    batch's energy too.
 
     Args:
         batch_size: B.
@@ -196,7 +197,7 @@ class DataParallel(RandomOracle):
         """The flow of the workers' mean gradient."""
         examples = _examples("DataParallel", flow)
         parts = self.batches.indices(key, k, examples.count).reshape(self.workers, -1)
-        return with_energy(flow, SharedBatch(examples, parts, self.mesh))
+        return with_smooth_part(flow, SharedBatch(examples, parts, self.mesh))
 
     def steps_per_key(self, flow: Flow) -> int:
         """That of the batches."""
@@ -258,9 +259,10 @@ def _grad(energy: Energy, x: Any) -> Any:
 
 
 def _examples(where: str, flow: Flow) -> MeanOverExamples:
-    if not isinstance(flow.energy, MeanOverExamples):
+    energy = smooth_part(flow)
+    if not isinstance(energy, MeanOverExamples):
         raise TypeError(
             f"{where}: the flow's energy must be a mean over examples, FiniteSum(loss, data) say, got "
-            f"{type(flow.energy).__name__}; in a tuple of oracles minibatches come first"
+            f"{type(energy).__name__}; in a tuple of oracles minibatches come first"
         )
-    return flow.energy
+    return energy

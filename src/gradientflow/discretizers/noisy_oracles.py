@@ -4,8 +4,22 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from gradientflow.flows import Curvature, Energy, Flow, check_nonnegative, check_rate, drawn, inner, with_energy
+from gradientflow.flows import (
+    Curvature,
+    Energy,
+    Flow,
+    check_nonnegative,
+    check_number,
+    check_rate,
+    drawn,
+    inner,
+    is_concrete,
+    smooth_part,
+    with_smooth_part,
+)
 
 from .oracles import RandomOracle
 
@@ -41,12 +55,14 @@ class NoisyGradient(RandomOracle):
     scale: Any
 
     def __init__(self, scale: Any) -> None:
-        check_nonnegative("NoisyGradient", scale=scale)
+        check_number("NoisyGradient", scale=scale)
+        for entry in np.ravel(scale) if is_concrete(scale) else ():
+            check_nonnegative("NoisyGradient", scale=entry)
         self.scale = scale
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the tilted energy."""
-        return with_energy(flow, TiltedEnergy(flow.energy, key, self.scale))
+        return with_smooth_part(flow, TiltedEnergy(smooth_part(flow), key, self.scale))
 
 
 class TiltedEnergy(Energy):
@@ -58,12 +74,11 @@ class TiltedEnergy(Energy):
 
     def value(self, x: Any) -> Any:
         """E(x) + σ⟨ξ, x⟩."""
-        return self.energy.value(x) + self.scale * inner(_drawn(jax.random.normal, self.key, x), x)
+        return self.energy.value(x) + inner(self._tilt(x), x)
 
     def grad(self, x: Any) -> Any:
         """∇E(x) + σξ."""
-        noise = _drawn(jax.random.normal, self.key, x)
-        return jax.tree.map(lambda g, xi: g + self.scale * xi, self.energy.grad(x), noise)
+        return jax.tree.map(jnp.add, self.energy.grad(x), self._tilt(x))
 
     def hvp(self, x: Any, v: Any) -> Any:
         """The Hessian of E applied to v."""
@@ -73,6 +88,9 @@ class TiltedEnergy(Energy):
     def curvature(self) -> Curvature | None:
         """That of E."""
         return self.energy.curvature
+
+    def _tilt(self, x: Any) -> Any:
+        return jax.tree.map(lambda xi: self.scale * xi, _drawn(jax.random.normal, self.key, x))
 
 
 class SPSA(RandomOracle):
@@ -110,7 +128,7 @@ class SPSA(RandomOracle):
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the estimated gradient."""
         width = self.width(k) if callable(self.width) else self.width
-        return with_energy(flow, PerturbedEnergy(flow.energy, key, width))
+        return with_smooth_part(flow, PerturbedEnergy(smooth_part(flow), key, width))
 
 
 class PerturbedEnergy(Energy):

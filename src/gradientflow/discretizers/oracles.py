@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm, with_energy
+from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm, smooth_part, with_smooth_part
 
 
 class DeterministicOracle(eqx.Module):
@@ -59,7 +59,7 @@ def check_oracle(where: str, oracle: Any) -> None:
         TypeError: saying what an oracle is.
     """
     each = oracle if isinstance(oracle, tuple) else (oracle,)
-    if oracle is not None and not all(map(callable, each)):
+    if oracle is not None and not all(callable(one) and not isinstance(one, type) for one in each):
         raise TypeError(
             f"{where}: `oracle` must be one such as Minibatch(32), a function (flow, key, k) ↦ flow, or a tuple of "
             f"these, got {oracle!r}"
@@ -127,7 +127,7 @@ class ClipGradient(DeterministicOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the clipped gradient."""
-        return with_energy(flow, ClippedEnergy(flow.energy, self.threshold))
+        return with_smooth_part(flow, ClippedEnergy(smooth_part(flow), self.threshold))
 
 
 class ClippedEnergy(Energy):

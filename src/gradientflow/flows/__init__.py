@@ -55,7 +55,9 @@ from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
 from .flow import is_stochastic as is_stochastic
+from .flow import smooth_part as smooth_part
 from .flow import with_energy as with_energy
+from .flow import with_smooth_part as with_smooth_part
 from .gradient import GradientFlow as GradientFlow
 from .heavy_ball import HeavyBall as HeavyBall
 from .hessian_damped import HessianDamped as HessianDamped

@@ -99,7 +99,7 @@ class L2Ball(Constraint):
         square, outwards = inner(x, x), inner(x, v)
         # A projected point is on the sphere up to rounding.
         eps = jnp.finfo(dtype_of(x)).eps
-        leaves = (square >= self.radius**2 * (1 - 8 * eps)) & (outwards > 0)
+        leaves = (square >= self.radius**2 * (1 - _ROUNDINGS * eps)) & (outwards > 0)
         share = jnp.where(leaves, outwards / jnp.where(square == 0, 1, square), 0)
         return jax.tree.map(lambda v, x: v - share * x, v, x)
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .energies import Energy
+from .energies import Composite, Energy
 from .resolvent import solve_resolvent
 from .vectors import lift, lower
 
@@ -141,6 +141,17 @@ class FirstOrder(Flow):
 def with_energy(flow: Flow, energy: Energy) -> Flow:
     """The flow on another energy, all else as it was."""
     return eqx.tree_at(lambda flow: flow.energy, flow, energy, is_leaf=lambda leaf: leaf is flow.energy)
+
+
+def smooth_part(flow: Flow) -> Energy:
+    """The flow's energy, without the penalty if it is a sum of both."""
+    return flow.energy.smooth if isinstance(flow.energy, Composite) else flow.energy
+
+
+def with_smooth_part(flow: Flow, energy: Energy) -> Flow:
+    """The flow with its energy's smooth part replaced: what oracles change; a penalty stays whole."""
+    whole = Composite(energy, flow.energy.nonsmooth) if isinstance(flow.energy, Composite) else energy
+    return with_energy(flow, whole)
 
 
 def is_stochastic(flow: Flow, z: Any) -> bool:

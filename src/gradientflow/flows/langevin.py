@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .checks import check_nonnegative
-from .energies import Energy
+from .energies import Energy, kinks_of
 from .energies import energy as as_energy
 from .flow import FirstOrder, Flow, Parts
 from .gradient import GradientFlow
@@ -12,6 +12,7 @@ from .heavy_ball import HeavyBall
 from .inertial import Friction, Inertial
 from .linear_motion import decayed, oscillated
 from .modes import modes_of
+from .penalties import Indicator
 from .vectors import Phase
 
 
@@ -45,6 +46,7 @@ class Langevin(FirstOrder):
     def __init__(self, energy: Callable[[Any], Any], temperature: Any = 1.0) -> None:
         self.energy, self.temperature = as_energy(energy), temperature
         check_nonnegative("Langevin", temperature=temperature)
+        _check_no_wall("Langevin", self.energy)
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""
@@ -109,6 +111,7 @@ class KineticLangevin(Inertial):
     ) -> None:
         self.energy, self.mass, self.friction, self.temperature = as_energy(energy), mass, friction, temperature
         check_nonnegative("KineticLangevin", temperature=temperature)
+        _check_no_wall("KineticLangevin", self.energy)
         HeavyBall(energy, mass, friction)
 
     @property
@@ -196,3 +199,11 @@ class Thermostat(Inertial):
     def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
         """(x, e^{−hγ/m}v + √(T/m)√(1 − e^{−2hγ/m}) ξ), with ξ the increment in units of √h."""
         return self.solution(t, z, h) + self.diffusion(t, z)(decayed(self.friction / self.mass, h, noise))
+
+
+def _check_no_wall(where: str, energy: Energy) -> None:
+    if isinstance(wall := kinks_of(energy), Indicator):
+        raise ValueError(
+            f"{where}: noise would carry the flow through the wall of {type(wall.constraint).__name__}; MirrorLangevin "
+            "stays inside, or soften it: Composite(f, MoreauEnvelope(wall, delta))"
+        )

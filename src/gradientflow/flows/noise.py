@@ -60,8 +60,20 @@ class BrownianPath(eqx.Module):
         )  # fmt: skip
 
     def increment(self, t0: Any, t1: Any) -> Any:
-        """W(t1) − W(t0)."""
-        return self.tree.evaluate(t0, t1)
+        """W(t1) − W(t0); an end that is off by rounding is the path's own."""
+        end = jnp.asarray(self.tree.t1)
+        close = jnp.abs(t1 - end) <= 64 * jnp.finfo(end.dtype).eps * (jnp.abs(end) + jnp.abs(self.tree.t0))
+        return self.tree.evaluate(t0, jnp.where(close, end, t1))
+
+    def check_fits(self, where: str, shape: Any) -> None:
+        """Refuses a flow that another Brownian motion drives.
+
+        Raises:
+            ValueError: with both shapes.
+        """
+        ours, theirs = ([leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (self.tree.shape, shape))
+        if ours != theirs:
+            raise ValueError(f"{where}: the Brownian path in `key` has shape {ours}, and the flow needs {theirs}")
 
 
 def check_key(where: str, noisy: Any, key: Any) -> Any:

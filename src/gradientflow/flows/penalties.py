@@ -215,7 +215,12 @@ class GroupLasso(ProximalSemigroup):
 
     def __init__(self, groups: Any, weight: Any = 1.0) -> None:
         leaves = jax.tree.leaves(groups, is_leaf=lambda leaf: isinstance(leaf, list))
-        labels = np.concatenate([np.ravel(leaf) for leaf in leaves or [[]]])
+        try:
+            labels = np.concatenate([np.ravel(leaf) for leaf in leaves or [[]]])
+        except ValueError:
+            raise ValueError(
+                f"GroupLasso: `groups` must be one label a coordinate, [0, 0, 1] and not [[0, 1], [2]], got {groups}"
+            ) from None
         found = np.unique(labels)
         if labels.dtype.kind not in "iu" or not np.array_equal(found, np.arange(len(found))):
             raise ValueError(f"GroupLasso: `groups` must label coordinates by the integers 0, 1, …, got {groups}")

@@ -22,7 +22,9 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple
             so.
     """
     if not isinstance(flow, Flow):
-        raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {type(flow).__name__}")
+        got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
+        hint = "; iterate a method by method.iterate(x0, steps)" if hasattr(flow, "iterate") else ""
+        raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {got}{hint}")
     name = "x0" if state is None else "state"
     if state is None:
         if x0 is None or not jax.tree.leaves(x0):

@@ -10,6 +10,9 @@ import numpy as np
 from gradientflow.discretizers import Discretizer, advance, check_answers
 from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare
 
+# The share of a difference between two wells that a step must take away: rounding is magnified by its inverse.
+_SLOWEST = 1e-9
+
 
 @dataclasses.dataclass(frozen=True)
 class StationaryDensity:
@@ -51,7 +54,8 @@ def stationary_density(
     Raises:
         TypeError: if the flow is not `Langevin`.
         ValueError: if the ends are out of order, the grid is too coarse for the noise of a step, the density has not
-            died out at the ends, or the scheme has memory or steps that are not linear in their noise.
+            died out at the ends, wells exchange too slowly, or the scheme has memory or steps that are not linear in
+            their noise.
 
     References:
         L. N. Trefethen, J. A. C. Weideman, The exponentially convergent trapezoidal rule, SIAM Rev. 56, 2014.
@@ -105,7 +109,13 @@ def _solved(
         )
     kernel = np.exp(-(((x[:, None] - means) / spreads) ** 2) / 2) / (np.sqrt(2 * np.pi) * np.abs(spreads)) * spacing
     values, vectors = np.linalg.eig(kernel)
-    density = np.abs(np.real(vectors[:, np.argmax(np.real(values))]))
+    second, first = np.argsort(np.abs(values))[-2:]
+    if abs(values[second]) > 1 - _SLOWEST:
+        raise ValueError(
+            "stationary_density: a step changes the weights of two wells by less than rounding shows, so that any "
+            "mixture of them is stationary; raise the temperature, or hold the grid to one well"
+        )
+    density = np.abs(np.real(vectors[:, first]))
     density = density / (density.sum() * spacing)
     if max(density[0], density[-1]) > 1e-12 * density.max():
         raise ValueError(

@@ -69,12 +69,14 @@ def exit_time(energy: Energy, *, temperature: Number, start: Number, end: Number
         inside = filled + scipy.integrate.cumulative_simpson(weights[1], x=r, initial=0)
         total = scipy.integrate.simpson(np.exp((E[1] - top) / T) * inside, x=r)
         mean = total * math.exp((top - bottom) / T) / T
-        return ExitTime(float(mean), _kramers(energy, T, np.concatenate([before, after]), np.concatenate(E)))
+        barrier = float(after[np.argmax(E[1])])
+        side = np.linspace(c, barrier, 2 * _POINTS)
+        return ExitTime(float(mean), _kramers(energy, T, side, np.asarray(jax.vmap(energy.value)(jnp.asarray(side)))))
 
 
 def _kramers(energy: Energy, T: float, x: np.ndarray, E: np.ndarray) -> float:
-    well = int(np.argmin(E))
-    barrier = well + int(np.argmax(E[well:]))
+    """From the deepest point between the wall and the highest one, which is the last, over that."""
+    well, barrier = int(np.argmin(E)), len(E) - 1
     curvature = jax.grad(jax.grad(energy.value))
     down, up = (float(curvature(jnp.asarray(x[i]))) for i in (well, barrier))
     if not down > 0 > up:

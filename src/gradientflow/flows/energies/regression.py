@@ -83,6 +83,7 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples):
 
     def subset(self, indices: Any) -> Energy:
         """The regression on these rows, with the same penalty."""
+        indices = self.checked(indices)
         rows = self.X[indices], self.y[indices]
         return eqx.tree_at(lambda energy: (energy.X, energy.y), self, rows)
 
@@ -144,6 +145,7 @@ class LogisticRegression(MeanOverExamples):
 
     def subset(self, indices: Any) -> Energy:
         """The regression on these rows, with the same penalty."""
+        indices = self.checked(indices)
         rows = self.X[indices], self.signs[indices]
         return eqx.tree_at(lambda energy: (energy.X, energy.signs), self, rows)
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..checks import real_arrays
+from ..numerics import is_concrete
 from .energy import Energy
 
 
@@ -26,6 +27,23 @@ class MeanOverExamples(Energy):
     @abc.abstractmethod
     def subset(self, indices: Any) -> Energy:
         """The mean over the examples with these indices, an array of shape (B,); repeated ones count again."""
+
+    def checked(self, indices: Any) -> jax.Array:
+        """Indices of examples as an array.
+
+        Raises:
+            TypeError: if they aren't integers.
+            IndexError: if there are no such examples; where indices are traced nobody can tell.
+        """
+        array = jnp.asarray(indices)
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise TypeError(f"{type(self).__name__}.subset: `indices` must be integers, got {indices}")
+        if is_concrete(array) and array.size and not (-self.count <= int(array.min()) <= int(array.max()) < self.count):
+            raise IndexError(
+                f"{type(self).__name__}.subset: `indices` must be of the {self.count} examples, got {int(array.min())} "
+                f"to {int(array.max())}"
+            )
+        return array
 
     def losses(self, x: Any) -> Any:
         """What every example contributes, $E_i(x)$, of shape (N,)."""
@@ -70,8 +88,18 @@ class FiniteSum(MeanOverExamples):
         return jax.tree.leaves(self.data)[0].shape[0]
 
     def losses(self, x: Any) -> Any:
-        """The loss of every example."""
-        return jax.vmap(self.loss, in_axes=(None, 0))(x, self.data)
+        """The loss of every example.
+
+        Raises:
+            ValueError: if that is not one number each.
+        """
+        each = jax.vmap(self.loss, in_axes=(None, 0))(x, self.data)
+        if jnp.shape(each) != (self.count,):
+            raise ValueError(
+                f"FiniteSum: `loss` must return one real scalar for one example, got shape {jnp.shape(each)[1:]}; sum "
+                "or average its terms"
+            )
+        return each
 
     def value(self, x: Any) -> Any:
         """The mean loss."""
@@ -79,5 +107,6 @@ class FiniteSum(MeanOverExamples):
 
     def subset(self, indices: Any) -> Energy:
         """The finite sum over these slices of the data."""
+        indices = self.checked(indices)
         some = jax.tree.map(lambda leaf: leaf[indices], self.data)
         return eqx.tree_at(lambda energy: energy.data, self, some)
