@@ -211,8 +211,18 @@ def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
             "sample: without `chains`, `x0` must hold one start a chain along every array's leading axis, got shapes "
             f"{[leaf.shape for leaf in leaves]}; give `chains` to start all from one position"
         )
-    starts = [prepare("sample", flow, structure.unflatten(rows), None, t0) for rows in zip(*leaves, strict=True)]
-    return starts[0][0], jax.tree.map(lambda *rows: jnp.stack(rows), *(z0 for _, z0 in starts))
+    rows = [structure.unflatten(row) for row in zip(*leaves, strict=True)]
+    try:
+        flow, first = prepare("sample", flow, rows[0], None, t0)
+    except ValueError as error:
+        raise ValueError(f"{error} (without `chains` each row of `x0` is the start of one chain)") from None
+    states = [flow.init(row) for row in rows]
+    stacked = jax.tree.map(lambda like, *each: jnp.stack(each).astype(like.dtype), first, *states)
+    energies = jax.vmap(lambda z: flow.energy.value(flow.position(z)))(stacked)
+    lost = ~np.asarray(jax.vmap(all_finite)((stacked, energies)))
+    if lost.any():
+        raise ValueError(f"sample: `x0` and its energy must be finite, and are not for chain {int(np.argmax(lost))}")
+    return flow, stacked
 
 
 class _Run(eqx.Module):

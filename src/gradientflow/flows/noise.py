@@ -97,8 +97,9 @@ def check_key(where: str, noisy: Any, key: Any) -> Any:
 def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any) -> Trajectory:
     """The path of a flow with noise, by fixed small steps: of strong order 3/2 (SRA1) where the noise is additive.
 
-    Else by Euler–Maruyama's (Itô), of strong order 1/2, ten times as small. The step resolves the fastest mode
-    twentyfold. Saved at `ts`, or at 201 equal times.
+    Else by Euler–Maruyama's (Itô), of strong order 1/2, ten times as small. The step resolves
+    twentyfold what is the fastest mode at the start, and a thousandth of the time; where a flow gets to places that are
+    steeper by far, `iterate` with a step of yours. Saved at `ts`, or at 201 equal times.
 
     References:
         A. Rößler, Runge–Kutta methods for the strong approximation of solutions of stochastic differential
