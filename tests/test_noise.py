@@ -13,6 +13,7 @@ import scipy.stats
 from scipy.special import gamma
 
 import gradientflow as gf
+from gradientflow.flows.linear_motion import oscillated
 
 H = np.array([[2.0, 0.5], [0.5, 1.0]])
 BOWL = gf.Quadratic(H, [1.0, -1.0])
@@ -228,6 +229,30 @@ def test_a_draw_of_a_bounded_energy_is_not_running_off():
     flow = gf.Langevin(gf.landscapes.double_well(), 0.05)
     run = gf.iterate(flow, gf.EulerMaruyama(), [0.001, 0.0], step=0.05, steps=2000, save_every=100, key=KEY)
     assert run.status == "reached the end"
+
+
+@pytest.mark.parametrize(("a", "k"), [(0.0, 2_500.0), (1e-16, 100.0), (1e-9, 100.0), (1e-3, 100.0), (1.5, 400.0)])
+def test_fast_modes_swing_as_precisely_as_slow_ones(a, k):
+    """White noise on the velocity for a unit of time: the variances, by adaptive integrals of the response."""
+    kicks = jax.jacfwd(lambda halves: jnp.stack(oscillated(a, k, 1.0, (halves[0], halves[1]))))(jnp.zeros(2))
+    found = jnp.sum(kicks**2, axis=1) / 2  # two halves, each of variance 1/2
+    s = math.sqrt(k - a**2)
+
+    def position(t):
+        return math.exp(-a * t) * math.sin(s * t) / s
+
+    def velocity(t):
+        return math.exp(-a * t) * (math.cos(s * t) - a / s * math.sin(s * t))
+
+    expected = [scipy.integrate.quad(lambda t, f=f: f(t) ** 2, 0, 1, limit=400)[0] for f in (position, velocity)]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_a_step_below_a_path_s_resolution_is_refused():
+    flow = gf.Langevin(gf.energy(lambda x: jnp.sum(x**2)))
+    path = gf.BrownianPath(flow, [0.0], 0.0, 1.0, KEY, resolution=0.1)
+    with pytest.raises(ValueError, match="below the Brownian path's resolution"):
+        gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.05, steps=3, key=path)
 
 
 def test_kramers_time_is_out_of_the_well_of_the_start():

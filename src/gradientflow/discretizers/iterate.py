@@ -15,6 +15,7 @@ from gradientflow.flows import (
     Outcome,
     Status,
     Trajectory,
+    all_finite,
     check_integer,
     check_key,
     check_number,
@@ -110,6 +111,8 @@ def iterate(
     elif is_stochastic(flow, z0):
         if isinstance(key, BrownianPath):
             key.check_fits("iterate", flow.brownian(z0))
+            if isinstance(rule, ConstantStep):
+                key.check_step("iterate", rule.h)
         else:
             key = check_key("iterate", flow, key)
     elif key is not None:
@@ -214,11 +217,12 @@ def _run_blocks(recipe: _Recipe, carry: _Carry, blocks: int, save_every: Any, re
 
 @eqx.filter_jit
 def _positions(recipe: _Recipe, rows: _Carry) -> Any:
-    def one(carry: _Carry) -> Any:
-        h, _ = recipe.rule(recipe.flow, recipe.discretizer, carry.t, carry.z, carry.rule_state)
-        return recipe.discretizer.position(recipe.flow, carry.z, h)
+    return jax.vmap(lambda carry: _position(recipe, carry))(rows)
 
-    return jax.vmap(one)(rows)
+
+def _position(recipe: _Recipe, carry: _Carry) -> Any:
+    h, _ = recipe.rule(recipe.flow, recipe.discretizer, carry.t, carry.z, carry.rule_state)
+    return recipe.discretizer.position(recipe.flow, carry.z, h)
 
 
 @eqx.filter_jit
@@ -284,8 +288,24 @@ def _lost(rows: _Carry, energies: np.ndarray, grad_norms: np.ndarray) -> np.ndar
 
 def _first_lost_step(recipe: _Recipe, rows: _Carry, indices: np.ndarray, row: int) -> int:
     """The exact step, by replaying the block between two saved rows in which it happened."""
-    length = int(indices[row] - indices[row - 1])
     start = jax.tree.map(lambda leaf: leaf[row - 1], rows)
-    replayed = _run(recipe, start, length, 1, 0)
-    energies, grad_norms = (np.asarray(v) for v in measure(recipe.flow.energy, _positions(recipe, replayed)))
-    return int(indices[row - 1] + np.argmax(_lost(replayed, energies, grad_norms)))
+    return int(indices[row - 1] + _steps_until_lost(recipe, start, jnp.asarray(indices[row] - indices[row - 1])))
+
+
+@eqx.filter_jit
+def _steps_until_lost(recipe: _Recipe, carry: _Carry, most: Any) -> Any:
+    """How many steps it takes until something is not finite: none is kept, or memory would grow with the steps."""
+
+    def holds(carry: _Carry) -> Any:
+        x = _position(recipe, carry)
+        return all_finite((carry.z, recipe.flow.energy.value(x), recipe.flow.energy.grad(x)))
+
+    def going(state: tuple[_Carry, Any]) -> Any:
+        carry, count = state
+        return (count < most) & holds(carry)
+
+    def one(state: tuple[_Carry, Any]) -> tuple[_Carry, Any]:
+        carry, count = state
+        return recipe.one(carry), count + 1
+
+    return jax.lax.while_loop(going, one, (carry, jnp.zeros_like(most)))[1]

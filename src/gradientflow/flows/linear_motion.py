@@ -55,7 +55,7 @@ def _variances(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
     r"""$\int_0^h S^2$, $\int SS'$ and $\int S'^2$ over the response S to a kick.
 
     By quadrature where the mode is slow: the closed form, the stationary covariance less what remains of it, cancels
-    there. Where it is fast, by the closed form.
+    there. Where it is fast, by the closed form, or period by period where it swings, since little damping cancels too.
     """
     dtype, axes = jnp.result_type(a, k, h), tuple(range(1, 1 + jnp.ndim(a * k)))
     nodes, weights = (jnp.expand_dims(jnp.asarray(rule, dtype), axes) for rule in (_NODES, _WEIGHTS * 0.5))
@@ -71,7 +71,19 @@ def _variances(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
     loose = (h - 2 * relaxed(free, h) + relaxed(2 * free, h)) / free**2
     yy = jnp.where(k == 0, loose, (1 - (cosine + a * sine) ** 2 - stiffness * sine**2) / (4 * damping * stiffness))
     vv = (1 - slope**2 - k * sine**2) / (4 * damping)
+    s = jnp.sqrt(jnp.maximum(k - a * a, 0))
+    swings = s * h > 1
+    yy, vv = (jnp.where(swings, *pair) for pair in zip(_swung(a, jnp.where(swings, s, 1), h), (yy, vv), strict=True))
     fast = (yy, sine**2 / 2, vv)
-    is_slow = (h * (jnp.abs(a) + jnp.sqrt(jnp.abs(k))) < _SLOW) | (a == 0) | (k < 0)
+    is_slow = (h * (jnp.abs(a) + jnp.sqrt(jnp.abs(k))) < _SLOW) | (k < 0)
     yy, yv, vv = (jnp.where(is_slow, one, other) for one, other in zip(slow, fast, strict=True))
     return yy, yv, vv
+
+
+def _swung(a: Any, s: Any, h: Any) -> tuple[Any, Any]:
+    """∫S² and ∫S'² over h of S = e^{−at} sin(st)/s, made of those of e^{−2at}, alone and times cos 2st and sin 2st."""
+    plain, left, size = relaxed(2 * a, h), jnp.exp(-2 * a * h), 2 * (a * a + s * s)
+    even = (a + left * (s * jnp.sin(2 * s * h) - a * jnp.cos(2 * s * h))) / size
+    odd = (s - left * (a * jnp.sin(2 * s * h) + s * jnp.cos(2 * s * h))) / size
+    squares = (plain - even) / 2
+    return squares / s**2, (plain + even) / 2 - a / s * odd + (a / s) ** 2 * squares

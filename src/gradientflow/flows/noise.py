@@ -65,6 +65,18 @@ class BrownianPath(eqx.Module):
         close = jnp.abs(t1 - end) <= 64 * jnp.finfo(end.dtype).eps * (jnp.abs(end) + jnp.abs(self.tree.t0))
         return self.tree.evaluate(t0, jnp.where(close, end, t1))
 
+    def check_step(self, where: str, h: Any) -> None:
+        """Refuses steps that the path does not tell apart: their increments would be too small, and correlated.
+
+        Raises:
+            ValueError: with the step and the resolution.
+        """
+        if float(h) < float(self.tree.tol):
+            raise ValueError(
+                f"{where}: a `step` of {float(h):.4g} is below the Brownian path's resolution, "
+                f"{float(self.tree.tol):.4g}; make the path with a finer `resolution`"
+            )
+
     def check_fits(self, where: str, shape: Any) -> None:
         """Refuses a flow that another Brownian motion drives.
 

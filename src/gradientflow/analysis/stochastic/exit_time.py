@@ -68,7 +68,7 @@ def exit_time(energy: Energy, *, temperature: Number, start: Number, end: Number
         filled = scipy.integrate.simpson(weights[0], x=s) if a != c else 0.0
         inside = filled + scipy.integrate.cumulative_simpson(weights[1], x=r, initial=0)
         total = scipy.integrate.simpson(np.exp((E[1] - top) / T) * inside, x=r)
-        mean = total * math.exp((top - bottom) / T) / T
+        mean = total * _exp((top - bottom) / T) / T
         barrier = float(after[np.argmax(E[1])])
         side = np.linspace(c, barrier, 2 * _POINTS)
         return ExitTime(float(mean), _kramers(energy, T, side, np.asarray(jax.vmap(energy.value)(jnp.asarray(side)))))
@@ -81,4 +81,9 @@ def _kramers(energy: Energy, T: float, x: np.ndarray, E: np.ndarray) -> float:
     down, up = (float(curvature(jnp.asarray(x[i]))) for i in (well, barrier))
     if not down > 0 > up:
         return math.nan
-    return 2 * math.pi / math.sqrt(-down * up) * math.exp(float(E[barrier] - E[well]) / T)
+    return 2 * math.pi / math.sqrt(-down * up) * _exp(float(E[barrier] - E[well]) / T)
+
+
+def _exp(exponent: float) -> float:
+    """Infinite where it is beyond all numbers."""
+    return math.exp(exponent) if exponent < 709 else math.inf
