@@ -483,6 +483,18 @@ def test_the_lasso_on_minibatches_and_with_noise():
         assert isinstance(oracle, gf.SPSA) or not run.x[-1, 1:3].any()
 
 
+@pytest.mark.parametrize("make", [gf.optimizers.fista, gf.optimizers.restarted_fista, gf.optimizers.douglas_rachford])
+def test_every_proximal_method_takes_batches(make):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(64, 4))
+    f = gf.LinearRegression(X, X @ [2.0, 0.0, 0.0, -1.0], intercept=False)
+    method, key = make(gf.Composite(f, gf.penalties.L1(0.3)), 0.02), jax.random.key(0)
+    end = method.iterate(np.zeros(4), 1_000, save_every=1_000).x[-1]
+    run = method.iterate(np.zeros(4), 1_000, save_every=1_000, oracle=gf.Minibatch(16), key=key)
+    np.testing.assert_allclose(run.x[-1], end, atol=0.05)
+    assert not run.x[-1, 1:3].any()
+
+
 def test_noise_of_another_size_in_every_coordinate():
     scale = jnp.array([0.1, 0.0])
     run = gf.iterate(

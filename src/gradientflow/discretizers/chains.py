@@ -113,10 +113,12 @@ class Chains(eqx.Module):
         data = self.to_xarray()
         tree = xr.DataTree.from_dict({"posterior": data.drop_vars("energy"), "sample_stats": data[["energy"]]})
         try:
-            from arviz import from_datatree  # type: ignore[reportAttributeAccessIssue]
+            import arviz
         except ImportError:
             return tree
-        return from_datatree(tree)
+        # From 1.0 on it takes the tree itself.
+        convert = getattr(arviz, "from_datatree", None)
+        return tree if convert is None else convert(tree)
 
 
 def sample(

@@ -19,8 +19,7 @@ class Discretizer(eqx.Module):
 
     A subclass defines `step` from `flow.drift`, `flow.resolvent`, `flow.parts` and `+ - * /` on states, and nothing
     else: then the same code runs on arrays and on exact numbers. With noise, `flow.diffusion(t, z)(noise)` is what the
-    increments of this step do. Coefficients are written `h*2/3`, never `h*(2/3)`, so
-    that they stay exact.
+    increments of this step do. Coefficients are written `h*2/3`, never `h*(2/3)`, so that they stay exact.
 
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.

@@ -34,7 +34,7 @@ def check_positive(where: str, **values: Any) -> None:
 
     Raises:
         TypeError: for what is no number, naming the argument and the value.
-        ValueError: likewise.
+        ValueError: for any other number, likewise.
     """
     check_number(where, **values)
     for name, value in values.items():
@@ -57,7 +57,7 @@ def check_nonnegative(where: str, **values: Any) -> None:
 
     Raises:
         TypeError: for what is no number, naming the argument and the value.
-        ValueError: likewise.
+        ValueError: for any other number, likewise.
     """
     check_number(where, **values)
     for name, value in values.items():
@@ -70,7 +70,7 @@ def check_fraction(where: str, **values: Any) -> None:
 
     Raises:
         TypeError: for what is no number, naming the argument and the value.
-        ValueError: likewise.
+        ValueError: for any other number, likewise.
     """
     check_number(where, **values)
     for name, value in values.items():
