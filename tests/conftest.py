@@ -56,7 +56,7 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     install_import_hook("gradientflow", "beartype.beartype")
     # No path may climb unnoticed. Said here and not in the settings, which would import the package too early.
-    config.addinivalue_line("filterwarnings", "error::gradientflow.flows.solve.LyapunovWarning")
+    config.addinivalue_line("filterwarnings", "error::gradientflow.LyapunovWarning")
     # Compiled programs are millions of objects that stay: a collector that walks them again and again costs a third.
     gc.set_threshold(200_000, 50, 1_000)
 

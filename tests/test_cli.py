@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import gradientflow as gf
-from gradientflow.cli import app
+from gradientflow.experiments.cli import app
 
 
 def call(*arguments):

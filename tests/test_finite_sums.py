@@ -13,7 +13,7 @@ import pytest
 
 import gradientflow as gf
 from gradientflow.discretizers import flow_seen
-from gradientflow.discretizers.shuffling import shuffled
+from gradientflow.discretizers.oracles.shuffling import shuffled
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import doctest
 import enum
+import graphlib
 import importlib
 import inspect
 import pathlib
@@ -17,20 +18,31 @@ import pytest
 import gradientflow as gf
 
 SOURCES = pathlib.Path(gf.__file__).parent
-FLOORS = ("flows", "discretizers", "analysis")
+FLOORS = ("flows", "discretizers", "analysis", "experiments")
 # Lazy imports that run upstairs: only when the method is called.
 ALLOWED_UPSTAIRS = {("flows/trajectory.py", "gradientflow.analysis.comparison.figures")}
 SECOND_FLOOR_ONLY = ("sympy", "matplotlib", "clarabel", "pandas", "jinja2")
 MODULES = [m.name for m in pkgutil.walk_packages(gf.__path__, "gradientflow.")]
 
 
-def _imports(tree, module_level_only):
-    nodes = tree.body if module_level_only else ast.walk(tree)
-    for node in nodes:
+def _module_name(file):
+    parts = ("gradientflow", *file.relative_to(SOURCES).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(file, module_level_only):
+    """The modules that a file imports, relative ones by their full names; a name that is a module is that module."""
+    tree = ast.parse(file.read_text())
+    package = _module_name(file).split(".")
+    package = package if file.name == "__init__.py" else package[:-1]
+    for node in tree.body if module_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            up = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*up, *([node.module] if node.module else [])])
+            submodules = [name for alias in node.names if (name := f"{base}.{alias.name}") in MODULES]
+            yield from submodules or [base]
 
 
 @pytest.mark.parametrize("floor", FLOORS)
@@ -38,27 +50,43 @@ def test_imports_only_go_down(floor):
     above = FLOORS[FLOORS.index(floor) + 1 :]
     found = set()
     for file in (SOURCES / floor).rglob("*.py"):
-        for name in _imports(ast.parse(file.read_text()), module_level_only=False):
-            if any(name.startswith(f"gradientflow.{upper}") for upper in above):
+        for name in _imports(file, module_level_only=False):
+            if any(f"{name}.".startswith(f"gradientflow.{upper}.") for upper in above):
                 found.add((file.relative_to(SOURCES).as_posix(), name))
     assert found == {pair for pair in ALLOWED_UPSTAIRS if pair[0].startswith(floor)}
+
+
+def test_no_files_import_each_other():
+    """Nothing depends on the order in which a face imports its rooms."""
+    files = [file for file in SOURCES.rglob("*.py") if file.name != "__init__.py"]
+    graph = {_module_name(file): set(_imports(file, module_level_only=True)) & set(MODULES) for file in files}
+    assert list(graphlib.TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("floor", ["flows", "discretizers"])
+def test_inside_a_floor_files_are_imported_and_not_faces(floor):
+    faces = {_module_name(file) for file in (SOURCES / floor).rglob("__init__.py")}
+    for file in (SOURCES / floor).rglob("*.py"):
+        if file.name != "__init__.py":
+            assert faces.isdisjoint(_imports(file, module_level_only=True)), file
 
 
 @pytest.mark.parametrize("floor", ["flows", "discretizers"])
 def test_nothing_below_the_second_floor_imports_its_libraries(floor):
     for file in (SOURCES / floor).rglob("*.py"):
-        for name in _imports(ast.parse(file.read_text()), module_level_only=True):
+        for name in _imports(file, module_level_only=True):
             assert name.split(".")[0] not in SECOND_FLOOR_ONLY, file
 
 
 def test_the_links_at_the_root_show_the_floors():
     root = SOURCES.parents[1]
-    for floor in FLOORS:
+    for floor in ("flows", "discretizers", "analysis"):
         assert (root / floor).resolve() == SOURCES / floor
 
 
 @pytest.mark.parametrize(
-    "code", ["import gradientflow", "import sys; sys.argv = ['gradientflow', '--help']; import gradientflow.cli"]
+    "code",
+    ["import gradientflow", "import sys; sys.argv = ['gradientflow', '--help']; import gradientflow.experiments.cli"],
 )
 def test_importing_is_lazy(code):
     program = f"import sys\n{code}\nprint([n for n in ('jax', 'sympy', 'matplotlib', 'diffrax') if n in sys.modules])"
@@ -133,7 +161,7 @@ def test_no_file_needs_scrolling_to_find_its_point():
 def test_the_readme_names_what_the_command_line_has():
     from typer.main import get_command
 
-    from gradientflow.cli import app
+    from gradientflow.experiments.cli import app
 
     readme = (SOURCES.parents[1] / "README.md").read_text()
     for command in get_command(app).commands:

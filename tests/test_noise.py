@@ -13,7 +13,7 @@ import scipy.stats
 from scipy.special import gamma
 
 import gradientflow as gf
-from gradientflow.flows.linear_motion import oscillated
+from gradientflow.flows.linear.oscillation import oscillated
 
 H = np.array([[2.0, 0.5], [0.5, 1.0]])
 BOWL = gf.Quadratic(H, [1.0, -1.0])

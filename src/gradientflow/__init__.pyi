@@ -2,6 +2,7 @@
 
 from . import analysis as analysis
 from . import discretizers as discretizers
+from . import experiments as experiments
 from . import flows as flows
 from .analysis import Bifurcation as Bifurcation
 from .analysis import Certificate as Certificate
@@ -13,7 +14,6 @@ from .analysis import Cycle as Cycle
 from .analysis import EdgeOfStability as EdgeOfStability
 from .analysis import Exact as Exact
 from .analysis import ExitTime as ExitTime
-from .analysis import Experiment as Experiment
 from .analysis import GaussianLaw as GaussianLaw
 from .analysis import Grade as Grade
 from .analysis import GradientNoise as GradientNoise
@@ -117,6 +117,7 @@ from .discretizers import nelder_mead as nelder_mead
 from .discretizers import optimizers as optimizers
 from .discretizers import sample as sample
 from .discretizers import schedules as schedules
+from .experiments import Experiment as Experiment
 from .flows import AcceleratedFlow as AcceleratedFlow
 from .flows import AdaDeltaFlow as AdaDeltaFlow
 from .flows import AdaGradFlow as AdaGradFlow

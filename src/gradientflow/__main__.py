@@ -1,6 +1,6 @@
 """`python -m gradientflow` is the command `gradientflow`."""
 
-from gradientflow.cli import main
+from gradientflow.experiments.cli import main
 
 if __name__ == "__main__":
     main()

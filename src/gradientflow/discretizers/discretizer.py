@@ -43,6 +43,11 @@ class Discretizer(eqx.Module):
     order: ClassVar[int | None] = None
     clock_only: ClassVar[bool] = False
 
+    @property
+    def name(self) -> str:
+        """The name under which results show it: its class's, unless a family's members have names of their own."""
+        return type(self).__name__
+
     @abc.abstractmethod
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
         """The next state, or (next state, next memory) if the scheme has memory.

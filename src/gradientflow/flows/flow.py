@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .energies import Composite, Energy
-from .resolvent import solve_resolvent
-from .vectors import lift, lower
+from .energies.composite import Composite
+from .energies.energy import Energy
+from .implicit import solve_resolvent
+from .state import lift, lower
 
 
 class UnansweredQuestionError(TypeError):
@@ -51,6 +52,11 @@ class Flow(eqx.Module):
     equation: ClassVar[str] = ""
 
     energy: eqx.AbstractVar[Energy]
+
+    @property
+    def name(self) -> str:
+        """The name under which results show it: its class's."""
+        return type(self).__name__
 
     @abc.abstractmethod
     def init(self, x: Any) -> Any:

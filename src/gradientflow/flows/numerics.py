@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+# Up to so many unknowns a dense Hessian is cheaper to form and factor than to be multiplied by many times.
+LARGEST_DENSE = 200
 # A real number as users give it.
 Number = float | int | np.floating | np.integer | jax.Array
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .checks import real_arrays
-from .energies import Energy
+from .energies.energy import Energy
 from .flow import Flow
 from .numerics import all_finite, dtype_of, is_concrete, numbers_to_arrays
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .energies import Energy
+from .energies.energy import Energy
 from .numerics import max_norm
 from .status import Outcome, Status
 

@@ -21,9 +21,8 @@ from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, check_integer
 
 from ..exact.leaf import NotExactError
-from ..grades import Grade
 from ..linear_stability.function import stability_function
-from ..named_methods import scheme_name
+from ..results.grades import Grade
 from .order import Series, read_series
 from .trees import Tree, rootings, splits
 
@@ -187,7 +186,7 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
         raise NotExactError(f"{type(discretizer).__name__} has memory: its iterates follow no one flow of z alone")
     weights = logarithm(series)
     coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
-    return ModifiedEquation(scheme_name(discretizer), order, coefficients)
+    return ModifiedEquation(discretizer.name, order, coefficients)
 
 
 def modified_rate(discretizer: Discretizer) -> sympy.Expr:

@@ -17,9 +17,8 @@ from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
 from ..exact.unit_disk import is_simple_von_neumann
-from ..grades import Grade
 from ..linear_stability.function import read_in_z
-from ..named_methods import scheme_name
+from ..results.grades import Grade
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
 
@@ -100,7 +99,7 @@ def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | No
     if series.has_memory and not _is_zero_stable(discretizer):
         reached, remark = 0, "consistent, but unstable however short the step: it does not converge"
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
-    return OrderProof(scheme_name(discretizer), reached, up_to, Grade.PROVED, series.weights, against, remark)
+    return OrderProof(discretizer.name, reached, up_to, Grade.PROVED, series.weights, against, remark)
 
 
 def _is_zero_stable(discretizer: Discretizer) -> bool:

@@ -23,7 +23,6 @@ from ..exact.leaf import NotExactError
 from ..exact.state_space import StateSpace, transfer
 from ..exact.subject import constant_step, read_subject
 from ..exact.unit_disk import is_schur
-from ..named_methods import subject_name
 from .modified_equation import ModifiedEquation
 from .trees import Tree, forest, splits
 
@@ -53,13 +52,13 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
     """
     check_integer("slow_equation", 1, order=order)
     space = read_subject("slow_equation", method, flows=False).minimal()
-    recursion = _recursion(space, constant_step("slow_equation", method), subject_name(method))
+    recursion = _recursion(space, constant_step("slow_equation", method), method.name)
     weights = _weights(*recursion, order)
     coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
     at_the_iterate = bool((space.position == space.C).all() and not space.D.any())
     elsewhere = not (at_the_iterate or _ends_where_asked(space))
     of_what = "slow manifold of the points where gradients are asked" if elsewhere else "slow manifold"
-    return ModifiedEquation(f"{subject_name(method)}, {of_what}", order, coefficients)
+    return ModifiedEquation(f"{method.name}, {of_what}", order, coefficients)
 
 
 def slow_rate(method: Any) -> sympy.Expr:
@@ -81,12 +80,10 @@ def slow_rate(method: Any) -> sympy.Expr:
     """
     space = read_subject("slow_rate", method, flows=False).minimal()
     h = constant_step("slow_rate", method)
-    _recursion(space, h, subject_name(method))
+    _recursion(space, h, method.name)
     chi, through = transfer(space)
     if len(chi) > 3:
-        raise NotExactError(
-            f"slow_rate: {subject_name(method)}'s recursion has degree {len(chi) - 1}: no short formula"
-        )
+        raise NotExactError(f"slow_rate: {method.name}'s recursion has degree {len(chi) - 1}: no short formula")
     w, lam = sympy.symbols("w lambda")
     # On the mode the gradient is λy, so that χ(w) = λN(w).
     terms = [sympy.Rational(a) - lam * sympy.Rational(b) for a, b in zip(chi, through, strict=True)]

@@ -94,9 +94,9 @@ class Comparison:
         Columns: flow, scheme, step h [T], steps, largest error and last error against the method's own flow [X],
         observed and claimed order, last time [T], energy, ‖∇E‖∞, status.
         """
-        rows = [_row("flow", type(self.flow).__name__, self.path, scheme=str(self.path.stats["solver"]))]
+        rows = [_row("flow", self.flow.name, self.path, scheme=str(self.path.stats["solver"]))]
         for label, entry in self.entries.items():
-            row = _row(label, type(entry.method.flow).__name__, entry.run, scheme=str(entry.run.stats["scheme"]))
+            row = _row(label, entry.method.flow.name, entry.run, scheme=str(entry.run.stats["scheme"]))
             h = np.diff(np.asarray(entry.run.t)) / np.diff(np.asarray(entry.run.steps))
             finite = entry.error[np.isfinite(entry.error)]
             row |= {

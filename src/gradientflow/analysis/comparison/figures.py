@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from gradientflow.flows import Energy, Trajectory
 
-from ..palette import COLOURS
+from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .compare import Comparison

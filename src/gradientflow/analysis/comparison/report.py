@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..page import describe_energy, inline_figure, render_page, write_folder
+from ..results.page import describe_energy, inline_figure, render_page, write_folder
 from . import figures
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from gradientflow.flows import Energy, LeastSquares, LinearRegression, Mode, Quadratic, size
 
 from ..exact.inertia import bracket_greatest, inertia
-from ..grades import Grade
+from ..results.grades import Grade
 
 # Up to here eigenvalues are bracketed by exact inertia counts: 0.1 s, growing as n⁴.
 LARGEST_EXACT = 30

@@ -8,7 +8,7 @@ import sympy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..palette import COLOURS
+from ..results.palette import COLOURS
 from .step_limit import without_roots
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def draw_radius(ax: Axes, stability: "Stability") -> None:
         ax.plot(stability.step, stability.spectral_radius(stability.step), "o", color=_STABLE, ms=8, zorder=4,
                 label=f"this method's step {stability.step:.6g}")  # fmt: skip
     ax.set(xlabel="step h", ylabel="spectral radius of a step", xlim=(0, end), ylim=(min(0.0, np.nanmin(radius)), 1.6),
-           title=f"{type(stability.discretizer).__name__} of {type(stability.flow).__name__}")  # fmt: skip
+           title=f"{stability.discretizer.name} of {stability.flow.name}")  # fmt: skip
     ax.legend(loc="upper left", framealpha=0.95)
 
 

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import eigs
 from gradientflow.discretizers import Discretizer, advance
 from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, spectral_radius
 
-from ..grades import Grade
+from ..results.grades import Grade
 from .curvature import matrix_free
 from .step_limit import StepLimit
 

@@ -16,7 +16,6 @@ from gradientflow.flows import GradientFlow, Mode, check_integer
 from ..exact.algebra import polynomials, rational
 from ..exact.roots import AlwaysFailsError, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
-from ..named_methods import scheme_name
 from .arrays import spectral_radii
 from .function import read_in_z
 
@@ -127,7 +126,7 @@ def stability_region(
         imaginary = (-height, height)
     ys = _axis("imaginary", imaginary, points)
     radius = radii(xs, ys)
-    return StabilityRegion(scheme_name(discretizer), xs, ys, radius, intervals)
+    return StabilityRegion(discretizer.name, xs, ys, radius, intervals)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ from gradientflow.flows import (
 )
 
 from ..exact.leaf import NotExactError
-from ..grades import Grade
+from ..results.grades import Grade
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import contractivity_limit, read_coefficients
 from .curvature import Curvatures, curvatures_at
@@ -164,11 +164,11 @@ class Stability:
         """
         from .survey import StabilitySurvey
 
-        StabilitySurvey({f"{type(self.discretizer).__name__} of {type(self.flow).__name__}": self}).save(directory)
+        StabilitySurvey({f"{self.discretizer.name} of {self.flow.name}": self}).save(directory)
 
     def __repr__(self) -> str:
         """The table, and where the curvatures come from."""
-        name = f"{type(self.discretizer).__name__} of {type(self.flow).__name__}"
+        name = f"{self.discretizer.name} of {self.flow.name}"
         low, high = (float(sum(bracket) / 2) for bracket in (self.curvatures.least, self.curvatures.greatest))
         text = self.table().drop(columns=["low", "high"]).to_string(float_format=lambda v: f"{v:.10g}", na_rep="–")
         unread = f"\n{self.unread}" if self.unread else ""

@@ -13,7 +13,7 @@ from sympy.polys.rings import PolyElement
 from ..exact.algebra import rational
 from ..exact.leaf import NotExactError
 from ..exact.roots import AlwaysFailsError, PositiveRoot
-from ..grades import Grade
+from ..results.grades import Grade
 from .curvature import Bracket, Curvatures
 from .reading import LAM, STEP, ModeReading, Recipe, generator
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from gradientflow.flows import UnansweredQuestionError, size
 
 from ..exact.leaf import NotExactError
-from ..page import describe_energy, file_name, inline_figure, inline_formula, render_page, write_folder
+from ..results.page import describe_energy, file_name, inline_figure, inline_formula, render_page, write_folder
 from .figures import formula_latex, plot_region, plot_stability
 from .regions import stability_region
 from .stability import Stability

@@ -188,7 +188,7 @@ def _read(where: str, flow: Flow, x0: Any, scheme: tuple[Discretizer, Any] | Non
         (read.noise, elsewhere.noise, "additive in its noise"),
     ):
         if not np.allclose(one, other, rtol=1e-9, atol=1e-12 * np.abs(one).max()):
-            subject = type(flow if scheme is None else scheme[0]).__name__
+            subject = (flow if scheme is None else scheme[0]).name
             raise ValueError(
                 f"{where}: {subject} is not {what}, or not the same at all times, on this energy; Gaussian laws are "
                 "those of quadratic energies and additive noise. Take draws instead: sample(...)"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from gradientflow.discretizers import MinibatchWithReplacement
 
-from ..palette import COLOURS
+from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .gradient_noise import GradientNoise

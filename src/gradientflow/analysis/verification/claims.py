@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ..grades import Grade
+from ..results.grades import Grade
 
 
 @dataclasses.dataclass(frozen=True)

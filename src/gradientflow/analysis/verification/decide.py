@@ -9,7 +9,7 @@ from sympy.polys.fields import FracElement
 
 from ..exact.algebra import rational
 from ..exact.leaf import Exact
-from ..grades import Grade
+from ..results.grades import Grade
 from .claims import Claim
 
 # Values that are tried in search of a point where an equation fails; generic, so that few polynomials vanish on all.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..palette import COLOURS
+from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .claims import Evidence

@@ -21,7 +21,6 @@ from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact
 from ..linear_stability.reading import Recipe
-from ..named_methods import scheme_name
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 from .lyapunov import AbstractEnergy
@@ -40,7 +39,7 @@ def power_claim(discretizer: Discretizer) -> Claim | None:
     flow = GradientFlow(Mode(lam))
     with blaming(discretizer, flow):
         after = discretizer.step(flow, Exact(0), power * x0, h)
-    name = f"iterates of {scheme_name(discretizer)} on every mode"
+    name = f"iterates of {discretizer.name} on every mode"
     false = _textbook_factor(discretizer, -(lam * h))
     sibling = refuted_sibling(
         decide_equations(name, _power(false), {"x_(k+1) and R x_k": (after, false * power * x0)}, "")
@@ -73,7 +72,7 @@ def cayley_hamilton_claim(discretizer: Discretizer, recipe: Recipe) -> Claim:
     amplification, polynomial = reading.amplification, reading.polynomial
     field = amplification.field
     coefficients = [field(p) / field(polynomial[0]) for p in polynomial]
-    name = f"powers of the step of {scheme_name(discretizer)}"
+    name = f"powers of the step of {discretizer.name}"
 
     def equations(c: list[Any]) -> dict[str, tuple[Exact, Exact]]:
         value = amplification.evaluated(c)

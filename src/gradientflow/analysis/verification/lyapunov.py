@@ -25,7 +25,7 @@ from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
-from ..grades import Grade
+from ..results.grades import Grade
 from .claims import Claim
 from .decide import refuted_sibling
 

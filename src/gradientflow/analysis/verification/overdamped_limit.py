@@ -6,7 +6,7 @@ from gradientflow.flows import GradientFlow, Mode
 
 from ..exact.leaf import Exact
 from ..exact.motion import TimeFunction, motion
-from ..grades import Grade
+from ..results.grades import Grade
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 

@@ -9,9 +9,9 @@ import sympy
 from gradientflow.discretizers import ConstantStep, Discretizer, Method, as_step_rule
 from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, Trajectory
 
-from ..grades import Grade
 from ..linear_stability.arrays import mode_matrices
 from ..linear_stability.reading import Recipe
+from ..results.grades import Grade
 from .claims import Claim, Evidence
 from .closed_forms import ClosedForm, critically_damped, gradient_flow, heavy_ball, overdamped_mode, underdamped
 

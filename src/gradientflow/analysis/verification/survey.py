@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..page import inline_figure, inline_formula, render_page, write_folder
+from ..results.page import inline_figure, inline_formula, render_page, write_folder
 from .claims import Claim, Evidence, Verification
 from .figures import plot_evidence
 

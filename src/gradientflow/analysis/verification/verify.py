@@ -32,10 +32,10 @@ from ..exact.algebra import rational
 from ..exact.inertia import inertia
 from ..exact.leaf import NotExactError
 from ..exact.unit_disk import is_simple_von_neumann
-from ..grades import Grade
 from ..linear_stability.curvature import Curvatures, curvatures_at, exact_constant, exact_hessian, exact_linear
 from ..linear_stability.reading import ModeReading, Recipe
 from ..linear_stability.step_limit import StepLimit, exact_limit, without_roots
+from ..results.grades import Grade
 from . import closed_forms, lyapunov_functions
 from .claims import Claim, Verification
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
@@ -82,9 +82,9 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
     """
     if isinstance(subject, Method):
         flow, method = subject.flow, subject
-        name = f"{type(method.discretizer).__name__} of {type(flow).__name__}"
+        name = method.name
     elif isinstance(subject, Flow):
-        flow, method, name = subject, None, type(subject).__name__
+        flow, method, name = subject, None, subject.name
     else:
         raise TypeError(f"verify: `subject` must be a flow or a Method, got {type(subject).__name__}")
     if run is not None and (not isinstance(run, Trajectory) or ("scheme" in run.stats) != (method is not None)):

@@ -12,8 +12,7 @@ import numpy as np
 from gradientflow.discretizers import Method
 from gradientflow.flows import check_integer
 
-from ..grades import Grade
-from ..named_methods import subject_name
+from ..results.grades import Grade
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities, product
 from .interpolant import extreme
@@ -132,7 +131,7 @@ class WorstCaseBound:
         """The bound in words."""
         exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
         return (
-            f"{subject_name(self.subject)} on {self.energies}, {self.steps} steps: "
+            f"{self.subject.name} on {self.energies}, {self.steps} steps: "
             f"{_SHOWN[self.final].format('N')} ≤ {self.value:.9g}{exact} · {_SHOWN[self.initial].format('0')}, "
             f"{self.grade}\n{self.reason}"
         )

@@ -17,7 +17,7 @@ from ..exact.leaf import Exact
 from ..exact.state_space import characteristic, read_step
 from ..exact.subject import check_method
 from ..exact.unit_disk import is_simple_von_neumann
-from ..grades import Grade
+from ..results.grades import Grade
 from .cycles import best_cycle
 from .problem import EnergyClass, Problem, balanced, energy_class
 from .rate import certificate_at

@@ -30,7 +30,6 @@ from gradientflow.flows import Energy, numbers_to_arrays
 
 from ..exact.state_space import transfer
 from ..exact.subject import read_subject
-from ..named_methods import subject_name
 from .problem import EnergyClass, Problem, balanced, energy_class, on_energy
 
 # The longest cycles that are looked for.
@@ -164,7 +163,7 @@ class Cycle:
         """The cycle in words."""
         round_ = "once" if self.turns == 1 else f"{self.turns} times"
         return (
-            f"{subject_name(self.method)} on {self.energies}, refuted: a cycle of {self.period} steps, {round_} round "
+            f"{self.method.name} on {self.energies}, refuted: a cycle of {self.period} steps, {round_} round "
             "the minimizer, on E = μ/2‖x‖² + (L−μ)/2·dist(x, polygon)² (`.energy`); `.run(steps)` walks it"
         )
 

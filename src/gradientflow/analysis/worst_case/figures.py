@@ -10,8 +10,8 @@ from matplotlib.patches import Patch
 
 from gradientflow.flows import Quadratic
 
-from ..grades import Grade
-from ..palette import COLOURS
+from ..results.grades import Grade
+from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .convergence_map import ConvergenceMap

@@ -12,8 +12,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Flow
 
 from ..exact.inertia import Inertia, inertia
-from ..grades import Grade
-from ..named_methods import subject_name
+from ..results.grades import Grade
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition
 from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
@@ -119,7 +118,7 @@ class WorstCaseRate:
 
     def __repr__(self) -> str:
         """Rate, grade, and what the quadratics alone would give."""
-        name = subject_name(self.subject)
+        name = self.subject.name
         what = "r per unit time" if self.problem.is_flow else "ρ a step"
         return (
             f"{name} on {self.energies}: {what} = {self.rate:.9g}, {self.grade}\n{self.reason}\n"

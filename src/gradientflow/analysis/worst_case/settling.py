@@ -16,8 +16,7 @@ from gradientflow.flows import Energy, check_integer
 
 from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact
-from ..grades import Grade
-from ..named_methods import subject_name
+from ..results.grades import Grade
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
 from .interpolant import extreme
@@ -111,7 +110,7 @@ class Settled:
 
     def __repr__(self) -> str:
         """Grade and reason."""
-        return f"{subject_name(self.subject)} on {self.energies}: {self.grade}; {self.reason}"
+        return f"{self.subject.name} on {self.energies}: {self.grade}; {self.reason}"
 
 
 def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:

@@ -12,7 +12,6 @@ from .energy import Proximable as Proximable
 from .energy import energy as energy
 from .expression import ExpressionEnergy as ExpressionEnergy
 from .expression import from_expression as from_expression
-from .hessian import LARGEST_DENSE as LARGEST_DENSE
 from .quadratic import AbstractQuadratic as AbstractQuadratic
 from .quadratic import LeastSquares as LeastSquares
 from .quadratic import LinearEnergy as LinearEnergy

@@ -8,10 +8,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jax.flatten_util import ravel_pytree
 
-from ..numerics import dtype_of, size
-
-# Up to here a dense Hessian is cheaper to form and factor than to be multiplied by many times.
-LARGEST_DENSE = 200
+from ..numerics import LARGEST_DENSE, dtype_of, size
 
 
 def solve_hessian(hvp: Callable[[Any], Any], v: Any, shift: Any) -> Any:

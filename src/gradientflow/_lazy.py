@@ -1,0 +1,38 @@
+"""Lazy faces: packages whose names are imported when they are first used, from where the stub beside them says."""
+
+import ast
+import importlib
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """What a lazy package defines: its `__getattr__`, its `__dir__` and its `__all__`.
+
+    The list of names is kept once, in the stub `__init__.pyi`, where type checkers and editors read it too.
+
+    Args:
+        package: the package's `__name__`.
+        file: its `__file__`.
+    """
+    origin = {}
+    for node in ast.parse(pathlib.Path(file).with_suffix(".pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            origin |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+
+    def __getattr__(name: str) -> Any:
+        if name not in origin:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, original = origin[name]
+        if module is None:
+            return importlib.import_module(f"{package}.{original}")
+        thing = getattr(importlib.import_module(f"{package}.{module}"), original)
+        setattr(sys.modules[package], name, thing)
+        return thing
+
+    def __dir__() -> list[str]:
+        return sorted([*vars(sys.modules[package]), *origin])
+
+    return __getattr__, __dir__, [*origin]

@@ -1,0 +1,1 @@
+"""What every answer is: its grade, its page, its colours."""

@@ -1,0 +1,114 @@
+"""Pages and folders: what every report shares."""
+
+import base64
+import io
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+from matplotlib import mathtext
+from matplotlib.figure import Figure
+
+import gradientflow
+from gradientflow.flows import (
+    CallableEnergy,
+    Energy,
+    ExpressionEnergy,
+    LeastSquares,
+    LinearRegression,
+    LogisticRegression,
+    Quadratic,
+    landscapes,
+)
+
+# LaTeX that matplotlib's own typesetting does not know, in words that it does.
+_PLAIN = {r"\tfrac": r"\frac", r"\ ": r"\,", r"\dots": r"\ldots", r"\le ": r"\leq ", r"\to ": r"\rightarrow "}
+
+
+def render_page(template: str, **context: Any) -> str:
+    """One page without links to anything outside itself."""
+    loader = jinja2.PackageLoader("gradientflow.analysis.results", "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(version=gradientflow.__version__, **context)
+
+
+def write_folder(directory: str | os.PathLike[str], fill: Callable[[pathlib.Path], None]) -> None:
+    """Makes a folder's contents in a temporary one first, so that a failure leaves nothing half-written.
+
+    Args:
+        directory: where they go; made if it isn't there.
+        fill: writes them into a folder that it is given, which has an empty folder `figures`.
+
+    Raises:
+        ValueError: if the directory can't be written.
+    """
+    target = pathlib.Path(directory)
+    check_writable(target)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        (folder / "figures").mkdir()
+        fill(folder)
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+
+
+def check_writable(directory: str | os.PathLike[str]) -> None:
+    """Refuses a directory that can't be made or written to, before any work is done.
+
+    Raises:
+        ValueError: naming it.
+    """
+    target = pathlib.Path(directory)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        raise ValueError(f"out: directory {str(target)!r} can't be written: {error.strerror}") from None
+
+
+def inline_figure(figure: Figure) -> str:
+    """A figure as a PNG in base64, to be put into a page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def inline_formula(latex: str) -> str | None:
+    """A formula as an SVG in base64, set by matplotlib; `None` where it can't set it."""
+    plain = latex
+    for word, other in _PLAIN.items():
+        plain = plain.replace(word, other)
+    buffer = io.BytesIO()
+    try:
+        mathtext.math_to_image(f"${plain}$", buffer, format="svg")
+    except ValueError:
+        return None
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def file_name(label: str) -> str:
+    """A label as a file's name."""
+    return re.sub(r"[^\w.=-]+", "-", label).strip("-")
+
+
+def describe_energy(energy: Energy) -> str:
+    """An energy in a line: its formula where it has one."""
+    match energy:
+        case landscapes.Landscape(name=name, formula=formula):
+            return f"{name}, E = {formula}"
+        case ExpressionEnergy(text=text):
+            return f"E = {text}"
+        case CallableEnergy(fn=fn):
+            return getattr(fn, "__name__", "a Python function")
+        case LeastSquares(M=M):
+            return f"E = ½‖Mx − v‖² with M of shape {M.shape[0]}×{M.shape[1]}"
+        case Quadratic(H=H):
+            return f"E = ½xᵀHx − bᵀx + c with H of shape {H.shape[0]}×{H.shape[0]}"
+        case LinearRegression(X=X) | LogisticRegression(X=X):
+            return f"{type(energy).__name__} on {X.shape[0]} examples"
+    return type(energy).__name__

@@ -1,0 +1,1 @@
+"""What a step sees instead of the flow itself: batches, noise, clipped gradients."""

@@ -1,0 +1,1 @@
+"""Running a discretizer: the loop, and what comes of it."""

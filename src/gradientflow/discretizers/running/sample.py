@@ -1,0 +1,276 @@
+"""Chains: many independent runs of a scheme of a flow with noise, drawn from at intervals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.flows import (
+    Flow,
+    Number,
+    all_finite,
+    as_floating,
+    check_integer,
+    check_key,
+    check_positive,
+    dtype_of,
+    is_stochastic,
+    numbers_to_arrays,
+    prepare,
+)
+
+from ..discretizer import Discretizer, advance, check_answers, drawn_increments
+
+
+class Chains(eqx.Module):
+    """Draws of independent chains.
+
+    Attributes:
+        x: the positions, with leading axes (chains, draws).
+        t: the times of the draws [T], of shape (draws,).
+        energy: E at the draws, of shape (chains, draws).
+        finite: which chains stayed finite, all their draws and energies, of shape (chains,).
+        stats: scheme, step, burn-in, thinning, precision.
+
+    Example:
+        >>> import jax, gradientflow as gf
+        >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
+        >>> chains = gf.sample(
+        ...     flow, gf.ExactFlow(), [0.0], step=1.0, draws=50, chains=200, burn_in=5, key=jax.random.key(0)
+        ... )
+        >>> mean, error = chains.expectation(lambda x: x[0] ** 2)
+        >>> bool(abs(mean - 0.5) < 3 * error), bool(error < 0.02)  # T/λ
+        (True, True)
+    """
+
+    x: Any
+    t: jax.Array
+    energy: jax.Array
+    finite: jax.Array
+    stats: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """One line: how many, and of what."""
+        chains, draws = self.energy.shape
+        lost = f"; {chains - int(self.finite.sum())} not finite" if not bool(self.finite.all()) else ""
+        return f"Chains({chains} chains of {draws} draws by {self.stats['scheme']}, step {self.stats['step']:g}{lost})"
+
+    def expectation(self, fn: Callable[[Any], Any] | None = None) -> tuple[Any, Any]:
+        r"""The mean of a function over all draws, and its standard error.
+
+        The error is that of the chains' own means, which are independent of each other however much the draws of a
+        chain are not: $\sqrt{\operatorname{Var}_c(\bar f_c)/C}$. It knows nothing of the way from the start: of that
+        takes care a `burn_in` of several relaxation times.
+
+        Args:
+            fn: a function of a position; the position itself unless given.
+
+        Raises:
+            TypeError: if `fn` is no function.
+            ValueError: if there is one chain only, or a chain that did not stay finite.
+        """
+        if fn is not None and not callable(fn):
+            raise TypeError(f"expectation: `fn` must be a function of a position, got {fn!r}")
+        if not bool(self.finite.all()):
+            lost = int((~self.finite).sum())
+            raise ValueError(
+                f"expectation: {lost} of {len(self.finite)} chains did not stay finite, which a mean over the others "
+                "would hide; shorten the `step`"
+            )
+        chains = len(self.finite)
+        if chains < 2:
+            raise ValueError("expectation: one chain has no standard error; sample at least two")
+        values = self.x if fn is None else jax.vmap(jax.vmap(fn))(self.x)
+        means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), values)
+        mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), means)
+        error = jax.tree.map(lambda leaf: jnp.std(leaf, axis=0, ddof=1) / jnp.sqrt(chains), means)
+        return mean, error
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over `chain` and `draw`: one variable a leaf of the position, and the energy."""
+        import xarray as xr
+
+        chains, draws = self.energy.shape
+        data: dict[str, Any] = {"energy": (("chain", "draw"), np.asarray(self.energy))}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.x):
+            name = jax.tree_util.keystr(path, simple=True, separator=".") or "x"
+            name = f"x.{name}" if name in {"energy", "chain", "draw", "t"} else name
+            dims = ("chain", "draw", *(f"{name}_dim_{axis}" for axis in range(leaf.ndim - 2)))
+            data[name] = (dims, np.asarray(leaf))
+        coordinates = {"chain": np.arange(chains), "draw": np.arange(draws), "t": ("draw", np.asarray(self.t))}
+        return xr.Dataset(data, coords=coordinates, attrs=self.stats)
+
+    def to_arviz(self) -> Any:
+        """What ArviZ takes: `posterior` and, with the energy, `sample_stats`.
+
+        That is an `xarray.DataTree`; where an ArviZ before 1.0 is installed, its own `InferenceData`.
+        """
+        import xarray as xr
+
+        data = self.to_xarray()
+        tree = xr.DataTree.from_dict({"posterior": data.drop_vars("energy"), "sample_stats": data[["energy"]]})
+        try:
+            import arviz
+        except ImportError:
+            return tree
+        # From 1.0 on it takes the tree itself.
+        convert = getattr(arviz, "from_datatree", None)
+        return tree if convert is None else convert(tree)
+
+
+def sample(
+    flow: Flow,
+    discretizer: Discretizer,
+    x0: Any,
+    *,
+    step: Any,
+    draws: Any,
+    key: Any = None,
+    chains: Any = None,
+    burn_in: Any = 0,
+    thin: Any = 1,
+    t0: Number = 0.0,
+    noise_dtype: Any = None,
+) -> Chains:
+    r"""Independent chains of a scheme of a flow with noise, in one compiled loop; only the draws are kept.
+
+    Args:
+        flow: a flow with noise.
+        discretizer: a scheme that takes it.
+        x0: where every chain starts, any pytree of arrays; if `chains` is not given, one start a chain along each
+            array's leading axis.
+        step: h [T].
+        draws: how many draws a chain keeps.
+        key: a key made by `jax.random.key`; all chains draw from it.
+        chains: how many chains.
+        burn_in: how many steps to take before the first draw.
+        thin: how many steps from draw to draw.
+        t0: the time at the start [T].
+        noise_dtype: the precision in which normal numbers are drawn, the state's unless given. On a CPU nearly
+            all the time goes into them, and single precision takes less than half of it; the state keeps its own.
+
+    Returns:
+        The draws. A chain that diverges is a result, told by `finite`.
+
+    Raises:
+        TypeError: if the flow has no noise, counts aren't integers or the key isn't one.
+        ValueError: for a step that is not positive, or starts that aren't finite.
+        UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
+
+    Example:
+        >>> import jax, gradientflow as gf
+        >>> flow = gf.Langevin(gf.landscapes.bowl(), temperature=1.0)
+        >>> chains = gf.sample(
+        ...     flow, gf.EulerMaruyama(), [0.0, 0.0], step=0.05, draws=100, chains=8, burn_in=50, key=jax.random.key(0)
+        ... )
+        >>> chains
+        Chains(8 chains of 100 draws by EulerMaruyama, step 0.05)
+        >>> mean, error = chains.expectation()
+        >>> bool((abs(mean) < 3 * error).all())
+        True
+    """
+    flow, stacked = _starts(flow, x0, chains, t0)
+    first = jax.tree.map(lambda leaf: leaf[0], stacked)
+    if not isinstance(discretizer, Discretizer):
+        raise TypeError(f"sample: `discretizer` must be one such as EulerMaruyama(), got {discretizer!r}")
+    if not is_stochastic(flow, first):
+        raise TypeError(f"sample: {type(flow).__name__} has no noise; a single run of it is iterate(...)")
+    check_key("sample", flow, key)
+    check_integer("sample", 0, burn_in=burn_in)
+    check_integer("sample", 1, draws=draws, thin=thin)
+    check_positive("sample", step=step)
+    check_answers(flow, discretizer, first)
+    dtype = dtype_of(first)
+    discretizer = numbers_to_arrays(discretizer, dtype, integers=False)
+    h, start = jnp.asarray(step, dtype), jnp.asarray(t0, dtype)
+    run = _Run(flow, discretizer, h, start, key, dtype if noise_dtype is None else jnp.dtype(noise_dtype))
+    x, energy, finite = _run(run, stacked, jnp.asarray(int(burn_in)), jnp.asarray(int(thin)), int(draws))
+    taken = int(burn_in) + int(thin) * np.arange(1, int(draws) + 1)
+    stats = {
+        "scheme": discretizer.name,
+        "step": float(step),
+        "burn_in": int(burn_in),
+        "thin": int(thin),
+        "precision": str(dtype),
+        "noise_precision": str(run.noise_dtype),
+    }
+    return Chains(x, start + h * jnp.asarray(taken, dtype), energy, finite, stats)
+
+
+def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
+    """The flow, its numbers made arrays, and the stacked states that the chains start from."""
+    if chains is not None:
+        check_integer("sample", 1, chains=chains)
+        flow, z0 = prepare("sample", flow, x0, None, t0)
+        return flow, jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (int(chains), *jnp.shape(leaf))), z0)
+    leaves, structure = jax.tree.flatten(as_floating(x0))
+    lengths = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(
+            "sample: without `chains`, `x0` must hold one start a chain along every array's leading axis, got shapes "
+            f"{[leaf.shape for leaf in leaves]}; give `chains` to start all from one position"
+        )
+    rows = [structure.unflatten(row) for row in zip(*leaves, strict=True)]
+    try:
+        flow, first = prepare("sample", flow, rows[0], None, t0)
+    except ValueError as error:
+        raise ValueError(f"{error} (without `chains` each row of `x0` is the start of one chain)") from None
+    states = [flow.init(row) for row in rows]
+    stacked = jax.tree.map(lambda like, *each: jnp.stack(each).astype(like.dtype), first, *states)
+    energies = jax.vmap(lambda z: flow.energy.value(flow.position(z)))(stacked)
+    lost = ~np.asarray(jax.vmap(all_finite)((stacked, energies)))
+    if lost.any():
+        raise ValueError(f"sample: `x0` and its energy must be finite, and are not for chain {int(np.argmax(lost))}")
+    return flow, stacked
+
+
+class _Run(eqx.Module):
+    """Everything that a step needs and that stays the same."""
+
+    flow: Flow
+    discretizer: Discretizer
+    h: jax.Array
+    t0: jax.Array
+    key: Any
+    noise_dtype: Any = eqx.field(static=True)
+
+    def start(self, z: Any) -> Any:
+        memory = jax.vmap(lambda z: self.discretizer.init(self.flow, self.t0, z, self.h))(z)
+        return z, memory, jnp.asarray(0)
+
+    def one(self, carry: Any) -> Any:
+        z, memory, k = carry
+        t = self.t0 + k * self.h
+
+        def step(z: Any, memory: Any, noise: Any) -> tuple[Any, Any]:
+            return advance(self.discretizer, self.flow, t, z, self.h, noise, memory)
+
+        after, memory = jax.vmap(step)(z, memory, self.noise(z, k))
+        return jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), after, z), memory, k + 1
+
+    def noise(self, z: Any, k: Any) -> Any:
+        """The increments of all chains: one draw for all of them is what makes noise cheap."""
+        first = jax.tree.map(lambda leaf: leaf[0], z)
+        parts = self.discretizer.increments(self.flow, first)
+        shape = jax.vmap(self.flow.brownian)(z)
+        return drawn_increments(jax.random.fold_in(self.key, k), parts, shape, self.h, self.noise_dtype)
+
+
+@eqx.filter_jit
+def _run(run: _Run, z0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
+    """The draws' positions and energies, chains first, and which chains stayed finite."""
+
+    def steps(carry: Any, count: Any) -> Any:
+        return jax.lax.fori_loop(0, count, lambda _, c: run.one(c), carry)
+
+    def draw(carry: Any, _: None) -> tuple[Any, Any]:
+        carry = steps(carry, thin)
+        return carry, jax.vmap(lambda z: run.discretizer.position(run.flow, z, run.h))(carry[0])
+
+    carry, x = jax.lax.scan(draw, steps(run.start(z0), burn_in), length=draws)
+    energy = jax.lax.map(jax.vmap(run.flow.energy.value), x)
+    x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
+    return x, energy, jax.vmap(all_finite)((carry[0], x, energy))

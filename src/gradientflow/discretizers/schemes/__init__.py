@@ -1,0 +1,1 @@
+"""One-step maps: how a flow becomes an iteration."""

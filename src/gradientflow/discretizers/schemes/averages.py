@@ -1,0 +1,69 @@
+"""The schemes of adaptive optimizers: first the averages, then the position."""
+
+from typing import Any, ClassVar
+
+from gradientflow.flows import Flow, UnansweredQuestionError
+from gradientflow.flows.catalogue.adaptive.adadelta import DeltaSquares
+
+from ..discretizer import Discretizer
+
+
+class AdaptiveStep(Discretizer):
+    r"""Averages exactly at the frozen position, then the position by forward Euler: Adam, RMSprop, AdaGrad.
+
+    A Lie splitting. Of `AdamFlow` with $\beta_i = e^{-h/\tau_i}$ it is Adam with learning rate h, bias corrections and
+    all: $m' = \beta_1 m + (1 - \beta_1)\nabla E$, $s' = \beta_2 s + (1 - \beta_2)(\nabla E)^2$,
+    $x' = x - h\,\hat m'/(\sqrt{\hat s'} + \varepsilon)$.
+
+    Order 1.
+
+    References:
+        D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.AdamFlow(gf.energy(lambda x: x**2), epsilon=0.0)
+        >>> float(gf.AdaptiveStep().step(flow, 0.0, flow.init(3.0), 0.25).x)
+        2.75
+    """
+
+    equation: ClassVar[str] = "averages exactly at frozen x, then x' = x + h ẋ"
+    order: ClassVar[int | None] = 1
+
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+        """`averages` by their closed form, `transport` by its drift at the time reached."""
+        z = flow.parts["averages"].solution(t, z, h)
+        return z + h * flow.parts["transport"].drift(t + h, z)
+
+
+class AdaDeltaStep(Discretizer):
+    r"""AdaDelta's scheme: the average of gradients, then the position and the average of velocities from one velocity.
+
+    $s' = \beta s + (1 - \beta)(\nabla E)^2$, $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s' + \varepsilon}$, $x' = x
+    - hv$, $d' = \beta d + (1 - \beta)v^2$ with $\beta = e^{-h/\tau}$.
+
+    Order 1.
+
+    References:
+        M. D. Zeiler, ADADELTA: an adaptive learning rate method, arXiv:1212.5701, 2012, algorithm 1.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.AdaDeltaFlow(gf.energy(lambda x: x**2))
+        >>> z = gf.AdaDeltaStep().step(flow, 0.0, flow.init(3.0), 1.0)
+        >>> round(float(z.x), 4)
+        2.9968
+    """
+
+    equation: ClassVar[str] = "s' averaged, then x' = x − hv and d' averaged at one v"
+    order: ClassVar[int | None] = 1
+
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+        """`gradients` by their closed form; `deltas` at frozen velocity and `transport` by its drift, side by side."""
+        z = flow.parts["gradients"].solution(t, z, h)
+        moved = h * flow.parts["transport"].drift(t + h, z)
+        deltas = flow.parts["deltas"]
+        if not isinstance(deltas, DeltaSquares):
+            why = "AdaDelta's scheme wants AdaDelta's own averages, on no other clock"
+            raise UnansweredQuestionError(flow, "parts", why)
+        return deltas.frozen(t, z, h) + moved

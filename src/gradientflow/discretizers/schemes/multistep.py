@@ -1,0 +1,98 @@
+"""Explicit multistep schemes: the slopes of the steps before are their memory."""
+
+import functools
+import math
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+
+from gradientflow.flows import Flow, all_finite, check_integer, is_concrete, is_numeric
+
+from ..discretizer import Discretizer
+from .coefficients import combined
+from .runge_kutta import RungeKutta
+
+# By the number of steps, a scheme of one order less for the history: its error over one step enters times another h.
+_START = ("euler", "euler", "midpoint", "rk3", "rk4")
+
+
+class AdamsBashforth(Discretizer):
+    r"""Adams–Bashforth: $z_{k+1} = z_k + h\sum_{j<s} b_j f(t_{k-j}, z_{k-j})$.
+
+    The integral over the next step of the polynomial through the last s slopes. Order s, one drift a step. On a mode λ
+    of a gradient flow stable iff hλ < 2, 1, 6/11, 3/10 and 90/551 for s = 1, …, 5. The memory is the slopes before,
+    newest first. At the start they are those of a history that a Runge–Kutta scheme of order s − 1 finds by going
+    backwards from z. The coefficients are those of a constant step: with a schedule the order is 1.
+
+    Args:
+        steps: s, from 1 to 5; one step is forward Euler.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if it is not from 1 to 5; from a start that has no past, as adaptive flows at rest.
+
+    References:
+        F. Bashforth, J. C. Adams, An Attempt to Test the Theories of Capillary Action, 1883.
+        E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed. 1993, section III.1.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.AdamsBashforth(2).weights
+        (Fraction(3, 2), Fraction(-1, 2))
+        >>> gf.stability(gf.GradientFlow(gf.Mode(4.0)), gf.AdamsBashforth(2)).limit
+        0.25
+    """
+
+    equation: ClassVar[str] = "z' = z + h Σ bⱼ f(t − jh, z₋ⱼ)"
+
+    steps: int = eqx.field(static=True)
+
+    def __init__(self, steps: Any) -> None:
+        check_integer("AdamsBashforth", 1, steps=steps)
+        if steps > len(_START):
+            raise ValueError(f"AdamsBashforth: `steps` must be at most {len(_START)}, got {steps}")
+        self.steps = int(steps)
+
+    @property
+    def order(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of steps."""
+        return self.steps
+
+    @property
+    def weights(self) -> tuple[Fraction, ...]:
+        """The weights of the slopes, newest first."""
+        return _weights(self.steps)
+
+    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+        """The slopes at t − h, t − 2h, …, on a path that leads to z."""
+        back, slopes = RungeKutta(_START[self.steps - 1]), []
+        for k in range(1, self.steps):
+            z = back.step(flow, t - (k - 1) * h, z, -h)
+            slopes.append(flow.drift(t - k * h, z))
+        known = is_concrete(slopes) and all(map(is_numeric, jax.tree.leaves(slopes)))
+        if known and slopes and not bool(all_finite(slopes)):
+            raise ValueError(
+                f"AdamsBashforth: {type(flow).__name__} has no past to start from at t = {float(t):g}: going backwards "
+                "its slopes are not finite; start later, from another run's `state`"
+            )
+        return tuple(slopes)
+
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+        """The weighted slopes, and the memory without its oldest."""
+        slopes = (flow.drift(t, z), *memory)
+        return combined(z, h, self.weights, slopes), slopes[:-1]
+
+
+@functools.cache
+def _weights(steps: int) -> tuple[Fraction, ...]:
+    """The integrals over [0, 1] of the Lagrange polynomials at 0, −1, …, 1 − s."""
+    found = []
+    for j in range(steps):
+        product = [Fraction(1)]  # of the factors u + i for i ≠ j, by rising powers of u
+        for i in (i for i in range(steps) if i != j):
+            product = [i * a + b for a, b in zip([*product, 0], [0, *product], strict=True)]
+        integral = sum((a / (k + 1) for k, a in enumerate(product)), Fraction(0))
+        found.append((-1) ** j * integral / (math.factorial(j) * math.factorial(steps - 1 - j)))
+    return tuple(found)

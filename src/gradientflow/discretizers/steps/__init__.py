@@ -1,0 +1,1 @@
+"""How long a step is: schedules and searches."""

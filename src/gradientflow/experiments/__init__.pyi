@@ -1,0 +1,3 @@
+"""Static view of the lazy names in `__init__.py`, for type checkers and editors."""
+
+from .experiment import Experiment as Experiment

@@ -1,0 +1,327 @@
+"""The command line. Nothing numerical is imported before a command needs it."""
+
+import json
+import os
+import pathlib
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Gradient flows, and the optimizers that discretize them.",
+)
+
+Out = Annotated[str, typer.Option("--out", help="Directory for the report, figures and data.", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print the table as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and --json).")]
+Device = Annotated[str, typer.Option(help="cpu, gpu or tpu; JAX's own choice unless given.")]
+
+
+def _print_version(asked: bool) -> bool:
+    if asked:
+        from gradientflow import __version__
+
+        print(f"gradientflow {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Holds the options that go before a command."""
+
+
+EnergyOption = Annotated[
+    str, typer.Option(help="A landscape's name, FILE.py:FUNCTION, or a formula such as '(1-x)^2 + 100*(y-x^2)^2'.")
+]
+Data = Annotated[str, typer.Option(help="A CSV file to fit a model to.", metavar="FILE.csv")]
+Target = Annotated[str, typer.Option(help="The column to fit.", metavar="COLUMN")]
+Model = Annotated[str, typer.Option(help="linear, ridge or logistic.")]
+Ridge = Annotated[float, typer.Option(help="The penalty of ridge and logistic.")]
+Start = Annotated[str, typer.Option("--x0", help="The start, comma-separated: 1,-2.", metavar="NUMBERS")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME[:step[:parameter]]; may be repeated. `gradientflow list` shows the names."),
+]
+Time = Annotated[float | None, typer.Option("--t1", help="How long, on the flow's clock.")]
+Precision = Annotated[str, typer.Option(help="float64 or float32.")]
+
+
+@app.command()
+def compare(
+    energy: EnergyOption = "",
+    data: Data = "",
+    target: Target = "",
+    model: Model = "linear",
+    ridge: Ridge = 0.0,
+    x0: Start = "",
+    method: Methods = None,
+    t1: Time = None,
+    solver: Annotated[str, typer.Option(help="The flow's solver; chosen unless given.")] = "",
+    precision: Precision = "float64",
+    device: Device = "",
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    out: Out = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare a gradient flow with its discretizations.
+
+    Without options: the least-squares example ½‖Mx − v‖² with M = [[4, 1], [1, 3]], v = [1, 2].
+    """
+    _ask("compare", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
+         ridge=ridge, t1=t1, solver=solver, precision=precision, seed=seed)  # fmt: skip
+
+
+@app.command()
+def stability(
+    energy: EnergyOption = "",
+    data: Data = "",
+    target: Target = "",
+    model: Model = "linear",
+    ridge: Ridge = 0.0,
+    x0: Annotated[
+        str, typer.Option("--x0", help="Where to look for a minimizer from, if none is known.", metavar="NUMBERS")
+    ] = "",
+    method: Methods = None,
+    precision: Precision = "float64",
+    device: Device = "",
+    out: Out = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find how long the steps of methods may be at a minimizer, and from everywhere where a theorem says so.
+
+    On quadratics of up to 30 unknowns the limits are proved. Without options: as `compare`.
+    """
+    _ask("stability", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
+         ridge=ridge, precision=precision)  # fmt: skip
+
+
+@app.command()
+def verify(
+    energy: EnergyOption = "",
+    data: Data = "",
+    target: Target = "",
+    model: Model = "linear",
+    ridge: Ridge = 0.0,
+    x0: Start = "",
+    method: Methods = None,
+    t1: Time = None,
+    precision: Precision = "float64",
+    device: Device = "",
+    out: Out = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove closed forms, Lyapunov functions, iterates and step limits, each beside a false claim that is refuted.
+
+    On quadratics the runs' own numbers are measured against them. Exit status 1 if a claim is refuted. Without options:
+    as `compare`.
+    """
+    found = _ask("verify", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target,
+                 model=model, ridge=ridge, t1=t1, precision=precision)  # fmt: skip
+    if (found.table()["grade"] == "refuted").any():
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    experiment: Annotated[str, typer.Argument(help="An EXPERIMENT.toml, as `compare --out` writes it.")],
+    device: Device = "",
+    out: Out = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment from its file."""
+    with _bad_input_is_one_line():
+        try:
+            text = pathlib.Path(experiment).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"experiment: {experiment!r} can't be read: {error}") from None
+        from gradientflow.experiments.experiment import Experiment
+
+        _run(Experiment.from_toml(text, pathlib.Path(experiment).parent), device, out, as_json, quiet)
+
+
+@app.command("list")
+def list_names(
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as a page of documentation.")] = False,
+) -> None:
+    """List energies, flows, schemes, optimizers, step rules and methods with their equations."""
+    from .listing import as_markdown, listing
+
+    if markdown:
+        print(as_markdown(), end="")
+        return
+    if as_json:
+        print(json.dumps(listing(), ensure_ascii=False, indent=2))
+        return
+    for title, entries in listing().items():
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        table.add_column("name", style="bold", no_wrap=True)
+        table.add_column("what it is")
+        for entry in entries.items():
+            table.add_row(*entry)
+        Console().print(table)
+        print()
+
+
+def main() -> None:
+    """The entry point of the command `gradientflow`."""
+    app()
+
+
+def _ask(
+    question: str, x0: str, method: list[str] | None, device: str, out: str, as_json: bool, quiet: bool, **options: Any
+) -> Any:
+    """Runs the experiment that the options describe."""
+    with _bad_input_is_one_line():
+        if x0:
+            options["x0"] = _numbers("x0", x0)
+        if method:
+            options["methods"] = tuple(method)
+        from gradientflow.experiments.experiment import Experiment
+
+        return _run(Experiment(question=question, **options), device, out, as_json, quiet)
+
+
+def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> Any:
+    if device:
+        # JAX reads this when it first starts, which is not before the computation below.
+        if device not in ("cpu", "gpu", "tpu"):
+            raise ValueError(f"device: must be cpu, gpu or tpu, got {device!r}")
+        os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
+    import jax
+
+    jax.config.update("jax_enable_x64", experiment.precision == "float64")
+    if device:
+        jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+        try:
+            jax.devices()
+        except RuntimeError as error:
+            raise ValueError(f"device: no {device} here: {str(error).splitlines()[0]}") from None
+    if out:
+        from gradientflow.analysis.results.page import check_writable
+
+        check_writable(out)
+    progress = Console(stderr=True)
+    with progress.status("compiling") if progress.is_terminal and not quiet else _Silent() as status:
+        experiment.check_precision()
+        experiment = experiment.resolve()
+        found = experiment.run(lambda label: status.update(f"running {label}"))
+    if out:
+        found.save(out, experiment.to_toml())
+    table = found.table()
+    if as_json:
+        print(table.reset_index().to_json(orient="records", force_ascii=False, indent=2))
+    elif not quiet:
+        _PRINTERS[experiment.question](found)
+        if out:
+            print(f"report: {pathlib.Path(out) / 'report.html'}")
+    return found
+
+
+def _print_comparison(found: Any) -> None:
+    _print_frame(found.table().drop(columns=["flow", "scheme", "t"]))
+
+
+def _print_stability(found: Any) -> None:
+    first = next(iter(found.entries.values()))
+    low, high = _bracket(first.curvatures.least), _bracket(first.curvatures.greatest)
+    print(f"curvatures {low} to {high}: {first.curvatures.how}")
+    if first.is_local:
+        print("the energy is not quadratic: limits hold near the minimizer only")
+    _print_frame(found.table())
+
+
+def _print_proofs(found: Any) -> None:
+    for label, claims in found.claims().items():
+        table = Table(
+            box=None, pad_edge=False, title=label, title_justify="left", title_style="bold", show_header=False
+        )
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_column(overflow="fold", style="dim")
+        for claim in claims:
+            sibling = f"its false sibling is {claim.sibling.grade}" if claim.sibling else ""
+            table.add_row(str(claim.grade), f"{claim.name}: {claim.counterexample or claim.reason}", sibling)
+        _console().print(table)
+        print()
+
+
+def _bracket(bracket: Any) -> str:
+    return f"{float(sum(bracket) / 2):.10g}"
+
+
+_PRINTERS = {"compare": _print_comparison, "stability": _print_stability, "verify": _print_proofs}
+
+
+def _print_frame(shown: Any) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("method", no_wrap=True)
+    for column in shown.columns:
+        left = column in ("status", "formula", "verdict")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    for label, values in zip(shown.index, shown.to_numpy(), strict=True):
+        table.add_row(str(label), *map(_cell, values))
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Standard output. A pipe has no width: lines are not to be broken for it."""
+    console = Console()
+    return Console(width=max(console.width, 160) if not console.is_terminal else None)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "–" if value != value else "∞" if value == float("inf") else f"{value:.4g}"
+    return str(value)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{name}: must be numbers separated by commas, got {text!r}") from None
+
+
+class _bad_input_is_one_line:
+    """Bad input ends the command with one line on standard error and exit status 2."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (ValueError, TypeError)):
+            _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"gradientflow: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+class _Silent:
+    """Stands in for a progress display where there is no terminal."""
+
+    def __enter__(self) -> "_Silent":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+    def update(self, _: str) -> None:
+        """Says nothing."""

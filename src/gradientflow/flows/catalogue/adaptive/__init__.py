@@ -1,0 +1,1 @@
+"""Flows that scale the gradient by its own averages."""

@@ -1,0 +1,1 @@
+"""Flows that go downhill: no inertia, no memory."""

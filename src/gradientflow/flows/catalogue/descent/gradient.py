@@ -1,0 +1,74 @@
+"""The gradient flow."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from ...energies.composite import Composite, ProximalSemigroup
+from ...energies.energy import Energy
+from ...energies.energy import energy as as_energy
+from ...energies.prox import prox
+from ...flow import FirstOrder, Flow, Parts, UnansweredQuestionError
+from ...linear.modes import modes_of
+from ...numerics import relaxed
+from ...state import lower
+
+
+class GradientFlow(FirstOrder):
+    r"""Steepest descent in continuous time: $\dot x = -\nabla E(x)$.
+
+    The state is the position. Units: x [X], t [T], E [X²/T] (the friction is 1).
+    Lyapunov function: E, with $\dot E = -\|\nabla E\|^2$. On a quadratic, $x(t) = x^* + e^{-tH}(x_0 - x^*)$.
+    Its resolvent is the proximal map of hE.
+
+    Of a `Composite` energy E = f + g it is the inclusion $\dot x \in -\nabla f(x) - \partial g(x)$: the solution moves
+    with its element of least norm, which is the drift, and E falls by that norm's square. Parts: `smooth` ẋ = −∇f(x),
+    `nonsmooth` ẋ ∈ −∂g(x), whose resolvent is g's proximal map.
+
+    Args:
+        energy: the potential E.
+
+    References:
+        L. Ambrosio, N. Gigli, G. Savaré, Gradient Flows, 2nd ed. 2008, section 1.
+        H. Brézis, Opérateurs maximaux monotones, 1973, chapter III.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> float(gf.GradientFlow(gf.energy(lambda x: x**2)).drift(0.0, 3.0))
+        -6.0
+    """
+
+    equation: ClassVar[str] = "ẋ = −∇E(x)"
+    energy: Energy = eqx.field(converter=as_energy)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """−∇E(x)."""
+        return -self.gradient(z)
+
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """prox_{hE}(x)."""
+        return prox(self.energy, z, h)
+
+    @property
+    def parts(self) -> Mapping[str, Flow]:
+        """`smooth` and `nonsmooth`, of a composite energy."""
+        if not isinstance(self.energy, Composite):
+            why = "its field does not split into named parts, unless its energy is a Composite(f, g)"
+            raise UnansweredQuestionError(self, "parts", why)
+        smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)
+        return Parts(self, smooth=smooth, nonsmooth=nonsmooth)
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed.
+
+        Of an energy whose proximal maps are a semigroup, the proximal map.
+        """
+        if isinstance(self.energy, ProximalSemigroup):
+            return self.resolvent(t, z, h)
+        lam, into, back = modes_of(self, "solution")
+        return z - back(into(self.gradient(z)) * relaxed(lam, h))
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z))

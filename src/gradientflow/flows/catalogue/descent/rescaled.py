@@ -1,0 +1,121 @@
+"""Flows whose speed does not follow the gradient's size: rescaled, normalized and sign descent."""
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from ...checks import check_nonnegative, check_number
+from ...energies.energy import Energy
+from ...energies.energy import energy as as_energy
+from ...flow import FirstOrder
+from ...numerics import inner
+from ...state import lower
+
+
+class RescaledFlow(FirstOrder):
+    r"""The rescaled gradient flow: $\dot x = -\nabla E(x)/\|\nabla E(x)\|^{(q-2)/(q-1)}$, for q > 2 in finite time.
+
+    The state is the position, any pytree; the norm is the Euclidean one over all of it. q = 2 is the gradient flow, q
+    = ∞ (`math.inf`) the normalized one, of speed 1. Its paths are the gradient flow's, in another time. Lyapunov
+    function: E, with $\dot E = -\|\nabla E\|^{q/(q-1)}$. Where $\|\nabla E\|^2 \ge 2\mu(E - E^*)$, the minimum is
+    reached by $T = (E_0 - E^*)^{1-s/2}/((1 - s/2)(2\mu)^{s/2})$, s = q/(q − 1), and E stays there.
+
+    At ∇E = 0 the field is 0, its limit for q < ∞ and the least element of its set-valued closure for q = ∞. The norm is
+    softened, √(‖∇E‖² + δ²): the last stretch, of length O(δ/μ), becomes an exponential approach that a solver can
+    follow. Steps of an optimizer need no such smoothing: give δ = 0.
+
+    Args:
+        energy: the potential E.
+        q: 2 ≤ q ≤ ∞.
+        smoothing: δ ≥ 0 [E/X].
+
+    Raises:
+        ValueError: if q < 2 or δ < 0.
+
+    References:
+        O. Romero, M. Benosman, Finite-time convergence in continuous-time optimization, ICML 2020.
+        J. Cortés, Finite-time convergent gradient flows with applications to network consensus, Automatica 42, 2006.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.RescaledFlow(gf.landscapes.bowl(1.0, 1.0))
+        >>> flow.drift(0.0, gf.flows.as_floating([3.0, 4.0])).round(4).tolist()
+        [-0.6, -0.8]
+    """
+
+    equation: ClassVar[str] = "ẋ = −∇E(x)/‖∇E(x)‖^((q−2)/(q−1))"
+    energy: Energy
+    q: Any
+    smoothing: Any
+
+    def __init__(self, energy: Callable[[Any], Any], q: Any = math.inf, smoothing: Any = 1e-6) -> None:
+        self.energy, self.q, self.smoothing = as_energy(energy), q, smoothing
+        check_number("RescaledFlow", q=q)
+        if isinstance(q, (int, float)) and not q >= 2:
+            raise ValueError(
+                f"RescaledFlow: `q` must be at least 2 (the gradient flow; math.inf is normalized), got {q}"
+            )
+        check_nonnegative("RescaledFlow", smoothing=smoothing)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """−∇E/(‖∇E‖² + δ²)^{(q−2)/(2(q−1))}; 0 where ∇E is."""
+        gradient = self.gradient(z)
+        square = inner(gradient, gradient) + self.smoothing**2
+        still = square == 0
+        exponent = 1 - 1 / (self.q - 1)
+        return -gradient * jnp.where(still, 0, jnp.where(still, 1, square) ** (-exponent / 2))
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z))
+
+
+class SignFlow(FirstOrder):
+    r"""Sign descent in continuous time: $\dot x = -\operatorname{sign}(\nabla E(x))$, coordinate by coordinate.
+
+    The state is the position, any pytree. It is steepest descent in the maximum norm, and the limit of Adam's flow for
+    gradients that vary slowly. Lyapunov function: E, with $\dot E = -\|\nabla E\|_1$.
+
+    Where ∂ᵢE = 0 the sign is 0. On such a surface the solution in the sense of Filippov slides; the field that jumps
+    across it can't be followed by a solver. So the sign is softened, ∂ᵢE/√((∂ᵢE)² + δ²), which slides within O(δ) of
+    it. Steps of an optimizer need no such smoothing: give δ = 0.
+
+    Args:
+        energy: the potential E.
+        smoothing: δ ≥ 0 [E/X].
+
+    Raises:
+        ValueError: if δ < 0.
+
+    References:
+        J. Bernstein et al., signSGD: compressed optimisation for non-convex problems, ICML 2018.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.SignFlow(gf.landscapes.bowl(), smoothing=0.0).drift(0.0, gf.flows.as_floating([3.0, -1.0])).tolist()
+        [-1.0, 1.0]
+    """
+
+    equation: ClassVar[str] = "ẋ = −sign ∇E(x)"
+    energy: Energy
+    smoothing: Any
+
+    def __init__(self, energy: Callable[[Any], Any], smoothing: Any = 1e-4) -> None:
+        self.energy, self.smoothing = as_energy(energy), smoothing
+        check_nonnegative("SignFlow", smoothing=smoothing)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """−∂ᵢE/√((∂ᵢE)² + δ²); 0 where ∂ᵢE is."""
+
+        def signed(gradient: Any) -> Any:
+            square = gradient * gradient + self.smoothing**2
+            return -gradient / jnp.sqrt(jnp.where(square == 0, 1, square))
+
+        return jax.tree.map(signed, self.gradient(z))
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z))

@@ -1,0 +1,177 @@
+"""Descent in another metric: preconditioned, Riemannian and natural gradient flows."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+import lineax as lx
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from ...checks import check_nonnegative, real_arrays
+from ...energies.energy import Energy
+from ...energies.energy import energy as as_energy
+from ...energies.quadratic import AbstractQuadratic
+from ...flow import FirstOrder, Flow
+from ...numerics import is_concrete, relaxed
+from ...state import lift, lower
+
+
+class PreconditionedFlow(FirstOrder):
+    r"""The gradient flow in a constant metric: $\dot x = -G^{-1}\nabla E(x)$.
+
+    The state is the position, any pytree of n numbers. Units: x [X], E [X²/T] for a G without unit.
+    Lyapunov function: E, with $\dot E = -\|\nabla E\|^2_{G^{-1}}$. On a quadratic
+    $x(t) = x^* + e^{-tG^{-1}H}(x_0 - x^*)$; with G = H every mode decays alike.
+
+    Args:
+        energy: the potential E.
+        metric: G, symmetric positive definite, of shape (n, n), on the raveled position; or its diagonal, of
+            shape (n,).
+
+    Raises:
+        ValueError: if G is not symmetric positive definite.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.PreconditionedFlow(gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]), [1.0, 9.0])
+        >>> flow.drift(0.0, gf.flows.as_floating([3.0, 1.0])).tolist()
+        [-3.0, -1.0]
+    """
+
+    equation: ClassVar[str] = "ẋ = −G⁻¹∇E(x)"
+    energy: Energy
+    metric: jax.Array
+
+    def __init__(self, energy: Callable[[Any], Any], metric: Any) -> None:
+        self.energy, self.metric = as_energy(energy), real_arrays("PreconditionedFlow", "metric", metric)
+        if is_concrete(self.metric):
+            _check_metric(np.asarray(self.metric))
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """−G⁻¹∇E(x)."""
+        flat, unravel = ravel_pytree(self.gradient(z))
+        if self.metric.ndim == 1:
+            return -unravel(flat / self.metric)
+        return -unravel(jsl.cho_solve((jnp.linalg.cholesky(self.metric), True), flat))
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """x* + e^{−hG⁻¹H}(x − x*), by the modes of the quadratic in the metric G = CCᵀ."""
+        if not isinstance(self.energy, AbstractQuadratic):
+            return Flow.solution(self, t, z, h)
+        root = jnp.linalg.cholesky(jnp.diag(self.metric) if self.metric.ndim == 1 else self.metric)
+        half = jsl.solve_triangular(root, self.energy.hessian, lower=True)
+        rates, modes = jnp.linalg.eigh(jsl.solve_triangular(root, half.T, lower=True))
+        force = modes.T @ jsl.solve_triangular(root, self.gradient(z), lower=True)
+        return z - jsl.solve_triangular(root.T, modes @ (relaxed(rates, h) * force))
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z))
+
+
+class RiemannianFlow(FirstOrder):
+    r"""The gradient flow on a manifold with one chart: $\dot x = -G(x)^{-1}\nabla E(x)$.
+
+    The state is the position, any pytree. Lyapunov function: E, with $\dot E = -\|\nabla E\|^2_{G(x)^{-1}}$.
+    With G the Fisher information of a model (`FisherMetric`) it is the natural gradient flow: its path does not
+    depend on how the model is parametrized.
+
+    Args:
+        energy: the potential E.
+        metric: x ↦ G(x), symmetric positive definite: an array of shape (n, n) that acts on the raveled position, or
+            a lineax operator on pytrees like the position.
+
+    Raises:
+        TypeError: if `metric` is not a function.
+
+    References:
+        S. Amari, Natural gradient works efficiently in learning, Neural Computation 10, 1998.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> flow = gf.RiemannianFlow(gf.landscapes.bowl(), lambda x: jnp.diag(1 + x**2))
+        >>> flow.drift(0.0, gf.flows.as_floating([3.0, 1.0])).round(4).tolist()
+        [-0.3, -4.5]
+    """
+
+    equation: ClassVar[str] = "ẋ = −G(x)⁻¹∇E(x)"
+    energy: Energy
+    metric: Callable[[Any], Any]
+
+    def __init__(self, energy: Callable[[Any], Any], metric: Any) -> None:
+        if not callable(metric):
+            raise TypeError(
+                f"RiemannianFlow: `metric` must be a function x -> G(x), got {metric!r}; a constant one is "
+                "PreconditionedFlow(energy, G)"
+            )
+        self.energy, self.metric = as_energy(energy), metric
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """−G(x)⁻¹∇E(x)."""
+        x = lower(z)
+        gradient, metric = self.energy.grad(x), self.metric(x)
+        if isinstance(metric, lx.AbstractLinearOperator):
+            return -lift(lx.linear_solve(metric, gradient, lx.AutoLinearSolver(well_posed=None)).value)
+        flat, unravel = ravel_pytree(gradient)
+        return -lift(unravel(jnp.linalg.solve(metric, flat)))
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z))
+
+
+class FisherMetric(eqx.Module):
+    r"""The Fisher information of a categorical model: $G(x) = \sum_k p_k\,\nabla\log p_k\,\nabla\log p_k^\top$.
+
+    Averaged over examples, where there are several. It is the exact sum over outcomes, not the empirical one over
+    labels.
+
+    Args:
+        probabilities: x ↦ the probabilities of the outcomes, of shape (..., outcomes); each row sums to 1.
+        damping: added to the diagonal, for directions of which the model says nothing.
+
+    References:
+        J. Martens, New insights and perspectives on the natural gradient method, JMLR 21, 2020, section 5.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, gradientflow as gf
+        >>> coin = gf.FisherMetric(lambda x: jnp.stack([x[0], 1 - x[0]]))
+        >>> coin(gf.flows.as_floating([0.5])).round(4).tolist()
+        [[4.0]]
+    """
+
+    probabilities: Callable[[Any], Any]
+    damping: Any = 0.0
+
+    def __check_init__(self) -> None:
+        check_nonnegative("FisherMetric", damping=self.damping)
+
+    def __call__(self, x: Any) -> jax.Array:
+        """G(x), of shape (n, n), on the raveled position."""
+        flat, unravel = ravel_pytree(x)
+
+        def roots(flat: Any) -> Any:
+            p = self.probabilities(unravel(flat))
+            # An outcome that never happens tells nothing, and the root's derivative at 0 is infinite.
+            return jnp.where(p > 0, jnp.sqrt(jnp.where(p > 0, p, 1)), 0)
+
+        # p ∇log p ∇log pᵀ = 4 ∇√p ∇√pᵀ: one Jacobian is all it takes.
+        jacobian = jax.jacobian(roots)(flat)
+        examples = np.prod(jacobian.shape[:-2], dtype=int)
+        rows = jacobian.reshape(-1, flat.size)
+        return 4 * rows.T @ rows / examples + self.damping * jnp.eye(flat.size, dtype=flat.dtype)
+
+
+def _check_metric(metric: np.ndarray) -> None:
+    shaped = metric.ndim == 1 or (metric.ndim == 2 and metric.shape[0] == metric.shape[1])
+    if not shaped:
+        raise ValueError(f"PreconditionedFlow: `metric` must have shape (n, n) or (n,), got {metric.shape}")
+    if metric.ndim == 2 and not np.allclose(metric, metric.T, rtol=1e-12, atol=0):
+        raise ValueError("PreconditionedFlow: `metric` must be symmetric; pass (G + G.T) / 2")
+    least = float(metric.min() if metric.ndim == 1 else np.linalg.eigvalsh(metric)[0])
+    if not least > 0:
+        raise ValueError(f"PreconditionedFlow: `metric` must be positive definite, its least eigenvalue is {least:g}")

@@ -1,0 +1,1 @@
+"""Flows of second order: a position and a velocity."""

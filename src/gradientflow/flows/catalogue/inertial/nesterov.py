@@ -1,0 +1,121 @@
+"""Nesterov's flow: inertia with a friction that vanishes like r/t."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from ...checks import check_clock, check_positive
+from ...energies.energy import Energy
+from ...energies.energy import energy as as_energy
+from ...energies.quadratic import AbstractQuadratic
+from ...flow import Flow
+from ...linear.bessel import propagator
+from ...numerics import inner, is_numeric
+from ...state import Phase, lower
+from .heavy_ball import HeavyBall, inertial_parts
+from .inertial import Inertial
+
+
+class Nesterov(Inertial):
+    r"""Nesterov's accelerated flow: $\ddot x + \tfrac rt\dot x + \nabla E(x) = 0$, from rest at t = 0.
+
+    State `Phase(x, v)`, both shaped like the position. Units: x [X], t [T], E [X²/T²].
+    At t = 0 the friction is infinite: only v = 0 goes on from there, with $\dot v(0) = -\nabla E/(1 + r)$, the limit.
+    On convex energies and r ≥ 3, $E - E^* \le (r-1)^2\|x_0 - x^*\|^2/(2t^2)$; on any, $E + \tfrac12\|v\|^2$ falls.
+    A mode of curvature λ is $x(t) = \Gamma(\nu+1)(2/\sqrt\lambda t)^\nu J_\nu(\sqrt\lambda t)\,x_0$, ν = (r − 1)/2.
+
+    Parts: `transport` ẋ = v, `friction` v̇ = −(r/t)v, `force` v̇ = −∇E(x). Of a `Composite` energy f + g: `transport`
+    ẋ = v, v̇ ∈ −∂g(x), `friction`, `force` v̇ = −∇f(x).
+
+    Args:
+        energy: the potential E.
+        r: the friction is r/t, r > 0; below 3 the rate 1/t² is lost.
+
+    Raises:
+        ValueError: if `r` is not positive.
+
+    References:
+        W. Su, S. Boyd, E. J. Candès, A differential equation for modeling Nesterov's accelerated gradient method, JMLR
+        17, 2016.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.Nesterov(gf.landscapes.bowl())
+        >>> flow.drift(0.0, flow.init(gf.flows.as_floating([4.0, 1.0]))).v.tolist()
+        [-1.0, -2.25]
+    """
+
+    equation: ClassVar[str] = "ẍ + (r/t)ẋ + ∇E(x) = 0"
+    energy: Energy
+    r: Any
+
+    def __init__(self, energy: Callable[[Any], Any], r: Any = 3.0) -> None:
+        self.energy, self.r = as_energy(energy), r
+        check_positive("Nesterov", r=r)
+
+    def check_start(self, t: Any, z: Phase) -> None:
+        """At t = 0 the velocity must be zero."""
+        check_clock("Nesterov", t, v=z.v)
+
+    def drift(self, t: Any, z: Phase) -> Phase:
+        """(v, −(r/t)v − ∇E(x)); at t = 0 its limit from rest, (0, −∇E(x)/(1 + r))."""
+        gradient = self.gradient(z.x)
+        if not is_numeric(t):
+            return Phase(z.v, -(self.r / t * z.v) - gradient)
+        started = t != 0
+        # Where the clock stands at zero, ∇E/(1 + r) is ∇E less the friction's limit.
+        slowed = gradient * jnp.where(started, 1, 1 / (1 + self.r))
+        return Phase(z.v, -(z.v * _rate(self.r, t)) - slowed)
+
+    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+        """That of a heavy ball with the friction r/t: one proximal step."""
+        return HeavyBall(self.energy, 1, self.r / t).resolvent(t, z, h)
+
+    @property
+    def parts(self) -> Mapping[str, Flow]:
+        """`transport`, `friction` and `force`."""
+        return inertial_parts(self, 1, VanishingFriction(self.energy, self.r))
+
+    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+        """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
+        if not isinstance(self.energy, AbstractQuadratic):
+            return Flow.solution(self, t, z, h)
+        lam, modes = self.energy.modes
+        force, flat = modes.T @ self.gradient(z.x), lam == 0
+        # A particular solution: rest at the minimizer, or falling where nothing pulls back.
+        away, fall = force / jnp.where(flat, 1, lam), -force / (self.r + 1)
+        v = modes.T @ z.v - jnp.where(flat, fall * t, 0)
+        step = propagator(lam, self.r, t, h)
+        xx, xv, vx, vv = (step[:, i, j] for i in (0, 1) for j in (0, 1))
+        moved = jnp.where(flat, fall * (h * t + h * h / 2), (xx - 1) * away) + xv * v
+        speed = jnp.where(flat, fall * (t + h), vx * away) + vv * v
+        return Phase(z.x + modes @ moved, modes @ speed)
+
+    def lyapunov(self, t: Any, z: Phase) -> Any:
+        """E(x) + ‖v‖²/2, whose derivative is −(r/t)‖v‖²."""
+        return self.energy.value(lower(z.x)) + inner(z.v, z.v) / 2
+
+
+class VanishingFriction(Inertial):
+    """The part v̇ = −(r/t)v of an inertial flow."""
+
+    energy: Energy
+    r: Any
+
+    def drift(self, t: Any, z: Phase) -> Phase:
+        """(0, −(r/t)v)."""
+        return Phase(0 * z.v, -(z.v * self.r / t if not is_numeric(t) else z.v * _rate(self.r, t)))
+
+    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+        """(x, v·t/(t + hr))."""
+        return Phase(z.x, z.v * t / (t + h * self.r))
+
+    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+        """(x, v·(t/(t + h))^r)."""
+        return Phase(z.x, z.v * (t / (t + h)) ** self.r)
+
+
+def _rate(r: Any, t: Any) -> Any:
+    """r/t; 0 at t = 0, where the velocity it multiplies is 0."""
+    return jnp.where(t == 0, 0, r / jnp.where(t == 0, 1, t))

@@ -1,0 +1,127 @@
+"""Flows in another time."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from ..energies.energy import Energy
+from ..flow import Flow, Parts
+
+
+class TimeChanged(Flow):
+    r"""A flow run on another clock: $\dot z = s'(t)\,f(s(t), z)$, so that $z(t)$ is the flow's state at s(t).
+
+    The same path at another speed: every rate becomes another function of t, and the order of methods that reach a
+    point first becomes whatever the clock says. A learning-rate schedule is one: forward Euler with steps h_k is
+    forward Euler with step 1 on the clock whose slope over [k, k + 1) is h_k.
+
+    Args:
+        flow: the flow.
+        clock: t ↦ s(t), increasing, written with `jax.numpy`.
+
+    Raises:
+        TypeError: if `flow` is no flow or `clock` is not a function.
+
+    References:
+        A. Wibisono, A. C. Wilson, M. I. Jordan, A variational perspective on accelerated methods in optimization, PNAS
+        113, 2016: time dilation.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> slow = gf.TimeChanged(gf.GradientFlow(gf.Mode(1.0)), lambda t: t**2)
+        >>> float(slow.drift(3.0, 1.0))
+        -6.0
+    """
+
+    equation: ClassVar[str] = "ż = s'(t) f(s(t), z)"
+    flow: Flow
+    clock: Callable[[Any], Any]
+
+    def __init__(self, flow: Any, clock: Any) -> None:
+        if not isinstance(flow, Flow):
+            raise TypeError(f"TimeChanged: `flow` must be a flow such as GradientFlow(energy), got {flow!r}")
+        if not callable(clock):
+            raise TypeError(f"TimeChanged: `clock` must be a function t -> s(t), got {clock!r}")
+        self.flow, self.clock = flow, clock
+
+    @property
+    def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The flow's own."""
+        return self.flow.energy
+
+    def init(self, x: Any) -> Any:
+        """The flow's own."""
+        return self.flow.init(x)
+
+    def position(self, z: Any) -> Any:
+        """The flow's own."""
+        return self.flow.position(z)
+
+    def velocity(self, z: Any) -> Any:
+        """The flow's own."""
+        return self.flow.velocity(z)
+
+    def check_start(self, t: Any, z: Any) -> None:
+        """The flow's own, at s(t)."""
+        self.flow.check_start(self.clock(t), z)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """s'(t) f(s(t), z)."""
+        s, speed = self._at(t)
+        return speed * self.flow.drift(s, z)
+
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """The flow's own over h·s'(t)."""
+        s, speed = self._at(t)
+        return self.flow.resolvent(s, z, h * speed)
+
+    @property
+    def parts(self) -> Mapping[str, Flow]:
+        """The flow's own, each on the clock."""
+        return Parts(self, **{name: TimeChanged(part, self.clock) for name, part in self.flow.parts.items()})
+
+    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
+        """√s'(t) σ(s(t), z)."""
+        s, speed = self._at(t)
+        spread = self.flow.diffusion(s, z)
+        return lambda increment: jnp.sqrt(speed) * spread(increment)
+
+    def brownian(self, z: Any) -> Any:
+        """The flow's own."""
+        return self.flow.brownian(z)
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """The flow's own from s(t) to s(t + h)."""
+        s = self.clock(t)
+        return self.flow.solution(s, z, self.clock(t + h) - s)
+
+    @property
+    def additive(self) -> bool:
+        """The flow's own."""
+        return self.flow.additive
+
+    @property
+    def increments(self) -> int:
+        """The flow's own."""
+        return self.flow.increments
+
+    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+        """The flow's own from s(t) to s(t + h)."""
+        s = self.clock(t)
+        length = self.clock(t + h) - s
+        stretched = jax.tree.map(lambda increment: increment * jnp.sqrt(length / h), noise)
+        return self.flow.transition(s, z, length, stretched)
+
+    def residual(self, z: Any) -> Any:
+        """The flow's own."""
+        return self.flow.residual(z)
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """The flow's own, at s(t)."""
+        return self.flow.lyapunov(self.clock(t), z)
+
+    def _at(self, t: Any) -> tuple[Any, Any]:
+        t = jnp.asarray(t, jnp.result_type(float, t))
+        return jax.jvp(self.clock, (t,), (jnp.ones_like(t),))

@@ -1,0 +1,69 @@
+r"""The proximal map of an energy: in closed form where there is one, else Newton's method by optimistix.
+
+Matrix-free (Krylov) where the state is large.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import optimistix as optx
+
+from ..implicit import newton, or_nan
+from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
+from ..state import lift, lower
+from .composite import Composite
+from .composite_prox import composite_prox
+from .energy import Energy, Proximable
+
+
+def prox(energy: Energy, x: Any, h: Any) -> Any:
+    r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$ of a position given as a vector.
+
+    In closed form where the energy knows it. Otherwise Newton's method from x, and where that fails or climbs,
+    BFGS, which only descends, polished by Newton's method. For a convex energy the answer is the minimizer; otherwise a
+    stationary point whose objective does not exceed that at x. NaN where neither method finds one.
+
+    Of a composite energy see `composite_prox`.
+
+    References:
+        J.-J. Moreau, Proximité et dualité dans un espace hilbertien, 1965.
+    """
+    if isinstance(energy, Proximable):
+        return lift(energy.prox(lower(x), h))
+    if isinstance(energy, Composite):
+        return composite_prox(energy, x, h)
+
+    def gradient(y: Any, _: Any = None) -> Any:
+        return jax.tree.map(lambda a, b, g: a - b + h * g, y, x, lift(energy.grad(lower(y))))
+
+    def objective(y: Any, _: Any = None) -> Any:
+        away = jax.tree.map(jnp.subtract, y, x)
+        return h * energy.value(lower(y)) + inner(away, away) / 2
+
+    n, dtype = size(x), dtype_of(x)
+    positive = n > LARGEST_DENSE
+    root_finder = newton(dtype, n, positive)
+    tags = frozenset({lx.positive_semidefinite_tag}) if positive else frozenset()
+    precision = float(jnp.finfo(dtype).eps)
+    start = objective(x)
+    slack = 16 * precision * jnp.abs(start)
+    scale = max_norm(x) + h * max_norm(lift(energy.grad(lower(x))))
+
+    def polish(y: Any) -> Any:
+        return optx.root_find(gradient, root_finder, y, tags=tags, max_steps=30, throw=False).value
+
+    def good(y: Any) -> jax.Array:
+        stationary = max_norm(gradient(y)) <= precision**0.5 * scale
+        return all_finite(y) & stationary & (objective(y) <= start + slack)
+
+    def descend(_: Any) -> Any:
+        tolerance = precision**0.5
+        lower_point = optx.minimise(objective, optx.BFGS(tolerance, tolerance), x, max_steps=500, throw=False).value
+        polished = polish(lower_point)
+        return jax.tree.map(lambda a, b: jnp.where(good(polished), a, b), polished, lower_point)
+
+    first = polish(x)
+    best = jax.lax.cond(good(first), lambda _: first, descend, None)
+    return or_nan(good(best), best)

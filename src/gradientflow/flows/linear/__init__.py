@@ -1,0 +1,1 @@
+"""Linear motion, mode by mode, in closed form."""

@@ -1,0 +1,1 @@
+"""What holds a position and shapes its space: constraints, potentials, penalties."""

@@ -1,0 +1,1 @@
+"""From a flow to its path, by diffrax."""

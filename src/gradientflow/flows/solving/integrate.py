@@ -1,0 +1,125 @@
+"""Integrating a flow with diffrax: to a time, or to an equilibrium."""
+
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import diffrax as dfx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..checks import check_integer, check_positive, real_arrays
+from ..energies.composite import kinks_of
+from ..flow import Flow, is_stochastic
+from ..numerics import Number, default_tolerances, dtype_of, tightest_rtol
+from ..start import prepare
+from ..trajectory import Trajectory
+from .noisy import integrate_noisy
+from .solve import Problem, Solve
+
+
+def integrate(
+    flow: Flow,
+    x0: Any,
+    t1: Number,
+    *,
+    t0: Number = 0.0,
+    state: Any = None,
+    ts: Any = None,
+    solver: dfx.AbstractSolver | str | None = None,
+    rtol: Number | None = None,
+    atol: Number | None = None,
+    gtol: Number | None = None,
+    key: Any = None,
+    max_steps: int = 100_000,
+    progress: Callable[[float], None] | None = None,
+) -> Trajectory:
+    r"""The path of a flow from a position (or a full state) over [t0, t1], or to an equilibrium.
+
+    Adaptive steps by diffrax. The first step comes from an estimate of the curvature; the solver is explicit (Tsit5)
+    unless the flow is stiff or t1 is infinite, and then implicit with full Newton (Kvaerno5, or Kvaerno3 without
+    matrices for large states); `stats["solver"]` says which. The flow's Lyapunov function is checked along the path.
+
+    Args:
+        flow: what to integrate.
+        x0: the initial position, any pytree of arrays; ignored (and may be `None`) where `state` is given.
+        t1: the end [T]. `math.inf`: until an equilibrium, where ‖∇E‖∞, and ‖v‖∞ where there is a velocity, are at most
+            gtol·max(1, E(x₀) − E(x)).
+        t0: the start [T].
+        state: a full state to start from, another path's `state[-1]` say.
+        ts: increasing times within [t0, t1] to save at, each reached by a step of its own; the solve ends at the last.
+            Unless given, every accepted step is saved, t0 included.
+        solver: a diffrax solver or the name of one; chosen unless given.
+        rtol: relative tolerance of a step: 1e-8 in double precision, 1e-5 in single.
+        atol: absolute tolerance of a step [X]: 1e-8 or 1e-5.
+        gtol: gradient tolerance [E/X]: 1e-9 or 1e-4. Given with a finite t1, the solve may end early. After a fall by
+            many orders of magnitude the default can end in a valley; give a smaller one.
+        key: for flows with noise, a key made by `jax.random.key`, or a `BrownianPath` shared with other runs.
+        max_steps: how many steps to try before giving up.
+        progress: called now and then with the fraction of [t0, t1] that is done.
+
+    Returns:
+        The trajectory, whose `status` is one of: converged, reached the end, out of steps, precision floor,
+        diverged, running off with falling energy.
+
+    Raises:
+        ValueError: for a tolerance that the precision can't hold, times out of order, an x0 that isn't finite or on
+            which the energy isn't a finite real scalar, an infinite t1 for a flow with noise, an energy with kinks.
+        TypeError: if the flow has noise and there is no key.
+
+    Example:
+        >>> import math, gradientflow as gf
+        >>> path = gf.integrate(gf.GradientFlow(gf.landscapes.bowl()), [3.0, 1.0], math.inf)
+        >>> str(path.status)
+        'converged'
+    """
+    flow, z0 = prepare("integrate", flow, x0, state, t0)
+    if (kinks := kinks_of(flow.energy)) is not None:
+        raise ValueError(
+            f"integrate: where {type(kinks).__name__} has a kink or a wall the drift jumps, and a solver would only "
+            "chatter; smooth it: Composite(f, MoreauEnvelope(g, delta)); hold a set by ProjectedFlow(f, constraint); "
+            "or step implicitly: iterate(flow, ForwardBackward(), ...)"
+        )
+    problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
+    if is_stochastic(flow, z0):
+        if not math.isfinite(problem.t1):
+            raise ValueError("integrate: a flow with noise has no equilibrium to reach; give a finite `t1`")
+        if solver is not None:
+            raise ValueError("integrate: a flow with noise chooses its own solver; leave `solver` out")
+        return integrate_noisy(flow, z0, problem.t0, problem.t1, problem.ts, key)
+    if key is not None:
+        raise TypeError(f"integrate: {type(flow).__name__} has no noise; leave `key` out")
+    return Solve(flow, z0, problem, solver, progress).run()
+
+
+def _check(
+    where: str, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any
+) -> Problem:
+    for name, value in (("t0", t0), ("t1", t1)):
+        if not isinstance(value, (numbers.Real, np.generic, jax.Array)) or math.isnan(value):
+            raise ValueError(f"{where}: `{name}` must be a real number, got {value!r}")
+    t0, t1 = float(t0), float(t1)
+    if not (math.isfinite(t0) and t1 > t0):
+        raise ValueError(f"{where}: `t1` must lie after t0 = {t0:g}, got {t1:g}")
+    default = default_tolerances(dtype)
+    tolerances = {"rtol": rtol, "atol": atol, "gtol": gtol}
+    check_positive(where, **{name: value for name, value in tolerances.items() if value is not None})
+    rtol = default.rtol if rtol is None else float(rtol)
+    if rtol < tightest_rtol(dtype):
+        raise ValueError(
+            f"{where}: `rtol` = {rtol:g} is tighter than {dtype} holds (at least {tightest_rtol(dtype):.1g}); "
+            + ("loosen it" if jnp.finfo(dtype).bits >= 64 else "loosen it, or enable double precision: jax_enable_x64")
+        )
+    atol = default.atol if atol is None else float(atol)
+    check_integer(where, 1, max_steps=max_steps)
+    if ts is not None:
+        ts = np.asarray(real_arrays(where, "ts", ts), dtype=float)
+        inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1
+        if not inside or not (np.diff(ts) > 0).all():
+            raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")
+    return Problem(
+        t0, t1, ts, rtol, atol, default.gtol if gtol is None else float(gtol),
+        stops=gtol is not None or math.isinf(t1), max_steps=max_steps,
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""How fast a flow's fastest mode is, without forming its Jacobian."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..flow import Flow
+from ..numerics import drawn, l2_norm
+
+
+@eqx.filter_jit
+def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Array:
+    """An estimate, from below, of the largest |eigenvalue| of ∂f/∂z at (t, z), by power iteration.
+
+    For a gradient flow that is the largest curvature |λ|. Units: 1/T. Good to about a factor of two, which is what
+    choosing a first step or a solver needs.
+    """
+    keys = jax.random.split(jax.random.key(0), len(jax.tree.leaves(z)))
+    start = drawn(jax.random.normal, keys, z)
+
+    def multiply(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
+        direction, _radius = carry
+        norm = l2_norm(direction)
+        unit = jax.tree.map(lambda leaf: leaf / jnp.where(norm > 0, norm, 1), direction)
+        image = jax.jvp(lambda state: flow.drift(t, state), (z,), (unit,))[1]
+        return (image, l2_norm(image)), None
+
+    (_, radius), _ = jax.lax.scan(multiply, (start, jnp.zeros_like(l2_norm(start))), None, length=iterations)
+    return radius
