@@ -89,6 +89,7 @@ from .discretizers import FromDiffrax as FromDiffrax
 from .discretizers import FromOptax as FromOptax
 from .discretizers import GridSearch as GridSearch
 from .discretizers import ImplicitMidpoint as ImplicitMidpoint
+from .discretizers import Iteration as Iteration
 from .discretizers import LeimkuhlerMatthews as LeimkuhlerMatthews
 from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method

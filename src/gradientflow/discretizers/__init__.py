@@ -6,6 +6,11 @@ from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
 from .discretizer import drawn_increments as drawn_increments
 from .discretizer import packed as packed
+from .iteration import Carry as Carry
+from .iteration import Draws as Draws
+from .iteration import Iteration as Iteration
+from .iteration import Seen as Seen
+from .iteration import Shared as Shared
 from .optimizers.conventions import Momentum as Momentum
 from .optimizers.nelder_mead import nelder_mead as nelder_mead
 from .oracle import ClipGradient as ClipGradient

@@ -113,6 +113,16 @@ def advance(
     return discretizer.step(flow, t, z, h, memory=memory, **given)
 
 
+def refuse_dropped_noise(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+    """Refuses a scheme that would drop the noise of a flow.
+
+    Raises:
+        UnansweredQuestionError: saying why.
+    """
+    if flow.brownian(z) is not None and not takes_noise(discretizer):
+        raise UnansweredQuestionError(flow, "drift alone", _DROPPED)
+
+
 def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     """Tries one abstract step, so that a question without an answer is told before anything runs.
 
@@ -122,9 +132,16 @@ def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     try:
         _try(flow, discretizer, z)
     except UnansweredQuestionError as error:
-        fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z)))
-        why = f"{error.why}. {type(discretizer).__name__} needs it; schemes that fit: {fitting}"
-        raise UnansweredQuestionError(flow, error.question, why) from None
+        raise with_schemes_that_fit(error, flow, discretizer, z) from None
+
+
+def with_schemes_that_fit(
+    error: UnansweredQuestionError, flow: Flow, discretizer: Discretizer, z: Any
+) -> UnansweredQuestionError:
+    """The error, with the schemes that ask the flow nothing that it does not answer."""
+    fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z)))
+    why = f"{error.why}. {type(discretizer).__name__} needs it; schemes that fit: {fitting}"
+    return UnansweredQuestionError(flow, error.question, why)
 
 
 def _shipped() -> list[Discretizer]:
@@ -141,9 +158,8 @@ def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     def once(z: Any) -> Any:
         t, h = jnp.zeros((), dtype_of(z)), jnp.ones((), dtype_of(z))
         shape = flow.brownian(z)
+        refuse_dropped_noise(flow, discretizer, z)
         noise = None if shape is None else packed((shape,) * discretizer.increments(flow, z))
-        if noise is not None and not takes_noise(discretizer):
-            raise UnansweredQuestionError(flow, "drift alone", _DROPPED)
         return advance(discretizer, flow, t, z, h, noise, discretizer.init(flow, t, z, h))
 
     jax.eval_shape(once, z)

@@ -75,7 +75,8 @@ def numbers_to_arrays(tree: Any, dtype: Any, integers: bool = True) -> Any:
 
     def convert(leaf: Any) -> Any:
         is_number = isinstance(leaf, numbers.Real) and not isinstance(leaf, left_alone)
-        return jnp.asarray(float(leaf), dtype) if is_number else leaf
+        # NumPy's: no program and no device is needed to make it.
+        return np.asarray(float(leaf), dtype) if is_number else leaf
 
     return jax.tree.map(convert, tree)
 

@@ -1,26 +1,37 @@
-"""Where a trajectory starts: the checks that `integrate` and `iterate` share."""
+"""Where a trajectory starts: the checks that `integrate`, `iterate` and the analyses share."""
 
-import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .checks import real_arrays
 from .energies.energy import Energy
 from .flow import Flow
-from .numerics import all_finite, dtype_of, is_concrete, numbers_to_arrays
+from .numerics import dtype_of, numbers_to_arrays
+from .transforming import is_transformed, once_per_shape
 
 
 def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[Flow, Any]:
     """The flow with its parameters as arrays, and the checked initial state.
 
+    Values are looked at only outside of transformations; shapes and kinds always.
+
     Raises:
-        TypeError: if `flow` is not a flow, the start is missing, or either is being traced.
+        TypeError: if `flow` is not a flow, or the start is missing.
         ValueError: if the start is not finite, the energy is not a finite real scalar on it, or the flow can't start
             so.
     """
+    flow, z = begin(where, flow, x0, state, t0)
+    if not is_transformed():
+        check_value(where, "x0" if state is None else "state", float(_value(flow, z)))
+    return flow, z
+
+
+def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[Flow, Any]:
+    """`prepare`, but for the energy's value, which whoever computes it anyway checks by `check_value`."""
     if not isinstance(flow, Flow):
         got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
         hint = "; iterate a method by method.iterate(x0, steps)" if hasattr(flow, "iterate") else ""
@@ -35,19 +46,34 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple
         z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
     else:
         z = real_arrays(where, "state", state)
-    if not is_concrete(z, flow):
-        raise TypeError(
-            f"{where} can't be traced by jit, vmap or grad: every start has its own steps and status, and lanes "
-            "in lockstep would all wait for the stiffest; loop over the starts, what is compiled is used again"
-        )
-    if not bool(all_finite(z)):
-        raise ValueError(f"{where}: `{name}` must be finite, got {x0 if state is None else state}")
-    flow.check_start(t0, z)
+    if not is_transformed():
+        if not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(z)):
+            raise ValueError(f"{where}: `{name}` must be finite, got {x0 if state is None else state}")
+        flow.check_start(t0, z)
     flow = numbers_to_arrays(flow, dtype_of(z))
-    _check_energy(where, name, flow.energy, flow.position(z))
-    # A state of lower precision than its energy's data is carried in the precision of what the drift returns.
+    dtypes = _carried(where, name, flow, z)
+    return flow, jax.tree.map(lambda leaf, dtype: leaf if leaf.dtype == dtype else leaf.astype(dtype), z, dtypes)
+
+
+def check_value(where: str, name: str, value: float) -> None:
+    """Refuses a start at which the energy is not finite.
+
+    Raises:
+        ValueError: with the value.
+    """
+    if not np.isfinite(value):
+        raise ValueError(f"{where}: the energy is {value} at `{name}`; start where it is finite")
+
+
+@once_per_shape
+def _carried(where: str, name: str, flow: Flow, z: Any) -> Any:
+    """The precision in which each leaf of the state is carried, once the energy is seen to fit it.
+
+    A state of lower precision than its energy's data is carried in the precision of what the drift returns.
+    """
+    _check_energy(where, name, flow.energy, jax.eval_shape(flow.position, z))
     drift = jax.eval_shape(flow.drift, jnp.zeros((), dtype_of(z)), z)
-    return flow, jax.tree.map(lambda leaf, f: leaf.astype(jnp.result_type(leaf, f)), z, drift)
+    return jax.tree.map(lambda leaf, f: jnp.result_type(leaf.dtype, f.dtype), z, drift)
 
 
 def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
@@ -61,10 +87,8 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
     if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
-    if not math.isfinite(first := float(_value(energy, x))):
-        raise ValueError(f"{where}: the energy is {first} at `{name}`; start where it is finite")
 
 
 @eqx.filter_jit
-def _value(energy: Energy, x: Any) -> Any:
-    return energy.value(x)
+def _value(flow: Flow, z: Any) -> Any:
+    return flow.energy.value(flow.position(z))

@@ -1,7 +1,22 @@
-"""How a trajectory ended, in a word that can be compared and a sentence that can be read."""
+"""How a trajectory ended: what was seen, one rule that decides, and the sentence that says it.
 
-import dataclasses
+What was seen is `Evidence`: numbers, which may be traced, an entry a lane in a batch. `decide` makes a code and step
+numbers of it. Words are formed on the host, when somebody asks for them.
+"""
+
 import enum
+from collections import Counter
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# A rise of this much over the last half of a run is one that does not end.
+_GROWN = 10
+# A rise above this many times the run's own scale is one that did not end well, wherever it has stopped.
+_FAR = 1_000
 
 
 class Outcome(enum.StrEnum):
@@ -10,40 +25,237 @@ class Outcome(enum.StrEnum):
     CONVERGED = "converged"
     REACHED_END = "reached the end"
     DIVERGED = "diverged"
-    OUT_OF_STEPS = "out of steps"
+    CYCLING = "cycling"
+    STANDING_STILL = "standing still"
     PRECISION_FLOOR = "precision floor"
-    RUNNING_OFF = "running off with falling energy"
+    OUT_OF_STEPS = "out of steps"
+    RUNNING_OFF = "running off"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Outcome | None":
+        # As files of earlier versions have it.
+        return cls.RUNNING_OFF if value == "running off with falling energy" else None
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Status:
-    """How a trajectory ended; it equals another with the same fields, and the name of its outcome.
+OUTCOMES = tuple(Outcome)
+_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+
+class Evidence(eqx.Module):
+    """What was seen of a trajectory: arrays, an entry a lane. A step number of −1 is none.
 
     Attributes:
-        outcome: what happened.
-        detail: the sentence that says why, with figures.
-        step: the first bad step of an iteration that diverged, else `None`.
+        steps: how many steps were taken.
+        at_end: whether the time or the count that was asked for is reached.
+        out_of_steps: whether it stopped because no more steps were allowed.
+        noisy: whether chance moves it, so that neither rest nor a cycle is to be expected.
+        heated: whether a Brownian motion drives it, whose heat is a rise that ends.
+        settled: whether it stands where a state of rest is.
+        lost_from: the step from which something is not finite.
+        lost: what was not finite there: 1 for the state, 2 for E, 4 for ∇E, and their sums.
+        rises_from: the first step of the last rise above the start.
+        rise: E at the end less E at the start, a median where chance moves it [E].
+        rise_before: the largest such rise over the first half [E].
+        first_fall: h‖∇E(x₀)‖², by which E would fall in the first step on a line [E].
+        change: the median change of E in a step [E].
+        still: whether the last step changed nothing.
+        resolved: whether that step should have changed the state by more than its rounding.
+        recurs: after how many steps the last saved state was met again, a multiple of any period; 0 for never.
+        cycle_from: the first step of the cycle that the last states go through.
+        period: the period of that cycle, in steps.
+        runs_off: whether it goes to infinity while its energy falls.
+        time: the time of the end [T].
+        energy: E at the start and at the end, shape (2,) [E].
+        grad_norm: ‖∇E‖∞ at the start and at the end, shape (2,) [E/X].
     """
 
-    outcome: Outcome
-    detail: str = ""
-    step: int | None = None
+    steps: Any
+    at_end: Any
+    out_of_steps: Any
+    noisy: Any
+    heated: Any
+    settled: Any
+    lost_from: Any
+    lost: Any
+    rises_from: Any
+    rise: Any
+    rise_before: Any
+    first_fall: Any
+    change: Any
+    still: Any
+    resolved: Any
+    recurs: Any
+    cycle_from: Any
+    period: Any
+    runs_off: Any
+    time: Any
+    energy: Any
+    grad_norm: Any
+
+
+class Status(eqx.Module):
+    """How a trajectory ended; it equals the name of its outcome, and another with the same codes.
+
+    A pytree of arrays, so that it goes through `jit` and `vmap`; of a batch each holds an entry a lane, and `tally`
+    counts the outcomes.
+
+    Attributes:
+        code: the outcome's position in `Outcome`.
+        step: where it began: of `diverged` the first step of the rise that did not end, of `cycling` the first of the
+            cycle, of `standing still` the last; else −1, which `status.step` of a single run shows as `None`.
+        first_not_finite: the first step after which something is not finite, shown likewise.
+        evidence: what was seen, or `None` for what was read from a file.
+    """
+
+    code: Any
+    _step: Any
+    _first_not_finite: Any
+    evidence: Evidence | None = None
+    said: str | None = eqx.field(default=None, static=True)
+
+    @property
+    def outcome(self) -> Any:
+        """What happened, an `Outcome`; of a batch an array of their names."""
+        code = self._known(self.code)
+        return OUTCOMES[int(code)] if code.ndim == 0 else np.asarray(OUTCOMES, dtype=object)[code]
+
+    @property
+    def step(self) -> Any:
+        """Where it began, or `None`; of a batch an array, −1 for none."""
+        return self._number(self._step)
+
+    @property
+    def first_not_finite(self) -> Any:
+        """The first step after which the state, E or ∇E is not finite, or `None`; of a batch an array, −1 for none."""
+        return self._number(self._first_not_finite)
+
+    @property
+    def ok(self) -> Any:
+        """Whether the trajectory got where it was sent."""
+        code = self._known(self.code)
+        ok = (code == _CODES[Outcome.CONVERGED]) | (code == _CODES[Outcome.REACHED_END])
+        return bool(ok) if code.ndim == 0 else ok
+
+    @property
+    def detail(self) -> str:
+        """The sentence that says why, with figures; of a batch the tally."""
+        if self.said is not None:
+            return self.said
+        if self._known(self.code).ndim:
+            return self.tally
+        return "" if self.evidence is None else _sentence(self)
+
+    @property
+    def tally(self) -> str:
+        """How many lanes ended how."""
+        counts = Counter(np.atleast_1d(self.outcome).ravel().tolist())
+        return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
 
     def __str__(self) -> str:
-        """The outcome, and the step where there is one."""
-        return f"{self.outcome} at step {self.step}" if self.step is not None else str(self.outcome)
+        """The outcome, and the step where there is one; of a batch the tally."""
+        if isinstance(self.code, jax.core.Tracer):
+            return "not known while it is traced"
+        if np.ndim(self.code):
+            return self.tally
+        return str(self.outcome) if self.step is None else f"{self.outcome} at step {self.step}"
 
-    def __eq__(self, other: object) -> bool:
-        """`status == "converged"`, or all fields equal."""
+    def __repr__(self) -> str:
+        """As it is said."""
+        return f"Status({self})"
+
+    def __eq__(self, other: object) -> Any:
+        """`status == "converged"`, or the same codes; of a batch an array."""
         if isinstance(other, Status):
-            return dataclasses.astuple(self) == dataclasses.astuple(other)
+            mine, theirs = ((s.code, s._step, s._first_not_finite) for s in (self, other))
+            return all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+        if np.ndim(self.code):
+            return self.outcome == other
         return self.outcome == other
 
     def __hash__(self) -> int:
         """That of the outcome's name, which it equals."""
         return hash(self.outcome)
 
-    @property
-    def ok(self) -> bool:
-        """Whether the trajectory got where it was sent."""
-        return self.outcome in (Outcome.CONVERGED, Outcome.REACHED_END)
+    def _number(self, value: Any) -> Any:
+        value = self._known(value)
+        if value.ndim:
+            return value
+        return None if value < 0 else int(value)
+
+    @staticmethod
+    def _known(value: Any) -> np.ndarray:
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(
+                "a status has words only outside of jit, vmap and grad, where its numbers are known; inside, compare "
+                "`status.code` with `list(gf.Outcome).index(...)`"
+            )
+        return np.asarray(value)
+
+
+def said(outcome: Outcome, detail: str = "", step: int | None = None, first_not_finite: int | None = None) -> Status:
+    """A status whose sentence is known: of what was read from a file, or was decided elsewhere."""
+    numbers = [np.asarray(-1 if number is None else number) for number in (step, first_not_finite)]
+    return Status(np.asarray(_CODES[outcome]), *numbers, said=detail)
+
+
+def decide(evidence: Evidence) -> Status:
+    """The one rule for how a trajectory ended. Pure: it may be traced.
+
+    `diverged` is what is not finite; and what ended above its start, by a rise that either grew tenfold over the last
+    half of the run or exceeds a thousand times the run's own scale. A rise that is followed by a fall below the start
+    is none, nor is a bounded cycle, nor the heat of a Brownian motion that a run started at its minimum takes up.
+    """
+    e = evidence
+    # What is known is decided without a program of its own.
+    xp: Any = np if all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(e)) else jnp
+    lost = e.lost_from >= 0
+    cycling = (e.period > 1) & ~lost
+    grown = e.rise > _GROWN * xp.maximum(e.rise_before, e.first_fall)
+    grown = grown | (~e.heated & (e.rise > _FAR * xp.maximum(e.first_fall, e.change)))
+    diverged = lost | ((e.rise > 0) & grown & ~cycling)
+    rules = [
+        (diverged, Outcome.DIVERGED),
+        (cycling, Outcome.CYCLING),
+        (e.runs_off & ~e.at_end, Outcome.RUNNING_OFF),
+        (e.settled & ~e.noisy, Outcome.CONVERGED),
+        (e.runs_off & ~e.noisy, Outcome.RUNNING_OFF),
+        (e.still & e.resolved, Outcome.STANDING_STILL),
+        (e.still, Outcome.PRECISION_FLOOR),
+        (e.out_of_steps, Outcome.OUT_OF_STEPS),
+    ]
+    conditions = [xp.asarray(condition) for condition, _ in rules]
+    codes = [xp.asarray(_CODES[outcome]) for _, outcome in rules]
+    code = xp.select(conditions, codes, _CODES[Outcome.REACHED_END])
+    began = xp.where(e.rises_from >= 0, e.rises_from, e.lost_from)
+    none = xp.full_like(e.lost_from, -1)
+    step = xp.select(
+        [code == _CODES[o] for o in (Outcome.DIVERGED, Outcome.CYCLING, Outcome.STANDING_STILL)],
+        [began, e.cycle_from, e.steps],
+        none,
+    )
+    return Status(code, step, e.lost_from, e)
+
+
+def _sentence(status: Status) -> str:
+    e = jax.tree.map(np.asarray, status.evidence)
+    outcome, after = status.outcome, f"after {int(e.steps)} steps"
+    (energy0, energy), (grad0, grad) = e.energy, e.grad_norm
+    path = f"energy {energy0:.4g} → {energy:.4g}, ‖∇E‖∞ {grad0:.3g} → {grad:.3g} {after}"
+    if outcome is Outcome.DIVERGED and int(e.lost_from) >= 0:
+        what = " and ".join(name for bit, name in ((1, "the state"), (2, "E"), (4, "∇E")) if int(e.lost) & bit)
+        lost = f"not finite from step {int(e.lost_from)} on: {what}"
+        rose = int(e.rises_from)
+        if 0 <= rose < int(e.lost_from):
+            return f"the energy began to rise at step {rose} and did not stop; {lost}"
+        return lost
+    if outcome is Outcome.DIVERGED:
+        return f"the energy began to rise at step {int(e.rises_from)} and did not stop: {path}"
+    if outcome is Outcome.CYCLING:
+        return f"a cycle of {int(e.period)} steps since step {int(e.cycle_from)}: {path}"
+    if outcome is Outcome.RUNNING_OFF:
+        return f"the energy falls and the gradient grows, it may have no minimizer this way: {path}"
+    if outcome is Outcome.STANDING_STILL:
+        return f"the last step moved nothing, though the gradient is not zero: {path}"
+    if outcome is Outcome.PRECISION_FLOOR:
+        return f"the last step was below the resolution of the numbers: {path}"
+    return f"‖∇E‖∞ = {grad:.3g} {after}"

@@ -1,9 +1,8 @@
 """Trajectories: what integrating a flow and iterating a discretizer both return."""
 
-import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -13,15 +12,44 @@ import numpy as np
 
 from .energies.energy import Energy
 from .numerics import max_norm
-from .status import Outcome, Status
+from .status import Outcome, Status, said
 
 # Positions evaluated at once: enough to fill the vector units, few enough to bound the memory of a large energy.
 _BATCH = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class Trajectory:
+class Stats(eqx.Module, Mapping[str, Any]):
+    """What a trajectory took, by name: numbers, which may be traced, and words, which belong to its structure."""
+
+    numbers: dict[str, Any]
+    words: tuple[tuple[str, str], ...] = eqx.field(static=True)
+
+    def __init__(self, **named: Any) -> None:
+        self.numbers = {name: value for name, value in named.items() if not isinstance(value, str)}
+        self.words = tuple((name, value) for name, value in named.items() if isinstance(value, str))
+
+    def __getitem__(self, name: str) -> Any:
+        """The number or the word of that name."""
+        return dict(self.words)[name] if name in dict(self.words) else self.numbers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        yield from (name for name, _ in self.words)
+        yield from self.numbers
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.words) + len(self.numbers)
+
+    def __repr__(self) -> str:
+        """As a dictionary's."""
+        return f"Stats({dict(self)})"
+
+
+class Trajectory(eqx.Module):
     """A path of a flow or a run of a discretizer, saved at n times.
+
+    It is a pytree: runs go in and out of `jit`, `vmap` and `grad`. Of a batch all arrays have the lanes' axis first.
 
     Attributes:
         t: the flow's time, shape (n,). Iterates live on it too: t_k is the sum of the steps before k.
@@ -41,9 +69,9 @@ class Trajectory:
     energy: jax.Array
     grad_norm: jax.Array
     status: Status
-    stats: Mapping[str, Any]
+    stats: Stats
     steps: jax.Array
-    evaluate: Callable[[Any], Any] | None = dataclasses.field(default=None, repr=False)
+    evaluate: Callable[[Any], Any] | None = eqx.field(default=None, static=True)
 
     def __call__(self, t: Any) -> Any:
         """The position at any time between the first and the last, at the accuracy of the solve itself.
@@ -70,7 +98,12 @@ class Trajectory:
         return len(self.t)
 
     def __repr__(self) -> str:
-        """One line: how it ended, and where."""
+        """One line: how it ended, and where; of a batch how many lanes ended how."""
+        if isinstance(self.t, jax.core.Tracer):
+            return f"Trajectory(being traced, t: {self.t.shape})"
+        if self.t.ndim > 1:
+            lanes = "×".join(map(str, self.t.shape[:-1]))
+            return f"Trajectory(a batch of {lanes}: {self.status}; {self.t.shape[-1]} times each)"
         return (
             f"Trajectory({self.status}; {len(self)} times from {float(self.t[0]):g} to {float(self.t[-1]):g}; "
             f"energy {float(self.energy[0]):.6g} → {float(self.energy[-1]):.6g}; "
@@ -95,7 +128,8 @@ class Trajectory:
         attributes = {
             "outcome": str(self.status.outcome),
             "detail": self.status.detail,
-            "diverged_at_step": -1 if self.status.step is None else self.status.step,
+            "step": -1 if self.status.step is None else self.status.step,
+            "first_not_finite": -1 if self.status.first_not_finite is None else self.status.first_not_finite,
             "stats": json.dumps({key: _plain(value) for key, value in self.stats.items()}),
         }
         return xr.Dataset(data, coords={"t": np.asarray(self.t)}, attrs=attributes)
@@ -126,7 +160,10 @@ def load(file: str | os.PathLike[str]) -> Trajectory:
         if "outcome" not in dataset.attrs:
             raise ValueError(f"load: {os.fspath(file)!r} is not a trajectory saved by gradientflow")
         data = dataset.load()
-    step = int(data.attrs["diverged_at_step"])
+
+    def number(*names: str) -> int | None:
+        value = next((int(data.attrs[name]) for name in names if name in data.attrs), -1)
+        return None if value < 0 else value
 
     def tree(prefix: str) -> Any:
         if prefix in data:
@@ -140,8 +177,13 @@ def load(file: str | os.PathLike[str]) -> Trajectory:
         state=tree("state"),
         energy=jnp.asarray(data["energy"].values),
         grad_norm=jnp.asarray(data["grad_norm"].values),
-        status=Status(Outcome(data.attrs["outcome"]), data.attrs["detail"], None if step < 0 else step),
-        stats=json.loads(data.attrs["stats"]),
+        status=said(
+            Outcome(data.attrs["outcome"]),
+            data.attrs["detail"],
+            number("step", "diverged_at_step"),
+            number("first_not_finite"),
+        ),
+        stats=Stats(**json.loads(data.attrs["stats"])),
         steps=jnp.asarray(data["step"].values),
     )
 

@@ -13,6 +13,7 @@ from gradientflow.flows import (
     GradientFlow,
     Number,
     Outcome,
+    Stats,
     Status,
     Trajectory,
     check_integer,
@@ -22,6 +23,7 @@ from gradientflow.flows import (
     is_stationary,
     measure,
     prepare,
+    said,
 )
 
 
@@ -81,13 +83,13 @@ def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None
     energies, grad_norms = measure(flow.energy, positions)
     gtol = default_tolerances(start.dtype).gtol if gtol is None else float(gtol)
     count = np.arange(len(best))
-    stats = {
-        "scheme": "nelder_mead",
-        "steps": len(best) - 1,
-        "evaluations": int(found.nfev),
-        "precision": str(start.dtype),
-        "gtol": gtol,
-    }
+    stats = Stats(
+        scheme="nelder_mead",
+        steps=len(best) - 1,
+        evaluations=int(found.nfev),
+        precision=str(start.dtype),
+        gtol=gtol,
+    )
     return Trajectory(
         t=jnp.asarray(count, start.dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
         status=_status(energies, grad_norms, gtol), stats=stats, steps=jnp.asarray(count),
@@ -104,6 +106,6 @@ def _status(energies: Any, grad_norms: Any, gtol: float) -> Status:
     lost = ~np.isfinite(np.asarray(energies + grad_norms))
     if lost.any():
         step = int(np.argmax(lost))
-        return Status(Outcome.DIVERGED, f"no longer finite from iteration {step} on", step)
+        return said(Outcome.DIVERGED, f"no longer finite from iteration {step} on", step)
     settled = bool(is_stationary(gtol, energies[0], energies[-1], grad_norms[-1], 0.0))
-    return Status(Outcome.CONVERGED if settled else Outcome.REACHED_END, detail)
+    return said(Outcome.CONVERGED if settled else Outcome.REACHED_END, detail)

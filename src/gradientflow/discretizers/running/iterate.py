@@ -1,44 +1,38 @@
 """Iterating a discretizer of a flow: one compiled loop, saved every so often."""
 
-import itertools
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
     BrownianPath,
     Flow,
     Number,
-    Outcome,
-    Status,
+    Stats,
     Trajectory,
-    all_finite,
+    UnansweredQuestionError,
+    begin,
     check_integer,
     check_key,
     check_number,
     check_positive,
+    check_value,
     default_tolerances,
     dtype_of,
-    is_stationary,
-    is_stochastic,
-    max_norm,
-    measure,
+    is_transformed,
     numbers_to_arrays,
-    prepare,
+    once_per_shape,
 )
 
-from ..discretizer import Discretizer, advance, check_answers, drawn_increments, packed
-from ..oracle import Oracle, check_oracle, flow_seen, is_random
-from ..step_rule import ConstantStep, StepRule, as_step_rule
+from ..discretizer import Discretizer, with_schemes_that_fit
+from ..iteration import Draws, Iteration, Seen, Shared
+from ..oracle import check_oracle, is_random
+from ..step_rule import ConstantStep, as_step_rule
+from .run import run_known, run_traced
 
-# An iteration whose gradient has grown this much, and whose energy is the highest yet, is not coming back.
-_DIVERGED_GROWTH = 10
-# One whose gradient has not fallen to this share has not arrived.
-_FALLEN = 0.1
-_BEYOND_LIMIT = "the step may be beyond its stability limit"
+# What a run's key is folded with: one stream of random numbers for oracles, another for noise.
+_FOR_ORACLES, _FOR_NOISE = 0, 1
 
 
 def iterate(
@@ -93,219 +87,61 @@ def iterate(
         >>> [round(float(x), 3) for x in run.x[-1]]
         [2.7, 0.1]
     """
-    flow, z0 = prepare("iterate", flow, x0, state, t0)
+    flow, z0 = begin("iterate", flow, x0, state, t0)
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
     check_integer("iterate", 1, steps=steps, save_every=save_every)
     check_number("iterate", t0=t0)
     if gtol is not None:
         check_positive("iterate", gtol=gtol)
-    steps, save_every = int(steps), int(save_every)
-    check_answers(flow, discretizer, z0)
     dtype = dtype_of(z0)
-    rule, t_start = numbers_to_arrays((as_step_rule(step), float(t0)), dtype)
-    discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
-    check_oracle("iterate", oracle)
-    if is_random(oracle):
-        key = check_key("iterate", oracle, key)
-    elif is_stochastic(flow, z0):
-        if isinstance(key, BrownianPath):
-            key.check_fits("iterate", flow.brownian(z0))
-            if isinstance(rule, ConstantStep):
-                key.check_step("iterate", rule.h)
-        else:
-            key = check_key("iterate", flow, key)
-    elif key is not None:
-        raise TypeError(f"iterate: neither {type(flow).__name__} nor an oracle is random; leave `key` out")
-    recipe = _Recipe(flow, discretizer, rule, oracle, key, t_start)
-    rows = _run(recipe, recipe.start(z0), steps // save_every, save_every, steps % save_every)
-    indices = np.append(np.arange(0, steps, save_every), steps)
-    return _trajectory(recipe, rows, indices, default_tolerances(dtype).gtol if gtol is None else float(gtol))
-
-
-class _Carry(eqx.Module):
-    """What one step hands to the next."""
-
-    z: Any
-    k: jax.Array
-    t: jax.Array
-    # What compensated summation has still to add to t: single precision loses the clock within a million steps.
-    t_rest: jax.Array
-    memory: Any
-    rule_state: Any
-
-
-class _Recipe(eqx.Module):
-    """Everything that a step needs and that stays the same."""
-
-    flow: Flow
-    discretizer: Discretizer
-    rule: StepRule
-    oracle: Oracle | None
-    key: Any
-    t0: Any
-
-    def start(self, z0: Any) -> _Carry:
-        flow = self.seen(jnp.asarray(0))
-        rule_state = self.rule.init(flow, self.discretizer, self.t0, z0)
-        h, _ = self.rule(flow, self.discretizer, self.t0, z0, rule_state)
-        memory = self.discretizer.init(flow, self.t0, z0, jnp.asarray(h, dtype_of(z0)))
-        return _Carry(z0, jnp.asarray(0), self.t0, jnp.zeros_like(self.t0), memory, rule_state)
-
-    def seen(self, k: Any) -> Flow:
-        """The flow that step k sees."""
-        return flow_seen(self.oracle, self.flow, self._stream(0) if is_random(self.oracle) else None, k)
-
-    def one(self, carry: _Carry) -> _Carry:
-        flow = self.seen(carry.k)
-        h, rule_state = self.rule(flow, self.discretizer, carry.t, carry.z, carry.rule_state)
-        h = jnp.asarray(h, self.t0.dtype)
-        t, t_rest = self._tick(carry, h)
-        noise = self._noise(carry, t, h)
-        z, memory = advance(self.discretizer, flow, carry.t, carry.z, h, noise, carry.memory)
-        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, carry.z)
-        return _Carry(z, carry.k + 1, t, t_rest, memory, rule_state)
-
-    def _tick(self, carry: _Carry, h: Any) -> tuple[Any, Any]:
-        if isinstance(self.rule, ConstantStep):
-            return self.t0 + (carry.k + 1).astype(h.dtype) * h, carry.t_rest
-        add = h + carry.t_rest
-        t = carry.t + add
-        return t, add - (t - carry.t)
-
-    def _stream(self, number: int) -> Any:
-        """A key for oracles, another for noise."""
-        return jax.random.fold_in(self.key, number)
-
-    def _noise(self, carry: _Carry, t: Any, h: Any) -> Any:
-        shape = self.flow.brownian(carry.z)
-        if shape is None:
-            return None
-        parts = self.discretizer.increments(self.flow, carry.z)
-        if isinstance(self.key, BrownianPath):
-            times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
-            return packed([self.key.increment(*pair) for pair in itertools.pairwise(times)])
-        return drawn_increments(jax.random.fold_in(self._stream(1), carry.k), parts, shape, h)
-
-
-def _run(recipe: _Recipe, carry: _Carry, blocks: int, save_every: int, rest: int) -> _Carry:
-    """The carries at the start, after every block of `save_every` steps, and after the `rest`."""
-    if save_every == 1:
-        return _run_blocks(recipe, carry, blocks, None, None)
-    rows = _run_blocks(recipe, carry, blocks, jnp.asarray(save_every), jnp.asarray(rest))
-    return rows if rest else jax.tree.map(lambda leaf: leaf[:-1], rows)
-
-
-@eqx.filter_jit
-def _run_blocks(recipe: _Recipe, carry: _Carry, blocks: int, save_every: Any, rest: Any) -> _Carry:
-    """The counts inside a block are traced: halving a step and saving half as often does not compile again."""
-
-    def steps(carry: _Carry, count: Any) -> _Carry:
-        if count is None:
-            return recipe.one(carry)
-        return jax.lax.fori_loop(0, count, lambda _, c: recipe.one(c), carry)
-
-    def block(carry: _Carry, _: None) -> tuple[_Carry, _Carry]:
-        carry = steps(carry, save_every)
-        return carry, carry
-
-    last, rows = jax.lax.scan(block, carry, None, length=blocks)
-    ends = [carry] if rest is None else [carry, steps(last, rest)]
-    first, *more = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, rows, *more)
-
-
-@eqx.filter_jit
-def _positions(recipe: _Recipe, rows: _Carry) -> Any:
-    return jax.vmap(lambda carry: _position(recipe, carry))(rows)
-
-
-def _position(recipe: _Recipe, carry: _Carry) -> Any:
-    h, _ = recipe.rule(recipe.flow, recipe.discretizer, carry.t, carry.z, carry.rule_state)
-    return recipe.discretizer.position(recipe.flow, carry.z, h)
-
-
-@eqx.filter_jit
-def _unrest(flow: Flow, states: Any, positions: Any) -> tuple[Any, Any]:
-    """What the last iterate's gradient and velocity lack to being zero, what a constraint takes up aside."""
-    last, x = jax.tree.map(lambda leaf: leaf[-1], (states, positions))
-    velocity = flow.velocity(last)
-    # Not the last state's own: an iterate is where the scheme reads it, which need not be the state's position.
-    return max_norm(flow.residual(flow.init(x))), 0.0 if velocity is None else max_norm(velocity)
-
-
-def _trajectory(recipe: _Recipe, rows: _Carry, indices: np.ndarray, gtol: float) -> Trajectory:
-    flow = recipe.flow
-    positions = _positions(recipe, rows)
-    energies, grad_norms = measure(flow.energy, positions)
-    residual, speed = _unrest(flow, rows.z, positions)
-    # An energy without a minimum falls so far that by its own scale any gradient is small: it must have fallen too.
-    fallen = float(residual) <= max(gtol, _FALLEN * float(grad_norms[0]))
-    settled = fallen and bool(is_stationary(gtol, energies[0], energies[-1], residual, speed))
-    stats = {
-        "scheme": recipe.discretizer.name,
-        "steps": int(indices[-1]),
-        "precision": str(dtype_of(rows.z)),
-        "gtol": gtol,
-    }
+    iteration = _iteration(flow, discretizer, z0, step, oracle, key)
+    _check_step(iteration, z0)
+    gtol = np.asarray(default_tolerances(dtype).gtol, dtype) if gtol is None else gtol
+    t0 = numbers_to_arrays(t0, dtype)
+    if is_transformed():
+        rows, status = run_traced(iteration, z0, t0, gtol, int(steps), int(save_every))
+    else:
+        rows, status = run_known(iteration, z0, t0, gtol, int(steps), int(save_every))
+        check_value("iterate", "x0" if state is None else "state", float(status.evidence.energy[0]))
+    stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=gtol)
     return Trajectory(
-        t=rows.t, x=positions, state=rows.z, energy=energies, grad_norm=grad_norms,
-        status=_status(recipe, rows, indices, np.asarray(energies), np.asarray(grad_norms), settled),
-        stats=stats, steps=jnp.asarray(indices),
+        t=rows.t, x=rows.x, state=rows.z, energy=rows.energy, grad_norm=rows.grad_norm, status=status, stats=stats,
+        steps=rows.k,
     )  # fmt: skip
 
 
-def _status(
-    recipe: _Recipe, rows: _Carry, indices: np.ndarray, energies: np.ndarray, grad_norms: np.ndarray, settled: bool
-) -> Status:
-    noisy = is_stochastic(recipe.flow, rows.z) or is_random(recipe.oracle)
-    after = f"after {indices[-1]} steps"
-    lost = _lost(rows, energies, grad_norms)
-    if lost.any():
-        step = _first_lost_step(recipe, rows, indices, int(np.argmax(lost)))
-        return Status(Outcome.DIVERGED, f"no longer finite from step {step} on; {_BEYOND_LIMIT}", step)
-    # An excursion that is coming back is no divergence: only an end that tops all before counts.
-    grown = (energies > energies[0]) & (grad_norms > _DIVERGED_GROWTH * grad_norms[0])
-    if grown[-1] and energies[-1] == energies.max() and grad_norms[0] > 0 and not noisy:
-        step = int(indices[np.flatnonzero(~grown)[-1] + 1])
-        what = (
-            f"energy {energies[0]:.4g} → {energies[-1]:.4g}, ‖∇E‖∞ {grad_norms[0]:.3g} → {grad_norms[-1]:.3g} {after}"
-        )
-        return Status(Outcome.DIVERGED, f"{what}; {_BEYOND_LIMIT}", step)
-    if settled and not noisy:
-        return Status(Outcome.CONVERGED, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")
-    if not noisy and energies[-1] < energies[0] and grad_norms[-1] > _DIVERGED_GROWTH * grad_norms[0] > 0:
-        return Status(Outcome.RUNNING_OFF, f"energy {energies[-1]:.4g} and falling {after}")
-    return Status(Outcome.REACHED_END, f"‖∇E‖∞ = {grad_norms[-1]:.3g} {after}")
+def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, key: Any) -> Iteration:
+    """The run's iteration: numbers as arrays, the key bound to what draws from it."""
+    dtype = dtype_of(z0)
+    rule = numbers_to_arrays(as_step_rule(step), dtype)
+    discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
+    check_oracle("iterate", oracle)
+    shape = flow.brownian(z0)
+    noise = None
+    if is_random(oracle):
+        key = check_key("iterate", oracle, key)
+    elif shape is not None:
+        if isinstance(key, BrownianPath):
+            key.check_fits("iterate", shape)
+            if isinstance(rule, ConstantStep) and not is_transformed():
+                key.check_step("iterate", rule.h)
+            noise = Shared(key)
+        else:
+            key = check_key("iterate", flow, key)
+    elif key is not None:
+        raise TypeError(f"iterate: neither {flow.name} nor an oracle is random; leave `key` out")
+    if shape is not None and noise is None:
+        noise = Draws(jax.random.fold_in(key, _FOR_NOISE))
+    if oracle is not None:
+        oracle = Seen(oracle, jax.random.fold_in(key, _FOR_ORACLES) if is_random(oracle) else None)
+    return Iteration(flow, discretizer, rule, oracle, noise)
 
 
-def _lost(rows: _Carry, energies: np.ndarray, grad_norms: np.ndarray) -> np.ndarray:
-    """Which rows hold something that is not finite."""
-    leaves = [np.asarray(leaf).reshape(len(energies), -1) for leaf in jax.tree.leaves(rows.z)]
-    finite = np.logical_and.reduce([np.isfinite(leaf).all(axis=1) for leaf in leaves])
-    return ~(finite & np.isfinite(energies) & np.isfinite(grad_norms))
-
-
-def _first_lost_step(recipe: _Recipe, rows: _Carry, indices: np.ndarray, row: int) -> int:
-    """The exact step, by replaying the block between two saved rows in which it happened."""
-    start = jax.tree.map(lambda leaf: leaf[row - 1], rows)
-    return int(indices[row - 1] + _steps_until_lost(recipe, start, jnp.asarray(indices[row] - indices[row - 1])))
-
-
-@eqx.filter_jit
-def _steps_until_lost(recipe: _Recipe, carry: _Carry, most: Any) -> Any:
-    """How many steps it takes until something is not finite: none is kept, or memory would grow with the steps."""
-
-    def holds(carry: _Carry) -> Any:
-        x = _position(recipe, carry)
-        return all_finite((carry.z, recipe.flow.energy.value(x), recipe.flow.energy.grad(x)))
-
-    def going(state: tuple[_Carry, Any]) -> Any:
-        carry, count = state
-        return (count < most) & holds(carry)
-
-    def one(state: tuple[_Carry, Any]) -> tuple[_Carry, Any]:
-        carry, count = state
-        return recipe.one(carry), count + 1
-
-    return jax.lax.while_loop(going, one, (carry, jnp.zeros_like(most)))[1]
+@once_per_shape
+def _check_step(iteration: Iteration, z0: Any) -> None:
+    """Tries one abstract step, so that a question without an answer is told before anything runs."""
+    try:
+        jax.eval_shape(lambda z: iteration.one(iteration.start(z)), z0)
+    except UnansweredQuestionError as error:
+        raise with_schemes_that_fit(error, iteration.flow, iteration.scheme, z0) from None

@@ -22,7 +22,8 @@ from gradientflow.flows import (
     prepare,
 )
 
-from ..discretizer import Discretizer, advance, check_answers, drawn_increments
+from ..discretizer import Discretizer, check_answers
+from ..iteration import Carry, Draws, Iteration
 
 
 class Chains(eqx.Module):
@@ -185,9 +186,10 @@ def sample(
     check_answers(flow, discretizer, first)
     dtype = dtype_of(first)
     discretizer = numbers_to_arrays(discretizer, dtype, integers=False)
-    h, start = jnp.asarray(step, dtype), jnp.asarray(t0, dtype)
-    run = _Run(flow, discretizer, h, start, key, dtype if noise_dtype is None else jnp.dtype(noise_dtype))
-    x, energy, finite = _run(run, stacked, jnp.asarray(int(burn_in)), jnp.asarray(int(thin)), int(draws))
+    h, start = numbers_to_arrays((step, t0), dtype)
+    noise_dtype = dtype if noise_dtype is None else jnp.dtype(noise_dtype)
+    iteration = Iteration(flow, discretizer, h, noise=Draws(key, noise_dtype))
+    x, energy, finite = _run(iteration, stacked, start, np.asarray(int(burn_in)), np.asarray(int(thin)), int(draws))
     taken = int(burn_in) + int(thin) * np.arange(1, int(draws) + 1)
     stats = {
         "scheme": discretizer.name,
@@ -195,9 +197,9 @@ def sample(
         "burn_in": int(burn_in),
         "thin": int(thin),
         "precision": str(dtype),
-        "noise_precision": str(run.noise_dtype),
+        "noise_precision": str(noise_dtype),
     }
-    return Chains(x, start + h * jnp.asarray(taken, dtype), energy, finite, stats)
+    return Chains(x, jnp.asarray(start + h * taken.astype(dtype)), energy, finite, stats)
 
 
 def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
@@ -227,50 +229,29 @@ def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
     return flow, stacked
 
 
-class _Run(eqx.Module):
-    """Everything that a step needs and that stays the same."""
-
-    flow: Flow
-    discretizer: Discretizer
-    h: jax.Array
-    t0: jax.Array
-    key: Any
-    noise_dtype: Any = eqx.field(static=True)
-
-    def start(self, z: Any) -> Any:
-        memory = jax.vmap(lambda z: self.discretizer.init(self.flow, self.t0, z, self.h))(z)
-        return z, memory, jnp.asarray(0)
-
-    def one(self, carry: Any) -> Any:
-        z, memory, k = carry
-        t = self.t0 + k * self.h
-
-        def step(z: Any, memory: Any, noise: Any) -> tuple[Any, Any]:
-            return advance(self.discretizer, self.flow, t, z, self.h, noise, memory)
-
-        after, memory = jax.vmap(step)(z, memory, self.noise(z, k))
-        return jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), after, z), memory, k + 1
-
-    def noise(self, z: Any, k: Any) -> Any:
-        """The increments of all chains: one draw for all of them is what makes noise cheap."""
-        first = jax.tree.map(lambda leaf: leaf[0], z)
-        parts = self.discretizer.increments(self.flow, first)
-        shape = jax.vmap(self.flow.brownian)(z)
-        return drawn_increments(jax.random.fold_in(self.key, k), parts, shape, self.h, self.noise_dtype)
-
-
 @eqx.filter_jit
-def _run(run: _Run, z0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
+def _run(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
     """The draws' positions and energies, chains first, and which chains stayed finite."""
 
-    def steps(carry: Any, count: Any) -> Any:
-        return jax.lax.fori_loop(0, count, lambda _, c: run.one(c), carry)
+    def one(carries: Carry) -> Carry:
+        return jax.vmap(iteration.one)(carries, increments(carries))
 
-    def draw(carry: Any, _: None) -> tuple[Any, Any]:
-        carry = steps(carry, thin)
-        return carry, jax.vmap(lambda z: run.discretizer.position(run.flow, z, run.h))(carry[0])
+    def increments(carries: Carry) -> Any:
+        """Those of all chains: one draw for all of them is what makes noise cheap."""
+        first = jax.tree.map(lambda leaf: leaf[0], carries)
+        shape = jax.vmap(iteration.flow.brownian)(carries.z)
+        h, _ = iteration.rule(iteration.flow, iteration.scheme, first.t, first.z, first.rule_state)
+        return iteration.noise(first, first.t + h, h, iteration.scheme.increments(iteration.flow, first.z), shape)
 
-    carry, x = jax.lax.scan(draw, steps(run.start(z0), burn_in), length=draws)
-    energy = jax.lax.map(jax.vmap(run.flow.energy.value), x)
+    def steps(carries: Carry, count: Any) -> Carry:
+        return jax.lax.fori_loop(0, count, lambda _, c: one(c), carries)
+
+    def draw(carries: Carry, _: None) -> tuple[Carry, Any]:
+        carries = steps(carries, thin)
+        return carries, jax.vmap(iteration.position)(carries)
+
+    start = jax.vmap(lambda z: iteration.start(z, t0))(z0)
+    carries, x = jax.lax.scan(draw, steps(start, burn_in), length=draws)
+    energy = jax.lax.map(jax.vmap(iteration.flow.energy.value), x)
     x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
-    return x, energy, jax.vmap(all_finite)((carry[0], x, energy))
+    return x, energy, jax.vmap(all_finite)((carries.z, x, energy))

@@ -12,8 +12,8 @@ import numpy as np
 from ..brownian import BrownianPath, check_key
 from ..flow import Flow
 from ..numerics import all_finite, dtype_of
-from ..status import Outcome, Status
-from ..trajectory import Trajectory, measure
+from ..status import Outcome, said
+from ..trajectory import Stats, Trajectory, measure
 from .spectrum import spectral_radius
 
 _DEFAULT_TIMES = 201
@@ -48,8 +48,8 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
     finite, name = bool(all_finite(states)), type(solver).__name__
     return Trajectory(
         t=jnp.asarray(times, dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
-        status=Status(Outcome.REACHED_END if finite else Outcome.DIVERGED, f"{count} steps of {name}"),
-        stats={"solver": name, "steps": count, "rejected": 0, "step": (t1 - t0) / count, "precision": str(dtype)},
+        status=said(Outcome.REACHED_END if finite else Outcome.DIVERGED, f"{count} steps of {name}"),
+        stats=Stats(solver=name, steps=count, rejected=0, step=(t1 - t0) / count, precision=str(dtype)),
         steps=jnp.asarray(np.rint((times - t0) / (t1 - t0) * count).astype(int)),
     )  # fmt: skip
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..flow import Flow, UnansweredQuestionError
 from ..numerics import all_finite, dtype_of, max_norm, size
-from ..status import Outcome, Status
-from ..trajectory import Trajectory, along, is_stationary, padded
+from ..status import Outcome, Status, said
+from ..trajectory import Stats, Trajectory, along, is_stationary, padded
 from . import solvers
 from .spectrum import spectral_radius
 
@@ -161,17 +161,17 @@ class Solve:
         positions, energies, grad_norms, residuals, speeds = jax.tree.map(lambda leaf: leaf[: len(times)], measured)
         settled = bool(is_stationary(problem.gtol, energy0, energies[-1], residuals[-1], speeds[-1]))
         status = self._status(t, stopped or settled, stuck, times, states, energies, residuals)
-        stats = {
-            "solver": " → ".join(self.used),
-            "steps": self.taken,
-            "rejected": self.rejected,
-            "first_step": first_step,
-            "rtol": problem.rtol,
-            "atol": problem.atol,
-            "gtol": problem.gtol,
-            "precision": str(dtype),
-            "lyapunov_rises": self._count_rises(rows, len(times)),
-        }
+        stats = Stats(
+            solver=" → ".join(self.used),
+            steps=self.taken,
+            rejected=self.rejected,
+            first_step=first_step,
+            rtol=problem.rtol,
+            atol=problem.atol,
+            gtol=problem.gtol,
+            precision=str(dtype),
+            lyapunov_rises=self._count_rises(rows, len(times)),
+        )
         steps, saved = np.arange(len(times)), (positions, states, energies, grad_norms)
         if self.ts is not None:
             keep = np.unique(np.argmin(np.abs(times[None, :] - self.ts[self.ts <= t, None]), axis=1))
@@ -193,20 +193,20 @@ class Solve:
         reach = 1e6 * (1 + float(max_norm(self.z0)))
         if fell > 0 and (far > reach or (settled and math.isinf(problem.t1) and _runs_off(times, states, residuals))):
             if t >= self.end:
-                return Status(Outcome.REACHED_END, f"running off: ‖z‖∞ = {far:.3g} {where}")
-            return Status(Outcome.RUNNING_OFF, f"‖z‖∞ = {far:.3g} {where}; the energy may have no minimizer this way")
+                return said(Outcome.REACHED_END, f"running off: ‖z‖∞ = {far:.3g} {where}")
+            return said(Outcome.RUNNING_OFF, f"‖z‖∞ = {far:.3g} {where}; the energy may have no minimizer this way")
         if settled:
-            return Status(Outcome.CONVERGED, where)
+            return said(Outcome.CONVERGED, where)
         if t >= self.end:
-            return Status(Outcome.REACHED_END, where)
+            return said(Outcome.REACHED_END, where)
         if stuck and not bool(all_finite(self.flow.drift(self._array(t), jax.tree.map(lambda a: a[-1], states)))):
-            return Status(Outcome.DIVERGED, f"the drift is not finite {where}")
+            return said(Outcome.DIVERGED, f"the drift is not finite {where}")
         if stuck:
             remedy = "loosen gtol" if jnp.finfo(self.dtype).bits >= 64 else "loosen gtol or use double precision"
-            return Status(Outcome.PRECISION_FLOOR, f"{self.dtype} can't tell further steps apart {where}; {remedy}")
+            return said(Outcome.PRECISION_FLOOR, f"{self.dtype} can't tell further steps apart {where}; {remedy}")
         stiff = self.start.radius * (self.end - problem.t0) / 3 > self.problem.max_steps
         cause = "stiff: give an implicit solver, or raise max_steps" if stiff else "raise max_steps or loosen rtol"
-        return Status(Outcome.OUT_OF_STEPS, f"{where}; {cause}")
+        return said(Outcome.OUT_OF_STEPS, f"{where}; {cause}")
 
     def _count_rises(self, rows: tuple[np.ndarray, Any], count: int) -> int:
         """How often the flow's Lyapunov function rose from a row to the next; told on in a warning."""

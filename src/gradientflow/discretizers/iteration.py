@@ -1,0 +1,188 @@
+"""One iteration of a discretizer, as pure functions: where it starts, one step, and where it is."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from gradientflow.flows import BrownianPath, Flow, dtype_of
+
+from .discretizer import Discretizer, advance, drawn_increments, packed, refuse_dropped_noise
+from .oracle import Oracle, flow_seen
+from .step_rule import ConstantStep, StepRule, as_step_rule
+
+
+class Carry(eqx.Module):
+    """What one step hands to the next.
+
+    Attributes:
+        z: the state.
+        k: how many steps were taken.
+        t: the time [T].
+        t0: the time at the start [T].
+        t_rest: what compensated summation has still to add to t [T].
+        memory: the scheme's, or `None`.
+        rule_state: the step rule's, or `None`.
+    """
+
+    z: Any
+    k: Any
+    t: Any
+    t0: Any
+    # Single precision loses the clock within a million steps without it.
+    t_rest: Any
+    memory: Any
+    rule_state: Any
+
+
+class Seen(eqx.Module):
+    """An oracle with its key: what step k sees of a flow.
+
+    Args:
+        oracle: (flow, key, k) ↦ flow, or a tuple of such.
+        key: the run's, folded with `k` by the oracle; `None` where nothing is random.
+    """
+
+    oracle: Oracle
+    key: Any = None
+
+    def __call__(self, flow: Flow, k: Any) -> Flow:
+        """The flow that step k sees."""
+        return flow_seen(self.oracle, flow, self.key, k)
+
+
+class Draws(eqx.Module):
+    """Brownian increments drawn anew at each step.
+
+    Args:
+        key: the run's; step k draws from it, folded with k.
+        dtype: the precision in which they are drawn, the state's unless given.
+    """
+
+    key: Any
+    dtype: Any = eqx.field(static=True, default=None)
+
+    def __call__(self, carry: Carry, t: Any, h: Any, parts: int, shape: Any) -> Any:
+        """The increments over the equal parts of the step from `carry` to the time t = carry.t + h."""
+        return drawn_increments(jax.random.fold_in(self.key, carry.k), parts, shape, h, self.dtype)
+
+
+class Shared(eqx.Module):
+    """Brownian increments of a path that other runs share.
+
+    Args:
+        path: the Brownian path.
+    """
+
+    path: BrownianPath
+
+    def __call__(self, carry: Carry, t: Any, h: Any, parts: int, shape: Any) -> Any:
+        """The path's increments over the equal parts of the step from `carry` to the time t."""
+        times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
+        return packed([self.path.increment(*pair) for pair in itertools.pairwise(times)])
+
+
+class Iteration(eqx.Module):
+    r"""A discretizer of a flow under a step rule, as pure functions: $z_{k+1} = \Phi_{h_k}(z_k)$.
+
+    `start` makes the carry at a state, `one` takes a step, `position` reads the iterate off. All may be traced, batched
+    and differentiated; there are no checks of values, no statuses and no words: those are `iterate`'s.
+
+    Args:
+        flow: the flow.
+        scheme: the one-step map.
+        rule: a number h [T], a schedule k ↦ h, or a step rule.
+        oracle: what step k sees of the flow; a `Seen` binds an oracle to its key.
+        noise: this run's Brownian increments: `Draws(key)`, or `Shared(path)`; `None` is no noise.
+
+    Raises:
+        TypeError: for a step that is none.
+        UnansweredQuestionError: by `start`, if the flow has noise that the scheme would drop.
+
+    Example:
+        >>> import jax, gradientflow as gf
+        >>> it = gf.Iteration(gf.GradientFlow(gf.landscapes.bowl()), gf.ForwardEuler(), 0.1)
+        >>> carry = it.start(jax.numpy.array([3.0, 1.0]))
+        >>> it.position(it.one(carry)).round(3)
+        Array([2.7, 0.1], dtype=...)
+    """
+
+    flow: Flow
+    scheme: Discretizer
+    rule: StepRule
+    oracle: Any = None
+    noise: Any = None
+
+    def __init__(self, flow: Flow, scheme: Discretizer, rule: Any, oracle: Any = None, noise: Any = None) -> None:
+        self.flow, self.scheme, self.rule = flow, scheme, as_step_rule(rule)
+        self.oracle, self.noise = oracle, noise
+
+    def start(self, z0: Any, t0: Any = 0.0) -> Carry:
+        """What the first step gets, from the state z0 at the time t0."""
+        refuse_dropped_noise(self.flow, self.scheme, z0)
+        dtype = dtype_of(z0)
+        t0, k = jnp.asarray(t0, dtype), jnp.asarray(0)
+        flow = self.seen(k)
+        rule_state = self.rule.init(flow, self.scheme, t0, z0)
+        h, _ = self.rule(flow, self.scheme, t0, z0, rule_state)
+        memory = self.scheme.init(flow, t0, z0, jnp.asarray(h, dtype))
+        return Carry(z0, k, t0, t0, jnp.zeros_like(t0), memory, rule_state)
+
+    def seen(self, k: Any) -> Flow:
+        """The flow that step k sees."""
+        return self.flow if self.oracle is None else self.oracle(self.flow, k)
+
+    def one(self, carry: Carry, increments: Any = None) -> Carry:
+        """One step.
+
+        Args:
+            carry: what the last one handed on.
+            increments: this step's Brownian increments [√T], where they are not to be drawn.
+        """
+        flow = self.seen(carry.k)
+        h, rule_state = self.rule(flow, self.scheme, carry.t, carry.z, carry.rule_state)
+        h = jnp.asarray(h, carry.t.dtype)
+        t, t_rest = self._tick(carry, h)
+        noise = self._increments(carry, t, h) if increments is None else increments
+        z, memory = advance(self.scheme, flow, carry.t, carry.z, h, noise, carry.memory)
+        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, carry.z)
+        return Carry(z, carry.k + 1, t, carry.t0, t_rest, memory, rule_state)
+
+    def position(self, carry: Carry) -> Any:
+        """The iterate that the carry stands for, as the user's own pytree."""
+        if not self.reads_elsewhere:
+            return self.flow.position(carry.z)
+        h, _ = self.rule(self.flow, self.scheme, carry.t, carry.z, carry.rule_state)
+        return self.scheme.position(self.flow, carry.z, h)
+
+    def flat(self, carry: Carry) -> tuple[jax.Array, Any]:
+        """State and memory as one vector, and the way back: a vector as a carry."""
+        vector, unravel = ravel_pytree((carry.z, carry.memory))
+
+        def carried(vector: Any) -> Carry:
+            z, memory = unravel(vector)
+            return dataclasses.replace(carry, z=z, memory=memory)
+
+        return vector, carried
+
+    @property
+    def reads_elsewhere(self) -> bool:
+        """Whether the scheme's iterate is not the flow's own position of the state."""
+        return type(self.scheme).position is not Discretizer.position
+
+    def _tick(self, carry: Carry, h: Any) -> tuple[Any, Any]:
+        if isinstance(self.rule, ConstantStep):
+            return carry.t0 + (carry.k + 1).astype(h.dtype) * h, carry.t_rest
+        add = h + carry.t_rest
+        t = carry.t + add
+        return t, add - (t - carry.t)
+
+    def _increments(self, carry: Carry, t: Any, h: Any) -> Any:
+        shape = self.flow.brownian(carry.z)
+        if shape is None or self.noise is None:
+            return None
+        return self.noise(carry, t, h, self.scheme.increments(self.flow, carry.z), shape)

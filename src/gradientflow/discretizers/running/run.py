@@ -1,0 +1,202 @@
+"""Running an iteration: one compiled loop, its rows, and what was seen on the way.
+
+A run whose counts and values are known is a loop with a traced count, so that another number of steps does not compile
+again; its rows go into buffers that are cut to length afterwards. Under a transformation it is a scan of static length,
+which has a reverse mode, checkpointed where not every step is saved.
+"""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.flows import Flow, Status, all_finite, decide, max_norm, size
+
+from ..iteration import Carry, Iteration
+from .evidence import Rows, evidence_of
+
+# Rows measured at once: enough to fill the vector units, few enough to bound the memory of a large energy.
+_BATCH = 64
+# Rows are rounded up to a power of two up to this size [bytes], so that another number of them does not compile again.
+_ROUNDED_UP = 2**26
+
+
+def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
+    """A run whose values are known."""
+    blocks, rest = divmod(steps, save_every)
+    count = blocks + 1 + (rest > 0)
+    every = None if save_every == 1 else (np.asarray(save_every), np.asarray(rest))
+    rows, status, carries = _loop(iteration, z0, t0, gtol, np.asarray(blocks), every, _capacity(count, z0))
+    status = jax.device_get(status)
+    if save_every > 1:
+        status = _to_the_step(iteration, status, carries, save_every)
+    return jax.tree.map(lambda leaf: _cut(leaf, count), rows), status
+
+
+def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
+    """A run of which anything is traced: a scan over blocks of a scan over steps."""
+    blocks, rest = divmod(steps, save_every)
+
+    def stretch(carry: Carry, length: int) -> Carry:
+        return jax.lax.scan(lambda c, _: (iteration.one(c), None), carry, None, length=length)[0]
+
+    def block(carry: Carry, _: None) -> tuple[Carry, tuple[Any, ...]]:
+        # Memory in reverse mode is that of the blocks and of one block's steps.
+        advanced = iteration.one if save_every == 1 else jax.checkpoint(lambda c: stretch(c, save_every))
+        carry = advanced(carry)
+        return carry, _kept(iteration, carry)
+
+    carry = first = iteration.start(z0, t0)
+    carry, kept = jax.lax.scan(block, carry, None, length=blocks)
+    ends = [_kept(iteration, first)]
+    if rest:
+        ends.append(_kept(iteration, jax.checkpoint(lambda c: stretch(c, rest))(carry)))
+    head, *tail = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
+    k, t, z, x = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), head, kept, *tail)
+    energy, grad_norm = jax.lax.map(lambda x: _measured(iteration.flow, x), x, batch_size=_BATCH)
+    rows = Rows(k, t, z, x, energy, grad_norm)
+    seen = jax.tree.map(jax.lax.stop_gradient, rows)
+    return rows, decide(evidence_of(iteration, seen, len(k), gtol))
+
+
+def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_every: int) -> Status:
+    """What the saved rows leave open, by replaying a stretch: which step was the first bad one, how long a cycle is."""
+    evidence: Any = status.evidence
+    lost, recurs, steps = int(evidence.lost_from), int(evidence.recurs), int(evidence.steps)
+    if lost > 0:
+        row = -(-lost // save_every)
+        before = jax.tree.map(lambda leaf: leaf[row - 1], carries)
+        known = (row - 1) * save_every
+        found = known + int(_steps_until_lost(iteration, before, np.asarray(lost - known)))
+        return decide(dataclasses.replace(evidence, lost_from=np.asarray(found)))
+    if recurs > 0:
+        last = jax.tree.map(lambda leaf: leaf[-(-steps // save_every)], carries)
+        period = np.asarray(_steps_until_back(iteration, last, np.asarray(recurs)))
+        return decide(dataclasses.replace(evidence, period=period, still=np.asarray(period == 1)))
+    return status
+
+
+@eqx.filter_jit
+def _loop(
+    iteration: Iteration, z0: Any, t0: Any, gtol: Any, blocks: Any, every: Any, capacity: int
+) -> tuple[Rows, Status, Any]:
+    """All of a run in one program: `every` is (steps in a block, steps after the last block), or `None` for 1 and 0."""
+    flow = iteration.flow
+    first = iteration.start(z0, t0)
+
+    def saved(carry: Carry) -> tuple[Any, Any]:
+        return _kept(iteration, carry), None if every is None else carry
+
+    def put(buffers: Any, index: Any, carry: Carry) -> Any:
+        return jax.tree.map(
+            lambda buffer, leaf: jax.lax.dynamic_update_index_in_dim(buffer, leaf, index, 0), buffers, saved(carry)
+        )
+
+    def taken(carry: Carry, count: Any) -> Carry:
+        return jax.lax.fori_loop(0, count, lambda _, c: iteration.one(c), carry)
+
+    def block(index: Any, looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
+        carry, buffers = looped
+        carry = iteration.one(carry) if every is None else taken(carry, every[0])
+        return carry, put(buffers, index + 1, carry)
+
+    shapes = jax.eval_shape(saved, first)
+    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+    carry, buffers = jax.lax.fori_loop(0, blocks, block, (first, put(buffers, 0, first)))
+    count = blocks + 1
+    if every is not None:
+        # Without a rest this writes the last row once more.
+        buffers = put(buffers, blocks + (every[1] > 0), taken(carry, every[1]))
+        count = count + (every[1] > 0)
+    (k, t, z, x), carries = buffers
+    energy, grad_norm = _each_row(lambda x: _measured(flow, x), x, count, capacity)
+    rows = Rows(k, t, z, x, energy, grad_norm)
+    return rows, decide(evidence_of(iteration, rows, count, gtol)), carries
+
+
+def _kept(iteration: Iteration, carry: Carry) -> tuple[Any, Any, Any, Any]:
+    return carry.k, carry.t, carry.z, iteration.position(carry)
+
+
+def _measured(flow: Flow, x: Any) -> tuple[Any, Any]:
+    return flow.energy.value(x), max_norm(flow.energy.grad(x))
+
+
+def _each_row(function: Any, rows: Any, count: Any, capacity: int) -> Any:
+    """`function` of each of the first `count` rows; what lies beyond is not asked for."""
+    batch = min(_BATCH, capacity)
+    shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], rows))
+    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+
+    def some(index: Any, buffers: Any) -> Any:
+        start = index * batch
+        part = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch), rows)
+        return jax.tree.map(
+            lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(buffer, new, start, 0),
+            buffers, jax.vmap(function)(part),
+        )  # fmt: skip
+
+    return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
+
+
+def _capacity(count: int, z: Any) -> int:
+    """For how many rows there is room."""
+    power = 1 << (count - 1).bit_length()
+    entry = jnp.finfo(jax.tree.leaves(z)[0].dtype).bits // 8
+    if max(power, _BATCH) * size(z) * entry <= _ROUNDED_UP:
+        return max(power, _BATCH)
+    return count if count <= _BATCH else -(-count // _BATCH) * _BATCH
+
+
+def _cut(leaf: Any, count: int) -> Any:
+    """The first rows of a buffer; on the CPU without a program for every length."""
+    if len(leaf) == count:
+        return leaf
+    if jax.default_backend() == "cpu":
+        return jnp.asarray(np.asarray(leaf)[:count])
+    return leaf[:count]
+
+
+@eqx.filter_jit
+def _steps_until_lost(iteration: Iteration, carry: Carry, most: Any) -> Any:
+    """How many steps it takes until something is not finite: none is kept, or memory would grow with the steps."""
+
+    def going(state: tuple[Carry, Any]) -> Any:
+        carry, count = state
+        x = iteration.position(carry)
+        energy = iteration.flow.energy
+        return (count < most) & all_finite((carry.z, energy.value(x), energy.grad(x)))
+
+    def one(state: tuple[Carry, Any]) -> tuple[Carry, Any]:
+        carry, count = state
+        return iteration.one(carry), count + 1
+
+    return jax.lax.while_loop(going, one, (carry, jnp.zeros_like(most)))[1]
+
+
+@eqx.filter_jit
+def _steps_until_back(iteration: Iteration, carry: Carry, most: Any) -> Any:
+    """How many steps it takes until the state is where it was, to half the digits of the way that it goes."""
+    start = carry.z
+
+    def away(z: Any) -> Any:
+        return max_norm(jax.tree.map(lambda a, b: a - b, z, start))
+
+    def one(state: tuple[Carry, Any, Any, Any]) -> tuple[Carry, Any, Any, Any]:
+        carry, count, farthest, _ = state
+        carry = iteration.one(carry)
+        distance = away(carry.z)
+        return carry, count + 1, jnp.maximum(farthest, distance), distance
+
+    def going(state: tuple[Carry, Any, Any, Any]) -> Any:
+        _, count, farthest, distance = state
+        tolerance = float(jnp.finfo(farthest.dtype).eps) ** 0.5 * farthest
+        return (count < most) & ((count == 0) | (distance > tolerance))
+
+    zero = jnp.zeros_like(away(start))
+    _, count, farthest, distance = jax.lax.while_loop(going, one, (carry, jnp.zeros_like(most), zero, zero))
+    tolerance = float(jnp.finfo(farthest.dtype).eps) ** 0.5 * farthest
+    return jnp.where(distance <= tolerance, count, 0)
