@@ -24,6 +24,10 @@ class StepRule(eqx.Module):
 
     equation: ClassVar[str] = ""
 
+    def known(self, flow: Flow) -> "StepRule":
+        """The rule with what it has to know of the flow, looked up once and where values are known: itself."""
+        return self
+
     @abc.abstractmethod
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """The step from the state z at time t, and the rule's next state."""
@@ -85,6 +89,6 @@ def as_step_rule(step: Any) -> StepRule:
         return step
     if callable(step):
         return Schedule(step)
-    if isinstance(step, (numbers.Real, np.generic, jax.Array)) and not isinstance(step, bool):
+    if isinstance(step, (numbers.Real, np.generic, np.ndarray, jax.Array)) and not isinstance(step, bool):
         return ConstantStep(step)
     raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {step!r}")

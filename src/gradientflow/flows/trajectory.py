@@ -230,9 +230,9 @@ def distance(left: Any, right: Any) -> np.ndarray:
         return np.concatenate([np.sqrt(squares), np.full(rows - common, np.nan)])
 
 
-def is_stationary(gtol: Any, energy0: Any, energy: Any, grad_norm: Any, speed: Any) -> Any:
+def is_stationary(gtol: Any, energy0: Any, energy: Any, grad_norm: Any, speed: Any, xp: Any = jnp) -> Any:
     """Whether the gradient and the velocity are small beside the energy that was lost: gtol·max(1, E₀ − E)."""
-    threshold = gtol * jnp.maximum(1, energy0 - energy)
+    threshold = gtol * xp.maximum(1, energy0 - energy)
     return (grad_norm <= threshold) & (speed <= threshold)
 
 

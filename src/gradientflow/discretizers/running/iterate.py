@@ -28,7 +28,7 @@ from gradientflow.flows import (
 from ..discretizer import Discretizer, with_schemes_that_fit
 from ..iteration import Draws, Iteration, Seen, Shared
 from ..oracle import check_oracle, is_random
-from ..step_rule import ConstantStep, as_step_rule
+from ..step_rule import ConstantStep, StepRule, as_step_rule
 from .run import run_known, run_traced
 
 # What a run's key is folded with: one stream of random numbers for oracles, another for noise.
@@ -135,7 +135,11 @@ def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle:
         noise = Draws(jax.random.fold_in(key, _FOR_NOISE))
     if oracle is not None:
         oracle = Seen(oracle, jax.random.fold_in(key, _FOR_ORACLES) if is_random(oracle) else None)
-    return Iteration(flow, discretizer, rule, oracle, noise)
+    iteration = Iteration(flow, discretizer, rule, oracle, noise)
+    # Seen only if it is asked for: an oracle's first flow costs as much as any.
+    if type(rule).known is StepRule.known:
+        return iteration
+    return Iteration(flow, discretizer, rule.known(iteration.seen(np.asarray(0))), oracle, noise)
 
 
 @once_per_shape

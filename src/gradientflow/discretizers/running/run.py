@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import Flow, Status, all_finite, decide, max_norm, size
+from gradientflow.flows import Status, all_finite, decide, max_norm, size
 
 from ..iteration import Carry, Iteration
-from .evidence import Rows, evidence_of
+from .evidence import TAIL, Ends, Rows, ends_of, evidence_of, measured
 
 # Rows measured at once: enough to fill the vector units, few enough to bound the memory of a large energy.
 _BATCH = 64
@@ -29,11 +29,16 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     blocks, rest = divmod(steps, save_every)
     count = blocks + 1 + (rest > 0)
     every = None if save_every == 1 else (np.asarray(save_every), np.asarray(rest))
-    rows, status, carries = _loop(iteration, z0, t0, gtol, np.asarray(blocks), every, _capacity(count, z0))
-    status = jax.device_get(status)
-    if save_every > 1:
-        status = _to_the_step(iteration, status, carries, save_every)
-    return jax.tree.map(lambda leaf: _cut(leaf, count), rows), status
+    rows, ends, carries = _loop(iteration, z0, t0, np.asarray(blocks), every, _capacity(count, z0))
+    rows = jax.tree.map(lambda leaf: _rows(leaf, 0, count), rows)
+    tail = jax.tree.map(lambda leaf: _rows(leaf, max(count - TAIL, 0), count), rows.z)
+    told = eqx.tree_at(lambda rows: (rows.z, rows.x), rows, (None, None))
+    told, tail, ends = jax.device_get((told, tail, ends))
+    with np.errstate(all="ignore"):
+        status = decide(evidence_of(iteration, told, tail, ends, gtol))
+        if save_every > 1:
+            status = _to_the_step(iteration, status, carries, save_every)
+    return rows, status
 
 
 def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
@@ -56,10 +61,11 @@ def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sa
         ends.append(_kept(iteration, jax.checkpoint(lambda c: stretch(c, rest))(carry)))
     head, *tail = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
     k, t, z, x = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), head, kept, *tail)
-    energy, grad_norm = jax.lax.map(lambda x: _measured(iteration.flow, x), x, batch_size=_BATCH)
-    rows = Rows(k, t, z, x, energy, grad_norm)
+    rows = Rows(k, t, z, x, *jax.lax.map(lambda row: measured(iteration.flow, row), (z, x), batch_size=_BATCH))
     seen = jax.tree.map(jax.lax.stop_gradient, rows)
-    return rows, decide(evidence_of(iteration, seen, len(k), gtol))
+    ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (seen.z, seen.x)) for i in (0, -1)))
+    last = jax.tree.map(lambda leaf: leaf[-TAIL:], seen.z)
+    return rows, decide(evidence_of(iteration, seen, last, ends, gtol))
 
 
 def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_every: int) -> Status:
@@ -80,20 +86,15 @@ def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_ever
 
 
 @eqx.filter_jit
-def _loop(
-    iteration: Iteration, z0: Any, t0: Any, gtol: Any, blocks: Any, every: Any, capacity: int
-) -> tuple[Rows, Status, Any]:
+def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capacity: int) -> tuple[Rows, Ends, Any]:
     """All of a run in one program: `every` is (steps in a block, steps after the last block), or `None` for 1 and 0."""
-    flow = iteration.flow
     first = iteration.start(z0, t0)
 
     def saved(carry: Carry) -> tuple[Any, Any]:
         return _kept(iteration, carry), None if every is None else carry
 
     def put(buffers: Any, index: Any, carry: Carry) -> Any:
-        return jax.tree.map(
-            lambda buffer, leaf: jax.lax.dynamic_update_index_in_dim(buffer, leaf, index, 0), buffers, saved(carry)
-        )
+        return jax.tree.map(lambda buffer, leaf: buffer.at[index].set(leaf), buffers, saved(carry))
 
     def taken(carry: Carry, count: Any) -> Carry:
         return jax.lax.fori_loop(0, count, lambda _, c: iteration.one(c), carry)
@@ -112,17 +113,13 @@ def _loop(
         buffers = put(buffers, blocks + (every[1] > 0), taken(carry, every[1]))
         count = count + (every[1] > 0)
     (k, t, z, x), carries = buffers
-    energy, grad_norm = _each_row(lambda x: _measured(flow, x), x, count, capacity)
-    rows = Rows(k, t, z, x, energy, grad_norm)
-    return rows, decide(evidence_of(iteration, rows, count, gtol)), carries
+    rows = Rows(k, t, z, x, *_each_row(lambda row: measured(iteration.flow, row), (z, x), count, capacity))
+    ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (z, x)) for i in (0, count - 1)))
+    return rows, ends, carries
 
 
 def _kept(iteration: Iteration, carry: Carry) -> tuple[Any, Any, Any, Any]:
     return carry.k, carry.t, carry.z, iteration.position(carry)
-
-
-def _measured(flow: Flow, x: Any) -> tuple[Any, Any]:
-    return flow.energy.value(x), max_norm(flow.energy.grad(x))
 
 
 def _each_row(function: Any, rows: Any, count: Any, capacity: int) -> Any:
@@ -151,13 +148,11 @@ def _capacity(count: int, z: Any) -> int:
     return count if count <= _BATCH else -(-count // _BATCH) * _BATCH
 
 
-def _cut(leaf: Any, count: int) -> Any:
-    """The first rows of a buffer; on the CPU without a program for every length."""
-    if len(leaf) == count:
+def _rows(leaf: Any, first: int, end: int) -> Any:
+    """Some rows of a buffer; on the CPU without a program for every number of them."""
+    if first == 0 and end == len(leaf):
         return leaf
-    if jax.default_backend() == "cpu":
-        return jnp.asarray(np.asarray(leaf)[:count])
-    return leaf[:count]
+    return jnp.asarray(np.asarray(leaf)[first:end]) if jax.default_backend() == "cpu" else leaf[first:end]
 
 
 @eqx.filter_jit

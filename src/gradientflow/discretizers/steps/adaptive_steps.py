@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradientflow.flows import (
     Flow,
@@ -56,14 +57,14 @@ class PolyakStep(StepRule):
     def __init__(self, minimum: Any = None, longest: Any = None) -> None:
         if minimum is not None:
             check_number("PolyakStep", minimum=minimum)
-            if is_concrete(minimum) and not jnp.isfinite(minimum):
+            if is_concrete(minimum) and not np.isfinite(minimum):
                 raise ValueError(f"PolyakStep: `minimum` must be finite, got {minimum}; it is the least value of E")
         if longest is not None:
             check_positive("PolyakStep", longest=longest)
         self.minimum, self.longest = minimum, longest
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
-        """E*, asked for once: an energy may have to solve for it.
+    def known(self, flow: Flow) -> "PolyakStep":
+        """With E*, asked for once: an energy may have to solve for it.
 
         Raises:
             ValueError: if it is not known.
@@ -72,7 +73,11 @@ class PolyakStep(StepRule):
         if minimum is None:
             name = type(flow.energy).__name__
             raise ValueError(f"PolyakStep: the minimum of {name} is not known; give `minimum`, the least value of E")
-        return jnp.asarray(minimum, dtype_of(z))
+        return PolyakStep(minimum, self.longest)
+
+    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+        """E*."""
+        return jnp.asarray(self.known(flow).minimum, dtype_of(z))
 
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """(E − E*)/‖∇E‖², or `longest`."""

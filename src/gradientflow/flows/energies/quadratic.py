@@ -144,10 +144,11 @@ class Quadratic(AbstractQuadratic):
 
     @property
     def minimizer(self) -> Any:
-        """H⁻¹b if H is positive definite, else `None`."""
-        if not bool(self.curvature.mu > 0):
+        """H⁻¹b if H is positive definite, else `None`; NaN in its place where H is being traced."""
+        definite = self.curvature.mu > 0
+        if not isinstance(definite, jax.core.Tracer) and not bool(definite):
             return None
-        return jsl.solve(self.H, self.b, assume_a="pos")
+        return jnp.where(definite, jsl.solve(self.H, self.b, assume_a="pos"), jnp.nan)
 
     @property
     def minimum(self) -> Any:
