@@ -11,6 +11,7 @@ import numpy as np
 from gradientflow.flows import (
     Flow,
     Number,
+    Stats,
     all_finite,
     as_floating,
     check_integer,
@@ -18,6 +19,7 @@ from gradientflow.flows import (
     check_positive,
     dtype_of,
     is_stochastic,
+    is_transformed,
     numbers_to_arrays,
     prepare,
 )
@@ -51,7 +53,7 @@ class Chains(eqx.Module):
     t: jax.Array
     energy: jax.Array
     finite: jax.Array
-    stats: dict[str, Any]
+    stats: Stats
 
     def __repr__(self) -> str:
         """One line: how many, and of what."""
@@ -102,7 +104,7 @@ class Chains(eqx.Module):
             dims = ("chain", "draw", *(f"{name}_dim_{axis}" for axis in range(leaf.ndim - 2)))
             data[name] = (dims, np.asarray(leaf))
         coordinates = {"chain": np.arange(chains), "draw": np.arange(draws), "t": ("draw", np.asarray(self.t))}
-        return xr.Dataset(data, coords=coordinates, attrs=self.stats)
+        return xr.Dataset(data, coords=coordinates, attrs=dict(self.stats))
 
     def to_arviz(self) -> Any:
         """What ArviZ takes: `posterior` and, with the energy, `sample_stats`.
@@ -189,16 +191,20 @@ def sample(
     h, start = numbers_to_arrays((step, t0), dtype)
     noise_dtype = dtype if noise_dtype is None else jnp.dtype(noise_dtype)
     iteration = Iteration(flow, discretizer, h, noise=Draws(key, noise_dtype))
-    x, energy, finite = _run(iteration, stacked, start, np.asarray(int(burn_in)), np.asarray(int(thin)), int(draws))
+    counts = int(burn_in), int(thin)
+    if is_transformed():
+        x, energy, finite = _draw(iteration, stacked, start, *counts, int(draws))
+    else:
+        x, energy, finite = _compiled(iteration, stacked, start, *map(np.asarray, counts), int(draws))
     taken = int(burn_in) + int(thin) * np.arange(1, int(draws) + 1)
-    stats = {
-        "scheme": discretizer.name,
-        "step": float(step),
-        "burn_in": int(burn_in),
-        "thin": int(thin),
-        "precision": str(dtype),
-        "noise_precision": str(noise_dtype),
-    }
+    stats = Stats(
+        scheme=discretizer.name,
+        step=step if is_transformed() else float(step),
+        burn_in=int(burn_in),
+        thin=int(thin),
+        precision=str(dtype),
+        noise_precision=str(noise_dtype),
+    )
     return Chains(x, jnp.asarray(start + h * taken.astype(dtype)), energy, finite, stats)
 
 
@@ -223,15 +229,16 @@ def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
     states = [flow.init(row) for row in rows]
     stacked = jax.tree.map(lambda like, *each: jnp.stack(each).astype(like.dtype), first, *states)
     energies = jax.vmap(lambda z: flow.energy.value(flow.position(z)))(stacked)
-    lost = ~np.asarray(jax.vmap(all_finite)((stacked, energies)))
-    if lost.any():
+    if not is_transformed() and (lost := ~np.asarray(jax.vmap(all_finite)((stacked, energies)))).any():
         raise ValueError(f"sample: `x0` and its energy must be finite, and are not for chain {int(np.argmax(lost))}")
     return flow, stacked
 
 
-@eqx.filter_jit
-def _run(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
-    """The draws' positions and energies, chains first, and which chains stayed finite."""
+def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
+    """The draws' positions and energies, chains first, and which chains stayed finite.
+
+    Numbers of steps that are Python's have a reverse mode; arrays, as a compiled call has them, do not compile again.
+    """
 
     def one(carries: Carry) -> Carry:
         return jax.vmap(iteration.one)(carries, increments(carries))
@@ -255,3 +262,6 @@ def _run(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws:
     energy = jax.lax.map(jax.vmap(iteration.flow.energy.value), x)
     x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
     return x, energy, jax.vmap(all_finite)((carries.z, x, energy))
+
+
+_compiled = eqx.filter_jit(_draw)

@@ -54,6 +54,10 @@ class Energy(eqx.Module):
         """
         return solve_hessian(lambda direction: self.hvp(x, direction), v, shift)
 
+    def converted(self, x: Any) -> "Energy":
+        """The same energy with what its functions close over as leaves, once they are asked at positions like x."""
+        return self
+
     @property
     def minimizer(self) -> Any:
         """A point where E is least, or `None` if unknown."""
@@ -88,6 +92,10 @@ class CallableEnergy(Energy):
     def value(self, x: Any) -> Any:
         """E(x)."""
         return self.fn(x)
+
+    def converted(self, x: Any) -> Energy:
+        """With the values that `fn` closes over as leaves."""
+        return CallableEnergy(eqx.filter_closure_convert(self.fn, x), self.known_minimizer, self.known_minimum)
 
     @property
     def minimizer(self) -> Any:

@@ -16,6 +16,8 @@ from ..flow import Flow, is_stochastic
 from ..numerics import Number, default_tolerances, dtype_of, tightest_rtol
 from ..start import prepare
 from ..trajectory import Trajectory
+from ..transforming import is_transformed
+from .integration import integrate_traced, rest_traced
 from .noisy import integrate_noisy
 from .solve import Problem, Solve
 
@@ -33,6 +35,7 @@ def integrate(
     atol: Number | None = None,
     gtol: Number | None = None,
     key: Any = None,
+    adjoint: dfx.AbstractAdjoint | None = None,
     max_steps: int = 100_000,
     progress: Callable[[float], None] | None = None,
 ) -> Trajectory:
@@ -57,6 +60,9 @@ def integrate(
         gtol: gradient tolerance [E/X]: 1e-9 or 1e-4. Given with a finite t1, the solve may end early. After a fall by
             many orders of magnitude the default can end in a valley; give a smaller one.
         key: for flows with noise, a key made by `jax.random.key`, or a `BrownianPath` shared with other runs.
+        adjoint: under a transformation, how diffrax differentiates the solve. Unless given, in reverse mode, with
+            checkpoints; `diffrax.ForwardMode()` for forward mode (`jvp`, `jacfwd`), `diffrax.DirectAdjoint()` for
+            nested ones. Steady states take all three as they are.
         max_steps: how many steps to try before giving up.
         progress: called now and then with the fraction of [t0, t1] that is done.
 
@@ -82,16 +88,48 @@ def integrate(
             "chatter; smooth it: Composite(f, MoreauEnvelope(g, delta)); hold a set by ProjectedFlow(f, constraint); "
             "or step implicitly: iterate(flow, ForwardBackward(), ...)"
         )
-    problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
+    dtype = dtype_of(z0)
+    if not is_transformed():
+        problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype)
     if is_stochastic(flow, z0):
-        if not math.isfinite(problem.t1):
+        if isinstance(t1, numbers.Real) and not math.isfinite(t1):
             raise ValueError("integrate: a flow with noise has no equilibrium to reach; give a finite `t1`")
         if solver is not None:
             raise ValueError("integrate: a flow with noise chooses its own solver; leave `solver` out")
+        if is_transformed():
+            raise TypeError(
+                "integrate: of a flow with noise the number of steps depends on values, which jit, vmap and grad don't "
+                "know; take steps of a length that you know: iterate(flow, EulerMaruyama(), ..., step=h, steps=n)"
+            )
         return integrate_noisy(flow, z0, problem.t0, problem.t1, problem.ts, key)
     if key is not None:
         raise TypeError(f"integrate: {type(flow).__name__} has no noise; leave `key` out")
-    return Solve(flow, z0, problem, solver, progress).run()
+    if not is_transformed():
+        if adjoint is not None:
+            raise ValueError("integrate: `adjoint` says how to differentiate; outside of grad, jvp, … leave it out")
+        return Solve(flow, z0, problem, solver, progress).run()
+    return _traced(flow, z0, t0, t1, ts, rtol, atol, gtol, solver, adjoint, max_steps)
+
+
+def _traced(
+    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, solver: Any, adjoint: Any,
+    max_steps: int,
+) -> Trajectory:  # fmt: skip
+    """Under a transformation: values that are not known are not checked, the rest is."""
+    tolerances = _tolerances("integrate", rtol, atol, gtol, dtype_of(z0))
+    check_integer("integrate", 1, max_steps=max_steps)
+    if isinstance(t1, numbers.Real) and math.isinf(t1):
+        if ts is not None:
+            raise ValueError(
+                "integrate: to rest (`t1` = inf) a path under jit, vmap or grad has two rows; leave `ts` out"
+            )
+        return rest_traced(flow, z0, t0, *tolerances, solver, max_steps)
+    if gtol is not None:
+        raise ValueError("integrate: under jit, vmap or grad a solve does not end early; leave `gtol` out, or t1=inf")
+    if ts is not None and jnp.ndim(ts) != 1:
+        raise ValueError(f"integrate: `ts` must be increasing times, one axis of them, got shape {jnp.shape(ts)}")
+    rtol, atol, _ = tolerances
+    return integrate_traced(flow, z0, t0, t1, ts, rtol, atol, solver, adjoint, max_steps)
 
 
 def _check(
@@ -103,6 +141,19 @@ def _check(
     t0, t1 = float(t0), float(t1)
     if not (math.isfinite(t0) and t1 > t0):
         raise ValueError(f"{where}: `t1` must lie after t0 = {t0:g}, got {t1:g}")
+    rtol, atol, stationary = _tolerances(where, rtol, atol, gtol, dtype)
+    check_integer(where, 1, max_steps=max_steps)
+    if ts is not None:
+        ts = np.asarray(real_arrays(where, "ts", ts), dtype=float)
+        inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1
+        if not inside or not (np.diff(ts) > 0).all():
+            raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")
+    return Problem(
+        t0, t1, ts, rtol, atol, stationary, stops=gtol is not None or math.isinf(t1), max_steps=max_steps,
+    )  # fmt: skip
+
+
+def _tolerances(where: str, rtol: Any, atol: Any, gtol: Any, dtype: Any) -> tuple[float, float, float]:
     default = default_tolerances(dtype)
     tolerances = {"rtol": rtol, "atol": atol, "gtol": gtol}
     check_positive(where, **{name: value for name, value in tolerances.items() if value is not None})
@@ -112,14 +163,4 @@ def _check(
             f"{where}: `rtol` = {rtol:g} is tighter than {dtype} holds (at least {tightest_rtol(dtype):.1g}); "
             + ("loosen it" if jnp.finfo(dtype).bits >= 64 else "loosen it, or enable double precision: jax_enable_x64")
         )
-    atol = default.atol if atol is None else float(atol)
-    check_integer(where, 1, max_steps=max_steps)
-    if ts is not None:
-        ts = np.asarray(real_arrays(where, "ts", ts), dtype=float)
-        inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1
-        if not inside or not (np.diff(ts) > 0).all():
-            raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")
-    return Problem(
-        t0, t1, ts, rtol, atol, default.gtol if gtol is None else float(gtol),
-        stops=gtol is not None or math.isinf(t1), max_steps=max_steps,
-    )  # fmt: skip
+    return rtol, default.atol if atol is None else float(atol), default.gtol if gtol is None else float(gtol)

@@ -107,15 +107,15 @@ def named(name: str, n: int, dtype: Any) -> dfx.AbstractSolver:
     return _NAMED[name.lower()](n, dtype)
 
 
-def vector_field(flow: Flow) -> dfx.ODETerm:
-    """A flow's drift as diffrax's term, with infinities as NaN.
+def finite_drift(flow: Flow, t: Any, z: Any) -> Any:
+    """A flow's drift in the state's precision, with infinities as NaN.
 
     A trial step that overflows to infinity makes diffrax's next step length NaN, and nothing after it is accepted; a
     step that meets NaN is rejected and halved.
     """
+    return jax.tree.map(lambda f, a: jnp.where(jnp.isfinite(f), f, jnp.nan).astype(a.dtype), flow.drift(t, z), z)
 
-    def field(t: Any, z: Any, _: Any) -> Any:
-        drift = flow.drift(t, z)
-        return jax.tree.map(lambda f, a: jnp.where(jnp.isfinite(f), f, jnp.nan).astype(a.dtype), drift, z)
 
-    return dfx.ODETerm(field)
+def vector_field(flow: Flow) -> dfx.ODETerm:
+    """A flow's drift as diffrax's term."""
+    return dfx.ODETerm(lambda t, z, _: finite_drift(flow, t, z))
