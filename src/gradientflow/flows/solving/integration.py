@@ -38,13 +38,13 @@ def integrate_traced(
         flow, t0, whole = args
         return jax.tree.map(lambda f: whole * f, solvers.finite_drift(flow, t0 + s * whole, z))
 
-    controller: Any = dfx.PIDController(rtol=rtol, atol=atol)
+    controller: Any = solvers.controller(rtol, atol, _first_step(flow, t0, whole, z0))
     if asked is not None:
         # A time that a step ends at has the accuracy of the steps, not that of what is drawn between them.
         controller = dfx.ClipStepSizeController(controller, step_ts=jax.lax.stop_gradient(asked))
     try:
         solution = dfx.diffeqsolve(
-            dfx.ODETerm(field), solver, 0.0, 1.0, _first_step(flow, t0, whole, z0), z0, args=(flow, t0, whole),
+            dfx.ODETerm(field), solver, 0.0, 1.0, None, z0, args=(flow, t0, whole),
             saveat=dfx.SaveAt(t0=True, t1=True) if asked is None else dfx.SaveAt(ts=asked),
             stepsize_controller=controller, max_steps=max_steps, throw=False,
             adjoint=dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
@@ -57,7 +57,8 @@ def integrate_traced(
             "`adjoint=diffrax.ForwardMode()`, for nested derivatives (hessian) `adjoint=diffrax.DirectAdjoint()`"
         ) from None
     done = solution.result == dfx.RESULTS.successful
-    times = jnp.stack([t0, t1]) if ts is None else jnp.asarray(ts, dtype)
+    # Where the steps ran out the last row is where they did.
+    times = t0 + solution.ts * whole if ts is None else jnp.asarray(ts, dtype)
     # What was not reached is diffrax's padding, infinite, and none of it is a state.
     states = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, jnp.nan), solution.ys)
     counts = solution.stats["num_accepted_steps"], solution.stats["num_rejected_steps"]
@@ -88,9 +89,9 @@ def rest_traced(
             return is_stationary(gtol, energy0, energy, max_norm(flow.residual(z)), speed)
 
         solution = dfx.diffeqsolve(
-            solvers.vector_field(flow), solver, t0, jnp.asarray(jnp.inf, dtype), _first_step(flow, t0, 1.0, z0), z0,
-            stepsize_controller=dfx.PIDController(rtol=rtol, atol=atol), event=dfx.Event(settled), throw=False,
-            max_steps=min(max_steps, _STEPS_TO_REST),
+            solvers.vector_field(flow), solver, t0, jnp.asarray(jnp.inf, dtype), None, z0,
+            stepsize_controller=solvers.controller(rtol, atol, _first_step(flow, t0, 1.0, z0)),
+            event=dfx.Event(settled), max_steps=min(max_steps, _STEPS_TO_REST), throw=False,
         )  # fmt: skip
         last = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
         counts = solution.stats["num_accepted_steps"], solution.stats["num_rejected_steps"]

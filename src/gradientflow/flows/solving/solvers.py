@@ -74,6 +74,47 @@ class NewtonKvaerno3(RejectsFailedStages, dfx.Kvaerno3):
     """Kvaerno's 3(2) pair, its stages solved by Newton's method without a matrix."""
 
 
+class StartsWith(dfx.AbstractAdaptiveStepSizeController):
+    """A controller whose first step is given, traced or not: diffrax checks its own `dt0` by a call to the host.
+
+    Attributes:
+        rtol: the relative tolerance of a step.
+        atol: its absolute tolerance.
+        norm: how errors are measured.
+        controller: the controller that goes on.
+        first: the first step.
+    """
+
+    rtol: Any
+    atol: Any
+    norm: Callable[[Any], Any]
+    controller: dfx.PIDController
+    first: Any
+
+    def wrap(self, direction: Any) -> "StartsWith":
+        """The same for a direction of time."""
+        wrapped = self.controller.wrap(direction)
+        return StartsWith(self.rtol, self.atol, self.norm, wrapped, self.first * direction)
+
+    def init(
+        self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
+    ) -> tuple[Any, Any]:
+        """The end of the first step, and the controller's state."""
+        return self.controller.init(terms, t0, t1, y0, self.first, args, func, error_order)
+
+    def adapt_step_size(
+        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any, state: Any
+    ) -> Any:
+        """The controller's own choice."""
+        return self.controller.adapt_step_size(t0, t1, y0, y1_candidate, args, y_error, error_order, state)
+
+
+def controller(rtol: Any, atol: Any, first: Any) -> StartsWith:
+    """Steps whose error is within tolerances, from a first one on."""
+    pid: Any = dfx.PIDController(rtol=rtol, atol=atol)
+    return StartsWith(pid.rtol, pid.atol, pid.norm, pid, first)
+
+
 def explicit() -> dfx.AbstractSolver:
     """Tsitouras' 5(4) pair."""
     return dfx.Tsit5()

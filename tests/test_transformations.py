@@ -1,0 +1,256 @@
+"""Runs as components of JAX: under jit, vmap and grad, in forward, reverse and nested mode."""
+
+import math
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+import gradientflow as gf
+
+H = jnp.array([[2.0, 0.5], [0.5, 1.0]])
+BOWL = gf.Quadratic(H)
+FLOW = gf.GradientFlow(BOWL)
+X0 = jnp.array([1.0, 2.0])
+
+
+def last_energy(h, steps=100, save_every=1):
+    """On λ = 1: (1 − h)^{2N}/2."""
+    flow = gf.GradientFlow(gf.Quadratic([[1.0]]))
+    return gf.iterate(flow, gf.ForwardEuler(), [1.0], step=h, steps=steps, save_every=save_every).energy[-1]
+
+
+@pytest.mark.parametrize("differentiate", [jax.grad, jax.jacfwd], ids=["reverse", "forward"])
+@pytest.mark.parametrize("save_every", [1, 7])
+def test_an_energy_knows_its_derivative_with_respect_to_the_step(differentiate, save_every):
+    slope = jax.jit(differentiate(lambda h: last_energy(h, save_every=save_every)))(1e-3)
+    assert float(slope) == pytest.approx(-100 * (1 - 1e-3) ** 199, rel=1e-12)
+
+
+def test_derivatives_nest():
+    curvature = jax.jit(jax.grad(jax.grad(lambda h: last_energy(h, save_every=7))))(1e-3)
+    assert float(curvature) == pytest.approx(100 * 199 * (1 - 1e-3) ** 198, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: gf.optimizers.momentum(BOWL, lr=0.1, beta=p),
+        lambda p: gf.optimizers.nesterov(BOWL, lr=0.1, beta=p),
+        lambda p: gf.optimizers.adam(BOWL, lr=0.1, b1=p),
+        lambda p: gf.optimizers.rmsprop(BOWL, lr=0.1, decay=p),
+    ],
+    ids=["momentum", "nesterov", "adam", "rmsprop"],
+)
+def test_parameters_of_methods_are_differentiated(make):
+    """Beside central differences, whose own error is about 1e-9."""
+
+    def end(parameter):
+        return make(parameter).iterate(X0, 20).energy[-1]
+
+    step = 1e-5
+    difference = (end(0.5 + step) - end(0.5 - step)) / (2 * step)
+    assert float(jax.jit(jax.grad(end))(0.5)) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_a_schedule_of_a_hundred_rates_has_a_gradient():
+    """∂/∂h_k of ½λ∏(1 − h_jλ)² is −λ²∏(1 − h_jλ)²/(1 − h_kλ)."""
+
+    def end(rates):
+        flow = gf.GradientFlow(gf.Quadratic([[3.0]]))
+        run = gf.iterate(flow, gf.ForwardEuler(), [1.0], step=lambda k: rates[k], steps=100, save_every=10)
+        return run.energy[-1]
+
+    rates = 0.01 + 0.0001 * jnp.arange(100)
+    whole = jnp.prod((1 - 3 * rates) ** 2)
+    np.testing.assert_allclose(jax.jit(jax.grad(end))(rates), -9 * whole / (1 - 3 * rates), rtol=1e-12)
+
+
+def test_what_a_closure_holds_is_differentiated():
+    def end(c):
+        flow = gf.GradientFlow(gf.energy(lambda x: c * jnp.sum(x**2) / 2))
+        return gf.iterate(flow, gf.ForwardEuler(), X0, step=0.1, steps=10).x[-1, 0]
+
+    assert float(jax.grad(end)(1.0)) == pytest.approx(-0.1 * 10 * 0.9**9, rel=1e-12)
+    # Nothing of the first trace is left behind for the second.
+    assert float(jax.jit(jax.grad(end))(2.0)) == pytest.approx(-0.1 * 10 * 0.8**9, rel=1e-12)
+
+
+# Steps on log cosh and its outcomes: arrived, a cycle beyond the limit; on ½x²: slow, exactly at the limit, beyond.
+LANES = [
+    (0.5, "converged"),
+    (1e-4, "reached the end"),
+    (2.0, "cycling"),
+    (2.5, "diverged"),
+    (40.0, "diverged"),
+]
+
+
+def test_lanes_end_as_single_runs_do():
+    flow = gf.GradientFlow(gf.Quadratic([[1.0]]))
+    steps = jnp.array([h for h, _ in LANES])
+
+    def run(h):
+        return gf.iterate(flow, gf.ForwardEuler(), [1.0], step=h, steps=300)
+
+    batch = jax.jit(jax.vmap(run))(steps)
+    assert batch.status.outcome.tolist() == [outcome for _, outcome in LANES]
+    for lane, h in enumerate(steps):
+        alone = run(h)
+        assert alone.status.outcome == batch.status.outcome[lane]
+        assert (alone.status.step or 0) == max(int(batch.status.step[lane]), 0)
+        assert (alone.status.first_not_finite or -1) == int(batch.status.first_not_finite[lane])
+        np.testing.assert_allclose(alone.x, batch.x[lane], rtol=1e-13)
+    assert str(batch.status) == "2 diverged, 1 converged, 1 reached the end, 1 cycling"
+    assert "a batch of 5" in repr(batch)
+    assert int(batch.status.code[3]) == list(gf.Outcome).index("diverged")
+
+
+def test_a_trajectory_goes_through_jit():
+    run = jax.jit(lambda x: gf.iterate(FLOW, gf.ForwardEuler(), x, step=0.1, steps=5))(X0)
+    again = gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=5)
+    np.testing.assert_allclose(run.x, again.x, rtol=1e-14)
+    assert run.status == again.status
+    assert run.stats["scheme"] == "ForwardEuler"
+    halved = jax.jit(lambda run: run.energy / 2)(again)
+    np.testing.assert_array_equal(halved, again.energy / 2)
+
+
+def test_a_status_has_no_words_while_it_is_traced():
+    with pytest.raises(TypeError, match="outside of jit"):
+        jax.jit(lambda x: str(gf.iterate(FLOW, gf.ForwardEuler(), x, step=0.1, steps=3).status.outcome))(X0)
+
+
+def test_shapes_are_checked_under_jit_too():
+    with pytest.raises(ValueError, match=r"iterate: `x0` of shape \(3,\) does not fit the energy"):
+        jax.jit(lambda x: gf.iterate(FLOW, gf.ForwardEuler(), x, step=0.1, steps=3).energy)(jnp.ones(3))
+
+
+def test_noise_is_differentiated_along_its_own_path():
+    """Of dx = −λx dt + √(2T) dW from 0 each draw is √T times what it is at T = 1."""
+    flow = gf.Quadratic([[1.0]])
+
+    def second_moment(temperature):
+        chains = gf.sample(
+            gf.Langevin(flow, temperature), gf.EulerMaruyama(), [0.0], step=0.1, draws=5, chains=20, burn_in=5,
+            key=jax.random.key(0),
+        )  # fmt: skip
+        return jnp.mean(chains.x**2)
+
+    value, slope = jax.jit(jax.value_and_grad(second_moment))(0.5)
+    assert float(slope) == pytest.approx(float(value) / 0.5, rel=1e-10)
+    assert float(value) == pytest.approx(float(second_moment(0.5)), rel=1e-12)
+
+
+def test_seeds_are_lanes():
+    keys = jax.random.split(jax.random.key(1), 3)
+    flow = gf.Langevin(BOWL)
+    draw = jax.vmap(lambda key: gf.iterate(flow, gf.EulerMaruyama(), X0, step=0.1, steps=4, key=key).x)
+    batch = jax.jit(draw)(keys)
+    alone = gf.iterate(flow, gf.EulerMaruyama(), X0, step=0.1, steps=4, key=keys[2]).x
+    np.testing.assert_allclose(batch[2], alone, rtol=1e-13)
+
+
+def test_the_iteration_itself_is_pure():
+    iteration = gf.Iteration(gf.HeavyBall(BOWL), gf.MomentumEuler(), 0.1)
+    z0 = iteration.flow.init(X0)
+
+    def after(z0, steps):
+        carry = jax.lax.fori_loop(0, steps, lambda _, carry: iteration.one(carry), iteration.start(z0))
+        return iteration.position(carry)
+
+    run = gf.iterate(iteration.flow, iteration.scheme, X0, step=0.1, steps=6)
+    np.testing.assert_allclose(jax.jit(after)(z0, 6), run.x[-1], rtol=1e-13)
+    carry = iteration.start(z0)
+    vector, carried = iteration.flat(carry)
+    assert vector.shape == (4,)
+    jacobian = jax.jacfwd(lambda v: iteration.flat(iteration.one(carried(v)))[0])(vector)
+    np.testing.assert_allclose(
+        jnp.linalg.matrix_power(jacobian, 6) @ vector, iteration.flat(run_carry(iteration, carry, 6))[0]
+    )
+
+
+def run_carry(iteration, carry, steps):
+    for _ in range(steps):
+        carry = iteration.one(carry)
+    return carry
+
+
+def test_paths_of_many_starts_are_one_batch():
+    times = jnp.linspace(0.5, 2.0, 4)
+    paths = jax.jit(jax.vmap(lambda x: gf.integrate(FLOW, x, 2.0, ts=times).x))(jnp.eye(2))
+    exact = np.stack([scipy.linalg.expm(-float(t) * np.asarray(H)) for t in times], axis=1)
+    np.testing.assert_allclose(paths, exact, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("differentiate", "adjoint"),
+    [(jax.jacrev, None), (jax.jacfwd, diffrax.ForwardMode())],
+    ids=["reverse", "forward"],
+)
+def test_a_path_knows_its_derivative_with_respect_to_the_start(differentiate, adjoint):
+    def end(x):
+        return gf.integrate(FLOW, x, 2.0, adjoint=adjoint).x[-1]
+
+    np.testing.assert_allclose(jax.jit(differentiate(end))(X0), scipy.linalg.expm(-2 * np.asarray(H)), atol=1e-7)
+
+
+def test_times_are_differentiated():
+    """dE/dt₁ = −‖∇E‖², and the opposite for t₀, where nothing else tells the time."""
+    slopes = jax.jit(jax.grad(lambda t0, t1: gf.integrate(FLOW, X0, t1, t0=t0).energy[-1], (0, 1)))(0.5, 2.0)
+    gradient = np.asarray(H) @ scipy.linalg.expm(-1.5 * np.asarray(H)) @ np.asarray(X0)
+    np.testing.assert_allclose(slopes, [gradient @ gradient, -gradient @ gradient], rtol=1e-6)
+
+
+def test_a_wrong_adjoint_is_told():
+    with pytest.raises(TypeError, match=r"adjoint=diffrax\.ForwardMode"):
+        jax.jacfwd(lambda x: gf.integrate(FLOW, x, 2.0).x[-1])(X0)
+
+
+def test_a_state_of_rest_is_differentiated_implicitly():
+    """The minimizer of ½‖Mx − v‖² is M⁺v."""
+    M = jnp.array([[4.0, 1.0], [1.0, 3.0], [0.0, 1.0]])
+
+    def rest(v):
+        return gf.integrate(gf.GradientFlow(gf.LeastSquares(M, v)), jnp.zeros(2), math.inf).x[-1]
+
+    v = jnp.array([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(jax.jit(jax.jacrev(rest))(v), np.linalg.pinv(M), atol=1e-12)
+
+
+def test_a_state_of_rest_has_second_derivatives_through_closures():
+    """Where x³ + 1 = c, x = (c − 1)^{1/3} and x″ = −(2/9)(c − 1)^{−5/3}."""
+
+    def rest(c):
+        return gf.integrate(gf.GradientFlow(gf.energy(lambda x: x**4 / 4 + x - c * x)), 1.0, math.inf).x[-1]
+
+    second = jax.jit(jax.jacfwd(jax.grad(rest)))(3.0)
+    assert float(second) == pytest.approx(-2 / 9 * 2 ** (-5 / 3), rel=1e-8)
+
+
+def test_a_traced_path_says_when_its_steps_ran_out():
+    path = jax.jit(lambda x: gf.integrate(FLOW, x, 100.0, max_steps=5))(X0)
+    assert path.status == "out of steps"
+    # It got as far as it got.
+    assert 0 < float(path.t[-1]) < 100
+    np.testing.assert_allclose(path.x[-1], scipy.linalg.expm(-float(path.t[-1]) * np.asarray(H)) @ X0, rtol=1e-6)
+
+
+def test_the_second_call_traces_nothing():
+    traces = []
+
+    def counted(x):
+        traces.append(1)
+        return jnp.sum(x**4) + jnp.sum(x**2)
+
+    flow = gf.GradientFlow(gf.energy(counted))
+    gf.iterate(flow, gf.ForwardEuler(), X0, step=0.01, steps=3)
+    gf.iterate(flow, gf.ForwardEuler(), X0, step=0.01, steps=3, save_every=2)
+    known = len(traces)
+    # Another step, another start, another number of steps.
+    gf.iterate(flow, gf.ForwardEuler(), 2 * X0, step=0.02, steps=9)
+    gf.iterate(flow, gf.ForwardEuler(), 2 * X0, step=0.02, steps=9, save_every=4)
+    assert len(traces) == known
