@@ -180,8 +180,9 @@ def test_schedules_are_optaxs(name):
     ours, theirs = OPTAXS[name]
     k = jnp.arange(40)
     expected = np.array([float(theirs(i)) for i in range(40)])
-    np.testing.assert_allclose(jax.jit(jax.vmap(ours))(k), expected, rtol=1e-15, atol=1e-16)
-    np.testing.assert_allclose([float(ours(float(i))) for i in range(40)], expected, rtol=1e-15, atol=1e-16)
+    # A few units in the last place of the longest step: 1 + cos cancels at the end.
+    for found in (jax.jit(jax.vmap(ours))(k), [float(ours(float(i))) for i in range(40)]):
+        np.testing.assert_allclose(found, expected, rtol=8 * EPS, atol=8 * EPS * expected.max())
 
 
 @pytest.mark.parametrize(("schedule", "power"), [(gf.schedules.harmonic, 1), (gf.schedules.inverse_square_root, 0.5)])

@@ -80,11 +80,13 @@ from .numerics import default_tolerances as default_tolerances
 from .numerics import drawn as drawn
 from .numerics import dtype_of as dtype_of
 from .numerics import inner as inner
+from .numerics import inner_ratio as inner_ratio
 from .numerics import is_concrete as is_concrete
 from .numerics import is_numeric as is_numeric
 from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
+from .numerics import scaled_to_unit as scaled_to_unit
 from .numerics import size as size
 from .projected import ProjectedFlow as ProjectedFlow
 from .resolvent import prox as prox

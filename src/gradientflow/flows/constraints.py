@@ -96,12 +96,14 @@ class L2Ball(Constraint):
 
     def project_tangent(self, x: Any, v: Any) -> Any:
         """On the sphere, v less what leads outwards."""
-        square, outwards = inner(x, x), inner(x, v)
+        norm = l2_norm(x)
+        normal = jax.tree.map(lambda leaf: leaf / jnp.where(norm == 0, 1, norm), x)
+        outwards = inner(normal, v)
         # A projected point is on the sphere up to rounding.
         eps = jnp.finfo(dtype_of(x)).eps
-        leaves = (square >= self.radius**2 * (1 - _ROUNDINGS * eps)) & (outwards > 0)
-        share = jnp.where(leaves, outwards / jnp.where(square == 0, 1, square), 0)
-        return jax.tree.map(lambda v, x: v - share * x, v, x)
+        leaves = (norm >= self.radius * (1 - _ROUNDINGS * eps)) & (outwards > 0)
+        share = jnp.where(leaves, outwards, 0)
+        return jax.tree.map(lambda v, n: v - share * n, v, normal)
 
 
 class Simplex(Constraint):
@@ -118,23 +120,25 @@ class Simplex(Constraint):
 
     def project(self, x: Any) -> Any:
         """Max(x − θ, 0), θ such that the sum is 1."""
-        return jax.tree.map(lambda leaf: jnp.maximum(leaf - _level(leaf, jnp.ones_like(leaf, bool), 1.0), 0), x)
+        return jax.tree.map(lambda leaf: jnp.maximum(_levelled(leaf, jnp.ones_like(leaf, bool), 1.0), 0), x)
 
     def project_tangent(self, x: Any, v: Any) -> Any:
         """The vector v − θ, with max(v − θ, 0) where x is 0, θ such that the sum is 0."""
 
         def one(x: Any, v: Any) -> Any:
-            shifted = v - _level(v, x <= 0, 0.0)
+            shifted = _levelled(v, x <= 0, 0.0)
             return jnp.where(x <= 0, jnp.maximum(shifted, 0), shifted)
 
         return jax.tree.map(one, x, v)
 
 
-def _level(values: Any, held: Any, total: float) -> Any:
-    """The θ with Σ_free (v − θ) + Σ_held max(v − θ, 0) = total, along the last axis.
+def _levelled(values: Any, held: Any, total: float) -> Any:
+    """The v − θ with Σ_free (v − θ) + Σ_held max(v − θ, 0) = total, along the last axis.
 
     The held coordinates enter from the largest down for as long as they are above the θ that those before them give.
     """
+    # Shifted values have a shifted θ: with the largest at 0, no digit of the total is lost beside large ones.
+    values = values - jax.lax.stop_gradient(jnp.max(values, axis=-1, keepdims=True))
     free_sum = jnp.sum(jnp.where(held, 0, values), axis=-1, keepdims=True)
     free_count = jnp.sum(jnp.where(held, 0, 1), axis=-1, keepdims=True)
     falling = -jnp.sort(jnp.where(held, -values, jnp.inf), axis=-1)
@@ -146,4 +150,4 @@ def _level(values: Any, held: Any, total: float) -> Any:
     last = jnp.sum(inside, axis=-1, keepdims=True)
     chosen = jnp.take_along_axis(theta, jnp.maximum(last - 1, 0), axis=-1)
     alone = (free_sum - total) / jnp.maximum(free_count, 1)
-    return jnp.where(last > 0, chosen, alone)
+    return values - jnp.where(last > 0, chosen, alone)

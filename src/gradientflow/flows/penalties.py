@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from .checks import check_nonnegative, real_arrays
 from .constraints import Constraint
 from .energies import Curvature, Nonsmooth, Proximable, ProximalSemigroup
-from .numerics import dtype_of, inner, is_concrete, l2_norm
+from .numerics import dtype_of, inner, is_concrete, l2_norm, power_of_two_near
 
 
 class L1(ProximalSemigroup):
@@ -253,7 +253,10 @@ class GroupLasso(ProximalSemigroup):
             raise ValueError(
                 f"GroupLasso: its groups are of {self.labels.size} coordinates, the position of {flat.size}"
             )
-        return jnp.sqrt(jax.ops.segment_sum(flat * flat, self.labels, self.count))
+        scales = power_of_two_near(jax.ops.segment_max(jnp.abs(flat), self.labels, self.count))
+        unit = flat / scales[self.labels]
+        squares = jax.ops.segment_sum(unit * unit, self.labels, self.count)
+        return scales * jnp.where(squares == 0, 0, jnp.sqrt(jnp.where(squares == 0, 1, squares)))
 
 
 class Nuclear(ProximalSemigroup):
