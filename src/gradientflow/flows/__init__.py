@@ -39,6 +39,7 @@ from .energies import Nonsmooth as Nonsmooth
 from .energies import Proximable as Proximable
 from .energies import ProximalSemigroup as ProximalSemigroup
 from .energies import Quadratic as Quadratic
+from .energies import WrappedEnergy as WrappedEnergy
 from .energies import energy as energy
 from .energies import from_expression as from_expression
 from .energies import from_sympy as from_sympy
@@ -111,3 +112,4 @@ from .vectors import Tree as Tree
 from .vectors import Vector as Vector
 from .vectors import lift as lift
 from .vectors import lower as lower
+from .wrapped import WrappedFlow as WrappedFlow

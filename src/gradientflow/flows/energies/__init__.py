@@ -28,3 +28,4 @@ from .tables import MODELS as MODELS
 from .tables import read_table as read_table
 from .tables import regression as regression
 from .tables import standardized as standardized
+from .wrapped import WrappedEnergy as WrappedEnergy

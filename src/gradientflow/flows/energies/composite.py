@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from .energy import Curvature, Energy, Proximable, energy
+from .wrapped import WrappedEnergy
 
 
 class Nonsmooth(Proximable):
@@ -99,5 +100,7 @@ class Composite(Energy):
 
 def kinks_of(energy: Energy) -> Nonsmooth | None:
     """The part of an energy that has kinks or walls, or `None`."""
+    while isinstance(energy, WrappedEnergy):
+        energy = energy.energy
     part = energy.nonsmooth if isinstance(energy, Composite) else energy
     return part if isinstance(part, Nonsmooth) else None
