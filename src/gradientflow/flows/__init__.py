@@ -13,6 +13,7 @@ from .adam import Moments as Moments
 from .adaptive import AdaGradFlow as AdaGradFlow
 from .adaptive import RMSpropFlow as RMSpropFlow
 from .adaptive import Scaled as Scaled
+from .checks import check_finite as check_finite
 from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
@@ -20,6 +21,7 @@ from .checks import check_number as check_number
 from .checks import check_positive as check_positive
 from .checks import check_rate as check_rate
 from .checks import is_zero as is_zero
+from .checks import position_arrays as position_arrays
 from .checks import unknown_name as unknown_name
 from .energies import MODELS as MODELS
 from .energies import AbstractQuadratic as AbstractQuadratic

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .numerics import as_floating, is_concrete, max_norm
@@ -50,6 +51,19 @@ def check_rate(where: str, **values: Any) -> None:
         ValueError: for a number that is not finite and > 0, likewise.
     """
     check_positive(where, **{name: value for name, value in values.items() if not callable(value)})
+
+
+def check_finite(where: str, **values: Any) -> None:
+    """Refuses numbers that are infinite or not a number.
+
+    Raises:
+        TypeError: for what is no number, naming the argument and the value.
+        ValueError: for infinities and NaN, likewise.
+    """
+    check_number(where, **values)
+    for name, value in values.items():
+        if _is_number(value) and not math.isfinite(float(value)):
+            raise ValueError(f"{where}: `{name}` must be finite, got {value}")
 
 
 def check_nonnegative(where: str, **values: Any) -> None:
@@ -119,6 +133,27 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
         arrays = None
     if not jax.tree.leaves(arrays):
         raise TypeError(f"{where}: `{name}` must hold real numbers only, got {tree!r}")
+    return arrays
+
+
+def position_arrays(where: str, name: str, tree: Any) -> Any:
+    """A position as floating-point arrays of one precision, which is that of time and steps too.
+
+    Raises:
+        TypeError: as `real_arrays`, or naming the leaves of another precision.
+    """
+    arrays = real_arrays(where, name, tree)
+    leaves = jax.tree_util.tree_leaves_with_path(arrays)
+    precisions: dict[str, list[str]] = {}
+    for path, leaf in leaves:
+        precisions.setdefault(str(leaf.dtype), []).append(jax.tree_util.keystr(path))
+    if len(precisions) > 1:
+        found = ", ".join(f"{precision} ({', '.join(paths[:3])})" for precision, paths in precisions.items())
+        finest = str(jnp.result_type(*(leaf for _, leaf in leaves)))
+        raise TypeError(
+            f"{where}: the leaves of `{name}` must have one precision, got {found}; give "
+            f"jax.tree.map(lambda leaf: jnp.asarray(leaf, {finest!r}), {name})"
+        )
     return arrays
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..checks import real_arrays
 from ..numerics import inner, is_concrete
 from .energy import Curvature, Proximable
+from .least_norm import least_norm_solution
 
 
 class Mode(Proximable):
@@ -219,7 +220,7 @@ class LeastSquares(AbstractQuadratic):
     @property
     def minimizer(self) -> Any:
         """The least-norm minimizer M⁺v: the limit of the gradient flow from 0."""
-        return jnp.linalg.lstsq(self.M, self.v)[0]
+        return least_norm_solution(self.M, self.v)
 
     @property
     def minimum(self) -> Any:
