@@ -157,8 +157,14 @@ def position_arrays(where: str, name: str, tree: Any) -> Any:
     return arrays
 
 
-def bounds(where: str, lower: Any, upper: Any) -> tuple[Any, Any]:
+def bounds(where: str, lower: Any, upper: Any, fixed: bool = False) -> tuple[Any, Any]:
     """A lower and an upper bound, lists as arrays.
+
+    Args:
+        where: who asks.
+        lower: the lower bound.
+        upper: the upper one.
+        fixed: whether both may be equal.
 
     Raises:
         TypeError: for what is no number.
@@ -167,8 +173,10 @@ def bounds(where: str, lower: Any, upper: Any) -> tuple[Any, Any]:
     both = {"lower": lower, "upper": upper}
     both = {k: real_arrays(where, k, v) if isinstance(v, (list, tuple)) else v for k, v in both.items()}
     check_number(where, **both)
-    if not np.all(np.asarray(both["upper"]) > np.asarray(both["lower"])):
-        raise ValueError(f"{where}: `upper` must be above `lower`, got {both['lower']} and {both['upper']}")
+    lowest, highest = np.asarray(both["lower"]), np.asarray(both["upper"])
+    if not np.all(highest >= lowest if fixed else highest > lowest):
+        relation = "not be below" if fixed else "be above"
+        raise ValueError(f"{where}: `upper` must {relation} `lower`, got {both['lower']} and {both['upper']}")
     return both["lower"], both["upper"]
 
 

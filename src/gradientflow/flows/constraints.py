@@ -34,12 +34,14 @@ class Constraint(eqx.Module):
 class Box(Constraint):
     """The box a ≤ x ≤ b, coordinate by coordinate of any pytree; Box(-r, r) is the ball of the maximum norm.
 
+    Where a = b a coordinate is held fixed.
+
     Args:
         lower: a, a number or an array; −∞ for no bound.
         upper: b; ∞ for no bound.
 
     Raises:
-        ValueError: if b is not above a.
+        ValueError: if b is below a.
 
     Example:
         >>> import gradientflow as gf
@@ -51,7 +53,7 @@ class Box(Constraint):
     upper: Any
 
     def __init__(self, lower: Any = 0.0, upper: Any = 1.0) -> None:
-        self.lower, self.upper = bounds("Box", lower, upper)
+        self.lower, self.upper = bounds("Box", lower, upper, fixed=True)
 
     def project(self, x: Any) -> Any:
         """Each coordinate clipped."""
@@ -107,7 +109,13 @@ class L2Ball(Constraint):
 
 
 class Simplex(Constraint):
-    """The probability simplex x ≥ 0, Σx = 1; each array of a pytree is one, along its last axis.
+    """The simplex x ≥ 0, Σx = m, by default of probabilities; each array of a pytree is one, along its last axis.
+
+    Args:
+        mass: m.
+
+    Raises:
+        ValueError: if m is not positive.
 
     References:
         J. Duchi, S. Shalev-Shwartz, Y. Singer, T. Chandra, Efficient projections onto the ℓ1-ball, ICML 2008.
@@ -118,9 +126,15 @@ class Simplex(Constraint):
         [0.8, 0.2, 0.0]
     """
 
+    mass: Any
+
+    def __init__(self, mass: Any = 1.0) -> None:
+        self.mass = mass
+        check_positive("Simplex", mass=mass)
+
     def project(self, x: Any) -> Any:
-        """Max(x − θ, 0), θ such that the sum is 1."""
-        return jax.tree.map(lambda leaf: jnp.maximum(_levelled(leaf, jnp.ones_like(leaf, bool), 1.0), 0), x)
+        """Max(x − θ, 0), θ such that the sum is m."""
+        return jax.tree.map(lambda leaf: jnp.maximum(_levelled(leaf, jnp.ones_like(leaf, bool), self.mass), 0), x)
 
     def project_tangent(self, x: Any, v: Any) -> Any:
         """The vector v − θ, with max(v − θ, 0) where x is 0, θ such that the sum is 0."""
@@ -132,7 +146,7 @@ class Simplex(Constraint):
         return jax.tree.map(one, x, v)
 
 
-def _levelled(values: Any, held: Any, total: float) -> Any:
+def _levelled(values: Any, held: Any, total: Any) -> Any:
     """The v − θ with Σ_free (v − θ) + Σ_held max(v − θ, 0) = total, along the last axis.
 
     The held coordinates enter from the largest down for as long as they are above the θ that those before them give.

@@ -52,13 +52,14 @@ def as_floating(tree: Any) -> Any:
         # The type is given again, or a Python float would stay weakly typed and yield to any other precision.
         return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
 
-    return jax.tree.map(convert, tree, is_leaf=_is_nested_numbers)
+    return jax.tree.map(convert, tree, is_leaf=is_nested_numbers)
 
 
-def _is_nested_numbers(tree: Any) -> bool:
+def is_nested_numbers(tree: Any) -> bool:
+    """Whether it is a list or tuple that holds nothing but numbers, nested or not: one array, written out."""
     if type(tree) not in (list, tuple) or not tree:
         return False
-    return all(isinstance(item, (numbers.Real, np.generic)) or _is_nested_numbers(item) for item in tree)
+    return all(isinstance(item, (numbers.Real, np.generic)) or is_nested_numbers(item) for item in tree)
 
 
 def numbers_to_arrays(tree: Any, dtype: Any, integers: bool = True) -> Any:

@@ -4,6 +4,7 @@ from . import landscapes as landscapes
 from .composite import Composite as Composite
 from .composite import Nonsmooth as Nonsmooth
 from .composite import ProximalSemigroup as ProximalSemigroup
+from .composite import Weighted as Weighted
 from .composite import kinks_of as kinks_of
 from .energy import CallableEnergy as CallableEnergy
 from .energy import Curvature as Curvature

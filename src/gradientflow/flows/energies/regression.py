@@ -9,13 +9,14 @@ import numpy as np
 
 from ..checks import check_nonnegative, real_arrays
 from ..numerics import is_concrete
+from .composite import HasIntercept
 from .energy import Curvature, Energy
 from .least_norm import centred_solution, least_norm_solution
 from .quadratic import AbstractQuadratic
 from .sums import MeanOverExamples
 
 
-class LinearRegression(AbstractQuadratic, MeanOverExamples):
+class LinearRegression(AbstractQuadratic, MeanOverExamples, HasIntercept):
     r"""Least squares on data, ridge-penalized: $E(w) = \frac1{2N}\|Xw + w_0 - y\|^2 + \frac\rho2\|w\|^2$.
 
     Args:
@@ -94,7 +95,7 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples):
         return eqx.tree_at(lambda energy: (energy.X, energy.y), self, rows)
 
 
-class LogisticRegression(MeanOverExamples):
+class LogisticRegression(MeanOverExamples, HasIntercept):
     r"""Binary logistic regression, ridge-penalized.
 
     $E(w) = \frac1N\sum_i \log(1 + e^{-s_i(w^\top x_i + w_0)}) + \frac\rho2\|w\|^2$ with $s_i = ±1$.
@@ -118,9 +119,11 @@ class LogisticRegression(MeanOverExamples):
     X: jax.Array
     signs: jax.Array
     penalty: jax.Array
+    intercept: bool = eqx.field(static=True)
 
     def __init__(self, X: Any, y: Any, ridge: Any = 0.0, intercept: bool = True) -> None:
         self.X, labels, self.penalty = _design("LogisticRegression", X, y, ridge, intercept)
+        self.intercept = bool(intercept)
         if is_concrete(labels):
             distinct = np.unique(np.asarray(labels))
             if len(distinct) != 2:
