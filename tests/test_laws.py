@@ -53,3 +53,54 @@ def test_laws_of_several_modes_and_of_flat_ones():
     # A flat mode spreads: 2Tt/γ, but for the time m/γ that it takes to get going.
     spread = gf.gaussian_law(gf.KineticLangevin(gf.Quadratic([[0.0]]), 1e-8, 1.0, 1.0), [0.0], 1e6)
     assert float(spread.covariance[0, 0]) == pytest.approx(2e6, rel=1e-12)
+
+
+# --- leaving a well -------------------------------------------------------------------------------------------------
+
+WELL = gf.energy(lambda x: (x**2 - 1) ** 2 / 4)
+
+
+@pytest.mark.parametrize("wall", [-3.0, -4e3, -1e7])
+def test_an_exit_time_does_not_mind_how_far_the_wall_is(wall):
+    """By mpmath's quadrature in 30 digits, with the wall at −6, where e^{−E/T} is 10⁻¹³³⁰."""
+    expected = 66.26862636491788077
+    found = gf.exit_time(WELL, temperature=0.1, start=-1.0, end=1.0, wall=wall)
+    assert found.error < 1e-12
+    assert found.mean == pytest.approx(expected, rel=1e-12)
+    assert found.log_mean == pytest.approx(np.log(expected), rel=1e-14)
+
+
+def test_an_exit_time_beyond_all_numbers_has_a_logarithm():
+    """Kramers: 2π/√(2·1)·e^{1/(4T)}, with a correction of the order of T."""
+    T = 2e-4
+    found = gf.exit_time(WELL, temperature=T, start=-1.0, end=1.0, wall=-4.0)
+    assert found.mean == np.inf
+    assert found.log_mean == pytest.approx(0.25 / T + np.log(2 * np.pi / np.sqrt(2)), abs=10 * T)
+    assert "e^1251.49" in str(found)
+    assert "beyond all numbers" in str(found)
+
+
+def test_from_right_to_left_and_a_well_far_from_the_start():
+    there = gf.exit_time(WELL, temperature=0.1, start=-1.0, end=1.0, wall=-5.0)
+    back = gf.exit_time(WELL, temperature=0.1, start=1.0, end=-1.0, wall=5.0)
+    assert back.mean == pytest.approx(there.mean, rel=1e-13)
+    assert back.kramers == pytest.approx(there.kramers, rel=1e-13)
+    assert there.kramers == pytest.approx(2 * np.pi / np.sqrt(2) * np.exp(2.5), rel=1e-12)
+    # From the far side of the well it takes as long, but for the way down.
+    far = gf.exit_time(WELL, temperature=0.1, start=-2.0, end=1.0, wall=-1e4)
+    assert there.mean < far.mean < 1.1 * there.mean
+    with pytest.raises(ValueError, match=r"from `start` = -100 the way leads down by 2.5e\+08 T .* start in the well"):
+        gf.exit_time(WELL, temperature=0.1, start=-100.0, end=1.0, wall=-1e4)
+
+
+def test_a_quadratic_of_one_coordinate_is_an_energy_of_one_number():
+    Q, number = gf.Quadratic([[2.0]], [1.0]), gf.energy(lambda x: x**2 - x)
+    one, other = (gf.exit_time(E, temperature=0.5, start=0.0, end=1.5, wall=-5.0).mean for E in (Q, number))
+    assert one == pytest.approx(other, rel=1e-13)
+    densities = [
+        gf.stationary_density(gf.Langevin(E, 0.5), gf.EulerMaruyama(), step=0.1, low=-6.0, high=7.0)
+        for E in (Q, number)
+    ]
+    np.testing.assert_allclose(densities[0].scheme, densities[1].scheme, atol=1e-12)
+    with pytest.raises(ValueError, match="the energy must be one of a single number, or of one coordinate"):
+        gf.exit_time(gf.landscapes.bowl(), temperature=0.5, start=0.0, end=1.5, wall=-5.0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.analysis.stochastic.one_number import OneCoordinate
 from gradientflow.discretizers.noisy_oracles import PerturbedEnergy, TiltedEnergy
 from gradientflow.discretizers.oracles import ClippedEnergy
 from gradientflow.flows import Energy, Flow, WrappedEnergy, WrappedFlow
@@ -126,6 +127,7 @@ MAKERS = {
     TiltedEnergy: lambda E: TiltedEnergy(E, KEY, 0.5),
     PerturbedEnergy: lambda E: PerturbedEnergy(E, KEY, 0.5),
     MeanEnergy: MeanEnergy,
+    OneCoordinate: OneCoordinate,
     gf.TimeChanged: lambda flow: gf.TimeChanged(flow, lambda t: t**2),
     gf.ModifiedFlow: lambda flow: gf.ModifiedFlow(flow, gf.ForwardEuler(), step=0.1, order=2),
 }
