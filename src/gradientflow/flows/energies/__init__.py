@@ -14,6 +14,7 @@ from .energy import energy as energy
 from .expression import ExpressionEnergy as ExpressionEnergy
 from .expression import from_expression as from_expression
 from .hessian import LARGEST_DENSE as LARGEST_DENSE
+from .hessian import solve_symmetric as solve_symmetric
 from .quadratic import AbstractQuadratic as AbstractQuadratic
 from .quadratic import LeastSquares as LeastSquares
 from .quadratic import LinearEnergy as LinearEnergy
