@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.analysis.verification.runs import solution_claim_of
 
 
 def test_a_stability_map_begins_with_gradient_descent():
@@ -54,3 +55,34 @@ def test_tableaus_that_are_none(name):
 def test_a_convergence_map_of_adam_says_what_it_is_for():
     with pytest.raises(gf.NotExactError, match=r"^convergence_map: adam is not linear in its gradients .*as momentum"):
         gf.convergence_map(gf.optimizers.adam, 1, 10, lr=[0.01, 0.1], b1=[0.5, 0.9])
+
+
+CLAIMS = {
+    "a comparison": (lambda run: run.E[0] >= run.E[1], gf.NotExactError),
+    "a root": (lambda run: (run.g[0] * run.g[0]) ** 0.5 - run.E[0], ValueError),
+    "NumPy's root": (lambda run: np.sqrt(run.g[0] * run.g[0]), ValueError),
+    "a quotient": (lambda run: run.E[0] / run.E[1], ValueError),
+    "a modulus": (lambda run: abs(run.E[0]), gf.NotExactError),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_claims_are_polynomials_and_say_so(name):
+    claim, error = CLAIMS[name]
+    descent = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=1)
+    with pytest.raises(error, match=r"^settle: `claim` returns what is claimed not to be negative, .*a >= b is a - b"):
+        gf.settle(claim, descent, mu=-1, L=1)
+
+
+def test_a_path_is_held_against_the_closed_form_that_its_flow_knows():
+    Q = gf.Quadratic(np.diag([1.0, 10.0]), [1.0, 0.0])
+    for flow in (gf.Nesterov(Q), gf.HessianDamped(Q), gf.NewtonFlow(Q)):
+        path = gf.integrate(flow, [1.0, -1.0], 3.0)
+        claim = solution_claim_of(flow, path)
+        assert (str(claim.grade), claim.name) == ("measured", "the path's numbers")
+    # The last one's path, and another flow's.
+    assert str(gf.verify(flow, path).claims[-1].grade) == "measured"
+    slower = gf.integrate(gf.Nesterov(Q, r=4.0), [1.0, -1.0], 3.0)
+    assert str(solution_claim_of(gf.Nesterov(Q), slower).grade) == "refuted"
+    with pytest.raises(gf.UnansweredQuestionError):
+        solution_claim_of(gf.RescaledFlow(Q), path)
