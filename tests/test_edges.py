@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -86,3 +87,28 @@ def test_a_path_is_held_against_the_closed_form_that_its_flow_knows():
     assert str(solution_claim_of(gf.Nesterov(Q), slower).grade) == "refuted"
     with pytest.raises(gf.UnansweredQuestionError):
         solution_claim_of(gf.RescaledFlow(Q), path)
+
+
+def cascade(energy, x0, h, **options):
+    return gf.bifurcation(gf.GradientFlow(gf.energy(energy)), gf.ForwardEuler(), x0, h, **options)
+
+
+def test_what_grows_without_end_is_not_chaos():
+    """x' = (1 − h)x: it rests below 2, and runs away beyond, however slowly."""
+    found = cascade(lambda x: jnp.sum(x**2) / 2, [1.0], [0.5, 1.9, 2.001, 2.1, 3.0])
+    assert found.period.tolist() == [1, 1, -1, -1, -1]
+    assert np.isnan(found.exponent[2:]).all()
+
+
+def test_a_multiplier_that_decays_is_no_period():
+    """The logistic map, x' = x + hx(1 − x): below h = 2 its rest at 1 is approached in turns; then it doubles."""
+    found = cascade(lambda x: jnp.sum(x**3 / 3 - x**2 / 2), [0.3], [1.0, 1.99, 1.999, 2.05, 2.3, 2.5, 2.55, 2.8])
+    assert found.period.tolist() == [1, 1, 1, 2, 2, 4, 8, 0]
+    assert found.exponent[-1] > 0.1
+
+
+def test_the_whole_state_is_judged():
+    """Beyond 2/3 the second coordinate, of bounded slope, steps to and fro, unseen by x[0]."""
+    found = cascade(lambda x: x[0] ** 2 / 2 + 3 * jnp.log(jnp.cosh(x[1])), [0.5, 0.3], [0.5, 0.7])
+    assert found.period.tolist() == [1, 2]
+    np.testing.assert_allclose(found.values, 0, atol=1e-12)
