@@ -112,3 +112,11 @@ def test_the_whole_state_is_judged():
     found = cascade(lambda x: x[0] ** 2 / 2 + 3 * jnp.log(jnp.cosh(x[1])), [0.5, 0.3], [0.5, 0.7])
     assert found.period.tolist() == [1, 2]
     np.testing.assert_allclose(found.values, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lam", [1.0, 100.0])
+def test_the_accelerated_flow_has_nesterovs_limits(lam):
+    """With p = 2 it is Nesterov's flow in other variables; its field vanishes at t = 0, where no time scale is."""
+    flow = gf.AcceleratedFlow(gf.Quadratic([[lam]]))
+    assert gf.stability(flow, gf.ForwardEuler()).limit == 0
+    assert gf.stability(flow, gf.RungeKutta("rk4")).limit == pytest.approx(np.sqrt(8 / lam), rel=1e-6)
