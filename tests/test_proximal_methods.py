@@ -127,7 +127,7 @@ def test_a_restart_is_only_when_uphill():
         gf.iterate(flow, s, [1.0], step=0.1, steps=60).x[:, 0] for s in (gf.NesterovStep(), gf.RestartedNesterov())
     )
     passed = int(np.argmax(np.asarray(plain) < 0))
-    np.testing.assert_allclose(plain[: passed + 1], restarted[: passed + 1], atol=1e-15)
+    np.testing.assert_allclose(plain[: passed + 1], restarted[: passed + 1], atol=1e-13)
     again = gf.iterate(flow, gf.NesterovStep(), restarted[passed : passed + 1], step=0.1, steps=10).x[:, 0]
     np.testing.assert_allclose(restarted[passed : passed + 11], again, rtol=1e-12)
 
@@ -242,7 +242,8 @@ def test_the_projected_flow_s_resolvent_at_a_bound():
     run, same = (
         gf.iterate(f, gf.BackwardEuler(), [0.5, 0.5, 0.5], step=2 / n, steps=n, save_every=n // 4) for f in (flow, held)
     )
-    np.testing.assert_array_equal(run.x, same.x)
+    # A backward step of a convex energy brings two points no further apart, so roundings at most add up.
+    np.testing.assert_allclose(run.x, same.x, atol=64 * n * np.finfo(float).eps)
     path = gf.integrate(flow, [0.5, 0.5, 0.5], 2.0, ts=run.t)
     np.testing.assert_allclose(run.x, path.x, atol=2e-3)
 

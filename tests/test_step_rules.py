@@ -180,8 +180,9 @@ def test_schedules_are_optaxs(name):
     ours, theirs = OPTAXS[name]
     k = jnp.arange(40)
     expected = np.array([float(theirs(i)) for i in range(40)])
-    np.testing.assert_allclose(jax.jit(jax.vmap(ours))(k), expected, rtol=1e-15, atol=1e-16)
-    np.testing.assert_allclose([float(ours(float(i))) for i in range(40)], expected, rtol=1e-15, atol=1e-16)
+    # A few units in the last place of the longest step: 1 + cos cancels at the end.
+    for found in (jax.jit(jax.vmap(ours))(k), [float(ours(float(i))) for i in range(40)]):
+        np.testing.assert_allclose(found, expected, rtol=8 * EPS, atol=8 * EPS * expected.max())
 
 
 @pytest.mark.parametrize(("schedule", "power"), [(gf.schedules.harmonic, 1), (gf.schedules.inverse_square_root, 0.5)])
@@ -215,22 +216,45 @@ def test_chebyshevs_order_for_powers_of_two_is_lebedev_and_finogenovs():
 
 @pytest.mark.parametrize("steps", [64, 63, 48])
 def test_chebyshevs_order_keeps_rounding_small_and_sorting_does_not(steps):
-    """A rotated spectrum in [1, 10⁴], by a loop in NumPy."""
+    """A rotated spectrum in [1, 10⁴], by a loop in NumPy.
+
+    An error made at step j in the mode λ comes out ∏ᵢ₌ⱼ₊₁(1 − hᵢλ) times as large. How much a processor's rounding
+    puts into which mode is its own affair: the upper bound takes the most that it can be, and where the bound is
+    useless, an error of known size, far above rounding, is put in.
+    """
     rng = np.random.default_rng(0)
-    rotation, _ = np.linalg.qr(rng.normal(size=(30, 30)))
-    H = (rotation * np.geomspace(1.0, 1e4, 30)) @ rotation.T
-    target = rng.normal(size=30)
+    n, lam = 30, np.geomspace(1.0, 1e4, 30)
+    rotation, _ = np.linalg.qr(rng.normal(size=(n, n)))
+    H = (rotation * lam) @ rotation.T
+    target = rng.normal(size=n)
+    size = np.linalg.norm(target)
 
-    def error(steps):
-        x = np.zeros(30)
-        for h in steps:
-            x = x - h * (H @ x - H @ target)
-        return np.linalg.norm(x - target) / np.linalg.norm(target)
+    def descent(steps, jolt_at=None, jolt=0.0):
+        path = [np.zeros(n)]
+        for j, h in enumerate(steps):
+            path.append(path[-1] - h * (H @ path[-1] - H @ target) + (jolt if j == jolt_at else 0))
+        return np.array(path)
 
-    h = np.asarray(jax.vmap(gf.schedules.chebyshev(1.0, 1e4, steps))(jnp.arange(steps)))
-    assert error(h) <= chebyshev_bound(steps, 1e4) * (1 + 1e-9)
-    assert error(np.sort(h)) > 1e6
-    assert error(np.sort(h)[::-1]) > 1e6
+    def growths(steps):
+        """Entry (j, λ): what becomes of an error made at step j."""
+        after = np.cumprod((1 - steps[:, None] * lam)[::-1], axis=0)[::-1]
+        return np.concatenate([np.abs(after[1:]), np.ones((1, n))])
+
+    chebyshev = np.asarray(jax.vmap(gf.schedules.chebyshev(1.0, 1e4, steps))(jnp.arange(steps)))
+    path, growth = descent(chebyshev), growths(chebyshev).max(axis=1)
+    sizes = np.linalg.norm(path, axis=1)
+    # Two products with H, each of n terms and its rounding, their difference and two more operations.
+    rounding = EPS * ((n + 3) * chebyshev * np.linalg.norm(np.abs(H), 2) * (sizes[:-1] + size) + sizes[1:])
+    bound = chebyshev_bound(steps, 1e4) + np.sum(rounding * growth) / size
+    assert np.linalg.norm(path[-1] - target) / size <= bound < 1
+    for order in (np.sort(chebyshev), np.sort(chebyshev)[::-1]):
+        growth = growths(order)
+        sizes = np.linalg.norm(descent(order), axis=1)[1:]
+        # One error of 10⁻⁸ of the state, in the worst mode at the worst step, is the end's error.
+        relative = np.maximum(sizes, size)[:, None] * growth
+        j, mode = np.unravel_index(relative.argmax(), relative.shape)
+        jolt = 1e-8 * max(sizes[j], size) * rotation[:, mode]
+        assert np.linalg.norm(descent(order, j, jolt)[-1] - target) > 1e12 * size
 
 
 # --- Line searches ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Curvature, Energy, Flow, check_positive, l2_norm, smooth_part, with_smooth_part
+from gradientflow.flows import (
+    Energy,
+    Flow,
+    WrappedEnergy,
+    check_positive,
+    l2_norm,
+    smooth_part,
+    with_smooth_part,
+)
 
 
 class DeterministicOracle(eqx.Module):
@@ -130,15 +138,13 @@ class ClipGradient(DeterministicOracle):
         return with_smooth_part(flow, ClippedEnergy(smooth_part(flow), self.threshold))
 
 
-class ClippedEnergy(Energy):
+class ClippedEnergy(WrappedEnergy):
     """An energy with its gradient clipped, and all else as it was; made by `ClipGradient`."""
+
+    changes: ClassVar[frozenset[str]] = frozenset(("grad",))
 
     energy: Energy
     threshold: Any
-
-    def value(self, x: Any) -> Any:
-        """E(x)."""
-        return self.energy.value(x)
 
     def grad(self, x: Any) -> Any:
         """∇E(x) min(1, τ/‖∇E(x)‖)."""
@@ -146,22 +152,3 @@ class ClippedEnergy(Energy):
         # τ over the larger of both: 1 below the threshold, and nothing to divide by zero.
         factor = self.threshold / jnp.maximum(l2_norm(gradient), self.threshold)
         return jax.tree.map(lambda leaf: factor * leaf, gradient)
-
-    def hvp(self, x: Any, v: Any) -> Any:
-        """The Hessian of E applied to v."""
-        return self.energy.hvp(x, v)
-
-    @property
-    def minimizer(self) -> Any:
-        """That of E."""
-        return self.energy.minimizer
-
-    @property
-    def minimum(self) -> Any:
-        """That of E."""
-        return self.energy.minimum
-
-    @property
-    def curvature(self) -> Curvature | None:
-        """That of E."""
-        return self.energy.curvature

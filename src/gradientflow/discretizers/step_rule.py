@@ -78,6 +78,30 @@ class Schedule(StepRule):
         return self.schedule(rule_state), rule_state + 1
 
 
+# Of a longer run's schedule so many indices are looked at, evenly spread, with both ends.
+_INDICES = 10_000
+
+
+def check_schedule(where: str, schedule: Callable[[Any], Any], steps: int) -> None:
+    """Refuses a schedule that is negative, infinite or not a number within a run.
+
+    Raises:
+        ValueError: naming the first such index and the remedy.
+    """
+    k = np.unique(np.linspace(0, max(steps - 1, 0), min(max(steps, 1), _INDICES)).astype(int))
+    try:
+        h = np.asarray(jax.vmap(schedule)(jnp.asarray(k)), float)
+    except jax.errors.JAXTypeError:
+        return
+    bad = ~((h >= 0) & (h < np.inf))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"{where}: the schedule is {h[first]:g} at k = {k[first]}, of {steps} steps; a step must be finite and not "
+            "negative: bound it, lambda k: jnp.maximum(schedule(k), 0.0), or make fewer steps"
+        )
+
+
 def as_step_rule(step: Any) -> StepRule:
     """A number as a constant step, a callable as a schedule, a rule as itself.
 

@@ -33,6 +33,7 @@ from .catalogue.noisy.langevin import Langevin as Langevin
 from .catalogue.noisy.mirror_langevin import MirrorLangevin as MirrorLangevin
 from .catalogue.noisy.sgd_diffusion import SGDDiffusion as SGDDiffusion
 from .catalogue.time_changed import TimeChanged as TimeChanged
+from .checks import check_finite as check_finite
 from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
 from .checks import check_nonnegative as check_nonnegative
@@ -40,6 +41,7 @@ from .checks import check_number as check_number
 from .checks import check_positive as check_positive
 from .checks import check_rate as check_rate
 from .checks import is_zero as is_zero
+from .checks import position_arrays as position_arrays
 from .checks import unknown_name as unknown_name
 from .energies import landscapes as landscapes
 from .energies.composite import Composite as Composite
@@ -68,6 +70,7 @@ from .energies.tables import MODELS as MODELS
 from .energies.tables import read_table as read_table
 from .energies.tables import regression as regression
 from .energies.tables import standardized as standardized
+from .energies.wrapped import WrappedEnergy as WrappedEnergy
 from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts
@@ -83,11 +86,13 @@ from .numerics import default_tolerances as default_tolerances
 from .numerics import drawn as drawn
 from .numerics import dtype_of as dtype_of
 from .numerics import inner as inner
+from .numerics import inner_ratio as inner_ratio
 from .numerics import is_concrete as is_concrete
 from .numerics import is_numeric as is_numeric
 from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
+from .numerics import scaled_to_unit as scaled_to_unit
 from .numerics import size as size
 from .sets import constraints as constraints
 from .sets import penalties as penalties
@@ -117,3 +122,4 @@ from .trajectory import load as load
 from .trajectory import measure as measure
 from .transforming import is_transformed as is_transformed
 from .transforming import once_per_shape as once_per_shape
+from .wrapped import WrappedFlow as WrappedFlow

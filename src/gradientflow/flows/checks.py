@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .numerics import as_floating, is_concrete, max_norm
@@ -50,6 +51,19 @@ def check_rate(where: str, **values: Any) -> None:
         ValueError: for a number that is not finite and > 0, likewise.
     """
     check_positive(where, **{name: value for name, value in values.items() if not callable(value)})
+
+
+def check_finite(where: str, **values: Any) -> None:
+    """Refuses numbers that are infinite or not a number.
+
+    Raises:
+        TypeError: for what is no number, naming the argument and the value.
+        ValueError: for infinities and NaN, likewise.
+    """
+    check_number(where, **values)
+    for name, value in values.items():
+        if _is_number(value) and not math.isfinite(float(value)):
+            raise ValueError(f"{where}: `{name}` must be finite, got {value}")
 
 
 def check_nonnegative(where: str, **values: Any) -> None:
@@ -122,8 +136,35 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
     return arrays
 
 
-def bounds(where: str, lower: Any, upper: Any) -> tuple[Any, Any]:
+def position_arrays(where: str, name: str, tree: Any) -> Any:
+    """A position as floating-point arrays of one precision, which is that of time and steps too.
+
+    Raises:
+        TypeError: as `real_arrays`, or naming the leaves of another precision.
+    """
+    arrays = real_arrays(where, name, tree)
+    leaves = jax.tree_util.tree_leaves_with_path(arrays)
+    precisions: dict[str, list[str]] = {}
+    for path, leaf in leaves:
+        precisions.setdefault(str(leaf.dtype), []).append(jax.tree_util.keystr(path))
+    if len(precisions) > 1:
+        found = ", ".join(f"{precision} ({', '.join(paths[:3])})" for precision, paths in precisions.items())
+        finest = str(jnp.result_type(*(leaf for _, leaf in leaves)))
+        raise TypeError(
+            f"{where}: the leaves of `{name}` must have one precision, got {found}; give "
+            f"jax.tree.map(lambda leaf: jnp.asarray(leaf, {finest!r}), {name})"
+        )
+    return arrays
+
+
+def bounds(where: str, lower: Any, upper: Any, fixed: bool = False) -> tuple[Any, Any]:
     """A lower and an upper bound, lists as arrays.
+
+    Args:
+        where: who asks.
+        lower: the lower bound.
+        upper: the upper one.
+        fixed: whether both may be equal.
 
     Raises:
         TypeError: for what is no number.
@@ -132,8 +173,10 @@ def bounds(where: str, lower: Any, upper: Any) -> tuple[Any, Any]:
     both = {"lower": lower, "upper": upper}
     both = {k: real_arrays(where, k, v) if isinstance(v, (list, tuple)) else v for k, v in both.items()}
     check_number(where, **both)
-    if not np.all(np.asarray(both["upper"]) > np.asarray(both["lower"])):
-        raise ValueError(f"{where}: `upper` must be above `lower`, got {both['lower']} and {both['upper']}")
+    lowest, highest = np.asarray(both["lower"]), np.asarray(both["upper"])
+    if not np.all(highest >= lowest if fixed else highest > lowest):
+        relation = "not be below" if fixed else "be above"
+        raise ValueError(f"{where}: `upper` must {relation} `lower`, got {both['lower']} and {both['upper']}")
     return both["lower"], both["upper"]
 
 

@@ -54,13 +54,14 @@ def as_floating(tree: Any) -> Any:
         # The type is given again, or a Python float would stay weakly typed and yield to any other precision.
         return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
 
-    return jax.tree.map(convert, tree, is_leaf=_is_nested_numbers)
+    return jax.tree.map(convert, tree, is_leaf=is_nested_numbers)
 
 
-def _is_nested_numbers(tree: Any) -> bool:
+def is_nested_numbers(tree: Any) -> bool:
+    """Whether it is a list or tuple that holds nothing but numbers, nested or not: one array, written out."""
     if type(tree) not in (list, tuple) or not tree:
         return False
-    return all(isinstance(item, (numbers.Real, np.generic)) or _is_nested_numbers(item) for item in tree)
+    return all(isinstance(item, (numbers.Real, np.generic)) or is_nested_numbers(item) for item in tree)
 
 
 def numbers_to_arrays(tree: Any, dtype: Any, integers: bool = True) -> Any:
@@ -122,8 +123,44 @@ def relaxed(rate: Any, h: Any) -> Any:
 
 
 def l2_norm(tree: Any) -> jax.Array:
-    """The Euclidean norm over all leaves."""
-    return jnp.sqrt(inner(tree, tree))
+    """The Euclidean norm over all leaves; no square in it overflows, or vanishes beside none that is larger.
+
+    Its derivative at 0 is 0.
+    """
+    unit, scale = scaled_to_unit(tree)
+    square = inner(unit, unit)
+    return scale * jnp.where(square == 0, 0, jnp.sqrt(jnp.where(square == 0, 1, square)))
+
+
+def scaled_to_unit(tree: Any) -> tuple[Any, Any]:
+    """A pytree over a power of two near its largest entry, and that power: squares of the first are safe.
+
+    Powers of two change no digit. Leaves that are not numbers or arrays stay as they are.
+    """
+    if not all(map(is_numeric, jax.tree.leaves(tree))):
+        return tree, 1
+    scale = power_of_two_near(max_norm(tree))
+    return jax.tree.map(lambda leaf: leaf / scale.astype(jnp.result_type(leaf)), tree), scale
+
+
+def inner_ratio(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """⟨a, b⟩/⟨c, d⟩, 0 where the denominator is; only the quotient need be a number that does not overflow."""
+    (a, of_a), (b, of_b), (c, of_c), (d, of_d) = map(scaled_to_unit, (a, b, c, d))
+    above, below = inner(a, b), inner(c, d)
+    return of_a / of_c * (of_b / of_d) * jnp.where(below == 0, 0, above / jnp.where(below == 0, 1, below))
+
+
+def power_of_two_near(size: Any) -> jax.Array:
+    """A power of two within a factor of 3 of a size ≥ 0, a constant to derivatives; 1 for 0 and what is not finite."""
+    size = jax.lax.stop_gradient(jnp.asarray(size))
+    # Half of it, or the largest would be rounded up to infinity.
+    near = jax.lax.reduce_precision(size / 2, int(jnp.finfo(size.dtype).nexp), 0)
+    return jnp.where((near > 0) & jnp.isfinite(near), near, jnp.ones_like(near))
+
+
+def zeros_like(tree: Any) -> Any:
+    """0 in every leaf, which `0 * leaf` is not where a leaf has overflowed; exact leaves are multiplied."""
+    return jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if is_numeric(leaf) else 0 * leaf, tree)
 
 
 def drawn(draw: Callable[..., Any], keys: Any, like: Any) -> Any:

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 # A rise of this much over the last half of a run is one that does not end.
 _GROWN = 10
@@ -153,7 +154,7 @@ class Status(eqx.Module):
 
     def __str__(self) -> str:
         """The outcome, and the step where there is one; of a batch the tally."""
-        if isinstance(self.code, jax.core.Tracer):
+        if isinstance(self.code, Tracer):
             return "not known while it is traced"
         if np.ndim(self.code):
             return self.tally
@@ -184,7 +185,7 @@ class Status(eqx.Module):
 
     @staticmethod
     def _known(value: Any) -> np.ndarray:
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             raise TypeError(
                 "a status has words only outside of jit, vmap and grad, where its numbers are known; inside, compare "
                 "`status.code` with `list(gf.Outcome).index(...)`"
@@ -195,7 +196,7 @@ class Status(eqx.Module):
 def said(outcome: Outcome, detail: str = "", step: int | None = None, first_not_finite: int | None = None) -> Status:
     """A status whose sentence is known: of what was read from a file, or was decided elsewhere."""
     numbers = [np.asarray(-1 if number is None else number) for number in (step, first_not_finite)]
-    return Status(np.asarray(_CODES[outcome]), *numbers, said=detail)
+    return Status(np.asarray(_CODES[outcome]), numbers[0], numbers[1], said=detail)
 
 
 def decide(evidence: Evidence) -> Status:

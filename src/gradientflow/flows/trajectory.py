@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .energies.energy import Energy
 from .numerics import max_norm
@@ -99,7 +100,7 @@ class Trajectory(eqx.Module):
 
     def __repr__(self) -> str:
         """One line: how it ended, and where; of a batch how many lanes ended how."""
-        if isinstance(self.t, jax.core.Tracer):
+        if isinstance(self.t, Tracer):
             return f"Trajectory(being traced, t: {self.t.shape})"
         if self.t.ndim > 1:
             lanes = "×".join(map(str, self.t.shape[:-1]))

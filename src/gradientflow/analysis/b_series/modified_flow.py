@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Energy, Flow, UnansweredQuestionError, check_integer, check_positive
+from gradientflow.flows import Flow, UnansweredQuestionError, WrappedFlow, check_integer, check_positive
 
 from .modified_equation import ModifiedEquation, modified_equation
 from .trees import Tree
 
 
-class ModifiedFlow(Flow):
+class ModifiedFlow(WrappedFlow):
     r"""The flow that a scheme's iterates follow to one order of h more with each term of its modified equation.
 
     $\dot z = \sum_{|\tau| \le p} h^{|\tau|-1} c_\tau F(\tau)(z)$, the coefficients exact, from the scheme's own code;
@@ -42,6 +42,9 @@ class ModifiedFlow(Flow):
     """
 
     equation: ClassVar[str] = "ż = f(z) + h f₂(z) + h² f₃(z) + …"
+    changes: ClassVar[frozenset[str]] = frozenset(
+        ("drift", "resolvent", "parts", "brownian", "diffusion", "solution", "transition", "increments", "lyapunov")
+    )
     flow: Flow
     step: Any
     terms: tuple[tuple[Tree, float], ...] = eqx.field(static=True)
@@ -59,23 +62,6 @@ class ModifiedFlow(Flow):
             equation = modified_equation(discretizer, order or 1, flow)
         self.flow, self.step = flow, step
         self.terms = tuple((tree, float(c)) for tree, c in equation.coefficients.items())
-
-    @property
-    def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The energy of the flow that is discretized."""
-        return self.flow.energy
-
-    def init(self, x: Any) -> Any:
-        """As the flow's."""
-        return self.flow.init(x)
-
-    def position(self, z: Any) -> Any:
-        """As the flow's."""
-        return self.flow.position(z)
-
-    def velocity(self, z: Any) -> Any:
-        """As the flow's."""
-        return self.flow.velocity(z)
 
     def brownian(self, z: Any) -> Any:
         """None; a flow with noise is refused.

@@ -8,9 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from gradientflow.discretizers import Discretizer, check_answers
-from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, prepare
+from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, max_norm, prepare
 
 # The longest cycle that is told from chaos.
 _LONGEST_PERIOD = 64
@@ -27,21 +28,32 @@ class Bifurcation:
         values: what was observed of the last iterates with each, shape (n, keep); NaN where they ran away.
         exponent: the Lyapunov exponent a step, log|growth of a small error|, shape (n,): negative where iterates settle
             on a cycle, positive where they are chaotic, NaN where they ran away.
+        states: one combination of all coordinates of the same iterates, shape (n, keep), which tells periods.
     """
 
     h: np.ndarray
     values: np.ndarray
     exponent: np.ndarray
+    states: np.ndarray
 
     @property
     def period(self) -> np.ndarray:
-        """The length of the cycle settled on, 1 being rest; 0 where none up to 64 is seen, −1 where all is lost."""
-        scale = np.nanmax(np.abs(self.values), axis=1, initial=0, where=np.isfinite(self.values))
+        """The length of the cycle settled on, 1 being rest; 0 where none up to 64 is seen, −1 where all is lost.
+
+        It is the whole state's, whatever is observed. What dies away as the exponent says it does is no period.
+        """
+        states, keep = self.states, self.states.shape[1]
+        scale = np.nanmax(np.abs(states), axis=1, initial=0, where=np.isfinite(states))
         found = np.zeros(len(self.h), dtype=int)
-        for period in range(min(_LONGEST_PERIOD, self.values.shape[1] // 2), 0, -1):
-            apart = np.abs(self.values[:, period:] - self.values[:, :-period]).max(axis=1)
-            found[apart <= 1e-6 * np.maximum(scale, 1e-6)] = period
-        found[~np.isfinite(self.values).all(axis=1)] = -1
+        quarter = max(keep // 4, 1)
+        for period in range(min(_LONGEST_PERIOD, keep // 2), 0, -1):
+            apart = np.abs(states[:, period:] - states[:, :-period])
+            first, last = apart[:, :quarter].max(axis=1), apart[:, -quarter:].max(axis=1)
+            with np.errstate(invalid="ignore"):
+                # Half of the decay is enough: where a longer cycle is settled on there is none.
+                dies = (self.exponent < 0) & (last <= first * np.exp(self.exponent * (keep - period - quarter) / 2))
+            found[(apart.max(axis=1) <= 1e-6 * np.maximum(scale, 1e-6)) | dies] = period
+        found[~np.isfinite(states).all(axis=1)] = -1
         return found
 
     def first(self, period: int) -> float | None:
@@ -101,12 +113,26 @@ def bifurcation(
         raise TypeError(f"bifurcation: {type(flow).__name__} has noise; what it settles on is a density")
     if discretizer.init(flow, jnp.zeros(()), z, jnp.asarray(steps[0])) is not None:
         raise TypeError(f"bifurcation: {type(discretizer).__name__} has memory, which is not followed here")
-    values, exponent = _settle(flow, discretizer, z, jnp.asarray(steps, jax.tree.leaves(z)[0].dtype), settle, keep,
-                               observe or _first_coordinate)  # fmt: skip
-    values, exponent = np.array(values, dtype=float), np.array(exponent, dtype=float)
-    lost = ~np.isfinite(values).all(axis=1)
-    values[lost], exponent[lost] = np.nan, np.nan
-    return Bifurcation(steps, values, exponent)
+    settled = _settle(flow, discretizer, z, jnp.asarray(steps, jax.tree.leaves(z)[0].dtype), settle, keep,
+                      observe or _first_coordinate)  # fmt: skip
+    values, states, sizes, exponent = (np.array(part, dtype=float) for part in settled)
+    lost = ~(np.isfinite(values).all(axis=1) & np.isfinite(states).all(axis=1)) | _runs_away(sizes, exponent)
+    values[lost], states[lost], exponent[lost] = np.nan, np.nan, np.nan
+    return Bifurcation(steps, values, exponent, states)
+
+
+def _runs_away(sizes: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """Where the state grows as a small error does: on a chaotic set that is bounded only the error would."""
+    quarter = max(sizes.shape[1] // 4, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = np.log(sizes[:, -quarter:].max(axis=1) / sizes[:, :quarter].max(axis=1))
+        return (exponent > 0) & (growth >= exponent * (sizes.shape[1] - quarter) / 2)
+
+
+def _combination(z: Any) -> jax.Array:
+    """A number that changes with each coordinate: they count unequally, so that no symmetry cancels two of them."""
+    flat = ravel_pytree(z)[0]
+    return flat @ (1 + jnp.sin(1.0 + jnp.arange(flat.size, dtype=flat.dtype)) / 2)
 
 
 def _first_coordinate(x: Any) -> jax.Array:
@@ -122,21 +148,22 @@ def _settle(
     settle: int,
     keep: int,
     observe: Callable[[Any], Any],
-) -> tuple[jax.Array, jax.Array]:
-    def run(h: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def advance(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def run(h: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        def advance(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, ...]]:
             state, error = carry
             state, image = jax.jvp(lambda s: discretizer.step(flow, jnp.zeros_like(h), s, h), (state,), (error,))
             growth = l2_norm(image)
             error = jax.tree.map(lambda leaf: leaf / jnp.where(growth > 0, growth, 1), image)
-            return (state, error), (observe(discretizer.position(flow, state, h)), jnp.log(growth))
+            seen = observe(discretizer.position(flow, state, h))
+            return (state, error), (seen, _combination(state), max_norm(state), jnp.log(growth))
 
         def pass_by(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
             return advance(carry, None)[0]
 
         unit = jax.tree.map(jnp.ones_like, z)
         settled = jax.lax.fori_loop(0, settle, pass_by, (z, unit))
-        _, (values, growths) = jax.lax.scan(advance, settled, None, length=keep)
-        return values, jnp.mean(growths)
+        _, (values, states, sizes, growths) = jax.lax.scan(advance, settled, None, length=keep)
+        return values, states, sizes, jnp.mean(growths)
 
     return jax.lax.map(run, steps, batch_size=_LANES)

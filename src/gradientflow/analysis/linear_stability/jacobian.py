@@ -25,6 +25,8 @@ _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # Where the field depends on time the long run counts: the clock is put on until a step changes no more than this, at
 # most to so many times the fastest mode's own time.
 _UNCHANGED, _LATEST = 1e-7, 1e10
+# No mode is so slow: the field is 0.
+_FOR_EVER = 1e30
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
@@ -108,16 +110,36 @@ def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
 
 def _time_scale(flow: Flow, z: Any) -> float:
     dtype = dtype_of(z)
-    return 1 / max(float(spectral_radius(flow, jnp.zeros((), dtype), z)), float(jnp.finfo(dtype).tiny))
+    tiny = float(jnp.finfo(dtype).tiny)
+
+    def at(t: float) -> float:
+        return 1 / max(float(spectral_radius(flow, jnp.asarray(t, dtype), z)), tiny)
+
+    scale = at(0.0)
+    if scale < _FOR_EVER:
+        return scale
+    # A field that vanishes at t = 0, as that of a clock that starts there, is asked once a while has passed on its own
+    # clock, neither short nor long.
+    t = 1.0
+    while t / at(t) < 30 and t < _FOR_EVER:
+        t *= 4
+    while t / at(t) > 240 and t > 1 / _FOR_EVER:
+        t /= 4
+    return at(t)
 
 
 def _moved(flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[float, ...]) -> list[jax.Array]:
     """A short step at time t from states away from z by so many times one direction."""
     dtype = dtype_of(z)
     h = jnp.asarray(0.1 * _time_scale(flow, z), dtype)
-    flat, step = _flat_step(flow, discretizer, z, h, jnp.asarray(t, dtype))
-    direction = jnp.asarray(np.random.default_rng(1).uniform(0.5, 1.5, size=flat.size), dtype)
-    return [step(flat + length * direction) for length in lengths]
+    return [_stepped(flow, discretizer, z, h, jnp.asarray(t, dtype), jnp.asarray(length, dtype)) for length in lengths]
+
+
+@eqx.filter_jit
+def _stepped(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+    flat, step = _flat_step(flow, discretizer, z, h, t)
+    direction = jnp.asarray(np.random.default_rng(1).uniform(0.5, 1.5, size=flat.size), flat.dtype)
+    return step(flat + length * direction)
 
 
 def _flat_step(

@@ -198,9 +198,22 @@ def stability_map(
         method = optimizer(Mode(lam), **{first: x, second: y})
         return method.flow, method.discretizer, method.step
 
-    radius = np.zeros((len(ys), len(xs)))
-    for lam in modes:
-        np.maximum(radius, spectral_radii(build, np.asarray(lam), xs[None, :], ys[:, None]), out=radius)
+    def on(
+        xs: np.ndarray, ys: np.ndarray, build: Callable[[Any, Any, Any], tuple[Any, Discretizer, Any]]
+    ) -> np.ndarray:
+        radius = np.zeros((len(ys), len(xs)))
+        for lam in modes:
+            np.maximum(radius, spectral_radii(build, np.asarray(lam), xs[None, :], ys[:, None]), out=radius)
+        return radius
+
+    radius = on(xs, ys, build)
+    # At an end of a parameter's range a method may be another one, gradient descent at β = 0, which it says by numbers.
+    for i in np.flatnonzero(np.isnan(radius).any(axis=1)):
+        y = float(ys[i])
+        radius[i] = on(xs, ys[i : i + 1], lambda lam, x, _, y=y: build(lam, x, y))[0]
+    for j in np.flatnonzero(np.isnan(radius).any(axis=0)):
+        x = float(xs[j])
+        radius[:, j] = on(xs[j : j + 1], ys, lambda lam, _, y, x=x: build(lam, x, y))[:, 0]
     name = getattr(optimizer, "__name__", type(optimizer).__name__)
     return StabilityMap(name, (first, second), xs, ys, modes, radius)
 

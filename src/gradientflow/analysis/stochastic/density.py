@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Discretizer, advance, check_answers
-from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare
+from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare, with_energy
+
+from .one_number import of_one_number
 
 # The share of a difference between two wells that a step must take away: rounding is magnified by its inverse.
 _SLOWEST = 1e-9
@@ -44,7 +46,7 @@ def stationary_density(
     have died out at both ends.
 
     Args:
-        flow: Langevin dynamics of a single number.
+        flow: Langevin dynamics of a single number or of one coordinate.
         discretizer: a scheme without memory that takes one increment a step.
         step: h [T].
         low: the grid's lower end [X].
@@ -72,6 +74,7 @@ def stationary_density(
         raise TypeError(f"stationary_density: `flow` must be Langevin(energy, temperature), got {type(flow).__name__}")
     check_positive("stationary_density", step=step, width=float(high) - float(low))
     check_integer("stationary_density", 3, points=points)
+    flow = with_energy(flow, of_one_number("stationary_density", flow.energy))
     with jax.enable_x64(True):
         flow, z0 = prepare("stationary_density", flow, jnp.asarray((float(low) + float(high)) / 2), None)
         check_answers(flow, discretizer, z0)

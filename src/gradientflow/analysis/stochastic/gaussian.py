@@ -14,10 +14,11 @@ import numpy as np
 import scipy.linalg
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, advance, check_answers, packed
+from gradientflow.discretizers import Discretizer, ExactFlow, advance, check_answers, packed
 from gradientflow.flows import (
     Flow,
     Number,
+    UnansweredQuestionError,
     as_floating,
     check_integer,
     check_positive,
@@ -26,6 +27,7 @@ from gradientflow.flows import (
     numbers_to_arrays,
     prepare,
 )
+from gradientflow.flows.linear.modes import modes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +88,8 @@ def stationary_law(
     if step is not None:
         check_positive("stationary_law", step=step)
     scheme = _scheme("stationary_law", discretizer, "step", step)
+    if scheme is None and (rested := _at_rest(flow, x0)) is not None:
+        return _law(rested, rested.constant, rested.noise)
     read = _read("stationary_law", flow, x0, scheme)
     eigenvalues = np.linalg.eigvals(read.matrix)
     # Of a flat mode nothing but rounding is left, and of which sign is chance.
@@ -148,6 +152,8 @@ def gaussian_law(
         check_integer("gaussian_law", 1, steps=steps)
     count = 0 if steps is None else int(steps)
     scheme = _scheme("gaussian_law", discretizer, "steps", float(t) / count if count else None)
+    if scheme is None and _has_closed_form(flow, x0):
+        scheme, count = (ExactFlow(), t), 1
     read = _read("gaussian_law", flow, x0, scheme)
     n = len(read.matrix)
     start = np.zeros((n, n)) if covariance is None else _padded(np.asarray(covariance, dtype=float), n)
@@ -159,6 +165,41 @@ def gaussian_law(
         mean = read.matrix @ mean + read.constant
         start = read.matrix @ start @ read.matrix.T + read.noise
     return _law(read, mean, start)
+
+
+# Beyond it nothing that has not died away yet ever will, in double precision.
+_LONGEST = 1e300
+
+
+def _has_closed_form(flow: Flow, x0: Any) -> bool:
+    """Whether the flow's law is known mode by mode, whatever the scales of mass, friction and curvature."""
+    try:
+        with jax.enable_x64(True):
+            flow, z0 = prepare("gaussian_law", flow, as_floating(x0), None)
+            check_answers(flow, ExactFlow(), z0)
+    except UnansweredQuestionError:
+        return False
+    return is_stochastic(flow, z0)
+
+
+def _at_rest(flow: Flow, x0: Any) -> _Affine | None:
+    """The exact flow over a time in which it forgets its start; `None` where it does not, or has no closed form.
+
+    An algebraic equation for the covariance loses all digits where position and velocity have scales far apart.
+    """
+    if not _has_closed_form(flow, x0):
+        return None
+    lam = np.asarray(modes_of(flow, "transition").lam, dtype=float)
+    # Of a flat mode nothing but rounding is left, and of which sign is chance.
+    if lam.min() <= 16 * lam.size * np.finfo(float).eps * np.abs(lam).max():
+        return None
+    h = 1.0 / float(lam.min())
+    while h < _LONGEST:
+        read = _read("stationary_law", flow, x0, (ExactFlow(), h))
+        if np.abs(read.matrix).max() <= 1e-18 * max(np.abs(read.noise).max(), 1e-300):
+            return read
+        h *= 64
+    return None
 
 
 def _scheme(where: str, discretizer: Discretizer | None, name: str, h: Any) -> tuple[Discretizer, Any] | None:

@@ -46,7 +46,7 @@ from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
 from .overdamped_limit import overdamped_limit_claim
-from .runs import iterates_claim, path_claim
+from .runs import iterates_claim, path_claim, solution_claim_of
 
 _LONGEST_SHOWN = 24
 # Modes tried in search of one that a step beyond the limit makes grow.
@@ -290,7 +290,10 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
         why = "the step is not constant, the scheme has memory or another position, or nothing is at rest"
         return found or Claim(name, statement, Grade.UNKNOWN, why)
     if type(flow) not in (GradientFlow, HeavyBall):
-        return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {type(flow).__name__} is known here")
+        try:
+            return solution_claim_of(flow, run)
+        except UnansweredQuestionError:
+            return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {type(flow).__name__} is known here")
     return path_claim(flow, run) or Claim(name, statement, Grade.UNKNOWN, "nothing is at rest: E has no minimum")
 
 

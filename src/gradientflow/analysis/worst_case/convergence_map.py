@@ -13,7 +13,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Mode
 
 from ..exact.algebra import rational_functions
-from ..exact.leaf import Exact
+from ..exact.leaf import Exact, NotExactError
 from ..exact.state_space import characteristic, read_step
 from ..exact.subject import check_method
 from ..exact.unit_disk import is_simple_von_neumann
@@ -101,15 +101,21 @@ def convergence_map(optimizer: Callable[..., Method], mu: Any, L: Any, **paramet
     (first, second), (xs, ys) = tuple(parameters), [_values(name, given) for name, given in parameters.items()]
     field = rational_functions(("p0", "p1"))
     x, y = map(Exact, field.gens)
-    method = optimizer(Mode(None), **{first: x, second: y})
-    h = check_method("convergence_map", method)
-    reading = read_step(method.flow, method.discretizer, h, field)
+    name = getattr(optimizer, "__name__", type(optimizer).__name__)
+    try:
+        method = optimizer(Mode(None), **{first: x, second: y})
+        h = check_method("convergence_map", method)
+        reading = read_step(method.flow, method.discretizer, h, field)
+    except NotExactError as error:
+        raise NotExactError(
+            f"convergence_map: {name} is not linear in its gradients with rational coefficients of {first} and "
+            f"{second}, as momentum and nesterov are: {error}"
+        ) from error
     grades, periods = np.full((len(ys), len(xs)), Grade.UNKNOWN, dtype=object), np.zeros((len(ys), len(xs)), dtype=int)
     for i, j in np.ndindex(grades.shape):
         # The optimizer itself says which numbers it takes.
         optimizer(Mode(1.0), **{first: float(xs[j]), second: float(ys[i])})
         grades[i, j], periods[i, j] = _decided(balanced(method, energies, reading.at(xs[j], ys[i]).minimal()))
-    name = getattr(optimizer, "__name__", type(optimizer).__name__)
     shown = [np.array([float(value) for value in values]) for values in (xs, ys)]
     return ConvergenceMap(name, (first, second), shown[0], shown[1], energies, grades, periods)
 

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from sympy import QQ
+from sympy.polys.polyerrors import CoercionFailed, ExactQuotientFailed
 from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, check_integer
 
 from ..exact.algebra import fraction, polynomials
-from ..exact.leaf import Exact
+from ..exact.leaf import Exact, NotExactError
 from ..results.grades import Grade
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
@@ -202,6 +203,12 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple
         value = claim(Quantities(positions, gradients, gaps))
     except IndexError:
         raise ValueError(f"settle: `claim` asks for an iterate beyond `steps` = {steps}") from None
+    except (NotExactError, TypeError, CoercionFailed, ExactQuotientFailed) as error:
+        kind = NotExactError if isinstance(error, NotExactError) else ValueError
+        raise kind(
+            f"settle: `claim` returns what is claimed not to be negative, a combination of energies and products of "
+            f"two vectors, without comparisons, roots and quotients: a >= b is a - b. {error}"
+        ) from error
     form, values = _parsed(value, units)
     largest = max(abs(c) for c in (*form.ravel(), *values)) or Fraction(1)
     unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
-    Curvature,
     Energy,
     Flow,
+    WrappedEnergy,
     check_nonnegative,
     check_number,
     check_rate,
@@ -65,8 +65,10 @@ class NoisyGradient(RandomOracle):
         return with_smooth_part(flow, TiltedEnergy(smooth_part(flow), key, self.scale))
 
 
-class TiltedEnergy(Energy):
+class TiltedEnergy(WrappedEnergy):
     r"""$E(x) + \sigma\langle\xi, x\rangle$ with ξ drawn from a key; made by `NoisyGradient`."""
+
+    changes: ClassVar[frozenset[str]] = frozenset(("value", "grad", "minimizer", "minimum"))
 
     energy: Energy
     key: Any
@@ -79,15 +81,6 @@ class TiltedEnergy(Energy):
     def grad(self, x: Any) -> Any:
         """∇E(x) + σξ."""
         return jax.tree.map(jnp.add, self.energy.grad(x), self._tilt(x))
-
-    def hvp(self, x: Any, v: Any) -> Any:
-        """The Hessian of E applied to v."""
-        return self.energy.hvp(x, v)
-
-    @property
-    def curvature(self) -> Curvature | None:
-        """That of E."""
-        return self.energy.curvature
 
     def _tilt(self, x: Any) -> Any:
         return jax.tree.map(lambda xi: self.scale * xi, _drawn(jax.random.normal, self.key, x))
@@ -131,16 +124,14 @@ class SPSA(RandomOracle):
         return with_smooth_part(flow, PerturbedEnergy(smooth_part(flow), key, width))
 
 
-class PerturbedEnergy(Energy):
+class PerturbedEnergy(WrappedEnergy):
     """An energy with its gradient estimated along one random direction, and all else as it was; made by `SPSA`."""
+
+    changes: ClassVar[frozenset[str]] = frozenset(("grad",))
 
     energy: Energy
     key: Any
     width: Any
-
-    def value(self, x: Any) -> Any:
-        """E(x)."""
-        return self.energy.value(x)
 
     def grad(self, x: Any) -> Any:
         """The difference quotient along Δ, times Δ."""
@@ -149,15 +140,6 @@ class PerturbedEnergy(Energy):
         behind = jax.tree.map(lambda leaf, sign: leaf - self.width * sign, x, signs)
         slope = (self.energy.value(ahead) - self.energy.value(behind)) / (2 * self.width)
         return jax.tree.map(lambda sign: slope * sign, signs)
-
-    def hvp(self, x: Any, v: Any) -> Any:
-        """The Hessian of E applied to v."""
-        return self.energy.hvp(x, v)
-
-    @property
-    def curvature(self) -> Curvature | None:
-        """That of E."""
-        return self.energy.curvature
 
 
 def _drawn(draw: Callable[..., Any], key: Any, like: Any) -> Any:

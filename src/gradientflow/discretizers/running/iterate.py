@@ -111,25 +111,26 @@ def iterate(
     )  # fmt: skip
 
 
-def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, key: Any) -> Iteration:
+def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, given: Any) -> Iteration:
     """The run's iteration: numbers as arrays, the key bound to what draws from it."""
     dtype = dtype_of(z0)
     rule = numbers_to_arrays(as_step_rule(step), dtype)
     discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
     check_oracle("iterate", oracle)
     shape = flow.brownian(z0)
-    noise = None
+    noise: Any = None
+    key: Any = None
     if is_random(oracle):
-        key = check_key("iterate", oracle, key)
+        key = check_key("iterate", oracle, given)
     elif shape is not None:
-        if isinstance(key, BrownianPath):
-            key.check_fits("iterate", shape)
+        if isinstance(given, BrownianPath):
+            given.check_fits("iterate", shape)
             if isinstance(rule, ConstantStep) and not is_transformed():
-                key.check_step("iterate", rule.h)
-            noise = Shared(key)
+                given.check_step("iterate", rule.h)
+            noise = Shared(given)
         else:
-            key = check_key("iterate", flow, key)
-    elif key is not None:
+            key = check_key("iterate", flow, given)
+    elif given is not None:
         raise TypeError(f"iterate: neither {flow.name} nor an oracle is random; leave `key` out")
     if shape is not None and noise is None:
         noise = Draws(jax.random.fold_in(key, _FOR_NOISE))

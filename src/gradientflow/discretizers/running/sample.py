@@ -195,7 +195,7 @@ def sample(
     if is_transformed():
         x, energy, finite = _draw(iteration, stacked, start, *counts, int(draws))
     else:
-        x, energy, finite = _compiled(iteration, stacked, start, *map(np.asarray, counts), int(draws))
+        x, energy, finite = _compiled(iteration, stacked, start, *[np.asarray(n) for n in counts], int(draws))
     taken = int(burn_in) + int(thin) * np.arange(1, int(draws) + 1)
     stats = Stats(
         scheme=discretizer.name,

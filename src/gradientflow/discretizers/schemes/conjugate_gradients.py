@@ -4,7 +4,17 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, UnansweredQuestionError, inner, lift, lower
+from gradientflow.flows import (
+    AbstractQuadratic,
+    Flow,
+    GradientFlow,
+    UnansweredQuestionError,
+    inner,
+    inner_ratio,
+    lift,
+    lower,
+    scaled_to_unit,
+)
 
 from ..discretizer import Discretizer
 
@@ -50,7 +60,7 @@ class ConjugateGradients(Discretizer):
         """To the model's minimum along the direction; the next direction and residual."""
         direction, residual = memory
         z, after = _line_step(flow, t + h, z, direction, residual)
-        beta = _ratio(inner(after, after - residual), inner(residual, residual))
+        beta = inner_ratio(after, after - residual, residual, residual)
         return z, (after + jnp.maximum(beta, 0) * direction, after)
 
 
@@ -97,13 +107,11 @@ def _residual(flow: Flow, t: Any, z: Any) -> Any:
 
 def _line_step(flow: Flow, t: Any, z: Any, direction: Any, residual: Any) -> tuple[Any, Any]:
     """The minimum along a direction of the energy's quadratic model, and the residual there, at time t."""
+    # A direction is one whatever its length, but its product with H may overflow.
+    direction, _ = scaled_to_unit(direction)
     product = lift(flow.energy.hvp(lower(z), lower(direction)))
-    alpha = _ratio(inner(direction, residual), jnp.abs(inner(direction, product)))
+    alpha = inner_ratio(direction, residual, direction, product)
+    alpha = jnp.where(inner(direction, product) < 0, -alpha, alpha)
     z = z + alpha * direction
     # Of a quadratic the product says what the residual becomes.
     return z, residual - alpha * product if isinstance(flow.energy, AbstractQuadratic) else flow.drift(t, z)
-
-
-def _ratio(numerator: Any, denominator: Any) -> Any:
-    """The quotient, 0 where the denominator is: at rest there is no direction, and no step."""
-    return jnp.where(denominator == 0, 0, numerator / jnp.where(denominator == 0, 1, denominator))

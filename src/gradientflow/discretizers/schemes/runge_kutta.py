@@ -17,25 +17,68 @@ class Tableau(eqx.Module):
 
     Attributes:
         name: the scheme's name.
-        a: the stages' coefficients, row i with its i entries; strictly lower triangular.
+        a: the stages' coefficients, strictly lower triangular: row i with its i entries, or the whole square.
         b: the weights.
         order: the order of accuracy.
         source: where it comes from.
+
+    Entries are integers, fractions, or text such as "1/6"; floats only where they are what they seem, as 0.5 is.
+
+    Raises:
+        TypeError: if an entry is none of these.
+        ValueError: if an entry is not finite, or `a` does not fit `b` or is that of an implicit scheme.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> heun = gf.Tableau("Heun", [[0, 0], [1, 0]], ["1/2", "1/2"], order=2)
+        >>> heun.a, heun.b
+        (((), (Fraction(1, 1),)), (Fraction(1, 2), Fraction(1, 2)))
     """
 
     name: str = eqx.field(static=True)
     a: tuple[tuple[Rational, ...], ...] = eqx.field(static=True)
     b: tuple[Rational, ...] = eqx.field(static=True)
     order: int = eqx.field(static=True)
-    source: str = eqx.field(static=True, default="")
+    source: str = eqx.field(static=True)
+
+    def __init__(self, name: str, a: Any, b: Any, order: int, source: str = "") -> None:
+        self.name, self.order, self.source = name, order, source
+        self.b = tuple(_fraction("b", entry) for entry in b)
+        rows = [tuple(_fraction("a", entry) for entry in row) for row in a]
+        n = len(self.b)
+        if len(rows) != n or any(len(row) not in (i, n) for i, row in enumerate(rows)):
+            raise ValueError(
+                f"Tableau: `a` must have {n} rows to fit `b`, of 0, 1, …, {n - 1} entries or of {n} each, got rows of "
+                f"{[len(row) for row in rows]}"
+            )
+        for i, row in enumerate(rows):
+            if any(row[i:]):
+                raise ValueError(
+                    f"Tableau: `a` is implicit, with {next(filter(None, row[i:]))} on or above the diagonal in row "
+                    f"{i + 1}; RungeKutta is explicit. BackwardEuler and ImplicitMidpoint are not, nor are diffrax's: "
+                    "FromDiffrax(diffrax.Kvaerno5())"
+                )
+        self.a = tuple(row[:i] for i, row in enumerate(rows))
 
 
-def _fractions(text: str) -> tuple[Fraction, ...]:
-    return tuple(Fraction(entry) for entry in text.split())
+# A float with a longer denominator is a rounded fraction, and exact readings would take it at its word.
+_LONGEST_DENOMINATOR = 2**20
+
+
+def _fraction(name: str, entry: Any) -> Fraction:
+    try:
+        value = Fraction(entry)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        kind = ValueError if isinstance(entry, (str, float)) else TypeError
+        raise kind(f"Tableau: the entries of `{name}` must be numbers such as 1, '1/6' or 0.5, got {entry!r}") from None
+    if isinstance(entry, float) and value.denominator > _LONGEST_DENOMINATOR:
+        near = value.limit_denominator(1000)
+        raise ValueError(f"Tableau: an entry of `{name}`, {entry!r}, is rounded; write it as a fraction, '{near}' say")
+    return value
 
 
 def _tableau(name: str, order: int, source: str, b: str, *a: str) -> Tableau:
-    return Tableau(name, ((), *(_fractions(row) for row in a)), _fractions(b), order, source)
+    return Tableau(name, ((), *(row.split() for row in a)), b.split(), order, source)
 
 
 TABLEAUS: Mapping[str, Tableau] = {

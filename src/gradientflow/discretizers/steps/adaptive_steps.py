@@ -15,9 +15,11 @@ from gradientflow.flows import (
     check_positive,
     dtype_of,
     inner,
+    inner_ratio,
     is_concrete,
     l2_norm,
     lift,
+    scaled_to_unit,
 )
 
 from ..discretizer import Discretizer
@@ -83,9 +85,10 @@ class PolyakStep(StepRule):
         """(E − E*)/‖∇E‖², or `longest`."""
         x = flow.position(z)
         gradient = flow.energy.grad(x)
-        square = inner(gradient, gradient)
+        unit, scale = scaled_to_unit(gradient)
+        square = inner(unit, unit)
         above = jnp.maximum(flow.energy.value(x) - rule_state, 0)
-        h = jnp.where(square > 0, above / jnp.where(square > 0, square, 1), 0)
+        h = jnp.where(square > 0, above / scale / jnp.where(square > 0, square, 1) / scale, 0)
         return h if self.longest is None else jnp.minimum(h, self.longest), rule_state
 
 
@@ -102,10 +105,9 @@ class Secant(eqx.Module):
     gradient: Any
     h: Any
 
-    def products(self, x: Any, gradient: Any) -> tuple[Any, Any, Any]:
-        """⟨s, s⟩, ⟨s, y⟩, ⟨y, y⟩ of the differences s of the positions and y of the gradients."""
-        s, y = x - self.x, gradient - self.gradient
-        return inner(s, s), inner(s, y), inner(y, y)
+    def differences(self, x: Any, gradient: Any) -> tuple[Any, Any]:
+        """The differences s of the positions and y of the gradients."""
+        return x - self.x, gradient - self.gradient
 
 
 def _here(flow: Flow, z: Any, h: Any) -> Secant:
@@ -151,8 +153,9 @@ class BarzilaiBorweinLong(StepRule):
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """⟨s, s⟩/⟨s, y⟩."""
         here = _here(flow, z, rule_state.h)
-        ss, sy, _ = rule_state.products(here.x, here.gradient)
-        h = jnp.where(sy > 0, ss / jnp.where(sy > 0, sy, 1), here.h)
+        s, y = rule_state.differences(here.x, here.gradient)
+        ratio = inner_ratio(s, s, s, y)
+        h = jnp.where(ratio > 0, ratio, here.h)
         return h, Secant(here.x, here.gradient, h)
 
 
@@ -193,9 +196,9 @@ class BarzilaiBorweinShort(StepRule):
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """⟨s, y⟩/⟨y, y⟩."""
         here = _here(flow, z, rule_state.h)
-        _, sy, yy = rule_state.products(here.x, here.gradient)
-        usable = (sy > 0) & (yy > 0)
-        h = jnp.where(usable, sy / jnp.where(usable, yy, 1), here.h)
+        s, y = rule_state.differences(here.x, here.gradient)
+        ratio = inner_ratio(s, y, y, y)
+        h = jnp.where(ratio > 0, ratio, here.h)
         return h, Secant(here.x, here.gradient, h)
 
 
@@ -267,17 +270,19 @@ class TrustRegion(StepRule):
 
 @eqx.filter_jit
 def _trust(rule: TrustRegion, line: Line, radius: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # h times the pace of ẋ, and ẋ over it: its square may overflow.
+    energy, slope, pace = line.start()
     x, velocity = line.velocity()
-    energy, slope = line.start()
+    velocity = jax.tree.map(lambda leaf: leaf / pace.astype(leaf.dtype), velocity)
     speed, bend = l2_norm(velocity), inner(velocity, line.flow.energy.hvp(x, velocity))
     descends = (slope < 0) & (speed > 0)
-    lowest = jnp.where(bend > 0, -slope / jnp.where(bend > 0, bend, 1), jnp.inf)
+    lowest = line.length(jnp.where(bend > 0, -slope / jnp.where(bend > 0, bend, 1), jnp.inf))
     accept, shrink = line.length(rule.accept), line.length(rule.shrink)
 
     def propose(region: Any) -> Any:
         """The model's step within a region, its decrease in the model, and that of E."""
         h = jnp.where(descends, jnp.minimum(lowest, region / jnp.where(descends, speed, 1)), 0)
-        return h, -h * (slope + h * bend / 2), energy - line.value(h)
+        return h, -h * (slope + h * bend / 2), energy - line.value(h / pace)
 
     def confirmed(proposal: Any) -> Any:
         _, predicted, actual = proposal
@@ -300,7 +305,7 @@ def _trust(rule: TrustRegion, line: Line, radius: jax.Array) -> tuple[jax.Array,
     right = (h < lowest) & (actual >= line.length(rule.good) * predicted)
     following = jnp.where(confirmed(last), jnp.where(right, rule.grow * region, region), shrunk(region, last))
     judged = first[1] > rounding(energy)
-    return jnp.where(confirmed(last), h, 0), jnp.where(judged, following, radius).astype(radius.dtype)
+    return jnp.where(confirmed(last), h / pace, 0), jnp.where(judged, following, radius).astype(radius.dtype)
 
 
 class ClippedStep(StepRule):

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Flow, dtype_of, is_stochastic
+from gradientflow.flows import Flow, dtype_of, is_stochastic, scaled_to_unit
 
 from ..discretizer import Discretizer
 
@@ -32,9 +32,14 @@ class Line(eqx.Module):
         """A rule's number in the state's precision, which loops over trials need."""
         return jnp.asarray(h, dtype_of(self.z))
 
-    def start(self) -> tuple[jax.Array, jax.Array]:
-        """φ(0) = E(x) and φ'(0) = ⟨∇E(x), ẋ⟩, the rate of change of E along the flow."""
-        return jax.jvp(lambda z: self.flow.energy.value(self.flow.position(z)), (self.z,), (self._drift(),))
+    def start(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """φ(0) = E(x), φ'(0)/p and p: ⟨∇E(x), ẋ⟩, the rate of change of E along the flow, over a pace p.
+
+        The pace is of the size of ẋ: where ∇E is large, their product may overflow.
+        """
+        drift, pace = scaled_to_unit(self._drift())
+        energy, slope = jax.jvp(lambda z: self.flow.energy.value(self.flow.position(z)), (self.z,), (drift,))
+        return energy, slope, pace
 
     def velocity(self) -> Any:
         """The position and its velocity ẋ along the flow, as the user's own pytrees."""
@@ -46,9 +51,9 @@ class Line(eqx.Module):
         E = jnp.asarray(self.flow.energy.value(self.flow.position(z)))
         return jnp.where(jnp.isfinite(E), E, jnp.inf)
 
-    def value_and_slope(self, h: Any) -> tuple[jax.Array, jax.Array]:
-        """φ(h) and φ'(h)."""
-        return jax.jvp(self.value, (h,), (jnp.ones_like(h),))
+    def value_and_slope(self, h: Any, pace: Any) -> tuple[jax.Array, jax.Array]:
+        """φ(h) and φ'(h) over a pace."""
+        return jax.jvp(self.value, (h,), (jnp.ones_like(h) / pace,))
 
     def _drift(self) -> Any:
         return self.flow.drift(self.t, self.z)

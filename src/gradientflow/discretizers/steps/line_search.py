@@ -18,7 +18,9 @@ from gradientflow.flows import (
     check_integer,
     check_positive,
     inner,
+    inner_ratio,
     is_concrete,
+    scaled_to_unit,
 )
 
 from ..discretizer import Discretizer
@@ -82,19 +84,21 @@ class ExactLineSearch(StepRule):
 
 def _to_the_vertex(rule: ExactLineSearch, line: Line) -> jax.Array:
     x, velocity = line.velocity()
-    slope, bend = inner(line.flow.energy.grad(x), velocity), inner(velocity, line.flow.energy.hvp(x, velocity))
-    vertex = -slope / jnp.where(bend > 0, bend, 1)
-    return jnp.where(slope < 0, jnp.where(bend > 0, vertex, line.length(rule.longest)), 0)
+    gradient, (unit, scale) = line.flow.energy.grad(x), scaled_to_unit(velocity)
+    downhill = inner(scaled_to_unit(gradient)[0], unit) < 0
+    # Downhill the bend has the sign that the quotient lacks.
+    ratio = inner_ratio(gradient, unit, unit, line.flow.energy.hvp(x, unit))
+    return jnp.where(downhill, jnp.where(ratio < 0, -ratio / scale, line.length(rule.longest)), 0)
 
 
 @eqx.filter_jit
 def _to_the_minimum(rule: ExactLineSearch, line: Line) -> jax.Array:
-    energy, slope = line.start()
+    energy, slope, pace = line.start()
     longest = line.length(rule.longest)
     precision = jnp.finfo(longest.dtype).eps
 
     def falls(h: Any) -> Any:
-        value, derivative = line.value_and_slope(h)
+        value, derivative = line.value_and_slope(h, pace)
         return (derivative < 0) & (value <= energy + rounding(energy))
 
     def grow(bracket: Any) -> Any:
@@ -217,11 +221,11 @@ class Armijo(StepRule):
 
 @eqx.filter_jit
 def _backtrack(rule: Armijo, line: Line) -> jax.Array:
-    energy, slope = line.start()
+    energy, slope, pace = line.start()
     descent = jnp.minimum(line.length(rule.decrease) * slope, 0)
 
     def enough(h: Any) -> Any:
-        return line.value(h) <= energy + h * descent
+        return line.value(h) <= energy + h * pace * descent
 
     def shorter(trial: Any) -> Any:
         h, _, tried = trial
@@ -301,14 +305,14 @@ class Wolfe(StepRule):
 
 @eqx.filter_jit
 def _bisect_wolfe(rule: Wolfe, line: Line) -> jax.Array:
-    energy, slope = line.start()
+    energy, slope, pace = line.start()
     descent, longest = jnp.minimum(slope, 0), line.length(rule.longest)
     decrease, curvature = line.length(rule.decrease), line.length(rule.curvature)
 
     def advance(search: Any) -> Any:
         h, low, high, _, tried = search
-        value, derivative = line.value_and_slope(h)
-        fall, unit = decrease * h * descent, rounding(energy)
+        value, derivative = line.value_and_slope(h, pace)
+        fall, unit = decrease * (h * pace) * descent, rounding(energy)
         level = (value <= energy + unit) & (derivative <= (2 * decrease - 1) * descent)
         short_enough = jnp.where(-fall > unit, value <= energy + fall, level) & jnp.isfinite(derivative)
         done = short_enough & ((derivative >= curvature * descent) | (h >= longest))

@@ -11,18 +11,34 @@ from jax.flatten_util import ravel_pytree
 from ..checks import check_nonnegative, check_positive
 from ..energies.energy import Energy
 from ..energies.energy import energy as as_energy
+from ..energies.wrapped import WrappedEnergy
 from ..flow import Flow
 from ..state import lift, lower
+from .noisy.langevin import check_no_wall
 
 
-class MeanEnergy(Energy):
-    """The mean of an energy over an ensemble: positions stacked along the leading axis of every array."""
+class MeanEnergy(WrappedEnergy):
+    """The mean of an energy over an ensemble: positions stacked along the leading axis of every array.
 
-    each: Energy = eqx.field(converter=as_energy)
+    Its minimum is the energy's own; where that has kinks or walls, so has it. How many particles there are it does not
+    know, and so no minimizer and no curvature, which is the energy's over N.
+    """
+
+    changes: ClassVar[frozenset[str]] = frozenset(("value", "grad", "hvp", "inverse_hvp", "minimizer", "curvature"))
+
+    energy: Energy = eqx.field(converter=as_energy)
 
     def value(self, x: Any) -> Any:
         """(1/N) Σⱼ E(xⱼ)."""
-        return jnp.mean(jax.vmap(self.each.value)(x))
+        return jnp.mean(jax.vmap(self.energy.value)(x))
+
+    def grad(self, x: Any) -> Any:
+        """∇E(xⱼ)/N, particle by particle."""
+        return jax.tree.map(lambda leaf: leaf / len(leaf), jax.vmap(self.energy.grad)(x))
+
+    def hvp(self, x: Any, v: Any) -> Any:
+        """Each particle's Hessian, over N, applied to its own part of v."""
+        return jax.tree.map(lambda leaf: leaf / len(leaf), jax.vmap(self.energy.hvp)(x, v))
 
 
 class Ensemble(Flow):
@@ -89,6 +105,7 @@ class SteinFlow(Ensemble):
         check_nonnegative("SteinFlow", temperature=temperature)
         if bandwidth is not None:
             check_positive("SteinFlow", bandwidth=bandwidth)
+        check_no_wall("SteinFlow", as_energy(energy), "the particles' repulsion")
         self.energy, self.temperature, self.bandwidth = MeanEnergy(energy), temperature, bandwidth
 
     def drift(self, t: Any, z: Any) -> Any:
@@ -141,6 +158,7 @@ class InteractingLangevin(Ensemble):
 
     def __init__(self, energy: Callable[[Any], Any], temperature: Any = 1.0) -> None:
         check_nonnegative("InteractingLangevin", temperature=temperature)
+        check_no_wall("InteractingLangevin", as_energy(energy), "noise")
         self.energy, self.temperature = MeanEnergy(energy), temperature
 
     @property

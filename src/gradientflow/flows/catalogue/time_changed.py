@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from ..energies.energy import Energy
 from ..flow import Flow, Parts
+from ..wrapped import WrappedFlow
 
 
-class TimeChanged(Flow):
+class TimeChanged(WrappedFlow):
     r"""A flow run on another clock: $\dot z = s'(t)\,f(s(t), z)$, so that $z(t)$ is the flow's state at s(t).
 
     The same path at another speed: every rate becomes another function of t, and the order of methods that reach a
@@ -36,6 +36,9 @@ class TimeChanged(Flow):
     """
 
     equation: ClassVar[str] = "ż = s'(t) f(s(t), z)"
+    changes: ClassVar[frozenset[str]] = frozenset(
+        ("drift", "resolvent", "parts", "diffusion", "solution", "transition", "check_start", "lyapunov")
+    )
     flow: Flow
     clock: Callable[[Any], Any]
 
@@ -45,23 +48,6 @@ class TimeChanged(Flow):
         if not callable(clock):
             raise TypeError(f"TimeChanged: `clock` must be a function t -> s(t), got {clock!r}")
         self.flow, self.clock = flow, clock
-
-    @property
-    def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The flow's own."""
-        return self.flow.energy
-
-    def init(self, x: Any) -> Any:
-        """The flow's own."""
-        return self.flow.init(x)
-
-    def position(self, z: Any) -> Any:
-        """The flow's own."""
-        return self.flow.position(z)
-
-    def velocity(self, z: Any) -> Any:
-        """The flow's own."""
-        return self.flow.velocity(z)
 
     def check_start(self, t: Any, z: Any) -> None:
         """The flow's own, at s(t)."""
@@ -88,24 +74,10 @@ class TimeChanged(Flow):
         spread = self.flow.diffusion(s, z)
         return lambda increment: jnp.sqrt(speed) * spread(increment)
 
-    def brownian(self, z: Any) -> Any:
-        """The flow's own."""
-        return self.flow.brownian(z)
-
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """The flow's own from s(t) to s(t + h)."""
         s = self.clock(t)
         return self.flow.solution(s, z, self.clock(t + h) - s)
-
-    @property
-    def additive(self) -> bool:
-        """The flow's own."""
-        return self.flow.additive
-
-    @property
-    def increments(self) -> int:
-        """The flow's own."""
-        return self.flow.increments
 
     def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
         """The flow's own from s(t) to s(t + h)."""
@@ -113,10 +85,6 @@ class TimeChanged(Flow):
         length = self.clock(t + h) - s
         stretched = jax.tree.map(lambda increment: increment * jnp.sqrt(length / h), noise)
         return self.flow.transition(s, z, length, stretched)
-
-    def residual(self, z: Any) -> Any:
-        """The flow's own."""
-        return self.flow.residual(z)
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """The flow's own, at s(t)."""

@@ -4,6 +4,7 @@ from . import landscapes as landscapes
 from .composite import Composite as Composite
 from .composite import Nonsmooth as Nonsmooth
 from .composite import ProximalSemigroup as ProximalSemigroup
+from .composite import Weighted as Weighted
 from .composite import kinks_of as kinks_of
 from .energy import CallableEnergy as CallableEnergy
 from .energy import Curvature as Curvature
@@ -12,6 +13,7 @@ from .energy import Proximable as Proximable
 from .energy import energy as energy
 from .expression import ExpressionEnergy as ExpressionEnergy
 from .expression import from_expression as from_expression
+from .hessian import solve_symmetric as solve_symmetric
 from .quadratic import AbstractQuadratic as AbstractQuadratic
 from .quadratic import LeastSquares as LeastSquares
 from .quadratic import LinearEnergy as LinearEnergy
@@ -27,3 +29,4 @@ from .tables import MODELS as MODELS
 from .tables import read_table as read_table
 from .tables import regression as regression
 from .tables import standardized as standardized
+from .wrapped import WrappedEnergy as WrappedEnergy

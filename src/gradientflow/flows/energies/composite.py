@@ -4,9 +4,11 @@ import abc
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 
 from .energy import Curvature, Energy, Proximable, energy
+from .wrapped import WrappedEnergy
 
 
 class Nonsmooth(Proximable):
@@ -29,6 +31,21 @@ class Nonsmooth(Proximable):
         return Curvature(0.0, math.inf)
 
 
+class Weighted(Proximable):
+    """A penalty that weights each coordinate: by one weight for all, or by one each."""
+
+    @abc.abstractmethod
+    def sparing_the_last(self, count: int) -> "Weighted":
+        """Where one weight is for all, the penalty of `count` coordinates without the last; else itself."""
+
+
+class HasIntercept(Energy):
+    """An energy of coefficients, the last of which may be an intercept, which no penalty of one weight concerns."""
+
+    intercept: eqx.AbstractVar[bool]
+    X: eqx.AbstractVar[jax.Array]
+
+
 class ProximalSemigroup(Nonsmooth):
     r"""A nonsmooth energy whose proximal maps are a semigroup.
 
@@ -45,6 +62,10 @@ class Composite(Energy):
     drift is the element of least norm, the one that the solution takes; its resolvent the proximal map of hE; its parts
     are `smooth` and `nonsmooth`, and `ForwardBackward` of them is ISTA. `NesterovStep` of `Nesterov` or of `HeavyBall`
     is FISTA. To integrate it, give it a smooth g: `Composite(f, MoreauEnvelope(g, delta))`.
+
+    Of a regression with an intercept a penalty with one weight for all coordinates (`L1(0.3)`, `ElasticNet`,
+    `SquaredL2`) leaves the intercept alone, as the regression's own ridge and scikit-learn do; an array of weights, one
+    a coefficient, penalizes what it says.
 
     Args:
         f: an energy or a callable, differentiable.
@@ -77,7 +98,10 @@ class Composite(Energy):
             raise TypeError(
                 f"Composite: `f` must be differentiable, got {type(f).__name__}; give its MoreauEnvelope(f, delta)"
             )
-        self.smooth, self.nonsmooth = energy(f), g
+        self.smooth = energy(f)
+        if isinstance(f, HasIntercept) and f.intercept and isinstance(g, Weighted):
+            g = g.sparing_the_last(f.X.shape[1])
+        self.nonsmooth = g
 
     def value(self, x: Any) -> Any:
         """The sum f(x) + g(x)."""
@@ -99,5 +123,7 @@ class Composite(Energy):
 
 def kinks_of(energy: Energy) -> Nonsmooth | None:
     """The part of an energy that has kinks or walls, or `None`."""
+    while isinstance(energy, WrappedEnergy):
+        energy = energy.energy
     part = energy.nonsmooth if isinstance(energy, Composite) else energy
     return part if isinstance(part, Nonsmooth) else None

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import numpy as np
+from jax.core import Tracer
 
 from ..checks import real_arrays
 from ..numerics import inner, is_concrete
 from .energy import Curvature, Proximable
+from .least_norm import least_norm_solution
 
 
 class Mode(Proximable):
@@ -146,7 +148,7 @@ class Quadratic(AbstractQuadratic):
     def minimizer(self) -> Any:
         """H⁻¹b if H is positive definite, else `None`; NaN in its place where H is being traced."""
         definite = self.curvature.mu > 0
-        if not isinstance(definite, jax.core.Tracer) and not bool(definite):
+        if not isinstance(definite, Tracer) and not bool(definite):
             return None
         return jnp.where(definite, jsl.solve(self.H, self.b, assume_a="pos"), jnp.nan)
 
@@ -220,7 +222,7 @@ class LeastSquares(AbstractQuadratic):
     @property
     def minimizer(self) -> Any:
         """The least-norm minimizer M⁺v: the limit of the gradient flow from 0."""
-        return jnp.linalg.lstsq(self.M, self.v)[0]
+        return least_norm_solution(self.M, self.v)
 
     @property
     def minimum(self) -> Any:

@@ -9,12 +9,14 @@ import numpy as np
 
 from ..checks import check_nonnegative, real_arrays
 from ..numerics import is_concrete
+from .composite import HasIntercept
 from .energy import Curvature, Energy
+from .least_norm import centred_solution, least_norm_solution
 from .quadratic import AbstractQuadratic
 from .sums import MeanOverExamples
 
 
-class LinearRegression(AbstractQuadratic, MeanOverExamples):
+class LinearRegression(AbstractQuadratic, MeanOverExamples, HasIntercept):
     r"""Least squares on data, ridge-penalized: $E(w) = \frac1{2N}\|Xw + w_0 - y\|^2 + \frac\rho2\|w\|^2$.
 
     Args:
@@ -36,9 +38,11 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples):
     X: jax.Array
     y: jax.Array
     penalty: jax.Array
+    intercept: bool = eqx.field(static=True)
 
     def __init__(self, X: Any, y: Any, ridge: Any = 0.0, intercept: bool = True) -> None:
         self.X, self.y, self.penalty = _design("LinearRegression", X, y, ridge, intercept)
+        self.intercept = bool(intercept)
 
     def value(self, x: Any) -> Any:
         """The mean squared residual, halved, plus the penalty."""
@@ -61,9 +65,12 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples):
 
     @property
     def minimizer(self) -> Any:
-        """The least-norm solution of the stacked least-squares problem."""
-        stacked = jnp.concatenate([self.X / jnp.sqrt(self.y.size), jnp.diag(jnp.sqrt(self.penalty))])
-        return jnp.linalg.lstsq(stacked, jnp.concatenate([self.y / jnp.sqrt(self.y.size), 0 * self.penalty]))[0]
+        """The least-norm solution; whatever the units of the features, and how far from 0 they are."""
+        weights = jnp.sqrt(self.penalty * self.y.size)
+        if self.intercept:
+            return centred_solution(self.X[:, :-1], self.y, weights[:-1])
+        stacked = jnp.concatenate([self.X, jnp.diag(weights)])
+        return least_norm_solution(stacked, jnp.concatenate([self.y, 0 * weights]))
 
     @property
     def minimum(self) -> Any:
@@ -88,7 +95,7 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples):
         return eqx.tree_at(lambda energy: (energy.X, energy.y), self, rows)
 
 
-class LogisticRegression(MeanOverExamples):
+class LogisticRegression(MeanOverExamples, HasIntercept):
     r"""Binary logistic regression, ridge-penalized.
 
     $E(w) = \frac1N\sum_i \log(1 + e^{-s_i(w^\top x_i + w_0)}) + \frac\rho2\|w\|^2$ with $s_i = ±1$.
@@ -112,9 +119,11 @@ class LogisticRegression(MeanOverExamples):
     X: jax.Array
     signs: jax.Array
     penalty: jax.Array
+    intercept: bool = eqx.field(static=True)
 
     def __init__(self, X: Any, y: Any, ridge: Any = 0.0, intercept: bool = True) -> None:
         self.X, labels, self.penalty = _design("LogisticRegression", X, y, ridge, intercept)
+        self.intercept = bool(intercept)
         if is_concrete(labels):
             distinct = np.unique(np.asarray(labels))
             if len(distinct) != 2:

@@ -34,12 +34,14 @@ class Constraint(eqx.Module):
 class Box(Constraint):
     """The box a ≤ x ≤ b, coordinate by coordinate of any pytree; Box(-r, r) is the ball of the maximum norm.
 
+    Where a = b a coordinate is held fixed.
+
     Args:
         lower: a, a number or an array; −∞ for no bound.
         upper: b; ∞ for no bound.
 
     Raises:
-        ValueError: if b is not above a.
+        ValueError: if b is below a.
 
     Example:
         >>> import gradientflow as gf
@@ -51,7 +53,7 @@ class Box(Constraint):
     upper: Any
 
     def __init__(self, lower: Any = 0.0, upper: Any = 1.0) -> None:
-        self.lower, self.upper = bounds("Box", lower, upper)
+        self.lower, self.upper = bounds("Box", lower, upper, fixed=True)
 
     def project(self, x: Any) -> Any:
         """Each coordinate clipped."""
@@ -96,16 +98,24 @@ class L2Ball(Constraint):
 
     def project_tangent(self, x: Any, v: Any) -> Any:
         """On the sphere, v less what leads outwards."""
-        square, outwards = inner(x, x), inner(x, v)
+        norm = l2_norm(x)
+        normal = jax.tree.map(lambda leaf: leaf / jnp.where(norm == 0, 1, norm), x)
+        outwards = inner(normal, v)
         # A projected point is on the sphere up to rounding.
         eps = jnp.finfo(dtype_of(x)).eps
-        leaves = (square >= self.radius**2 * (1 - _ROUNDINGS * eps)) & (outwards > 0)
-        share = jnp.where(leaves, outwards / jnp.where(square == 0, 1, square), 0)
-        return jax.tree.map(lambda v, x: v - share * x, v, x)
+        leaves = (norm >= self.radius * (1 - _ROUNDINGS * eps)) & (outwards > 0)
+        share = jnp.where(leaves, outwards, 0)
+        return jax.tree.map(lambda v, n: v - share * n, v, normal)
 
 
 class Simplex(Constraint):
-    """The probability simplex x ≥ 0, Σx = 1; each array of a pytree is one, along its last axis.
+    """The simplex x ≥ 0, Σx = m, by default of probabilities; each array of a pytree is one, along its last axis.
+
+    Args:
+        mass: m.
+
+    Raises:
+        ValueError: if m is not positive.
 
     References:
         J. Duchi, S. Shalev-Shwartz, Y. Singer, T. Chandra, Efficient projections onto the ℓ1-ball, ICML 2008.
@@ -116,25 +126,33 @@ class Simplex(Constraint):
         [0.8, 0.2, 0.0]
     """
 
+    mass: Any
+
+    def __init__(self, mass: Any = 1.0) -> None:
+        self.mass = mass
+        check_positive("Simplex", mass=mass)
+
     def project(self, x: Any) -> Any:
-        """Max(x − θ, 0), θ such that the sum is 1."""
-        return jax.tree.map(lambda leaf: jnp.maximum(leaf - _level(leaf, jnp.ones_like(leaf, bool), 1.0), 0), x)
+        """Max(x − θ, 0), θ such that the sum is m."""
+        return jax.tree.map(lambda leaf: jnp.maximum(_levelled(leaf, jnp.ones_like(leaf, bool), self.mass), 0), x)
 
     def project_tangent(self, x: Any, v: Any) -> Any:
         """The vector v − θ, with max(v − θ, 0) where x is 0, θ such that the sum is 0."""
 
         def one(x: Any, v: Any) -> Any:
-            shifted = v - _level(v, x <= 0, 0.0)
+            shifted = _levelled(v, x <= 0, 0.0)
             return jnp.where(x <= 0, jnp.maximum(shifted, 0), shifted)
 
         return jax.tree.map(one, x, v)
 
 
-def _level(values: Any, held: Any, total: float) -> Any:
-    """The θ with Σ_free (v − θ) + Σ_held max(v − θ, 0) = total, along the last axis.
+def _levelled(values: Any, held: Any, total: Any) -> Any:
+    """The v − θ with Σ_free (v − θ) + Σ_held max(v − θ, 0) = total, along the last axis.
 
     The held coordinates enter from the largest down for as long as they are above the θ that those before them give.
     """
+    # Shifted values have a shifted θ: with the largest at 0, no digit of the total is lost beside large ones.
+    values = values - jax.lax.stop_gradient(jnp.max(values, axis=-1, keepdims=True))
     free_sum = jnp.sum(jnp.where(held, 0, values), axis=-1, keepdims=True)
     free_count = jnp.sum(jnp.where(held, 0, 1), axis=-1, keepdims=True)
     falling = -jnp.sort(jnp.where(held, -values, jnp.inf), axis=-1)
@@ -146,4 +164,4 @@ def _level(values: Any, held: Any, total: float) -> Any:
     last = jnp.sum(inside, axis=-1, keepdims=True)
     chosen = jnp.take_along_axis(theta, jnp.maximum(last - 1, 0), axis=-1)
     alone = (free_sum - total) / jnp.maximum(free_count, 1)
-    return jnp.where(last > 0, chosen, alone)
+    return values - jnp.where(last > 0, chosen, alone)

@@ -12,23 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ..checks import check_nonnegative, real_arrays
-from ..energies.composite import Nonsmooth, ProximalSemigroup
-from ..energies.energy import Curvature, Proximable
-from ..numerics import dtype_of, inner, is_concrete, l2_norm
+from ..energies.composite import Nonsmooth, ProximalSemigroup, Weighted
+from ..energies.energy import Curvature
+from ..numerics import dtype_of, inner, is_nested_numbers, l2_norm, power_of_two_near
 from .constraints import Constraint
+from .shrinkage import share_kept, singular_threshold, singular_values, soft_threshold
+from .weights import checked_weight, weights_of_leaves, without_the_last
 
 
-class L1(ProximalSemigroup):
+class L1(ProximalSemigroup, Weighted):
     r"""The ℓ1 norm, w Σ|xᵢ|: it makes coordinates 0.
 
     $\operatorname{prox}_{hg}(x) = \operatorname{sign}(x)\max(|x| - hw, 0)$, the soft threshold.
 
     Args:
-        weight: w ≥ 0, a number or an array that fits every leaf.
+        weight: w ≥ 0, a number, an array that fits every leaf, or a pytree of these, a weight for each leaf.
 
     Raises:
-        ValueError: if a weight is negative or not finite.
+        ValueError: if a weight is negative or not finite; on use, if the weights don't fit the position.
 
     References:
         R. Tibshirani, Regression shrinkage and selection via the lasso, J. R. Stat. Soc. B 58, 1996.
@@ -42,30 +43,37 @@ class L1(ProximalSemigroup):
     weight: Any
 
     def __init__(self, weight: Any = 1.0) -> None:
-        self.weight = _weight("L1", "weight", weight)
+        self.weight = checked_weight("L1", "weight", weight)
 
     def value(self, x: Any) -> Any:
         """The sum w Σ|xᵢ|."""
-        return sum(jnp.sum(self.weight * jnp.abs(leaf)) for leaf in jax.tree.leaves(x))
+        weighted = jax.tree.map(lambda leaf, w: jnp.sum(w * jnp.abs(leaf)), x, weights_of_leaves("L1", self.weight, x))
+        return sum(jax.tree.leaves(weighted))
 
     def prox(self, x: Any, h: Any) -> Any:
         """Every coordinate drawn towards 0 by hw."""
-        return jax.tree.map(lambda leaf: _soft(leaf, h * self.weight), x)
+        return jax.tree.map(lambda leaf, w: soft_threshold(leaf, h * w), x, weights_of_leaves("L1", self.weight, x))
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """Slope + w sign x; where x is 0, what of the slope exceeds w."""
-        return jax.tree.map(
-            lambda a, s: jnp.where(a == 0, _soft(s, self.weight), s + self.weight * jnp.sign(a)), x, slope
-        )
+
+        def one(a: Any, s: Any, w: Any) -> Any:
+            return jnp.where(a == 0, soft_threshold(s, w), s + w * jnp.sign(a))
+
+        return jax.tree.map(one, x, slope, weights_of_leaves("L1", self.weight, x))
+
+    def sparing_the_last(self, count: int) -> "L1":
+        """Weights w, …, w, 0."""
+        return L1(without_the_last(self.weight, count))
 
 
-class ElasticNet(Nonsmooth):
+class ElasticNet(Nonsmooth, Weighted):
     r"""The elastic net, w Σ|xᵢ| + ρ‖x‖²/2.
 
     $\operatorname{prox}_{hg}(x) = \operatorname{sign}(x)\max(|x| - hw, 0)/(1 + h\rho)$.
 
     Args:
-        weight: w ≥ 0, a number or an array that fits every leaf.
+        weight: w ≥ 0, a number, an array that fits every leaf, or a pytree of these, a weight for each leaf.
         ridge: ρ ≥ 0, likewise.
 
     Raises:
@@ -84,24 +92,32 @@ class ElasticNet(Nonsmooth):
     ridge: Any
 
     def __init__(self, weight: Any = 1.0, ridge: Any = 1.0) -> None:
-        self.weight, self.ridge = _weight("ElasticNet", "weight", weight), _weight("ElasticNet", "ridge", ridge)
+        self.weight, self.ridge = (
+            checked_weight("ElasticNet", "weight", weight),
+            checked_weight("ElasticNet", "ridge", ridge),
+        )
 
     def value(self, x: Any) -> Any:
         """Both penalties."""
-        return sum(jnp.sum(self.weight * jnp.abs(leaf) + self.ridge * leaf**2 / 2) for leaf in jax.tree.leaves(x))
+        return L1(self.weight).value(x) + SquaredL2(self.ridge).value(x)
 
     def prox(self, x: Any, h: Any) -> Any:
         """The soft threshold, shrunk."""
-        return jax.tree.map(lambda leaf: _soft(leaf, h * self.weight) / (1 + h * self.ridge), x)
+        return SquaredL2(self.ridge).prox(L1(self.weight).prox(x, h), h)
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """That of ℓ1 at the slope + ρx."""
-        return L1(self.weight).least_subgradient(x, jax.tree.map(lambda s, a: s + self.ridge * a, slope, x))
+        pulled = jax.tree.map(lambda s, g: s + g, slope, SquaredL2(self.ridge).grad(x))
+        return L1(self.weight).least_subgradient(x, pulled)
 
     @property
     def curvature(self) -> Curvature:
         """(ρ, ∞)."""
-        return Curvature(jnp.min(jnp.asarray(self.ridge)), jnp.inf)
+        return Curvature(SquaredL2(self.ridge).curvature.mu, jnp.inf)
+
+    def sparing_the_last(self, count: int) -> "ElasticNet":
+        """Weights w, …, w, 0, and likewise ρ."""
+        return ElasticNet(without_the_last(self.weight, count), without_the_last(self.ridge, count))
 
 
 class L2(ProximalSemigroup):
@@ -124,7 +140,7 @@ class L2(ProximalSemigroup):
     weight: Any
 
     def __init__(self, weight: Any = 1.0) -> None:
-        self.weight = _weight("L2", "weight", weight)
+        self.weight = checked_weight("L2", "weight", weight)
 
     def value(self, x: Any) -> Any:
         """The norm w‖x‖."""
@@ -132,26 +148,26 @@ class L2(ProximalSemigroup):
 
     def prox(self, x: Any, h: Any) -> Any:
         """The position, shortened."""
-        kept = _kept(l2_norm(x), h * self.weight)
+        kept = share_kept(l2_norm(x), h * self.weight)
         return jax.tree.map(lambda leaf: kept * leaf, x)
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """Slope + wx/‖x‖; where x is 0, the slope shortened by w."""
-        norm, kept = l2_norm(x), _kept(l2_norm(slope), self.weight)
+        norm, kept = l2_norm(x), share_kept(l2_norm(slope), self.weight)
         pull = self.weight / jnp.where(norm == 0, 1, norm)
         return jax.tree.map(lambda a, s: jnp.where(norm == 0, kept * s, s + pull * a), x, slope)
 
 
-class SquaredL2(Proximable):
+class SquaredL2(Weighted):
     r"""The squared Euclidean norm, w‖x‖²/2: ridge regression's, smooth.
 
     $\operatorname{prox}_{hg}(x) = x/(1 + hw)$, on fractions too.
 
     Args:
-        weight: w ≥ 0.
+        weight: w ≥ 0, a number, an array that fits every leaf, or a pytree of these, a weight for each leaf.
 
     Raises:
-        ValueError: if it is negative or not finite.
+        ValueError: if a weight is negative or not finite; on use, if the weights don't fit the position.
 
     Example:
         >>> import gradientflow as gf
@@ -162,30 +178,39 @@ class SquaredL2(Proximable):
     weight: Any
 
     def __init__(self, weight: Any = 1.0) -> None:
-        self.weight = weight
-        check_nonnegative("SquaredL2", weight=weight)
+        self.weight = checked_weight("SquaredL2", "weight", weight)
 
     def value(self, x: Any) -> Any:
         """The square w‖x‖²/2."""
-        return self.weight * inner(x, x) / 2
+        return inner(self.grad(x), x) / 2
 
     def grad(self, x: Any) -> Any:
-        """Wx."""
-        return jax.tree.map(lambda leaf: self.weight * leaf, x)
+        """The position times w."""
+        return jax.tree.map(lambda leaf, w: w * leaf, x, weights_of_leaves("SquaredL2", self.weight, x))
 
     def prox(self, x: Any, h: Any) -> Any:
         """x/(1 + hw)."""
-        return jax.tree.map(lambda leaf: leaf / (1 + h * self.weight), x)
+        return jax.tree.map(lambda leaf, w: leaf / (1 + h * w), x, weights_of_leaves("SquaredL2", self.weight, x))
 
     @property
     def minimum(self) -> Any:
         """0."""
-        return 0 * self.weight
+        return 0 * self._extreme(jnp.min)
 
     @property
     def curvature(self) -> Curvature:
-        """(w, w)."""
-        return Curvature(self.weight, self.weight)
+        """(w, w), or the least and the largest of several."""
+        return Curvature(self._extreme(jnp.min), self._extreme(jnp.max))
+
+    def sparing_the_last(self, count: int) -> "SquaredL2":
+        """Weights w, …, w, 0."""
+        return SquaredL2(without_the_last(self.weight, count))
+
+    def _extreme(self, least_or_largest: Any) -> Any:
+        leaves = jax.tree.leaves(self.weight)
+        if len(leaves) == 1 and np.ndim(leaves[0]) == 0:
+            return leaves[0]
+        return least_or_largest(jnp.stack([least_or_largest(jnp.asarray(leaf)) for leaf in leaves]))
 
 
 class GroupLasso(ProximalSemigroup):
@@ -194,7 +219,8 @@ class GroupLasso(ProximalSemigroup):
     $\operatorname{prox}_{hg}$ shortens every group's vector by $hw_j$, to 0 at most.
 
     Args:
-        groups: each coordinate's group, an integer 0, 1, …: an array of the position's shape, or a pytree of such.
+        groups: each coordinate's group, an integer 0, 1, …: an array of the position's shape, a pytree of such, or the
+            labels of all coordinates in a row.
         weight: w ≥ 0, one number or one a group; the square roots of the groups' sizes are customary.
 
     Raises:
@@ -213,9 +239,10 @@ class GroupLasso(ProximalSemigroup):
     labels: Any
     weight: Any
     count: int = eqx.field(static=True)
+    shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
     def __init__(self, groups: Any, weight: Any = 1.0) -> None:
-        leaves = jax.tree.leaves(groups, is_leaf=lambda leaf: isinstance(leaf, list))
+        leaves = jax.tree.leaves(groups, is_leaf=is_nested_numbers)
         try:
             labels = np.concatenate([np.ravel(leaf) for leaf in leaves or [[]]])
         except ValueError:
@@ -225,7 +252,12 @@ class GroupLasso(ProximalSemigroup):
         found = np.unique(labels)
         if labels.dtype.kind not in "iu" or not np.array_equal(found, np.arange(len(found))):
             raise ValueError(f"GroupLasso: `groups` must label coordinates by the integers 0, 1, …, got {groups}")
-        self.labels, self.count, self.weight = jnp.asarray(labels), len(found), _weight("GroupLasso", "weight", weight)
+        self.shapes = tuple(np.shape(leaf) for leaf in leaves)
+        self.labels, self.count, self.weight = (
+            jnp.asarray(labels),
+            len(found),
+            checked_weight("GroupLasso", "weight", weight),
+        )
         if jnp.shape(self.weight) not in ((), (self.count,)):
             raise ValueError(
                 f"GroupLasso: `weight` must be one number or one for each of {self.count} groups, got shape "
@@ -234,27 +266,37 @@ class GroupLasso(ProximalSemigroup):
 
     def value(self, x: Any) -> Any:
         """Σ wⱼ‖x_j‖."""
-        return jnp.sum(self.weight * self._norms(ravel_pytree(x)[0]))
+        return jnp.sum(self.weight * self._norms(x, ravel_pytree(x)[0]))
 
     def prox(self, x: Any, h: Any) -> Any:
         """Every group's vector, shortened."""
         flat, restore = ravel_pytree(x)
-        return restore(_kept(self._norms(flat), h * self.weight)[self.labels] * flat)
+        return restore(share_kept(self._norms(x, flat), h * self.weight)[self.labels] * flat)
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """Group by group that of the norm."""
         (flat, restore), (pull, _) = ravel_pytree(x), ravel_pytree(slope)
-        norms = self._norms(flat)
+        norms = self._norms(x, flat)
         moving = (self.weight / jnp.where(norms == 0, 1, norms))[self.labels] * flat + pull
-        resting = _kept(self._norms(pull), self.weight)[self.labels] * pull
+        resting = share_kept(self._norms(x, pull), self.weight)[self.labels] * pull
         return restore(jnp.where((norms == 0)[self.labels], resting, moving))
 
-    def _norms(self, flat: Any) -> Any:
+    def _norms(self, x: Any, flat: Any) -> Any:
         if flat.shape != self.labels.shape:
             raise ValueError(
                 f"GroupLasso: its groups are of {self.labels.size} coordinates, the position of {flat.size}"
             )
-        return jnp.sqrt(jax.ops.segment_sum(flat * flat, self.labels, self.count))
+        shapes = tuple(map(np.shape, jax.tree.leaves(x)))
+        if self.shapes not in (shapes, (flat.shape,)):
+            own, others = (", ".join(map(str, each)) for each in (self.shapes, shapes))
+            raise ValueError(
+                f"GroupLasso: `groups` labels coordinates in the shape {own}, the position has {others}; of four "
+                "coordinates in the groups {0, 1} and {2, 3} the labels are [0, 0, 1, 1]"
+            )
+        scales = power_of_two_near(jax.ops.segment_max(jnp.abs(flat), self.labels, self.count))
+        unit = flat / scales[self.labels]
+        squares = jax.ops.segment_sum(unit * unit, self.labels, self.count)
+        return scales * jnp.where(squares == 0, 0, jnp.sqrt(jnp.where(squares == 0, 1, squares)))
 
 
 class Nuclear(ProximalSemigroup):
@@ -284,28 +326,28 @@ class Nuclear(ProximalSemigroup):
     weight: Any
 
     def __init__(self, weight: Any = 1.0) -> None:
-        self.weight = _weight("Nuclear", "weight", weight)
+        self.weight = checked_weight("Nuclear", "weight", weight)
 
     def value(self, x: Any) -> Any:
         """The sum w Σσᵢ."""
-        return self.weight * sum(jnp.sum(_svd(leaf)[1]) for leaf in jax.tree.leaves(x))
+        return self.weight * sum(jnp.sum(singular_values(leaf)[1]) for leaf in jax.tree.leaves(x))
 
     def prox(self, x: Any, h: Any) -> Any:
         """The soft threshold of the singular values."""
-        return jax.tree.map(lambda leaf: _threshold_singular(leaf, h * self.weight), x)
+        return jax.tree.map(lambda leaf: singular_threshold(leaf, h * self.weight), x)
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """Slope + wUVᵀ; on what X maps to 0 from and nothing to, the slope with its singular values thresholded."""
 
         def one(x: Any, slope: Any) -> Any:
-            u, sigma, v = _svd(x)
+            u, sigma, v = singular_values(x)
             rounding = max(x.shape[-2:]) * jnp.finfo(x.dtype).eps
             acting = sigma > rounding * jnp.max(sigma, axis=-1, keepdims=True, initial=0)
             u, v = (jnp.where(acting[..., None, :], w, 0) for w in (u, jnp.swapaxes(v, -1, -2)))
             left, right = u @ jnp.swapaxes(u, -1, -2), v @ jnp.swapaxes(v, -1, -2)
             rest = slope - left @ slope
             rest = rest - rest @ right
-            return slope - rest + self.weight * (u @ jnp.swapaxes(v, -1, -2)) + _threshold_singular(rest, self.weight)
+            return slope - rest + self.weight * (u @ jnp.swapaxes(v, -1, -2)) + singular_threshold(rest, self.weight)
 
         return jax.tree.map(one, x, slope)
 
@@ -348,35 +390,3 @@ class Indicator(ProximalSemigroup):
         """−P_T(−slope): what the wall does not hold back."""
         tangent = self.constraint.project_tangent(x, jax.tree.map(lambda s: -s, slope))
         return jax.tree.map(lambda v: -v, tangent)
-
-
-def _weight(where: str, name: str, weight: Any) -> Any:
-    """A checked weight: a number, or an array of them."""
-    weight = real_arrays(where, name, weight) if isinstance(weight, (list, tuple)) else weight
-    if is_concrete(weight) and np.ndim(weight):
-        for number in (np.min(weight), np.max(weight)):
-            check_nonnegative(where, **{name: number})
-    check_nonnegative(where, **{name: weight})
-    return weight
-
-
-def _soft(x: Any, threshold: Any) -> Any:
-    """A position drawn towards 0 by the threshold."""
-    return jnp.sign(x) * jnp.maximum(jnp.abs(x) - threshold, 0)
-
-
-def _kept(norm: Any, threshold: Any) -> Any:
-    """The share of a vector that is left when it is shortened."""
-    return jnp.maximum(norm - threshold, 0) / jnp.where(norm == 0, 1, norm)
-
-
-def _svd(x: Any) -> tuple[Any, Any, Any]:
-    if jnp.ndim(x) < 2:
-        raise ValueError(f"Nuclear: a position must be a matrix, got shape {jnp.shape(x)}; L1 is for vectors")
-    u, sigma, v = jnp.linalg.svd(x, full_matrices=False)
-    return u, sigma, v
-
-
-def _threshold_singular(x: Any, threshold: Any) -> Any:
-    u, sigma, v = _svd(x)
-    return (u * _soft(sigma, threshold)[..., None, :]) @ v

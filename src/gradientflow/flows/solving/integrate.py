@@ -88,34 +88,34 @@ def integrate(
             "chatter; smooth it: Composite(f, MoreauEnvelope(g, delta)); hold a set by ProjectedFlow(f, constraint); "
             "or step implicitly: iterate(flow, ForwardBackward(), ...)"
         )
-    dtype = dtype_of(z0)
-    if not is_transformed():
-        problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype)
+    if is_transformed():
+        return _traced(flow, z0, t0, t1, ts, rtol, atol, gtol, solver, key, adjoint, max_steps)
+    problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
+    if adjoint is not None:
+        raise ValueError("integrate: `adjoint` says how to differentiate; outside of grad, jvp, … leave it out")
     if is_stochastic(flow, z0):
-        if isinstance(t1, numbers.Real) and not math.isfinite(t1):
+        if not math.isfinite(problem.t1):
             raise ValueError("integrate: a flow with noise has no equilibrium to reach; give a finite `t1`")
         if solver is not None:
             raise ValueError("integrate: a flow with noise chooses its own solver; leave `solver` out")
-        if is_transformed():
-            raise TypeError(
-                "integrate: of a flow with noise the number of steps depends on values, which jit, vmap and grad don't "
-                "know; take steps of a length that you know: iterate(flow, EulerMaruyama(), ..., step=h, steps=n)"
-            )
         return integrate_noisy(flow, z0, problem.t0, problem.t1, problem.ts, key)
     if key is not None:
-        raise TypeError(f"integrate: {type(flow).__name__} has no noise; leave `key` out")
-    if not is_transformed():
-        if adjoint is not None:
-            raise ValueError("integrate: `adjoint` says how to differentiate; outside of grad, jvp, … leave it out")
-        return Solve(flow, z0, problem, solver, progress).run()
-    return _traced(flow, z0, t0, t1, ts, rtol, atol, gtol, solver, adjoint, max_steps)
+        raise TypeError(f"integrate: {flow.name} has no noise; leave `key` out")
+    return Solve(flow, z0, problem, solver, progress).run()
 
 
 def _traced(
-    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, solver: Any, adjoint: Any,
-    max_steps: int,
+    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, solver: Any, key: Any,
+    adjoint: Any, max_steps: int,
 ) -> Trajectory:  # fmt: skip
     """Under a transformation: values that are not known are not checked, the rest is."""
+    if is_stochastic(flow, z0):
+        raise TypeError(
+            "integrate: of a flow with noise the number of steps depends on values, which jit, vmap and grad don't "
+            "know; take steps of a length that you know: iterate(flow, EulerMaruyama(), ..., step=h, steps=n)"
+        )
+    if key is not None:
+        raise TypeError(f"integrate: {flow.name} has no noise; leave `key` out")
     tolerances = _tolerances("integrate", rtol, atol, gtol, dtype_of(z0))
     check_integer("integrate", 1, max_steps=max_steps)
     if isinstance(t1, numbers.Real) and math.isinf(t1):

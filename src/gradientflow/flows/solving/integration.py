@@ -93,9 +93,9 @@ def rest_traced(
             stepsize_controller=solvers.controller(rtol, atol, _first_step(flow, t0, 1.0, z0)),
             event=dfx.Event(settled), max_steps=min(max_steps, _STEPS_TO_REST), throw=False,
         )  # fmt: skip
-        last = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
+        last, t1 = jax.tree.map(lambda leaf: leaf[-1], (solution.ys, solution.ts))
         counts = solution.stats["num_accepted_steps"], solution.stats["num_rejected_steps"]
-        return last, solution.result == dfx.RESULTS.event_occurred, (solution.ts[-1], *counts)
+        return last, solution.result == dfx.RESULTS.event_occurred, (t1, *counts)
 
     x0 = flow.position(z0)
     # What a closure holds is made an argument, or a derivative would be sought along the whole solve after all.

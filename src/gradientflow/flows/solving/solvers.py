@@ -103,10 +103,18 @@ class StartsWith(dfx.AbstractAdaptiveStepSizeController):
         return self.controller.init(terms, t0, t1, y0, self.first, args, func, error_order)
 
     def adapt_step_size(
-        self, t0: Any, t1: Any, y0: Any, y1_candidate: Any, args: Any, y_error: Any, error_order: Any, state: Any
+        self,
+        t0: Any,
+        t1: Any,
+        y0: Any,
+        y1_candidate: Any,
+        args: Any,
+        y_error: Any,
+        error_order: Any,
+        controller_state: Any,
     ) -> Any:
         """The controller's own choice."""
-        return self.controller.adapt_step_size(t0, t1, y0, y1_candidate, args, y_error, error_order, state)
+        return self.controller.adapt_step_size(t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state)
 
 
 def controller(rtol: Any, atol: Any, first: Any) -> StartsWith:

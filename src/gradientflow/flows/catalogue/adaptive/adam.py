@@ -10,7 +10,7 @@ from ...checks import check_clock, check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts, UnansweredQuestionError
-from ...numerics import inner
+from ...numerics import inner, zeros_like
 from ...state import Vector, lift, lower
 from .scaled import at_time, averaged, divided, squared, total_drift
 
@@ -35,7 +35,7 @@ class MomentStates(Flow):
     def init(self, x: Any) -> Moments:
         """(x, 0, 0)."""
         x = lift(x)
-        return Moments(x, 0 * x, 0 * x)
+        return Moments(x, zeros_like(x), zeros_like(x))
 
     def position(self, z: Moments) -> Any:
         """x."""
@@ -213,7 +213,7 @@ class MomentAverages(MomentStates):
     def drift(self, t: Any, z: Moments) -> Moments:
         """(0, (∇E − m)/τ₁, ((∇E)² − s)/τ₂)."""
         gradient = self.gradient(z.x)
-        return Moments(0 * z.x, (gradient - z.m) / self.tau1, (squared(gradient) - z.s) / self.tau2)
+        return Moments(zeros_like(z.x), (gradient - z.m) / self.tau1, (squared(gradient) - z.s) / self.tau2)
 
     def resolvent(self, t: Any, z: Moments, h: Any) -> Moments:
         """The implicit averages: (τ₁m + h∇E)/(τ₁ + h), and s likewise."""
@@ -243,7 +243,7 @@ class MomentTransport(MomentStates):
         """(−m̂/(√(ŝ + ε₀) + ε) − wx, 0, 0)."""
         mean, square = _corrected(self, t, z)
         speed = divided(mean, square, self.epsilon_root, self.epsilon) + self.weight_decay * z.x
-        return Moments(-(at_time(self.rate, t) * speed), 0 * z.m, 0 * z.s)
+        return Moments(-(at_time(self.rate, t) * speed), zeros_like(z.m), zeros_like(z.s))
 
 
 def _corrected(flow: Any, t: Any, z: Moments) -> tuple[Any, Any]:

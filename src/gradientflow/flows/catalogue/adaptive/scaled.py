@@ -10,6 +10,7 @@ from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
+from ...numerics import zeros_like
 from ...state import Vector, lift, lower
 
 
@@ -30,7 +31,7 @@ class ScaledStates(Flow):
 
     def init(self, x: Any) -> Scaled:
         """(x, 0)."""
-        return Scaled(lift(x), 0 * lift(x))
+        return Scaled(lift(x), zeros_like(lift(x)))
 
     def position(self, z: Scaled) -> Any:
         """x."""
@@ -187,7 +188,7 @@ class Accumulation(ScaledStates):
 
     def drift(self, t: Any, z: Scaled) -> Scaled:
         """(0, (∇E)²/τ)."""
-        return Scaled(0 * z.x, squared(self.gradient(z.x)) / self.tau)
+        return Scaled(zeros_like(z.x), squared(self.gradient(z.x)) / self.tau)
 
     def resolvent(self, t: Any, z: Scaled, h: Any) -> Scaled:
         """(x, s + h(∇E)²/τ): implicit is explicit."""
@@ -206,7 +207,7 @@ class Averaging(ScaledStates):
 
     def drift(self, t: Any, z: Scaled) -> Scaled:
         """(0, ((∇E)² − s)/τ)."""
-        return Scaled(0 * z.x, (squared(self.gradient(z.x)) - z.s) / self.tau)
+        return Scaled(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau)
 
     def resolvent(self, t: Any, z: Scaled, h: Any) -> Scaled:
         """(x, (τs + h(∇E)²)/(τ + h))."""
@@ -228,7 +229,7 @@ class ScaledTransport(ScaledStates):
     def drift(self, t: Any, z: Scaled) -> Scaled:
         """(−∇E/(√(s + ε) + δ), 0)."""
         speed = divided(self.gradient(z.x), z.s, self.epsilon, self.floor)
-        return Scaled(-(at_time(self.rate, t) * speed), 0 * z.s)
+        return Scaled(-(at_time(self.rate, t) * speed), zeros_like(z.s))
 
 
 def total_drift(flow: Flow, t: Any, z: Any) -> Any:
@@ -245,8 +246,10 @@ def squared(gradient: Any) -> Any:
 def averaged(old: Any, new: Any, elapsed: Any) -> Any:
     """An average that relaxes to `new` for `elapsed` times its own time: (1 − β)new + βold with β = e^{−elapsed}."""
     # As optax rounds it, not by expm1: near a minimum adaptive steps are chaotic, and one last digit is another run.
-    decay = jnp.exp(-elapsed)
-    return (1 - decay) * new + decay * old
+    # In half a precision 1 − β would be 0 and the average never start.
+    decay = jnp.exp(-jnp.asarray(elapsed, jnp.promote_types(jnp.result_type(elapsed), jnp.float32)))
+    share, kept = (factor.astype(jnp.result_type(elapsed)) for factor in (1 - decay, decay))
+    return share * new + kept * old
 
 
 def divided(gradient: Any, squares: Any, epsilon: Any, floor: Any) -> Any:

@@ -11,7 +11,7 @@ from ...checks import check_nonnegative, check_number
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import FirstOrder
-from ...numerics import inner
+from ...numerics import l2_norm
 from ...state import lower
 
 
@@ -63,10 +63,10 @@ class RescaledFlow(FirstOrder):
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E/(‖∇E‖² + δ²)^{(q−2)/(2(q−1))}; 0 where ∇E is."""
         gradient = self.gradient(z)
-        square = inner(gradient, gradient) + self.smoothing**2
-        still = square == 0
+        norm = l2_norm((gradient, self.smoothing))
+        still = norm == 0
         exponent = 1 - 1 / (self.q - 1)
-        return -gradient * jnp.where(still, 0, jnp.where(still, 1, square) ** (-exponent / 2))
+        return -gradient * jnp.where(still, 0, jnp.where(still, 1, norm) ** -exponent)
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""
@@ -111,8 +111,8 @@ class SignFlow(FirstOrder):
         """−∂ᵢE/√((∂ᵢE)² + δ²); 0 where ∂ᵢE is."""
 
         def signed(gradient: Any) -> Any:
-            square = gradient * gradient + self.smoothing**2
-            return -gradient / jnp.sqrt(jnp.where(square == 0, 1, square))
+            size = jnp.hypot(gradient, jnp.asarray(self.smoothing, gradient.dtype))
+            return -gradient / jnp.where(size == 0, 1, size)
 
         return jax.tree.map(signed, self.gradient(z))
 

@@ -14,9 +14,10 @@ from jax.flatten_util import ravel_pytree
 from ...checks import check_nonnegative, real_arrays
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
+from ...energies.hessian import solve_symmetric
 from ...energies.quadratic import AbstractQuadratic
 from ...flow import FirstOrder, Flow
-from ...numerics import is_concrete, relaxed
+from ...numerics import all_finite, is_concrete, relaxed
 from ...state import lift, lower
 
 
@@ -49,7 +50,7 @@ class PreconditionedFlow(FirstOrder):
     def __init__(self, energy: Callable[[Any], Any], metric: Any) -> None:
         self.energy, self.metric = as_energy(energy), real_arrays("PreconditionedFlow", "metric", metric)
         if is_concrete(self.metric):
-            _check_metric(np.asarray(self.metric))
+            _check_metric("PreconditionedFlow", np.asarray(self.metric))
 
     def drift(self, t: Any, z: Any) -> Any:
         """−G⁻¹∇E(x)."""
@@ -117,7 +118,18 @@ class RiemannianFlow(FirstOrder):
         if isinstance(metric, lx.AbstractLinearOperator):
             return -lift(lx.linear_solve(metric, gradient, lx.AutoLinearSolver(well_posed=None)).value)
         flat, unravel = ravel_pytree(gradient)
-        return -lift(unravel(jnp.linalg.solve(metric, flat)))
+        return -lift(unravel(solve_symmetric(metric, flat, semidefinite=True)))
+
+    def check_start(self, t: Any, z: Any) -> None:
+        """Refuses a metric that is not positive definite there, or singular along ∇E."""
+        metric = self.metric(lower(z))
+        if isinstance(metric, lx.AbstractLinearOperator) or not is_concrete(metric, z):
+            return
+        _check_metric("RiemannianFlow", np.asarray(metric), semidefinite=True)
+        if not bool(all_finite(self.drift(t, z))):
+            raise ValueError(
+                "RiemannianFlow: `metric` is singular at the start, and ∇E is not in its range; damp it: G(x) + εI"
+            )
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""
@@ -166,12 +178,14 @@ class FisherMetric(eqx.Module):
         return 4 * rows.T @ rows / examples + self.damping * jnp.eye(flat.size, dtype=flat.dtype)
 
 
-def _check_metric(metric: np.ndarray) -> None:
+def _check_metric(where: str, metric: np.ndarray, semidefinite: bool = False) -> None:
     shaped = metric.ndim == 1 or (metric.ndim == 2 and metric.shape[0] == metric.shape[1])
     if not shaped:
-        raise ValueError(f"PreconditionedFlow: `metric` must have shape (n, n) or (n,), got {metric.shape}")
-    if metric.ndim == 2 and not np.allclose(metric, metric.T, rtol=1e-12, atol=0):
-        raise ValueError("PreconditionedFlow: `metric` must be symmetric; pass (G + G.T) / 2")
-    least = float(metric.min() if metric.ndim == 1 else np.linalg.eigvalsh(metric)[0])
-    if not least > 0:
-        raise ValueError(f"PreconditionedFlow: `metric` must be positive definite, its least eigenvalue is {least:g}")
+        raise ValueError(f"{where}: `metric` must have shape (n, n) or (n,), got {metric.shape}")
+    if metric.ndim == 2 and not np.allclose(metric, metric.T, rtol=1e-12, atol=1e-14 * np.abs(metric).max()):
+        raise ValueError(f"{where}: `metric` must be symmetric; pass (G + G.T) / 2")
+    values = metric if metric.ndim == 1 else np.linalg.eigvalsh(metric)
+    least = float(values.min())
+    rounding = 16 * values.size * float(np.finfo(metric.dtype).eps) * float(np.abs(values).max())
+    if not (least >= -rounding if semidefinite else least > 0):
+        raise ValueError(f"{where}: `metric` must be positive definite, its least eigenvalue is {least:g}")

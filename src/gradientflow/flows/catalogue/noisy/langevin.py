@@ -47,7 +47,7 @@ class Langevin(FirstOrder):
     def __init__(self, energy: Callable[[Any], Any], temperature: Any = 1.0) -> None:
         self.energy, self.temperature = as_energy(energy), temperature
         check_nonnegative("Langevin", temperature=temperature)
-        _check_no_wall("Langevin", self.energy)
+        check_no_wall("Langevin", self.energy, "noise")
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""
@@ -112,7 +112,7 @@ class KineticLangevin(Inertial):
     ) -> None:
         self.energy, self.mass, self.friction, self.temperature = as_energy(energy), mass, friction, temperature
         check_nonnegative("KineticLangevin", temperature=temperature)
-        _check_no_wall("KineticLangevin", self.energy)
+        check_no_wall("KineticLangevin", self.energy, "noise")
         HeavyBall(energy, mass, friction)
 
     @property
@@ -202,9 +202,14 @@ class Thermostat(Inertial):
         return self.solution(t, z, h) + self.diffusion(t, z)(decayed(self.friction / self.mass, h, noise))
 
 
-def _check_no_wall(where: str, energy: Energy) -> None:
+def check_no_wall(where: str, energy: Energy, mover: str) -> None:
+    """Refuses an energy with a wall, which what moves the flow would not heed.
+
+    Raises:
+        ValueError: naming the wall, and the remedy.
+    """
     if isinstance(wall := kinks_of(energy), Indicator):
         raise ValueError(
-            f"{where}: noise would carry the flow through the wall of {type(wall.constraint).__name__}; MirrorLangevin "
-            "stays inside, or soften it: Composite(f, MoreauEnvelope(wall, delta))"
+            f"{where}: {mover} would carry the flow through the wall of {type(wall.constraint).__name__}; "
+            "MirrorLangevin stays inside, or soften it: Composite(f, MoreauEnvelope(wall, delta))"
         )

@@ -1,0 +1,101 @@
+"""Flows around another flow: they answer what that one answers, but for what they change."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from .energies.energy import Energy
+from .flow import Flow
+
+
+class WrappedFlow(Flow):
+    """A flow on another's states, on another clock say, that answers as it but for what it changes.
+
+    A subclass has a field `flow`, names in `changes` the questions to which its answers are others, and defines those
+    that it knows, the drift first of all. The rest of `changes` has no answer any more, or the general one.
+
+    Attributes:
+        flow: the flow inside.
+        changes: names of the questions of `Flow`.
+    """
+
+    changes: ClassVar[frozenset[str]] = frozenset()
+
+    flow: eqx.AbstractVar[Flow]
+
+    @property
+    def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the flow inside, as are all answers here."""
+        return self.flow.energy
+
+    def init(self, x: Any) -> Any:
+        """The state at rest at the position x."""
+        return self.flow.init(x)
+
+    def position(self, z: Any) -> Any:
+        """The position of a state."""
+        return self.flow.position(z)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """f(t, z)."""
+        return self.flow.drift(t, z)
+
+    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+        """The y with y = z + h f(t, y)."""
+        return Flow.resolvent(self, t, z, h) if self._own("resolvent") else self.flow.resolvent(t, z, h)
+
+    @property
+    def parts(self) -> Mapping[str, Flow]:
+        """The fields whose sum is the drift."""
+        return Flow.parts.__get__(self) if self._own("parts") else self.flow.parts
+
+    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
+        """From Brownian increments to changes of the state."""
+        return Flow.diffusion(self, t, z) if self._own("diffusion") else self.flow.diffusion(t, z)
+
+    def brownian(self, z: Any) -> Any:
+        """The shape of the driving Brownian motion, or `None`."""
+        return Flow.brownian(self, z) if self._own("brownian") else self.flow.brownian(z)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the noise is the same at every state."""
+        return Flow.additive.__get__(self) if self._own("additive") else self.flow.additive
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """The exact state at t + h."""
+        return Flow.solution(self, t, z, h) if self._own("solution") else self.flow.solution(t, z, h)
+
+    @property
+    def increments(self) -> int:
+        """Over how many parts of h `transition` takes its increments."""
+        return Flow.increments.__get__(self) if self._own("increments") else self.flow.increments
+
+    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+        """A state with the law that the flow has at t + h."""
+        own = self._own("transition")
+        return Flow.transition(self, t, z, h, noise) if own else self.flow.transition(t, z, h, noise)
+
+    def check_start(self, t: Any, z: Any) -> None:
+        """Refuses states that the flow inside can't start from."""
+        return Flow.check_start(self, t, z) if self._own("check_start") else self.flow.check_start(t, z)
+
+    def velocity(self, z: Any) -> Any:
+        """What vanishes at rest, or `None`."""
+        return Flow.velocity(self, z) if self._own("velocity") else self.flow.velocity(z)
+
+    def residual(self, z: Any) -> Any:
+        """What vanishes where a position is stationary."""
+        return Flow.residual(self, z) if self._own("residual") else self.flow.residual(z)
+
+    def lyapunov(self, t: Any, z: Any) -> Any:
+        """What never rises along the flow."""
+        return Flow.lyapunov(self, t, z) if self._own("lyapunov") else self.flow.lyapunov(t, z)
+
+    def gradient(self, x: Any) -> Any:
+        """∇E."""
+        return Flow.gradient(self, x) if self._own("gradient") else self.flow.gradient(x)
+
+    def _own(self, question: str) -> bool:
+        return question in self.changes
