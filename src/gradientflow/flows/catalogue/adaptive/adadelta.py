@@ -10,7 +10,7 @@ from ...checks import check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
-from ...numerics import relaxed, zeros_like
+from ...numerics import relaxed
 from ...state import Vector, lift, lower
 from .scaled import at_time, averaged, squared, total_drift
 
@@ -35,7 +35,7 @@ class DeltaStates(Flow):
     def init(self, x: Any) -> Deltas:
         """(x, 0, 0)."""
         x = lift(x)
-        return Deltas(x, zeros_like(x), zeros_like(x))
+        return Deltas(x, 0 * x, 0 * x)
 
     def position(self, z: Deltas) -> Any:
         """x."""
@@ -109,7 +109,7 @@ class DeltaAverages(DeltaStates):
 
     def drift(self, t: Any, z: Deltas) -> Deltas:
         """(0, ((∇E)² − s)/τ, 0)."""
-        return Deltas(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau, zeros_like(z.d))
+        return Deltas(0 * z.x, (squared(self.gradient(z.x)) - z.s) / self.tau, 0 * z.d)
 
     def solution(self, t: Any, z: Deltas, h: Any) -> Deltas:
         """(x, βs + (1 − β)(∇E)², d) with β = e^{−h/τ}."""
@@ -126,7 +126,7 @@ class DeltaTransport(DeltaStates):
     def drift(self, t: Any, z: Deltas) -> Deltas:
         """(−v, 0, 0)."""
         speed = at_time(self.rate, t) * delta(self.gradient(z.x), z, self.epsilon)
-        return Deltas(-speed, zeros_like(z.s), zeros_like(z.d))
+        return Deltas(-speed, 0 * z.s, 0 * z.d)
 
 
 class DeltaSquares(DeltaStates):
@@ -139,7 +139,7 @@ class DeltaSquares(DeltaStates):
     def drift(self, t: Any, z: Deltas) -> Deltas:
         """(0, 0, (v² − d)/τ)."""
         square = squared(delta(self.gradient(z.x), z, self.epsilon))
-        return Deltas(zeros_like(z.x), zeros_like(z.s), (square - z.d) / self.tau)
+        return Deltas(0 * z.x, 0 * z.s, (square - z.d) / self.tau)
 
     def solution(self, t: Any, z: Deltas, h: Any) -> Deltas:
         """(x, s, d(t + h)): v² is linear in d, so d is exponential, at the rate (1 − (∇E)²/(s + ε))/τ."""
