@@ -42,7 +42,7 @@ def main() -> None:
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for lr, outcome in zip((0.5, 1, 1.5, 2, 2.5), 3 * ["converged"] + ["reached the end", "diverged"], strict=True):
+    for lr, outcome in zip((0.5, 1, 1.5, 2, 2.5), 3 * ["converged"] + ["cycling", "diverged"], strict=True):
         run = descend([1], [1], lr, steps=40)
         assert run.status.outcome == outcome
         check(f"{10 if lr > 2 else 4}: ½x², steps of {lr}, {run.status}", (1 - lr) ** np.arange(41.0), run.x[:, 0])

@@ -152,8 +152,6 @@ def test_pitfall_7_a_stiff_start_does_not_hold_up_an_easy_one():
     beside = gf.integrate(stiff, [1.0, 1.0], 10.0).stats
     assert (alone["solver"], beside["solver"]) == ("Tsit5", "NewtonKvaerno5")
     assert gf.integrate(easy, [1.0, 1.0], 10.0).stats["steps"] == alone["steps"] < 100
-    with pytest.raises(TypeError, match=r"can't be traced by jit, vmap or grad.*loop over the starts"):
-        jax.vmap(lambda x: gf.integrate(easy, x, 1.0).x[-1])(jnp.ones((3, 2)))
 
 
 def test_pitfall_8_noisy_flows_choose_a_step_that_resolves_them():
@@ -197,14 +195,14 @@ def test_pitfall_13_logistic_regression_is_run_within_its_global_limit():
 
 def test_pitfall_14_running_off_is_not_diverging():
     path = gf.integrate(gf.GradientFlow(gf.landscapes.beale()), [-1.0, 4.0], math.inf)
-    assert path.status.outcome == "running off with falling energy"
+    assert path.status.outcome == "running off"
     assert (np.diff(path.energy) <= 1e-9).all()
 
 
 @pytest.mark.parametrize("name", ["saddle", "monkey_saddle"])
 def test_energies_without_a_minimum_run_off(name):
     E = gf.landscapes.get(name)
-    assert gf.integrate(gf.GradientFlow(E), E.start, math.inf).status.outcome == "running off with falling energy"
+    assert gf.integrate(gf.GradientFlow(E), E.start, math.inf).status.outcome == "running off"
 
 
 @pytest.mark.parametrize("name", [n for n in gf.landscapes.names() if gf.landscapes.get(n).minima])

@@ -66,6 +66,9 @@ class Discretizer(eqx.Module):
         """The memory that the first step gets; `None` for a scheme without memory."""
         return None
 
+    def check_start(self, flow: Flow, t: Any, z: Any, h: Any) -> None:
+        """Raises `ValueError` where the scheme can't start from the state z at time t; values are known here."""
+
     def increments(self, flow: Flow, z: Any) -> int:
         """Over how many equal parts of a step `noise` holds the Brownian increments: one as such, more as a tuple."""
         return 1

@@ -46,6 +46,14 @@ class Stats(eqx.Module, Mapping[str, Any]):
         """As a dictionary's."""
         return f"Stats({dict(self)})"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether names and values are the same, of another one or a dictionary."""
+        return isinstance(other, Mapping) and dict(self) == dict(other)
+
+    def __hash__(self) -> int:
+        """That of the words."""
+        return hash(self.words)
+
 
 class Trajectory(eqx.Module):
     """A path of a flow or a run of a discretizer, saved at n times.
@@ -238,4 +246,4 @@ def is_stationary(gtol: Any, energy0: Any, energy: Any, grad_norm: Any, speed: A
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, (np.generic, jax.Array)) else value
+    return value.item() if isinstance(value, (np.generic, np.ndarray, jax.Array)) else value

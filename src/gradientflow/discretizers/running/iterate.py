@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
@@ -97,14 +98,16 @@ def iterate(
     dtype = dtype_of(z0)
     iteration = _iteration(flow, discretizer, z0, step, oracle, key)
     _check_step(iteration, z0)
-    gtol = np.asarray(default_tolerances(dtype).gtol, dtype) if gtol is None else gtol
+    _check_start(iteration, t0, z0)
+    small = default_tolerances(dtype).gtol if gtol is None else gtol
     t0 = numbers_to_arrays(t0, dtype)
     if is_transformed():
-        rows, status = run_traced(iteration, z0, t0, gtol, int(steps), int(save_every))
+        rows, status = run_traced(iteration, z0, t0, small, int(steps), int(save_every))
     else:
-        rows, status = run_known(iteration, z0, t0, gtol, int(steps), int(save_every))
-        check_value("iterate", "x0" if state is None else "state", float(status.evidence.energy[0]))
-    stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=gtol)
+        rows, status = run_known(iteration, z0, t0, float(small), int(steps), int(save_every))
+        evidence: Any = status.evidence
+        check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
+    stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=small)
     return Trajectory(
         t=rows.t, x=rows.x, state=rows.z, energy=rows.energy, grad_norm=rows.grad_norm, status=status, stats=stats,
         steps=rows.k,
@@ -141,6 +144,16 @@ def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle:
     if type(rule).known is StepRule.known:
         return iteration
     return Iteration(flow, discretizer, rule.known(iteration.seen(np.asarray(0))), oracle, noise)
+
+
+def _check_start(iteration: Iteration, t0: Any, z0: Any) -> None:
+    """What the scheme itself has against the start."""
+    scheme, dtype = iteration.scheme, dtype_of(z0)
+    if type(scheme).check_start is Discretizer.check_start or is_transformed():
+        return
+    flow, t0 = iteration.seen(np.asarray(0)), numbers_to_arrays(t0, dtype)
+    h, _ = iteration.rule(flow, scheme, t0, z0, iteration.rule.init(flow, scheme, t0, z0))
+    scheme.check_start(flow, t0, z0, jnp.asarray(h, dtype))
 
 
 @once_per_shape

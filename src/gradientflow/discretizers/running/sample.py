@@ -193,9 +193,11 @@ def sample(
     iteration = Iteration(flow, discretizer, h, noise=Draws(key, noise_dtype))
     counts = int(burn_in), int(thin)
     if is_transformed():
-        x, energy, finite = _draw(iteration, stacked, start, *counts, int(draws))
+        x, energy, finite = _draw(iteration, stacked, start, counts[0], counts[1], int(draws))
     else:
-        x, energy, finite = _compiled(iteration, stacked, start, *[np.asarray(n) for n in counts], int(draws))
+        x, energy, finite = _compiled(
+            iteration, stacked, start, np.asarray(counts[0]), np.asarray(counts[1]), int(draws)
+        )
     taken = int(burn_in) + int(thin) * np.arange(1, int(draws) + 1)
     stats = Stats(
         scheme=discretizer.name,

@@ -6,9 +6,8 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 
-from gradientflow.flows import Flow, all_finite, check_integer, is_concrete, is_numeric
+from gradientflow.flows import Flow, all_finite, check_integer
 
 from ..discretizer import Discretizer
 from .coefficients import combined
@@ -71,13 +70,19 @@ class AdamsBashforth(Discretizer):
         for k in range(1, self.steps):
             z = back.step(flow, t - (k - 1) * h, z, -h)
             slopes.append(flow.drift(t - k * h, z))
-        known = is_concrete(slopes) and all(map(is_numeric, jax.tree.leaves(slopes)))
-        if known and slopes and not bool(all_finite(slopes)):
-            raise ValueError(
-                f"AdamsBashforth: {type(flow).__name__} has no past to start from at t = {float(t):g}: going backwards "
-                "its slopes are not finite; start later, from another run's `state`"
-            )
         return tuple(slopes)
+
+    def check_start(self, flow: Flow, t: Any, z: Any, h: Any) -> None:
+        """Refuses a flow without a past.
+
+        Raises:
+            ValueError: if its slopes, going backwards, are not finite.
+        """
+        if self.steps > 1 and not bool(all_finite(self.init(flow, t, z, h))):
+            raise ValueError(
+                f"AdamsBashforth: {flow.name} has no past to start from at t = {float(t):g}: going backwards its "
+                "slopes are not finite; start later, from another run's `state`"
+            )
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
         """The weighted slopes, and the memory without its oldest."""
