@@ -16,6 +16,7 @@ from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
+from ..exact.state_leaf import StateLeaf, unwrapped
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
 from ..linear_stability.function import read_in_z
@@ -164,18 +165,22 @@ class QuarticMode(Energy):
 
     lam: Any
 
+    @unwrapped
     def value(self, x: Any) -> Any:
         """λx⁴/4."""
         return self.lam * x**4 / 4
 
+    @unwrapped
     def grad(self, x: Any) -> Any:
         """λx³."""
         return self.lam * x**3
 
+    @unwrapped
     def hvp(self, x: Any, v: Any) -> Any:
         """3λx²v."""
         return 3 * self.lam * x**2 * v
 
+    @unwrapped
     def inverse_hvp(self, x: Any, v: Any, shift: Any = 0) -> Any:
         """v/(3λx² + shift)."""
         return v / (3 * self.lam * x**2 + shift)
@@ -196,7 +201,7 @@ def structure(flow: Flow) -> frozenset[tuple[str, str]]:
     on_mode = flow_converted(flow, QuarticMode(symbols["lambda"]), lambda name, _: symbols[name])
     leaves, shape = jax.tree.flatten(on_mode.init(Exact(field.zero)))
     ring = polynomials([*(f"z{i}" for i in range(len(leaves))), "t"], field)
-    *coordinates, t = (Exact(generator) for generator in ring.gens)
+    *coordinates, t = (StateLeaf(generator) for generator in ring.gens)
     z = jax.tree.unflatten(shape, coordinates)
     reads, moves = {}, {}
     with blaming(flow):

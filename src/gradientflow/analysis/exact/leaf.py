@@ -50,18 +50,19 @@ class Exact:
         return self._with(other, lambda a, b: b - a)
 
     def __mul__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a * b)
+        return self._with(other, self._kind(other).multiplied)
 
     def __truediv__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a / b)
+        return self._with(other, self._kind(other).divided)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: b / a)
+        divided = self._kind(other).divided
+        return self._with(other, lambda a, b: divided(b, a))
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self) -> "Exact":
-        return Exact(-self.value)
+        return type(self)(-self.value)
 
     def __pow__(self, exponent: Any) -> "Exact":
         if isinstance(exponent, numbers.Integral):
@@ -75,7 +76,21 @@ class Exact:
 
     def _with(self, other: Any, operation: Callable[[Any, Any], Any]) -> Any:
         operand = other.value if isinstance(other, Exact) else _operand(other)
-        return operand if operand is NotImplemented else Exact(operation(self.value, operand))
+        return operand if operand is NotImplemented else self._kind(other)(operation(self.value, operand))
+
+    def _kind(self, other: Any) -> "type[Exact]":
+        """The class of a result: the narrower of the two operands', which refuses more."""
+        return type(other) if isinstance(other, type(self)) else type(self)
+
+    @classmethod
+    def multiplied(cls, left: Any, right: Any) -> Any:
+        """The product of two values."""
+        return left * right
+
+    @classmethod
+    def divided(cls, left: Any, right: Any) -> Any:
+        """The quotient of two values."""
+        return left / right
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise NotExactError("a test or conversion of a value: a recipe that is read exactly may not depend on values")

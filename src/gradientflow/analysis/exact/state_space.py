@@ -33,6 +33,7 @@ from .leaf import Exact, NotExactError
 from .linear_forms import exact_leaves, generic_state, linear_form
 from .oracle import MOST_GRADIENTS, Inquiry, Oracle
 from .parameters import flow_converted, with_parameters
+from .state_leaf import StateLeaf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +224,7 @@ def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> 
     with blaming(discretizer, flow):
         # The start: its own ring, in which gradients may be asked before the first step.
         ring = polynomials(["x0", *_gradient_names()], field)
-        x0, *gradients = map(Exact, ring.gens)
+        x0, *gradients = map(StateLeaf, ring.gens)
         inquiry, on_start = _asking(bare, gradients)
         first = on_start.init(x0)
         memory = scheme.init(on_start, Exact(0), first, h)
@@ -261,7 +262,7 @@ def read_drift(flow: Flow) -> Reading:
         z = jax.tree.unflatten(structure, forms[:states])
         leaves = jax.tree.leaves(bare.drift(forms[-1], z))
         position = jax.tree.leaves(bare.position(z))
-        start = jax.tree.leaves(bare.init(Exact(polynomials(["x0"]).gens[0])))
+        start = jax.tree.leaves(bare.init(StateLeaf(polynomials(["x0"]).gens[0])))
         after, points, where = (
             _rows(some, states + len(inquiry.asked), QQ) for some in (leaves, inquiry.asked, position)
         )

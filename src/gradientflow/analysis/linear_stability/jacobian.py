@@ -66,6 +66,9 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
     clock = f" with the clock at t = {late:.3g}" if late else ""
     slack = 1 + float(jnp.finfo(dtype).eps) ** 0.6
     stable, h = 0.0, _SHORTEST * scale
+    if not math.isfinite(radius(h)):
+        cause = "the flow or the step has no derivative at this point that is finite: its Jacobian is not finite"
+        return StepLimit(math.nan, 0.0, math.inf, None, cause, Grade.UNKNOWN)
     while radius(h) <= slack:
         stable, h = h, h * _RATIO
         if h > _LONGEST * scale:
@@ -88,7 +91,7 @@ def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
     scale = _time_scale(flow, z)
 
     def changes(t: float, later: float) -> bool:
-        early, late = (_moved(flow, discretizer, z, time, (1.0,))[0] for time in (t, later))
+        early, late = (_moved(flow, discretizer, z, time, ((1.0, 1.0),))[0] for time in (t, later))
         return bool(jnp.max(jnp.abs(late - early)) > _UNCHANGED * (1 + jnp.max(jnp.abs(early))))
 
     if not changes(0.7 * scale, 1.9 * scale):
@@ -100,10 +103,16 @@ def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
 
 
 def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
-    """Whether a step of the flow's own time scale is affine in the state, to rounding: then what is local is global."""
-    at, once, twice = _moved(flow, discretizer, z, late_time(flow, discretizer, z), (0.0, 1.0, 2.0))
-    bend, whole = jnp.max(jnp.abs(twice - 2 * once + at)), jnp.max(jnp.abs(twice - at))
-    return bool(bend <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + whole))
+    """Whether a step of the flow's own time scale is affine in the state, to rounding: then what is local is global.
+
+    Tried along random directions of both signs: there and back, and one after the other.
+    """
+    t = late_time(flow, discretizer, z)
+    at, first, second, both, back = _moved(
+        flow, discretizer, z, t, ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (-2.0, 0.0))
+    )
+    bend = jnp.maximum(jnp.abs(both - first - second + at), jnp.abs(back + 2 * first - 3 * at))
+    return bool(jnp.max(bend) <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + jnp.max(jnp.abs(both - at))))
 
 
 def _time_scale(flow: Flow, z: Any) -> float:
@@ -111,13 +120,16 @@ def _time_scale(flow: Flow, z: Any) -> float:
     return 1 / max(float(spectral_radius(flow, jnp.zeros((), dtype), z)), float(jnp.finfo(dtype).tiny))
 
 
-def _moved(flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[float, ...]) -> list[jax.Array]:
-    """A short step at time t from states away from z by so many times one direction."""
+def _moved(
+    flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[tuple[float, float], ...]
+) -> list[jax.Array]:
+    """A short step at time t from states away from z by so many times two directions."""
     dtype = dtype_of(z)
     h = jnp.asarray(0.1 * _time_scale(flow, z), dtype)
     flat, step = _flat_step(flow, discretizer, z, h, jnp.asarray(t, dtype))
-    direction = jnp.asarray(np.random.default_rng(1).uniform(0.5, 1.5, size=flat.size), dtype)
-    return [step(flat + length * direction) for length in lengths]
+    draw = np.random.default_rng(1)
+    directions = jnp.asarray(draw.uniform(0.5, 1.5, (2, flat.size)) * draw.choice([-1, 1], (2, flat.size)), dtype)
+    return [step(flat + jnp.asarray(pair, dtype) @ directions) for pair in lengths]
 
 
 def _flat_step(

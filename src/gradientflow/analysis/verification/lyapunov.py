@@ -25,6 +25,7 @@ from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
+from ..exact.state_leaf import InnerLeaf
 from ..grades import Grade
 from .claims import Claim
 from .decide import refuted_sibling
@@ -152,7 +153,7 @@ def setting(
     names = [*(symbols_of_flow(flow) if symbolic else ()), *parameters]
     field = rational_functions(names)
     ring = polynomials(_GENERATORS, field)
-    x, v, g, gap, minimizer, t, curved, newton = (Exact(generator) for generator in ring.gens)
+    x, v, g, gap, minimizer, t, curved, newton = (InnerLeaf(generator) for generator in ring.gens)
     symbols = {name: Exact(generator) for name, generator in zip(names, field.gens if names else (), strict=True)}
 
     chosen = symbols if values is None else values(symbols)
