@@ -1,5 +1,8 @@
 """No reading proves what it did not read: recipes that are another thing in one dimension than in many."""
 
+import itertools
+import random
+
 import numpy as np
 import pytest
 
@@ -120,3 +123,136 @@ def test_newtons_limit_is_still_certified_with_its_formula():
     found = gf.stability(gf.NewtonFlow(E), EULER)
     assert (found.limit, str(found.formula)) == (2, "2 + 2*regularization/lambda")
     assert (found.grade, found.is_local) == ("certified", False)
+
+
+# --- A step is a function of its arguments, and the same on vectors ---------------------------------------------------
+
+_calls = itertools.count()
+
+
+class Chancy(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + random.choice([1, 3]) * h * flow.drift(t, z)
+
+
+class ChancyByNumPy(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + int(np.random.randint(1, 4)) * h * flow.drift(t, z)
+
+
+class Counting(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + (1 if next(_calls) % 3 else 3) * h * flow.drift(t, z)
+
+
+class ChancyAndNotExact(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + random.choice([0.1, 0.3]) * h * flow.drift(t, z)
+
+
+@pytest.mark.parametrize("scheme", [Chancy, ChancyByNumPy, Counting])
+def test_a_step_that_changes_from_call_to_call_is_refused_by_every_reading(scheme):
+    before = random.getstate()
+    for reading in (
+        lambda: gf.stability(FLOW, scheme()),
+        lambda: gf.stability_function(scheme()),
+        lambda: gf.order(scheme()),
+        lambda: gf.worst_case_rate(gf.Method(FLOW, scheme(), 0.01), 1, 100),
+    ):
+        with pytest.raises(gf.NotExactError, match="must be a function of its arguments"):
+            reading()
+    claims = gf.verify(gf.Method(FLOW, scheme(), 0.01))
+    assert "must be a function of its arguments" in claims.claims[-1].reason
+    # The type checker of the tests draws from it too, so that it is the readings' own seeds that must be gone.
+    assert len(before) == len(random.getstate())
+
+
+def test_a_measured_limit_is_refused_too_where_the_step_changes():
+    with pytest.raises(gf.NotExactError, match="must be a function of its arguments"):
+        gf.stability(FLOW, ChancyAndNotExact())
+
+
+def test_a_reading_leaves_the_global_generators_where_they_stood():
+    np.random.seed(7)
+    expected = np.random.RandomState(7).rand()
+    gf.stability_function(gf.RungeKutta("rk4"))
+    gf.order(gf.RungeKutta("rk4"))
+    assert np.random.rand() == expected
+
+
+class ShapeDependent(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + (1 if hasattr(z, "shape") else 2) * h * flow.drift(t, z)
+
+
+class Reversing(gf.Discretizer):
+    """Reverses the order of coordinates, of which one coordinate knows nothing."""
+
+    def step(self, flow, t, z, h, **_):
+        return (z[::-1] if hasattr(z, "shape") else z) + h * flow.drift(t, z)
+
+
+@pytest.mark.parametrize("scheme", [ShapeDependent, Reversing])
+def test_what_is_read_on_one_coordinate_is_compared_with_the_step_on_vectors(scheme):
+    for reading in (
+        lambda: gf.stability_function(scheme()),
+        lambda: gf.worst_case_rate(gf.Method(FLOW, scheme(), 0.01), 1, 100),
+    ):
+        with pytest.raises(gf.NotExactError, match="is another step on vectors"):
+            reading()
+    found = gf.stability(FLOW, scheme())
+    assert (found.grade, found.global_limit) == ("measured", None)
+
+
+# --- Exact arithmetic of the right numbers ---------------------------------------------------------------------------
+
+
+class ImplicitExplicit(gf.Discretizer):
+    """(z + hf)/(1 + 4h): multiplies by (1 − hλ)/(1 + 4h), so that h ≤ 2/(λ − 4) where λ > 4, and all h where λ ≤ 4."""
+
+    def step(self, flow, t, z, h, **_):
+        return (z + h * flow.drift(t, z)) / (1 + 4 * h)
+
+
+def test_a_mode_counts_whose_limit_vanishes_at_one_end_of_what_is_known_of_it():
+    lam = 4 * (1 + 2.0**-52)
+    found = gf.stability(gf.GradientFlow(gf.Quadratic([[lam]])), ImplicitExplicit())
+    assert (found.limit, found.grade) == (2.0**51, "proved")
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    hessian = turned @ np.diag([1.0, 2.0, lam]) @ turned.T
+    found = gf.stability(gf.GradientFlow(gf.Quadratic((hessian + hessian.T) / 2)), ImplicitExplicit())
+    assert found.step_limit.low == found.limit < 2.0**54
+    assert found.step_limit.high > 2.0**50
+    assert gf.stability(gf.GradientFlow(gf.Quadratic([[4.0]])), ImplicitExplicit()).limit == np.inf
+
+
+class RootOfASquare(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + ((h - h * h) ** 2) ** 0.5 * flow.drift(t, z)
+
+
+class RootOfAPositiveSquare(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + ((h + h * h) ** 2) ** 0.5 * flow.drift(t, z)
+
+
+def test_the_root_of_a_square_is_read_only_where_it_has_one_sign():
+    """|h − h²| is h − h² up to 1 and h² − h beyond: every step below 2 is stable, and no rational function says so."""
+    found = gf.stability(gf.GradientFlow(gf.Quadratic([[1.0]])), RootOfASquare())
+    assert "is not rational" in found.unread
+    assert (found.grade, found.limit) == ("measured", pytest.approx(2, rel=1e-6))
+    positive = gf.stability(gf.GradientFlow(gf.Quadratic([[1.0]])), RootOfAPositiveSquare())
+    assert (positive.grade, positive.limit) == ("proved", pytest.approx(1, rel=1e-12))
+
+
+class OddlyOfHigherOrder(gf.Discretizer):
+    """Forward Euler at h = 1 and at h = 2/3 only."""
+
+    def step(self, flow, t, z, h, **_):
+        k = flow.drift(t, z)
+        return z + h * k + (h - 1) * (3 * h - 2) * h * (flow.drift(t + h, z + h * k) - k)
+
+
+def test_an_order_is_read_with_the_step_as_a_symbol():
+    with pytest.raises(gf.NotExactError, match="h or t otherwise than by h times drifts"):
+        gf.order(OddlyOfHigherOrder())

@@ -14,6 +14,7 @@ from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, chec
 
 from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
+from ..exact.draws import read_alike
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
 from ..exact.state_leaf import StateLeaf, unwrapped
@@ -23,6 +24,10 @@ from ..linear_stability.function import read_in_z
 from ..named_methods import scheme_name
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
+
+_STEP, _START = "h", "t"
+# So often a step is read on numbers, to find out one that changes.
+_READINGS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +226,7 @@ def structure(flow: Flow) -> frozenset[tuple[str, str]]:
 class _Run:
     """One step from 0 on the tree system, for its elementary weights.
 
-    A step of length h from time t₀ has them times h^|τ|. That is checked at two unrelated pairs (h, t₀).
+    A step of length h from time t₀ has them times h^|τ|. That is checked with h and t₀ as symbols.
     """
 
     def __init__(
@@ -239,20 +244,22 @@ class _Run:
         Raises:
             NotExactError: if the step is no B-series, depends on h or t by more than h times drifts, or never forgets.
         """
-        values = self._step(Fraction(1), Fraction(0), 0)
-        others = [self._step(Fraction(2, 3), Fraction(5, 7), 0)]
-        others += [self._step(Fraction(1), Fraction(0), 2)] if self.has_memory else []
-        for other, h in zip(others, (QQ(2, 3), QQ(1)), strict=False):
+        name = type(self.discretizer).__name__
+        values = read_alike(name, lambda: self._step(QQ(1), QQ(0), 0), np.array_equal, _READINGS)
+        symbols = rational_functions((_STEP, _START))
+        h, start = symbols.gens
+        others = [(self._step(h, start, 0), h)] + ([(self._step(QQ(1), QQ(0), 2), QQ(1))] if self.has_memory else [])
+        for other, length in others:
             for tree, a, b in zip(self.trees.trees, values, other, strict=True):
-                if tree.colour != TIME and a * h**tree.order != b:
-                    name = type(self.discretizer).__name__
-                    why = "h or t otherwise than by h times drifts" if h != 1 else "all of its past: it never forgets"
+                if tree.colour != TIME and a * length**tree.order != b:
+                    by_more = "h or t otherwise than by h times drifts"
+                    why = by_more if length is h else "all of its past: it never forgets"
                     raise NotExactError(f"{name} depends on {why}; it has no B-series of its own")
         return {
             tree: fraction(value) for tree, value in zip(self.trees.trees, values, strict=True) if tree.colour != TIME
         }
 
-    def _step(self, h: Fraction, start: Fraction, longer: int) -> Any:
+    def _step(self, h: Any, start: Any, longer: int) -> Any:
         """The components after a step, what a scheme remembers being an exact history, longer than it needs."""
         flow = TreeFlow(self.trees, self.colours, self.clock, start)
         length, begin = Exact(h), Exact(start)
@@ -266,7 +273,7 @@ class _Run:
                 past = len(jax.tree.leaves(memory)) + longer
 
                 def at(k: int) -> tuple[Exact, TreeState]:
-                    return begin + k * length, exact_state(self.trees, QQ(k * h.numerator, h.denominator))
+                    return begin + k * length, exact_state(self.trees, k * h)
 
                 memory = self.discretizer.init(flow, *at(-past), length)
                 for k in range(-past, 0):

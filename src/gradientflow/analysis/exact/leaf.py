@@ -18,6 +18,20 @@ class NotExactError(TypeError):
     """A recipe did something that exact numbers don't allow; the message names the line and the remedy."""
 
 
+class ImpureError(NotExactError):
+    """A step that, asked twice alike, answers differently.
+
+    Args:
+        name: whose step.
+    """
+
+    def __init__(self, name: str = "the step") -> None:
+        super().__init__(
+            f"{name}, asked twice alike, answers differently: a step must be a function of its arguments, without "
+            "counters and random draws of its own; noise comes as `noise`, and what it keeps as `memory`"
+        )
+
+
 class Exact:
     """An exact number: a rational, or an element of a polynomial ring or field over the rationals.
 

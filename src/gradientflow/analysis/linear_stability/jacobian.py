@@ -14,6 +14,7 @@ from scipy.sparse.linalg import eigs
 from gradientflow.discretizers import Discretizer, advance
 from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, spectral_radius
 
+from ..exact.draws import read_alike
 from ..grades import Grade
 from .curvature import matrix_free
 from .step_limit import StepLimit
@@ -25,6 +26,8 @@ _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # Where the field depends on time the long run counts: the clock is put on until a step changes no more than this, at
 # most to so many times the fastest mode's own time.
 _UNCHANGED, _LATEST = 1e-7, 1e10
+# So often a step is asked alike before its derivative is believed.
+_REPEATED = 6
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
@@ -56,6 +59,7 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
 
     A short window of instability between two of the steps tried would be missed: the limit is measured.
     """
+    _check_repeats(flow, discretizer, z)
     eigenvalues, dtype = step_eigenvalues(flow, discretizer, z), dtype_of(z)
 
     def radius(h: float) -> float:
@@ -113,6 +117,16 @@ def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
     )
     bend = jnp.maximum(jnp.abs(both - first - second + at), jnp.abs(back + 2 * first - 3 * at))
     return bool(jnp.max(bend) <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + jnp.max(jnp.abs(both - at))))
+
+
+def _check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+    """Refuses a step that, asked again, answers differently: what compiled code kept of it would be an accident."""
+
+    def asked() -> Any:
+        return np.asarray(_moved(flow, discretizer, z, 0.0, ((1.0, 1.0),)))
+
+    name = type(discretizer).__name__
+    read_alike(name, asked, lambda one, other: np.array_equal(one, other, equal_nan=True), _REPEATED)
 
 
 def _time_scale(flow: Flow, z: Any) -> float:

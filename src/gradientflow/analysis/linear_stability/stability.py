@@ -24,7 +24,7 @@ from gradientflow.flows import (
     prepare,
 )
 
-from ..exact.leaf import NotExactError
+from ..exact.leaf import ImpureError, NotExactError
 from ..grades import Grade
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import contractivity_limit, read_coefficients
@@ -287,6 +287,8 @@ def _check_minimizer(energy: Energy, x: Any, curvatures: Curvatures) -> None:
 def _try_reading(recipe: Recipe) -> tuple[ModeReading | None, str]:
     try:
         return recipe.read(), ""
+    except ImpureError:
+        raise
     except (NotExactError, UnansweredQuestionError) as error:
         return None, str(error)
 

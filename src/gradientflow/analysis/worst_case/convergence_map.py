@@ -14,7 +14,8 @@ from gradientflow.flows import Mode
 
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact
-from ..exact.state_space import characteristic, read_step
+from ..exact.state_reading import read_step
+from ..exact.state_space import characteristic
 from ..exact.subject import check_method
 from ..exact.unit_disk import is_simple_von_neumann
 from ..grades import Grade
