@@ -256,3 +256,76 @@ class OddlyOfHigherOrder(gf.Discretizer):
 def test_an_order_is_read_with_the_step_as_a_symbol():
     with pytest.raises(gf.NotExactError, match="h or t otherwise than by h times drifts"):
         gf.order(OddlyOfHigherOrder())
+
+
+# --- Claims are about what was asked ---------------------------------------------------------------------------------
+
+FIT = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
+SADDLE = gf.Quadratic(np.diag([1.0, -1.0]))
+HILLY = gf.landscapes.rosenbrock()
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "why"),
+    [
+        (gf.HeavyBall(FIT, 7.0, 0.01), "friction 2√μ", "the mass is 7"),
+        (gf.HeavyBall(FIT, 1.0, 50.0), "friction 2√μ", "the least curvature of E"),
+        (gf.HeavyBall(FIT, 1.0, 0.0), "friction 2√μ", "the friction is 0"),
+        (gf.Nesterov(FIT, r=1.0), "r ≥ 3", "r is 1"),
+        (gf.GradientFlow(SADDLE), "‖x − x*‖ decays", "the least curvature of E is -1"),
+        (gf.GradientFlow(SADDLE), "the distance to the minimizer", "the least curvature of E is -1"),
+        (gf.GradientFlow(gf.Quadratic(np.diag([1.0, 0.0]))), "E − E* decays", "the least curvature of E is 0"),
+        (gf.GradientFlow(gf.Quadratic(np.diag([1.0, 0.0]), [0.0, 1.0])), "the distance", "E has no minimizer"),
+        (gf.GradientFlow(HILLY), "on quadratics", "E is no quadratic"),
+        (gf.NewtonFlow(FIT, regularization=0.5), "‖∇E‖² decays", "the regularization is 0.5"),
+        (gf.Langevin(gf.Quadratic(np.diag([1.0, 0.0]))), "stationary covariance", "the least curvature of E is 0"),
+        (gf.Method(gf.Langevin(FIT), gf.EulerMaruyama(), 1.0), "stationary variance", "hλ is 21.3"),
+    ],
+)
+def test_a_claim_that_does_not_apply_says_so_and_does_not_count(subject, name, why):
+    found = gf.verify(subject)
+    claims = [claim for claim in found if name in claim.name]
+    assert claims
+    for claim in claims:
+        assert (claim.grade, claim.applies) == ("unknown", False)
+        assert why in claim.reason
+        assert claim.sibling is None or claim.sibling.grade == "refuted"
+    assert "does not apply" in repr(found)
+    assert "does not apply" in set(found.table()["grade"])
+    assert found.all_proved == all(claim.grade == "proved" for claim in found if claim.applies)
+
+
+def test_a_claim_whose_condition_is_not_known_is_unknown_and_does_not_count():
+    found = gf.verify(gf.GradientFlow(HILLY))
+    (claim,) = (claim for claim in found if claim.name.startswith("E − E* decays"))
+    assert (claim.grade, claim.applies) == ("unknown", None)
+    assert "E is strongly convex; no bound says that of this E" in claim.reason
+
+
+def test_flat_but_bounded_quadratics_have_a_minimizer_to_come_closer_to():
+    found = gf.verify(gf.GradientFlow(gf.Quadratic(np.diag([1.0, 0.0]), [1.0, 0.0])))
+    (claim,) = (claim for claim in found if "distance to the minimizer" in claim.name)
+    assert (claim.grade, claim.applies) == ("proved", True)
+
+
+def test_nesterovs_energy_falls_whatever_r_is():
+    assert gf.verify(gf.Nesterov(FIT, r=1.0)).claims[-1].grade == "proved"
+
+
+class OtherMomentum(gf.MomentumEuler):
+    def step(self, flow, t, z, h, **_):
+        return super().step(flow, t, z, h / 2)
+
+
+def test_a_subclass_does_not_inherit_its_parents_words():
+    found = gf.verify(gf.Method(gf.HeavyBall(FIT), OtherMomentum(), 0.01))
+    assert not any("own words" in claim.name for claim in found)
+
+
+def test_a_run_that_diverges_agrees_until_it_overflows():
+    method = gf.optimizers.gradient_descent(FIT, lr=0.2)
+    claim = gf.verify(method, method.iterate([1.0, 1.0], 2000)).claims[-1]
+    assert claim.grade == "measured"
+    assert "until it overflows" in claim.reason
+    other = gf.optimizers.gradient_descent(FIT, lr=0.2001).iterate([1.0, 1.0], 2000)
+    assert gf.verify(method, other).claims[-1].grade == "refuted"

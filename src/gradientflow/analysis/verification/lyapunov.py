@@ -225,6 +225,7 @@ class Decrease:
         wrong: a B that is too large, and its statement.
         positive: (weight, u) pairs whose squares V holds; `None` where it is plainly E − E* and squares.
         held: (weight, I) pairs of inequalities that V holds besides; `None` where there are none.
+        needs: what it needs of the energy that it is made of: "convex", "strongly convex", or nothing.
     """
 
     name: str
@@ -237,6 +238,7 @@ class Decrease:
     wrong: tuple[str, Callable[[Any], Any]]
     positive: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
     held: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
+    needs: str = ""
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
@@ -349,6 +351,7 @@ def own_decrease(situation: Setting) -> Decrease:
         assumption=("on every convex E" if crossed else "on every differentiable E")
         + (" whose minimizer is 0" if situation.at_origin else ""),
         wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q[_GAP]),
+        needs="convex" if crossed else "",
     )
 
 

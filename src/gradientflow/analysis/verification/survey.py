@@ -75,13 +75,19 @@ class VerificationSurvey:
 
     def _page(self, figure: Figure | None, experiment: str | None) -> str:
         subjects = self.claims()
-        grades = Counter(str(claim.grade) for claims in subjects.values() for claim in claims)
+        grades = Counter(claim.verdict for claims in subjects.values() for claim in claims)
         return render_page(
             "verification.html.jinja",
             energy=self.energy or "Flows and methods",
             counts=", ".join(f"{count} {grade}" for grade, count in grades.items()),
             subjects=[
-                (label, [{**_fields(claim), "formula": inline_formula(claim.statement)} for claim in claims])
+                (
+                    label,
+                    [
+                        {**_fields(claim), "verdict": claim.verdict, "formula": inline_formula(claim.statement)}
+                        for claim in claims
+                    ],
+                )
                 for label, claims in subjects.items()
             ],
             figure=None if figure is None else inline_figure(figure),

@@ -12,7 +12,7 @@ import sympy
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from gradientflow.discretizers import Discretizer, EulerMaruyama, Method, MomentumEuler
+from gradientflow.discretizers import ConstantStep, Discretizer, EulerMaruyama, Method, MomentumEuler, as_step_rule
 from gradientflow.flows import (
     AbstractQuadratic,
     Flow,
@@ -39,9 +39,10 @@ from ..linear_stability.step_limit import StepLimit, exact_limit, without_roots
 from . import closed_forms, lyapunov_functions
 from .claims import Claim, Verification
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
+from .conditions import Asked, Condition, number, under
 from .decide import refuted_sibling
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
-from .lyapunov import decide_decrease, own_decrease, setting
+from .lyapunov import Decrease, decide_decrease, own_decrease, setting
 from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball, tight_heavy_ball
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
@@ -106,43 +107,77 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
 
 def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
     # A subclass has a drift of its own: what textbooks say of its parent need not hold of it.
+    asked = Asked(flow.energy, curvatures)
     if type(flow) is GradientFlow:
-        yield solution_claim(gradient_flow(), "gradient flow on quadratics")
+        yield under(solution_claim(gradient_flow(), "gradient flow on quadratics"), asked.quadratic)
         situation = setting(flow, ("mu",), symbolic=True)
-        yield from (decide_decrease(claim, situation) for claim in GRADIENT_FLOW)
+        yield from (under(decide_decrease(claim, situation), *_needs(claim, asked)) for claim in GRADIENT_FLOW)
     elif type(flow) is HeavyBall:
         for form in (make(heavy_ball) for make in INERTIAL):
-            yield solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
+            claim = solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
+            yield under(claim, asked.quadratic)
         yield overdamped_limit_claim()
         situation = setting(flow, symbolic=True)
-        yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
-        yield strongly_convex_heavy_ball()
-        yield tight_heavy_ball()
+        yield from (under(decide_decrease(claim, situation), *_needs(claim, asked)) for claim in HEAVY_BALL)
+        tuned = _tuned_friction(flow, asked)
+        yield under(strongly_convex_heavy_ball(), *tuned)
+        yield under(tight_heavy_ball(), *tuned)
     elif type(flow) is Nesterov:
-        yield solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics")
-        yield from lyapunov_functions.nesterov_flow()
+        yield under(solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics"), asked.quadratic)
+        bounded, falls = lyapunov_functions.nesterov_flow()
+        r = float(flow.r)
+        yield under(bounded, number("r", "r ≥ 3", r, r >= 3), asked.convex)
+        yield under(falls, asked.differentiable)
     elif type(flow) is HessianDamped:
         for form in (make(closed_forms.hessian_damped) for make in INERTIAL):
-            yield solution_claim(form, "Hessian-damped inertia on quadratics")
-        yield lyapunov_functions.hessian_damped()
+            yield under(solution_claim(form, "Hessian-damped inertia on quadratics"), asked.quadratic)
+        yield under(lyapunov_functions.hessian_damped(), asked.differentiable)
     elif type(flow) is NewtonFlow:
-        yield solution_claim(closed_forms.newton_flow(), "Newton's flow on quadratics")
-        yield lyapunov_functions.newton_flow()
+        yield under(solution_claim(closed_forms.newton_flow(), "Newton's flow on quadratics"), asked.quadratic)
+        shift = float(flow.regularization)
+        plain = number("the regularization", "the regularization is 0", shift, shift == 0)
+        yield under(lyapunov_functions.newton_flow(), plain, asked.invertible)
     elif type(flow) is Langevin:
-        yield solution_claim(langevin(), "mean of Langevin dynamics on quadratics")
-        yield covariance_claim(langevin(), "Langevin dynamics")
-        yield stationary_claim(langevin(), "Langevin dynamics")
+        yield under(solution_claim(langevin(), "mean of Langevin dynamics on quadratics"), asked.quadratic)
+        yield under(covariance_claim(langevin(), "Langevin dynamics"), asked.quadratic, asked.invertible)
+        yield under(stationary_claim(langevin(), "Langevin dynamics"), asked.quadratic, asked.strongly_convex())
     elif type(flow) is KineticLangevin:
+        friction = float(flow.friction)
+        rubbed = number("the friction", "the friction is positive", friction, friction > 0)
         for form in (make(kinetic_langevin) for make in INERTIAL):
             how_many = _how_many(form, flow, curvatures)
-            yield solution_claim(form, "mean of kinetic Langevin", how_many)
-            yield covariance_claim(form, "kinetic Langevin", how_many)
-        yield stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
+            yield under(solution_claim(form, "mean of kinetic Langevin", how_many), asked.quadratic)
+            claim = covariance_claim(form, "kinetic Langevin", how_many)
+            yield under(claim, asked.quadratic, asked.invertible, rubbed)
+        claim = stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
+        yield under(claim, asked.quadratic, asked.strongly_convex(), rubbed)
     else:
-        yield from _own_claims(flow)
+        yield from _own_claims(flow, asked)
 
 
-def _own_claims(flow: Flow) -> Iterator[Claim]:
+def _needs(claim: Decrease, asked: Asked) -> tuple[Condition, ...]:
+    """What a claim about a Lyapunov function needs of the energy."""
+    match claim.needs:
+        case "convex":
+            return asked.differentiable, asked.convex
+        case "strongly convex":
+            return asked.differentiable, asked.strongly_convex()
+    return (asked.differentiable,)
+
+
+def _tuned_friction(flow: HeavyBall, asked: Asked) -> tuple[Condition, ...]:
+    """Mass 1 and friction 2√μ for a μ of which E is strongly convex: then of each smaller one too."""
+    mass, friction = float(flow.mass), float(flow.friction)
+    mu = Fraction(friction) ** 2 / 4
+    tuned = f"E is strongly convex with μ = friction²/4 = {float(mu):.6g}"
+    return (
+        number("the mass", "the mass is 1", mass, mass == 1),
+        number("the friction", "the friction is positive", friction, friction > 0),
+        asked.strongly_convex(mu, tuned),
+    )
+
+
+def _own_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
     """Of a user's own flow: its matrix exponential on a mode, and its own Lyapunov function."""
     exponential = "closed form on a mode", r"z(t) = e^{At} z_0"
     falls = "its own Lyapunov function never rises", r"\dot V \le 0"
@@ -158,7 +193,7 @@ def _own_claims(flow: Flow) -> Iterator[Claim]:
         yield Claim(*falls, Grade.UNKNOWN, why)
         return
     try:
-        yield matrix_exponential_claim(flow)
+        yield under(matrix_exponential_claim(flow), asked.quadratic)
     except (NotExactError, UnansweredQuestionError) as error:
         yield Claim(*exponential, Grade.UNKNOWN, str(error))
     if situation.flow.brownian(situation.state) is not None:
@@ -166,7 +201,8 @@ def _own_claims(flow: Flow) -> Iterator[Claim]:
     elif situation.function is None:
         yield Claim(*falls, Grade.UNKNOWN, "it gives no Lyapunov function")
     else:
-        yield decide_decrease(own_decrease(situation), situation)
+        own = own_decrease(situation)
+        yield under(decide_decrease(own, situation), *_needs(own, asked))
 
 
 def _is_at_origin(energy: Any) -> bool:
@@ -179,10 +215,13 @@ def _is_at_origin(energy: Any) -> bool:
 
 def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Claim | None]:
     flow, scheme = method.flow, method.discretizer
-    if type(flow) is HeavyBall and isinstance(scheme, MomentumEuler):
+    if type(flow) is HeavyBall and type(scheme) is MomentumEuler:
         yield momentum_claim()
-    if type(flow) is Langevin and isinstance(scheme, EulerMaruyama):
-        yield stationary_variance_claim()
+    if type(flow) is Langevin and type(scheme) is EulerMaruyama:
+        asked = Asked(flow.energy, curvatures)
+        yield under(
+            stationary_variance_claim(), asked.quadratic, asked.strongly_convex(), *_below_two(method, curvatures)
+        )
     recipe = Recipe(flow, scheme)
     try:
         powers = power_claim(scheme) if type(flow) is GradientFlow else None
@@ -192,6 +231,15 @@ def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Cl
             yield _limit_claim(scheme, reading, exact_limit(recipe, reading, curvatures), curvatures)
     except (NotExactError, UnansweredQuestionError) as error:
         yield Claim("iterates on a mode", r"z_k = A^k z_0", Grade.UNKNOWN, str(error))
+
+
+def _below_two(method: Method, curvatures: Curvatures | None) -> tuple[Condition, ...]:
+    """Whether hλ < 2 on all modes, beyond which unadjusted Langevin has no stationary law."""
+    rule = as_step_rule(method.step)
+    if curvatures is None or not isinstance(rule, ConstantStep):
+        return (Condition("hλ < 2 on all modes", None, "that is not known here"),)
+    product = Fraction(float(rule.h)) * curvatures.greatest[1]
+    return (Condition("hλ < 2 on all modes", product < 2, f"here hλ is {float(product):.6g}"),)
 
 
 def _curvature_claim(flow: Flow, curvatures: Curvatures) -> Claim:
