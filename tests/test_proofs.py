@@ -1,8 +1,13 @@
 """No reading proves what it did not read: recipes that are another thing in one dimension than in many."""
 
+import dataclasses
+import inspect
 import itertools
 import random
+import types
+import typing
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -329,3 +334,87 @@ def test_a_run_that_diverges_agrees_until_it_overflows():
     assert "until it overflows" in claim.reason
     other = gf.optimizers.gradient_descent(FIT, lr=0.2001).iterate([1.0, 1.0], 2000)
     assert gf.verify(method, other).claims[-1].grade == "refuted"
+
+
+# --- No number without its grade -------------------------------------------------------------------------------------
+
+
+def _classes(annotation):
+    """The package's own result classes that an annotation names, unions taken apart."""
+    parts = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    classes = {part for part in parts if inspect.isclass(part) and dataclasses.is_dataclass(part)}
+    return {
+        cls for cls in classes if cls.__module__.startswith("gradientflow.analysis") and not issubclass(cls, gf.Flow)
+    }
+
+
+def _results():
+    """What the public analyses return, and what those hand out by public properties and methods, by inspection."""
+    public = [getattr(gf, name) for name in gf.__all__]
+    waiting = {
+        cls
+        for function in public
+        if inspect.isfunction(function) and function.__module__.startswith("gradientflow.analysis")
+        for cls in _classes(typing.get_type_hints(function).get("return"))
+    }
+    # What is public by name counts, whoever makes it; but not the questions, nor the terms of a series.
+    waiting |= {cls for cls in public if inspect.isclass(cls) and _classes(cls)} - {gf.Tree, gf.Experiment}
+    found = set()
+    while waiting:
+        cls = waiting.pop()
+        found.add(cls)
+        for name, member in inspect.getmembers(cls):
+            function = member.fget if isinstance(member, property) else member
+            if not name.startswith("_") and inspect.isfunction(function) and function.__module__ == cls.__module__:
+                handed_out = _classes(typing.get_type_hints(function, vars(inspect.getmodule(cls))).get("return"))
+                waiting |= handed_out - found
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+@pytest.mark.parametrize("cls", _results(), ids=lambda cls: cls.__name__)
+def test_every_result_has_a_grade(cls):
+    assert hasattr(cls, "grade") or "grade" in {field.name for field in dataclasses.fields(cls)}
+    if isinstance(getattr(cls, "grade", None), property):
+        assert typing.get_type_hints(cls.grade.fget)["return"] is gf.Grade
+
+
+BOWL = gf.Quadratic(np.diag([1.0, 4.0]))
+MOMENTUM = gf.optimizers.momentum(BOWL, lr=0.1, beta=0.5)
+POLYAK = gf.optimizers.momentum(BOWL, lr=4 / 36, beta=(4 / 6) ** 2)
+GRADED = {
+    "OrderProof": (lambda: gf.order(EULER), "proved"),
+    "ModifiedEquation": (lambda: gf.modified_equation(EULER, 2), "proved"),
+    "ModifiedEnergy": (lambda: gf.modified_equation(EULER, 2).modified_energy, "proved"),
+    "ModifiedHamiltonian": (lambda: gf.modified_hamiltonian(gf.MomentumEuler(), 2), "proved"),
+    "Stability": (lambda: gf.stability(gf.GradientFlow(BOWL), EULER), "proved"),
+    "StabilityIntervals": (lambda: gf.stability_intervals(gf.RungeKutta("rk4")), "proved"),
+    "StabilityRegion": (lambda: gf.stability_region(EULER, (-2.0, 0.0), (-1.0, 1.0), points=3), "measured"),
+    "StabilityMap": (
+        lambda: gf.stability_map(gf.optimizers.momentum, (1.0, 4.0), lr=[0.1, 0.2], beta=[0.5, 0.9]),
+        "measured",
+    ),
+    "GaussianLaw": (lambda: gf.stationary_law(gf.Langevin(BOWL), [1.0, 1.0]), "measured"),
+    "ExitTime": (
+        lambda: gf.exit_time(
+            gf.energy(lambda x: jnp.sum((x**2 - 1) ** 2) / 4), temperature=0.2, start=-1.0, end=1.0, wall=-5.0
+        ),
+        "measured",
+    ),
+    "Cycle": (lambda: gf.find_cycle(POLYAK, 1, 25), "refuted"),
+    "Verification": (lambda: gf.verify(gf.GradientFlow(BOWL)), "proved"),
+    "WorstCaseRate": (lambda: gf.worst_case_rate(gf.optimizers.gradient_descent(BOWL, lr=0.25), 1, 4), "proved"),
+    "Certificate": (
+        lambda: gf.worst_case_rate(gf.optimizers.gradient_descent(BOWL, lr=0.25), 1, 4).certificate,
+        "proved",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRADED)
+def test_a_result_shows_its_grade(name):
+    make, grade = GRADED[name]
+    found = make()
+    assert type(found).__name__ == name
+    assert isinstance(found.grade, gf.Grade)
+    assert found.grade == grade
+    assert grade in repr(found)

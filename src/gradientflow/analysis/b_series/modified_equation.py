@@ -69,7 +69,8 @@ class ModifiedEquation:
             free = min(rootings(tree))
             automorphisms = free_symmetry(free)
             terms[free] = Fraction((-1) ** (tree.order + 1)) * c * tree.symmetry / automorphisms
-        return ModifiedEnergy(self.order, dict(sorted(terms.items(), key=lambda item: (item[0].order, item[0]))))
+        ordered = dict(sorted(terms.items(), key=lambda item: (item[0].order, item[0])))
+        return ModifiedEnergy(self.order, ordered, self.grade)
 
     def field(self, gradient_of: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
         """The modified field of the gradient flow of a symbolic energy, in its symbols and h.
@@ -134,10 +135,12 @@ class ModifiedEnergy:
     Attributes:
         order: trees of up to so many nodes.
         coefficients: $e_t$, each at one rooting of its free tree.
+        grade: that of the modified equation that they are made from.
     """
 
     order: int
     coefficients: Mapping[Tree, Fraction]
+    grade: Grade
 
     def expression(self, energy: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> sympy.Expr:
         """The modified energy of a symbolic energy, in its symbols and h."""
@@ -153,7 +156,7 @@ class ModifiedEnergy:
         """The terms, with E for f in the trees' names."""
         powers = {0: "", 1: "h "} | {n: f"h^{n} " for n in range(2, self.order)}
         terms = {powers[tree.order - 1] + str(tree).replace("f", "E"): e for tree, e in self.coefficients.items()}
-        return f"modified energy: {summed(terms)}"
+        return f"modified energy, {self.grade}: {summed(terms)}"
 
 
 def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:

@@ -12,14 +12,16 @@ import numpy as np
 from gradientflow.discretizers import Discretizer, check_answers
 from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, prepare
 
+from ..grades import Measured
+
 # The longest cycle that is told from chaos.
 _LONGEST_PERIOD = 64
 # Steps run at a time: enough to fill the vector units.
 _LANES = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class Bifurcation:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Bifurcation(Measured):
     """Where iterates settle, over the step.
 
     Attributes:

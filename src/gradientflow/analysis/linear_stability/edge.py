@@ -14,13 +14,14 @@ from gradientflow.discretizers import Discretizer, Method
 from gradientflow.flows import Energy, Flow, Trajectory, inner
 
 from ..exact.roots import AlwaysFailsError
+from ..grades import Measured
 from .curvature import curvatures_at
 from .reading import ModeReading, Recipe
 from .stability import unpacked
 
 
 @dataclasses.dataclass(frozen=True)
-class EdgeOfStability:
+class EdgeOfStability(Measured):
     """The sharpness along a run, and the steps that it would allow.
 
     Attributes:
@@ -62,7 +63,7 @@ class EdgeOfStability:
 
     def __repr__(self) -> str:
         """The table."""
-        return self.table().to_string(float_format=lambda value: f"{value:.4g}")
+        return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}"
 
 
 def edge_of_stability(

@@ -10,12 +10,14 @@ import numpy as np
 from gradientflow.discretizers import Discretizer, advance, check_answers
 from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare
 
+from ..grades import Measured
+
 # The share of a difference between two wells that a step must take away: rounding is magnified by its inverse.
 _SLOWEST = 1e-9
 
 
-@dataclasses.dataclass(frozen=True)
-class StationaryDensity:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StationaryDensity(Measured):
     """Densities on a grid.
 
     Attributes:

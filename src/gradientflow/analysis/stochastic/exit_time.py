@@ -10,11 +10,13 @@ import scipy.integrate
 
 from gradientflow.flows import Energy, Number, check_positive
 
+from ..grades import Measured
+
 _POINTS = 20_001
 
 
-@dataclasses.dataclass(frozen=True)
-class ExitTime:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ExitTime(Measured):
     """The mean time of a first passage.
 
     Attributes:

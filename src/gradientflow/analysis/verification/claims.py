@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ..grades import Grade
+from ..grades import Grade, weakest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Verification:
     claims: tuple[Claim, ...]
 
     @property
+    def grade(self) -> Grade:
+        """That of the least certain claim that applies; refuted if one is."""
+        return weakest(claim.grade for claim in self.claims if claim.applies)
+
+    @property
     def all_proved(self) -> bool:
         """Whether every claim that applies is proved, and every false sibling refuted.
 
@@ -113,4 +118,4 @@ class Verification:
         """One line a claim."""
         width = max((len(claim.verdict) for claim in self.claims), default=0)
         lines = [f"{claim.verdict:>{max(width, 9)}}  {claim.name}: {claim.reason}" for claim in self.claims]
-        return "\n".join([self.subject, *lines])
+        return "\n".join([f"{self.subject}, {self.grade}", *lines])

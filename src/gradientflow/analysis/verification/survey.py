@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..grades import Grade, weakest
 from ..page import inline_figure, inline_formula, render_page, write_folder
 from .claims import Claim, Evidence, Verification
 from .figures import plot_evidence
@@ -25,6 +26,11 @@ class VerificationSurvey:
 
     energy: str
     entries: Mapping[str, Verification]
+
+    @property
+    def grade(self) -> Grade:
+        """That of the least certain entry; refuted if one is."""
+        return weakest(found.grade for found in self.entries.values())
 
     def claims(self) -> dict[str, tuple[Claim, ...]]:
         """The claims by label, each where it is made first: methods share what is true of their flow."""
