@@ -17,7 +17,7 @@ from .leaf import Exact, ImpureError, NotExactError
 # Three modes, not an eigenvector of which is a coordinate, and values for a reading's symbols: dyadic, so that floating
 # point holds them, and from step to step all different.
 _CURVATURES = (Fraction(1, 2), Fraction(5, 4), Fraction(3))
-_VALUES = tuple(Fraction(k, 16) for k in (6, 9, 13, 5, 7, 11, 15, 3))
+_VALUES = tuple(Fraction(k, 16) for k in (6, 9, 13, 5, 11))
 # Differences beyond so many times what rounding the state does to the step are none of rounding.
 _SENSITIVITY = 1e4
 # Before a step is said to be another one on vectors, or where it has no symbols to try, it is asked so often alike.
