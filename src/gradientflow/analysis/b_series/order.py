@@ -26,8 +26,8 @@ from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
 
 _STEP, _START = "h", "t"
-# So often a step is read on numbers, to find out one that changes.
-_READINGS = 6
+# So often a step is read on trees of at most so many nodes, to find out one that changes.
+_READINGS, _FEW = 32, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,7 +245,9 @@ class _Run:
             NotExactError: if the step is no B-series, depends on h or t by more than h times drifts, or never forgets.
         """
         name = type(self.discretizer).__name__
-        values = read_alike(name, lambda: self._step(QQ(1), QQ(0), 0), np.array_equal, _READINGS)
+        few = _Run(self.discretizer, forest(_FEW, self.colours or ("",)), self.colours)
+        read_alike(name, lambda: few._step(QQ(1), QQ(0), 0), np.array_equal, _READINGS)
+        values = self._step(QQ(1), QQ(0), 0)
         symbols = rational_functions((_STEP, _START))
         h, start = symbols.gens
         others = [(self._step(h, start, 0), h)] + ([(self._step(QQ(1), QQ(0), 2), QQ(1))] if self.has_memory else [])

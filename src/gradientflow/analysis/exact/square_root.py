@@ -26,7 +26,7 @@ def _polynomial_root(polynomial: Any) -> Any:
     root = _rational_root(coefficient)
     if root is None or any(exponent % 2 for _, exponent in factors):
         return None
-    found = math.prod((factor ** (exponent // 2) for factor, exponent in factors), start=polynomial.ring(root))
+    found: Any = math.prod((factor ** (exponent // 2) for factor, exponent in factors), start=polynomial.ring(root))
     if all(c > 0 for c in found.coeffs()):
         return found
     return -found if all(c < 0 for c in found.coeffs()) else None

@@ -20,8 +20,8 @@ _CURVATURES = (Fraction(1, 2), Fraction(5, 4), Fraction(3))
 _VALUES = tuple(Fraction(k, 16) for k in (6, 9, 13, 5, 11))
 # Differences beyond so many times what rounding the state does to the step are none of rounding.
 _SENSITIVITY = 1e4
-# Before a step is said to be another one on vectors, or where it has no symbols to try, it is asked so often alike.
-_REPEATED = 8
+# So often a step is asked alike: one that takes one of two values by chance is found out but for one time in 2ⁿ.
+_REPEATED = 16
 _REMEMBERED = 4_096
 _agreed: set[Any] = set()
 
@@ -76,7 +76,7 @@ def check_on_vectors(trial: Trial, symbols: int, value: Callable[[Any, Sequence[
             continue
         key = _key(numbers, expected)
         if key is None or key not in _agreed:
-            _compare(numbers, expected, repeated=0 if symbols else _REPEATED)
+            _compare(numbers, expected, repeated=0 if shift else _REPEATED)
             if key is not None:
                 if len(_agreed) >= _REMEMBERED:
                     _agreed.clear()

@@ -27,7 +27,7 @@ _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # most to so many times the fastest mode's own time.
 _UNCHANGED, _LATEST = 1e-7, 1e10
 # So often a step is asked alike before its derivative is believed.
-_REPEATED = 6
+_REPEATED = 16
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
