@@ -24,8 +24,14 @@ LARGEST_DENSE = 500
 # Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
 _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # Where the field depends on time the long run counts: the clock is put on until a step changes no more than this, at
-# most to so many times the fastest mode's own time.
+# most to so many times the fastest mode's own time, or so many units of it.
 _UNCHANGED, _LATEST = 1e-7, 1e10
+# How far beyond the limit the radius' slope is taken, relatively; the bracket's lower end is so many times as far below
+# as the slope says, since the radius may rise like a square root's inverse.
+_AHEAD, _SAFE = 1e-4, 3.0
+# Points near and nearer, as powers of the rounding: what a step does to them is seen in its digits. A step is carried
+# off that is longer than so many times the distance, and two sides differ that do by so much of their sum.
+_NEAR, _LEAP, _BEND = (0.6, 0.65), 1e3, 0.05
 # So often a step is asked alike before its derivative is believed.
 _REPEATED = 16
 
@@ -34,7 +40,9 @@ def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[
     """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest."""
     dtype = dtype_of(z)
     n = _flat_step(flow, discretizer, z, jnp.ones((), dtype), jnp.zeros((), dtype))[0].size
-    t = jnp.asarray(late_time(flow, discretizer, z), dtype)
+    late = late_time(flow, discretizer, z)
+    # With a clock that never settles, eigenvalues are those of one time, and no limit is made of them.
+    t = jnp.asarray(late if math.isfinite(late) else _time_scale(flow, z), dtype)
 
     def found(h: float) -> np.ndarray:
         step = jnp.asarray(h, dtype)
@@ -67,12 +75,18 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
 
     scale = _time_scale(flow, z)
     late = late_time(flow, discretizer, z)
+    if leaves_at_once(flow, discretizer, z):
+        cause = "no step is stable: from however near, a step of whatever length leaves the point by its own length"
+        return StepLimit(0.0, 0.0, 0.0, None, cause, Grade.MEASURED)
     clock = f" with the clock at t = {late:.3g}" if late else ""
     slack = 1 + float(jnp.finfo(dtype).eps) ** 0.6
     stable, h = 0.0, _SHORTEST * scale
     if not math.isfinite(radius(h)):
-        cause = "the flow or the step has no derivative at this point that is finite: its Jacobian is not finite"
-        return StepLimit(math.nan, 0.0, math.inf, None, cause, Grade.UNKNOWN)
+        return unknown(
+            "the flow or the step has no derivative at this point that is finite: its Jacobian is not finite"
+        )
+    if math.isinf(late):
+        return unknown(f"the clock never settles: at t = {_LATEST * scale:.3g} a step still changes with the time")
     while radius(h) <= slack:
         stable, h = h, h * _RATIO
         if h > _LONGEST * scale:
@@ -87,11 +101,24 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
             break
         stable, unstable = (middle, unstable) if radius(middle) <= slack else (stable, middle)
     cause = f"the spectral radius of the step's Jacobian reaches 1{clock}"
-    return StepLimit((stable + unstable) / 2, stable, unstable, None, cause, Grade.MEASURED)
+    # The radius was let exceed 1 by rounding: how much sooner it is 1 is told by how fast it rises there.
+    ahead = unstable * _AHEAD
+    slope = (radius(unstable + ahead) - radius(unstable)) / ahead
+    low = unstable - _SAFE * (radius(unstable) - 1) / slope if slope > 0 else unstable / _RATIO
+    low = min(max(low, unstable / _RATIO), stable)
+    return StepLimit(low, low, unstable, None, cause, Grade.MEASURED)
+
+
+def unknown(cause: str) -> StepLimit:
+    """No limit, and why."""
+    return StepLimit(math.nan, 0.0, math.inf, None, cause, Grade.UNKNOWN)
 
 
 def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
-    """The time at which a step is linearized: 0 where it does not depend on time, else when it no longer changes."""
+    """The time at which a step is linearized: 0 where it does not depend on time, else when it no longer changes.
+
+    ∞ where it never ceases to.
+    """
     scale = _time_scale(flow, z)
 
     def changes(t: float, later: float) -> bool:
@@ -101,7 +128,9 @@ def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
     if not changes(0.7 * scale, 1.9 * scale):
         return 0.0
     late = scale
-    while changes(late, 100 * late) and late < _LATEST * scale:
+    while changes(late, 100 * late) or changes(0.37 * late, 23.1 * late):
+        if late >= _LATEST * max(1.0, scale):
+            return math.inf
         late *= 10
     return 10 * late
 
@@ -129,9 +158,41 @@ def _check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     read_alike(name, asked, lambda one, other: np.array_equal(one, other, equal_nan=True), _REPEATED)
 
 
-def _time_scale(flow: Flow, z: Any) -> float:
+def leaves_at_once(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether a step is as long from however near the point: it depends on the direction only, as a sign does."""
+    near, nearer = _quotients(flow, discretizer, z)
+    return bool(nearer[0] > 5 * near[0] and near[0] > _LEAP)
+
+
+def has_no_derivative(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether what a step does differs from one side of the point to the other, or from near to nearer."""
+    near, nearer = _quotients(flow, discretizer, z)
+    return bool(max(near[1], nearer[1]) > _BEND or abs(nearer[0] - near[0]) > _BEND * (near[0] + nearer[0]))
+
+
+def _quotients(flow: Flow, discretizer: Discretizer, z: Any) -> list[tuple[float, float]]:
+    """Near the point, and nearer: how far a step carries off what is away by 1, and how much the two sides differ."""
     dtype = dtype_of(z)
-    return 1 / max(float(spectral_radius(flow, jnp.zeros((), dtype), z)), float(jnp.finfo(dtype).tiny))
+    late = late_time(flow, discretizer, z)
+    t = late if math.isfinite(late) else _time_scale(flow, z)
+    size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(z) if leaf.size)
+    found = []
+    for rounding in _NEAR:
+        distance = float(jnp.finfo(dtype).eps) ** rounding * max(1.0, size)
+        pairs = ((0.0, 0.0), (distance, 0.0), (-distance, 0.0))
+        rest, there, back = _moved(flow, discretizer, z, t, pairs)
+        right, left = (there - rest) / distance, (rest - back) / distance
+        scale = float(jnp.abs(right).max() + jnp.abs(left).max())
+        found.append((scale / 2, float(jnp.abs(right - left).max()) / max(scale, 1e-300)))
+    return found
+
+
+def _time_scale(flow: Flow, z: Any) -> float:
+    """1/ρ of the drift's Jacobian: at time 0, or at 1 where a clock stands still at its start."""
+    dtype = dtype_of(z)
+    rates = (float(spectral_radius(flow, jnp.asarray(t, dtype), z)) for t in (0.0, 1.0))
+    rate = next((found for found in rates if found > 0), 0.0)
+    return 1 / max(rate, float(jnp.finfo(dtype).tiny))
 
 
 def _moved(
