@@ -418,3 +418,72 @@ def test_a_result_shows_its_grade(name):
     assert isinstance(found.grade, gf.Grade)
     assert found.grade == grade
     assert grade in repr(found)
+
+
+# --- Where the linearization says nothing ----------------------------------------------------------------------------
+
+
+class Swinging(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * (1 + 0.9 * jnp.sin(t)) * flow.drift(t, z)
+
+
+def _at_zero(function):
+    return gf.stability(gf.GradientFlow(gf.energy(function)), EULER, at=jnp.zeros(1))
+
+
+SILENT = {
+    "a clock that runs ever faster": (
+        lambda: gf.stability(gf.TimeChanged(gf.GradientFlow(gf.Quadratic([[4.0]])), lambda t: t**2), EULER),
+        "never settles",
+    ),
+    "a coefficient that swings": (
+        lambda: gf.stability(gf.GradientFlow(gf.Quadratic([[1.0]])), Swinging()),
+        "never settles",
+    ),
+    "a maximizer": (lambda: _at_zero(lambda x: -jnp.sum(x**4)), "the Hessian vanishes"),
+    "an inflection": (lambda: _at_zero(lambda x: jnp.sum(x**3)), "the Hessian vanishes"),
+    "a kink": (lambda: _at_zero(lambda x: jnp.sum(jnp.where(x > 0, 50 * x**2, x**2 / 2))), "a kink"),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_linearization_that_says_nothing_is_unknown_with_its_reason(name):
+    ask, why = SILENT[name]
+    found = ask()
+    assert (found.grade, bool(np.isnan(found.limit))) == ("unknown", True)
+    assert why in found.step_limit.cause
+
+
+def test_a_smooth_minimum_is_still_linearized():
+    found = _at_zero(lambda x: jnp.sum(jnp.cosh(x)))
+    assert (found.grade, found.limit) == ("measured", pytest.approx(2, rel=1e-6))
+
+
+def test_signs_have_no_stable_step():
+    """However near the minimizer, the step is as long: 0.5, plain gradient descent's limit, is none."""
+    found = gf.stability(gf.optimizers.sign_descent(gf.Quadratic(np.diag([1.0, 4.0])), lr=0.1))
+    assert (found.limit, found.grade) == (0, "measured")
+    assert "no step is stable" in found.step_limit.cause
+
+
+class Saturating(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + jnp.tanh(h * flow.drift(t, z))
+
+
+@pytest.mark.parametrize("lam", [1.0, 3.0, 7.0])
+def test_a_measured_bracket_holds_the_truth_and_the_limit_is_its_safe_end(lam):
+    found = gf.stability(gf.GradientFlow(gf.Quadratic([[lam]])), Saturating())
+    limit = found.step_limit
+    assert limit.low <= 2 / lam <= limit.high
+    assert found.limit == limit.low
+    assert found.limit == pytest.approx(2 / lam, rel=1e-8)
+
+
+def test_the_edge_of_stability_of_an_optimizer_tells_its_learning_rate():
+    """At fixed β the limit is 2(1 + β)/λ; at a fixed flow another one, which nobody tunes by."""
+    method = gf.optimizers.momentum(gf.Quadratic([[13.07]]), lr=1.0, beta=0.9)
+    found = gf.edge_of_stability(method, method.iterate([1e-3], 3))
+    np.testing.assert_allclose(found.lr_limit, 2 * 1.9 / 13.07, rtol=1e-12)
+    assert "lr limit" in found.table()

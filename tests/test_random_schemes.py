@@ -85,6 +85,8 @@ def runge_kutta(draw):
 
 def two_step(draw):
     (a, b, c), q = draw.integers(-3, 8, 3).tolist(), int(draw.integers(2, 9))
+    # Without a gradient nothing moves from rest, which is where runs start, whatever the matrix does elsewhere.
+    a = a or 1
 
     def program(flow, t, z, h, before):
         ahead = z + (z - before) * b / q
@@ -250,12 +252,13 @@ def check_order(scheme, H, draw):
     assert proved.grade == "proved"
     flow, x = gf.GradientFlow(LogCosh(H / np.linalg.norm(H, 2))), draw.normal(size=len(H))
     errors = []
-    for h in (0.1, 0.05):
+    for h in (0.02, 0.01):
         z, rk4 = x, gf.RungeKutta("rk4")
         for _ in range(8):
             z = rk4.step(flow, 0.0, z, h / 8)
         errors.append(np.linalg.norm(scheme.step(flow, 0.0, x, h) - z))
-    if errors[1] > 1e-12:
+    # Order 0 claims nothing.
+    if proved.order and errors[1] > 1e-12:
         assert np.log2(errors[0] / errors[1]) >= proved.order + 0.6
 
 

@@ -180,7 +180,7 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
           h^1: −1/2 f'f
           h^2: 1/12 f''(f,f) + 1/3 f'f'f
         >>> euler.is_gradient, gf.modified_equation(gf.ForwardEuler(), 2).modified_energy
-        (False, modified energy: E + 1/4 h E'E)
+        (False, modified energy, proved: E + 1/4 h E'E)
     """
     check_integer("modified_equation", 1, order=order)
     if not isinstance(discretizer, Discretizer):

@@ -106,6 +106,7 @@ def validation_curve(run: Any, energy: Any) -> ValidationCurve:
         >>> gf.validation_curve(run, unseen)
         best: step 2, training 0.5625, validation 0.0625
         last: step 8, training 0.0001373, validation 0.9767
+        measured
     """
     if not isinstance(run, Trajectory):
         raise TypeError(f"validation_curve: `run` must be made by iterate or integrate, got {type(run).__name__}")
