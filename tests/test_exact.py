@@ -99,7 +99,7 @@ class Transcendental(gf.Discretizer):
 class Branching(gf.Discretizer):
     def step(self, flow, t, z, h, **_):
         slope = flow.drift(t, z)
-        return z + h * slope if slope * slope > 1 else z
+        return z + h * slope if slope > 1 else z
 
 
 class Drawing(gf.Discretizer):
@@ -133,7 +133,7 @@ class Counting(gf.Discretizer):
 BLAMED = {
     InexactCoefficient: "`return z + h * (1 / 6) * flow.drift(t, z)`: the float 0.16666666666666666 is rounded",
     Transcendental: "`return z + h * jnp.tanh(slope)`: not rational arithmetic",
-    Branching: "`return z + h * slope if slope * slope > 1 else z`: a test or conversion of a value",
+    Branching: "`return z + h * slope if slope > 1 else z`: a test or conversion of a value",
     Drawing: "jax.random.normal(jax.random.key(0))`: an array",
     ClockDependent: "depends on the time t",
     Quadratically: "not linear in the state",

@@ -26,9 +26,12 @@ PROVED = {"GradientFlow", "HeavyBall", "HessianDamped", "KineticLangevin", "Lang
 
 @pytest.mark.parametrize("flow_class", [make for make in FLOWS if make.__name__ not in PROVED])
 def test_what_is_not_proved_of_a_flow_is_unknown_with_its_reason(flow_class):
-    found = gf.verify(flow_class(E))
+    flow = flow_class(E)
+    found = gf.verify(flow)
     grades = [claim.grade for claim in found.claims]
-    assert set(grades) == {"proved", "unknown"}
+    # An energy that is no quadratic (a mean over data) has no part here, and a closed form on a mode is not its own.
+    known = isinstance(flow.energy, gf.flows.AbstractQuadratic)
+    assert set(grades) == ({"proved", "unknown"} if known else {"unknown"})
     assert all(claim.reason for claim in found.claims)
 
 
@@ -248,7 +251,9 @@ def test_a_report_has_every_claim(tmp_path):
     found = gf.verify(METHODS["momentum"])
     found.save(tmp_path / "proofs")
     page = (tmp_path / "proofs" / "report.html").read_text()
-    assert page.count('class="proved"') == len(found.claims)
+    # Momentum's own flow has a mass other than 1: two claims don't apply to it.
+    assert page.count('class="proved"') == len(found.claims) - 2
+    assert page.count(">does not apply<") == 2
     assert "<code>" not in page  # every statement is set as a formula
     assert repr(found).count("\n") == len(found.claims)
 

@@ -256,7 +256,7 @@ def _print_proofs(found: Any) -> None:
         table.add_column(overflow="fold", style="dim")
         for claim in claims:
             sibling = f"its false sibling is {claim.sibling.grade}" if claim.sibling else ""
-            table.add_row(str(claim.grade), f"{claim.name}: {claim.counterexample or claim.reason}", sibling)
+            table.add_row(claim.verdict, f"{claim.name}: {claim.counterexample or claim.reason}", sibling)
         _console().print(table)
         print()
 

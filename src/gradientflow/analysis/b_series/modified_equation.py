@@ -68,7 +68,8 @@ class ModifiedEquation:
             free = min(rootings(tree))
             automorphisms = free_symmetry(free)
             terms[free] = Fraction((-1) ** (tree.order + 1)) * c * tree.symmetry / automorphisms
-        return ModifiedEnergy(self.order, dict(sorted(terms.items(), key=lambda item: (item[0].order, item[0]))))
+        ordered = dict(sorted(terms.items(), key=lambda item: (item[0].order, item[0])))
+        return ModifiedEnergy(self.order, ordered, self.grade)
 
     def field(self, gradient_of: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
         """The modified field of the gradient flow of a symbolic energy, in its symbols and h.
@@ -133,10 +134,12 @@ class ModifiedEnergy:
     Attributes:
         order: trees of up to so many nodes.
         coefficients: $e_t$, each at one rooting of its free tree.
+        grade: that of the modified equation that they are made from.
     """
 
     order: int
     coefficients: Mapping[Tree, Fraction]
+    grade: Grade
 
     def expression(self, energy: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> sympy.Expr:
         """The modified energy of a symbolic energy, in its symbols and h."""
@@ -152,7 +155,7 @@ class ModifiedEnergy:
         """The terms, with E for f in the trees' names."""
         powers = {0: "", 1: "h "} | {n: f"h^{n} " for n in range(2, self.order)}
         terms = {powers[tree.order - 1] + str(tree).replace("f", "E"): e for tree, e in self.coefficients.items()}
-        return f"modified energy: {summed(terms)}"
+        return f"modified energy, {self.grade}: {summed(terms)}"
 
 
 def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
@@ -176,7 +179,7 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
           h^1: −1/2 f'f
           h^2: 1/12 f''(f,f) + 1/3 f'f'f
         >>> euler.is_gradient, gf.modified_equation(gf.ForwardEuler(), 2).modified_energy
-        (False, modified energy: E + 1/4 h E'E)
+        (False, modified energy, proved: E + 1/4 h E'E)
     """
     check_integer("modified_equation", 1, order=order)
     if not isinstance(discretizer, Discretizer):

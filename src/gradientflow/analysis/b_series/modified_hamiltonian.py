@@ -17,6 +17,7 @@ import sympy
 
 from gradientflow.flows import HeavyBall
 
+from ..results.grades import Grade
 from .modified_equation import derivative, free_symmetry, modified_equation, summed
 from .trees import Tree
 
@@ -33,11 +34,13 @@ class ModifiedHamiltonian:
         scheme: the scheme's name.
         order: trees of up to so many nodes.
         coefficients: $e_t$, each at one rooting of its free tree; a colour is a part's name.
+        grade: that of the modified equation that they are made from.
     """
 
     scheme: str
     order: int
     coefficients: Mapping[Tree, Fraction]
+    grade: Grade
 
     def expression(
         self, energy: sympy.Expr, positions: Sequence[sympy.Symbol], velocities: Sequence[sympy.Symbol]
@@ -68,7 +71,7 @@ class ModifiedHamiltonian:
         """The terms, with K for f in the trees' names."""
         powers = {0: "", 1: "h "} | {n: f"h^{n} " for n in range(2, self.order)}
         terms = {powers[tree.order - 1] + str(tree).replace("f", "K", 1): e for tree, e in self.coefficients.items()}
-        return f"modified Hamiltonian of {self.scheme}, divided by m: {summed(terms)}"
+        return f"modified Hamiltonian of {self.scheme}, divided by m, {self.grade}: {summed(terms)}"
 
 
 def modified_hamiltonian(discretizer: Any, order: int) -> ModifiedHamiltonian | None:
@@ -103,7 +106,7 @@ def modified_hamiltonian(discretizer: Any, order: int) -> ModifiedHamiltonian | 
         root = min(signs)
         coefficients[root] = signs[root] * weight / free_symmetry(root)
     ordered = dict(sorted(coefficients.items(), key=lambda item: (item[0].order, item[0])))
-    return ModifiedHamiltonian(equation.scheme, order, ordered)
+    return ModifiedHamiltonian(equation.scheme, order, ordered, equation.grade)
 
 
 def _rubs(tree: Tree) -> bool:

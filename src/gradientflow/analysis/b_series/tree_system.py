@@ -11,7 +11,6 @@ References:
 
 import numbers
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +18,6 @@ from sympy import QQ
 
 from gradientflow.flows import Energy, Flow
 
-from ..exact.algebra import rational
 from ..exact.leaf import Exact, NotExactError
 from .trees import Forest
 
@@ -87,7 +85,7 @@ class TreeFlow(Flow):
         forest: the trees.
         colours: the parts' names, where schemes may ask for them.
         clock: where the tree is that stands for the time, in forests that have one; else `None`.
-        start: the time at the start of the step.
+        start: the time at the start of the step, a rational or a symbol.
 
     Attributes:
         late: drifts that were asked at another time than their state's own clock shows, as (time, clock).
@@ -101,11 +99,9 @@ class TreeFlow(Flow):
     late: list[tuple[Any, Any]]
     asked: set[str]
 
-    def __init__(
-        self, forest: Forest, colours: tuple[str, ...] = (), clock: int | None = None, start: Fraction = Fraction(0)
-    ) -> None:
+    def __init__(self, forest: Forest, colours: tuple[str, ...] = (), clock: int | None = None, start: Any = 0) -> None:
         self.forest, self.colours, self.clock, self.late, self.asked = forest, colours, clock, [], set()
-        self.start = rational(start)
+        self.start = start
 
     @property
     def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -234,7 +230,7 @@ class _TreeEnergy(Energy):
 
 
 def exact_state(forest: Forest, t: Any) -> TreeState:
-    """The exact solution from 0 at a rational time: t^|τ|/γ(τ)."""
+    """The exact solution from 0 at a time, a rational or a symbol: t^|τ|/γ(τ)."""
     return TreeState(np.array([t**tree.order / tree.density for tree in forest.trees], dtype=object))
 
 

@@ -29,6 +29,7 @@ from gradientflow.flows import (
     prepare,
 )
 
+from ..results.grades import Measured
 from .observed_order import ObservedOrder, observe_order
 
 # Saved rows of a run: enough for a smooth curve, few enough that landing on each does not slow the reference.
@@ -57,7 +58,7 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class Comparison(Measured):
     """What `compare` found.
 
     Attributes:
@@ -146,7 +147,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         """The table."""
-        return self.table().to_string(float_format=lambda value: f"{value:.4g}", na_rep="–")
+        table = self.table().to_string(float_format=lambda value: f"{value:.4g}", na_rep="–")
+        return f"{table}\n{self.grade}"
 
 
 def compare(

@@ -12,6 +12,8 @@ import numpy as np
 from gradientflow.discretizers import Method, as_step_rule
 from gradientflow.flows import Trajectory, distance
 
+from ..results.grades import Measured
+
 # Successive estimates that agree this well have left the regime of large steps.
 _SETTLED = 0.02
 _MOST_HALVINGS = 10
@@ -21,8 +23,8 @@ _FIRST_STEPS = 32
 _ABOVE_FLOOR = 100
 
 
-@dataclasses.dataclass(frozen=True)
-class ObservedOrder:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ObservedOrder(Measured):
     """Errors at halved steps, and the order that they show.
 
     Attributes:

@@ -1,11 +1,12 @@
 """SymPy's sparse fields and rings, which type checkers know too little of."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from sympy import QQ
-from sympy.polys.fields import FracField
+from sympy.polys.fields import FracElement, FracField
 from sympy.polys.matrices import DomainMatrix
 from sympy.polys.rings import PolyRing
 
@@ -28,6 +29,23 @@ def rational(value: Fraction) -> Any:
 def fraction(value: Any) -> Fraction:
     """An element of ℚ, or any rational number, as a fraction."""
     return Fraction(int(value.numerator), int(value.denominator))
+
+
+def value_at(element: Any, values: Mapping[str, Fraction]) -> Fraction:
+    """A rational function, or a rational, where its generators have values, by name.
+
+    Raises:
+        ZeroDivisionError: if its denominator vanishes there.
+    """
+    if not isinstance(element, FracElement):
+        return fraction(element)
+    given = [values[str(symbol)] for symbol in element.field.symbols]
+
+    def summed(part: Any) -> Fraction:
+        terms = (fraction(c) * math.prod(map(pow, given, powers)) for powers, c in part.terms())
+        return sum(terms, Fraction(0))
+
+    return summed(element.numer) / summed(element.denom)
 
 
 def solution_near(rows: Sequence[Sequence[Any]], guess: Sequence[Fraction]) -> list[Fraction] | None:

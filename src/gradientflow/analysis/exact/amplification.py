@@ -6,19 +6,23 @@ scheme carries. A step that is linear in them answers with their linear forms, w
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import jax
+import numpy as np
 
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow
 
-from .algebra import polynomials, rational_functions
+from .algebra import polynomials, rational_functions, value_at
 from .blame import blaming
+from .draws import read_alike
 from .leaf import Exact, NotExactError
 from .linear_forms import exact_leaves, generic_state, linear_form
+from .trial import Trial, check_on_vectors
 
-_TIME = "t"
+_TIME, _CURVATURE = "t", "lambda"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,14 @@ class Amplification:
             return smaller(parts[0]) / smaller(parts[1])
 
         return Amplification(tuple(tuple(map(put, row)) for row in self.rows), smaller)
+
+    def numbers(self, values: Mapping[str, Fraction]) -> list[list[float]]:
+        """The matrix where all generators have values, in floating point.
+
+        Raises:
+            ZeroDivisionError: if a denominator vanishes there.
+        """
+        return [[float(value_at(entry, values)) for entry in row] for row in self.rows]
 
     def minimal_polynomial(self) -> list[Any]:
         """A polynomial that A satisfies and that decides whether its powers stay bounded, without denominators.
@@ -137,14 +149,36 @@ def read_amplification(
     generators = {str(symbol): Exact(generator) for symbol, generator in zip(field.symbols, field.gens, strict=True)}
     flow, discretizer, h = build(generators)
     with blaming(discretizer, flow):
-        rest = flow.init(Exact(field.zero))
-        structure, states = jax.tree.structure(rest), len(jax.tree.leaves(rest))
-        memory = discretizer.init(flow, generators[_TIME], rest, h)
-        forms, remembered = generic_state(field, states, memory)
-        z = jax.tree.unflatten(structure, forms[:states])
-        given = {} if memory is None else {"memory": remembered}
-        out = discretizer.step(flow, generators[_TIME], z, h, **given)
-        out, handed_on = (out, None) if memory is None else out
-        leaves = jax.tree.leaves(out) + exact_leaves(memory, handed_on)
-        rows = [linear_form(leaf, len(forms), field.zero) for leaf in leaves]
-        return Amplification(tuple(map(tuple, rows)), field).without(_TIME)
+        read = read_alike(
+            type(discretizer).__name__,
+            lambda: _read(field, generators, flow, discretizer, h),
+            lambda one, other: one.rows == other.rows,
+        )
+        found = read.without(_TIME)
+        others = [name for name in names if name != _CURVATURE]
+
+        def valued(element: Any, values: Sequence[Fraction]) -> Fraction:
+            return value_at(
+                element, {**dict(zip(others, values, strict=True)), _CURVATURE: Fraction(1), _TIME: Fraction(0)}
+            )
+
+        def matrices(values: Sequence[Fraction], curvatures: Sequence[Fraction]) -> np.ndarray:
+            given = dict(zip(others, values, strict=True))
+            return np.array([found.numbers({**given, _CURVATURE: lam}) for lam in curvatures])
+
+        check_on_vectors(Trial(flow, discretizer, h), len(others), valued, matrices)
+    return found
+
+
+def _read(field: Any, generators: Mapping[str, Exact], flow: Flow, discretizer: Discretizer, h: Any) -> Amplification:
+    rest = flow.init(Exact(field.zero))
+    structure, states = jax.tree.structure(rest), len(jax.tree.leaves(rest))
+    memory = discretizer.init(flow, generators[_TIME], rest, h)
+    forms, remembered = generic_state(field, states, memory)
+    z = jax.tree.unflatten(structure, forms[:states])
+    given = {} if memory is None else {"memory": remembered}
+    out = discretizer.step(flow, generators[_TIME], z, h, **given)
+    out, handed_on = (out, None) if memory is None else out
+    leaves = jax.tree.leaves(out) + exact_leaves(memory, handed_on)
+    rows = [linear_form(leaf, len(forms), field.zero) for leaf in leaves]
+    return Amplification(tuple(map(tuple, rows)), field)

@@ -10,7 +10,8 @@ from typing import Any
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, UnansweredQuestionError
 
-from .leaf import NotExactError
+from .draws import kept_generators
+from .leaf import ImpureError, NotExactError
 
 _HERE = str(pathlib.Path(__file__).parent)
 
@@ -24,9 +25,11 @@ def blaming(*recipes: Any) -> Iterator[None]:
 
     Raises:
         NotExactError: naming file, line and code.
+        ImpureError: if it answered otherwise than before.
     """
     try:
-        yield
+        with kept_generators():
+            yield
     except UnansweredQuestionError:
         raise
     except Exception as error:
@@ -37,6 +40,8 @@ def blaming(*recipes: Any) -> Iterator[None]:
             else f"not rational arithmetic ({type(error).__name__}: {first_line})"
         )
         names = " of ".join(dict.fromkeys(type(recipe).__name__ for recipe in recipes))
+        if isinstance(error, ImpureError):
+            raise ImpureError(names) from error
         raise NotExactError(f"{names} can't be read exactly{_place(error, recipes)}: {refusal}") from error
 
 

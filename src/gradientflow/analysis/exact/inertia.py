@@ -52,6 +52,10 @@ def bracket_greatest(matrix: Matrix, guess: float, width: float) -> tuple[Fracti
         return inertia(matrix, point)[1:] == (0, 0)
 
     center, above, below = Fraction(guess), Fraction(width), Fraction(width)
+    # A guess that is the eigenvalue itself, as of a diagonal matrix, leaves nothing to bracket.
+    at_guess = inertia(matrix, center)
+    if at_guess.zero and not at_guess.positive:
+        return center, center
     while not is_above(center + above):
         above *= 2
     while is_above(center - below):

@@ -18,6 +18,20 @@ class NotExactError(TypeError):
     """A recipe did something that exact numbers don't allow; the message names the line and the remedy."""
 
 
+class ImpureError(NotExactError):
+    """A step that, asked twice alike, answers differently.
+
+    Args:
+        name: whose step.
+    """
+
+    def __init__(self, name: str = "the step") -> None:
+        super().__init__(
+            f"{name}, asked twice alike, answers differently: a step must be a function of its arguments, without "
+            "counters and random draws of its own; noise comes as `noise`, and what it keeps as `memory`"
+        )
+
+
 class Exact:
     """An exact number: a rational, or an element of a polynomial ring or field over the rationals.
 
@@ -50,18 +64,19 @@ class Exact:
         return self._with(other, lambda a, b: b - a)
 
     def __mul__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a * b)
+        return self._with(other, self._kind(other).multiplied)
 
     def __truediv__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: a / b)
+        return self._with(other, self._kind(other).divided)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self._with(other, lambda a, b: b / a)
+        divided = self._kind(other).divided
+        return self._with(other, lambda a, b: divided(b, a))
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self) -> "Exact":
-        return Exact(-self.value)
+        return type(self)(-self.value)
 
     def __pow__(self, exponent: Any) -> "Exact":
         if isinstance(exponent, numbers.Integral):
@@ -75,7 +90,21 @@ class Exact:
 
     def _with(self, other: Any, operation: Callable[[Any, Any], Any]) -> Any:
         operand = other.value if isinstance(other, Exact) else _operand(other)
-        return operand if operand is NotImplemented else Exact(operation(self.value, operand))
+        return operand if operand is NotImplemented else self._kind(other)(operation(self.value, operand))
+
+    def _kind(self, other: Any) -> "type[Exact]":
+        """The class of a result: the narrower of the two operands', which refuses more."""
+        return type(other) if isinstance(other, type(self)) else type(self)
+
+    @classmethod
+    def multiplied(cls, left: Any, right: Any) -> Any:
+        """The product of two values."""
+        return left * right
+
+    @classmethod
+    def divided(cls, left: Any, right: Any) -> Any:
+        """The quotient of two values."""
+        return left / right
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise NotExactError("a test or conversion of a value: a recipe that is read exactly may not depend on values")

@@ -9,6 +9,7 @@ from sympy.polys.rings import PolyElement
 
 from .algebra import polynomials
 from .leaf import Exact, NotExactError
+from .state_leaf import StateLeaf
 
 
 def generic_state(field: Any, states: int, memory: Any, others: Sequence[str] = ()) -> tuple[list[Exact], Any]:
@@ -23,7 +24,7 @@ def generic_state(field: Any, states: int, memory: Any, others: Sequence[str] = 
     leaves, structure = jax.tree.flatten(memory)
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Exact)]
     ring = polynomials([*(f"z{i}" for i in range(states + len(places))), *others], field)
-    forms = [Exact(generator) for generator in ring.gens]
+    forms: list[Exact] = [StateLeaf(generator) for generator in ring.gens]
     for place, form in zip(places, forms[states:], strict=False):
         leaves[place] = form
     return forms, jax.tree.unflatten(structure, leaves)

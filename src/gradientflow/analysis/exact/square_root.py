@@ -7,7 +7,10 @@ from sympy import QQ
 
 
 def square_root(value: Any) -> Any:
-    """The root of a perfect square in ℚ or ℚ(a, b, …), or `None`: of a², the generator a itself."""
+    """The root of a perfect square in ℚ or ℚ(a, b, …) for positive a, b, …: of a² it is a, of (a − b)² there is none.
+
+    `None` where there is none: √((a − b)²) is |a − b|, which is not rational. So a root's coefficients have one sign.
+    """
     if not hasattr(value, "numer"):
         return _rational_root(value)
     numerator, denominator = _polynomial_root(value.numer), _polynomial_root(value.denom)
@@ -23,7 +26,10 @@ def _polynomial_root(polynomial: Any) -> Any:
     root = _rational_root(coefficient)
     if root is None or any(exponent % 2 for _, exponent in factors):
         return None
-    return math.prod((factor ** (exponent // 2) for factor, exponent in factors), start=polynomial.ring(root))
+    found: Any = math.prod((factor ** (exponent // 2) for factor, exponent in factors), start=polynomial.ring(root))
+    if all(c > 0 for c in found.coeffs()):
+        return found
+    return -found if all(c < 0 for c in found.coeffs()) else None
 
 
 def _rational_root(value: Any) -> Any:

@@ -13,26 +13,15 @@ References:
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-import jax
 import numpy as np
 from sympy import QQ
-from sympy.polys.fields import FracElement
 from sympy.polys.matrices import DomainMatrix
 
-from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, Mode, with_energy
-
-from .algebra import fraction, polynomials, rational, solution_near
-from .blame import blaming
-from .leaf import Exact, NotExactError
-from .linear_forms import exact_leaves, generic_state, linear_form
-from .oracle import MOST_GRADIENTS, Inquiry, Oracle
-from .parameters import flow_converted, with_parameters
+from .algebra import fraction, rational
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,171 +139,6 @@ def characteristic(matrix: np.ndarray) -> list[Fraction]:
     n = len(matrix)
     rows = [[rational(Fraction(entry)) for entry in row] for row in matrix]
     return [fraction(c) for c in DomainMatrix(rows, (n, n), QQ).charpoly()]
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """The linear forms of a step (or a drift), over ℚ or over a field of rational functions in parameters.
-
-    Attributes:
-        after: the next ξ, in ξ and u.
-        points: where gradients are asked, in ξ and u.
-        position: in ξ and u.
-        start: ξ at the start, in x₀ and gradients asked there.
-        start_points: where those are asked, in the same.
-        names: the names of ξ's entries.
-        rests: whether it is a step, which leaves ξ where it rests; a drift vanishes there.
-    """
-
-    after: np.ndarray
-    points: np.ndarray
-    position: np.ndarray
-    start: np.ndarray
-    start_points: np.ndarray
-    names: tuple[str, ...]
-    rests: bool = True
-
-    def at(self, *parameters: Fraction) -> StateSpace:
-        """The system for given parameters.
-
-        Raises:
-            NotExactError: if it does not rest at a minimizer.
-        """
-
-        def fractions(rows: np.ndarray) -> np.ndarray:
-            return np.array([[_valued(c, parameters) for c in row] for row in rows], dtype=object).reshape(rows.shape)
-
-        if not len(self.points):
-            raise NotExactError("it asks for no gradient: it does not depend on the energy")
-        n = len(self.names)
-        after, points, position = map(fractions, (self.after, self.points, self.position))
-        if position.shape[0] != 1 or position[:, n:].any():
-            raise NotExactError("the position is no combination of the state's leaves")
-        A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
-        still = A - np.eye(n, dtype=int) if self.rests else A
-        start, equations = fractions(self.start), np.vstack([still, C, position[:, :n]])
-        right = np.array([[0]] * n + [[1]] * (len(C) + 1), dtype=object)
-        # Where the start asks for no gradients it rests by itself, from the minimizer.
-        rest = start[:, :1]
-        if (equations @ rest != right).any():
-            solved = solution_near(np.hstack([equations, -right]).tolist(), [Fraction(0)] * n)
-            rest = None if solved is None else np.array([solved], dtype=object).T
-        if rest is None:
-            raise NotExactError("it does not rest where the gradient vanishes: it is no descent of E")
-        return StateSpace(A, B, C, D, position[:, :n], rest, start, fractions(self.start_points), self.names)
-
-
-def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> Reading:
-    """One step of a scheme, exactly; its flow's energy is not used.
-
-    Args:
-        flow: the flow; its parameters may be exact leaves.
-        discretizer: the scheme.
-        h: the step, a fraction or an exact leaf.
-        field: what exact leaves among the parameters are elements of.
-
-    Raises:
-        NotExactError: if the step is no combination of states and gradients with constant coefficients, naming the
-            line.
-        UnansweredQuestionError: if the flow does not answer what the scheme asks.
-    """
-    bare, h = _bare(flow), h if isinstance(h, Exact) else Exact(h)
-    scheme = with_parameters(discretizer, lambda _, value: Exact(value), integers=False)
-    with blaming(discretizer, flow):
-        # The start: its own ring, in which gradients may be asked before the first step.
-        ring = polynomials(["x0", *_gradient_names()], field)
-        x0, *gradients = map(Exact, ring.gens)
-        inquiry, on_start = _asking(bare, gradients)
-        first = on_start.init(x0)
-        memory = scheme.init(on_start, Exact(0), first, h)
-        start = jax.tree.leaves(first) + [leaf for leaf in jax.tree.leaves(memory) if isinstance(leaf, Exact)]
-        # The step.
-        structure, states = jax.tree.structure(first), len(jax.tree.leaves(first))
-        forms, remembered = generic_state(field, states, memory, (*_gradient_names(), "t"))
-        size = len(forms) - MOST_GRADIENTS - 1
-        asking, on_state = _asking(bare, forms[size:-1])
-        z = jax.tree.unflatten(structure, forms[:states])
-        given = {} if memory is None else {"memory": remembered}
-        out = scheme.step(on_state, forms[-1], z, h, **given)
-        out, handed_on = (out, None) if memory is None else out
-        leaves = jax.tree.leaves(out) + exact_leaves(memory, handed_on)
-        position = jax.tree.leaves(scheme.position(on_state, z, h))
-        after, points, where = (
-            _rows(some, size + len(asking.asked), field) for some in (leaves, asking.asked, position)
-        )
-        first_rows, first_points = (_rows(some, 1 + len(inquiry.asked), field) for some in (start, inquiry.asked))
-        return Reading(after, points, where, first_rows, first_points, _names(first, size))
-
-
-def read_drift(flow: Flow) -> Reading:
-    """A flow's drift, exactly, with ξ' = ξ̇; its energy is not used.
-
-    Raises:
-        NotExactError: as `read_step`; or if it asks for the gradient elsewhere than at the position.
-    """
-    bare = _bare(flow)
-    with blaming(flow):
-        structure = jax.tree.structure(bare.init(Exact(0)))
-        states = structure.num_leaves
-        forms, _ = generic_state(QQ, states, None, (*_gradient_names(), "t"))
-        inquiry, bare = _asking(bare, forms[states:-1])
-        z = jax.tree.unflatten(structure, forms[:states])
-        leaves = jax.tree.leaves(bare.drift(forms[-1], z))
-        position = jax.tree.leaves(bare.position(z))
-        start = jax.tree.leaves(bare.init(Exact(polynomials(["x0"]).gens[0])))
-        after, points, where = (
-            _rows(some, states + len(inquiry.asked), QQ) for some in (leaves, inquiry.asked, position)
-        )
-        if len(points) != 1 or (points != where).any():
-            raise NotExactError("a drift that asks for other gradients than the one at the position")
-        return Reading(after, points, where, _rows(start, 1, QQ), _rows([], 1, QQ), _names(z, states), rests=False)
-
-
-def _bare(flow: Flow) -> Flow:
-    """The flow with its parameters exact, on no energy yet."""
-    return flow_converted(flow, Mode(None), lambda _, value: Exact(value))
-
-
-def _asking(flow: Flow, gradients: Sequence[Exact]) -> tuple[Inquiry, Flow]:
-    inquiry = Inquiry(gradients)
-    return inquiry, with_energy(flow, Oracle(inquiry))
-
-
-def _gradient_names() -> list[str]:
-    return [f"g{i}" for i in range(MOST_GRADIENTS)]
-
-
-def _names(z: Any, size: int) -> tuple[str, ...]:
-    """The fields of a state that has some, then the numbers of a memory."""
-    fields = list(vars(z)) if hasattr(z, "__dict__") and not isinstance(z, Exact) else ["x"]
-    return (*fields, *(f"m_{i}" for i in range(size - len(fields))))[:size]
-
-
-def _rows(leaves: Sequence[Any], generators: int, field: Any) -> np.ndarray:
-    """The coefficients of linear forms, as an array of the field's elements; those beyond `generators` must vanish."""
-    rows = np.empty((len(leaves), generators), dtype=object)
-    for i, leaf in enumerate(leaves):
-        count = len(leaf.value.ring.gens) if hasattr(leaf.value, "ring") else generators
-        form = linear_form(leaf, count, field.zero)
-        if any(form[generators:]):
-            raise NotExactError(f"the step depends on more than the state and the gradients: {leaf}")
-        rows[i] = (form + [field.zero] * generators)[:generators]
-    return rows
-
-
-def _valued(element: Any, values: Sequence[Fraction]) -> Fraction:
-    """A rational function at a point, or a rational, as a fraction."""
-    if not isinstance(element, FracElement):
-        return fraction(element)
-
-    def summed(part: Any) -> Fraction:
-        terms = (fraction(c) * math.prod(map(pow, values, powers)) for powers, c in part.terms())
-        return sum(terms, Fraction(0))
-
-    below = summed(element.denom)
-    if not below:
-        raise NotExactError("at these parameters the step divides by zero")
-    return summed(element.numer) / below
 
 
 def _is_full(columns: np.ndarray, matrix: np.ndarray) -> bool:

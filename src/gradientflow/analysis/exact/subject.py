@@ -12,7 +12,8 @@ from gradientflow.flows import Flow, is_stochastic
 
 from .algebra import fraction
 from .leaf import Exact
-from .state_space import StateSpace, read_drift, read_step
+from .state_reading import read_drift, read_step
+from .state_space import StateSpace
 
 
 def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:

@@ -13,14 +13,16 @@ from jax.flatten_util import ravel_pytree
 from gradientflow.discretizers import Discretizer, check_answers
 from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, max_norm, prepare
 
+from ..results.grades import Measured
+
 # The longest cycle that is told from chaos.
 _LONGEST_PERIOD = 64
 # Steps run at a time: enough to fill the vector units.
 _LANES = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class Bifurcation:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Bifurcation(Measured):
     """Where iterates settle, over the step.
 
     Attributes:

@@ -26,7 +26,7 @@ from gradientflow.flows import GradientFlow, Mode
 from ..exact.algebra import fraction, rational, rational_functions
 from ..exact.inertia import inertia
 from ..exact.leaf import Exact, NotExactError
-from ..exact.state_space import read_step
+from ..exact.state_reading import read_step
 
 
 @dataclasses.dataclass(frozen=True)

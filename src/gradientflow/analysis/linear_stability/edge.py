@@ -14,13 +14,14 @@ from gradientflow.discretizers import Discretizer, Method
 from gradientflow.flows import Energy, Flow, Trajectory, inner
 
 from ..exact.roots import AlwaysFailsError
+from ..results.grades import Measured
 from .curvature import curvatures_at
 from .reading import ModeReading, Recipe
 from .stability import unpacked
 
 
 @dataclasses.dataclass(frozen=True)
-class EdgeOfStability:
+class EdgeOfStability(Measured):
     """The sharpness along a run, and the steps that it would allow.
 
     Attributes:
@@ -32,6 +33,8 @@ class EdgeOfStability:
         descent_limit: the step up to which the quadratic model falls along −∇E, 2‖∇E‖²/∇EᵀH∇E [T], shape (n,); ∞ where
             it falls for ever.
         energy: the energy there, shape (n,).
+        lr_limit: of an optimizer, the learning rate that a mode of that curvature allows with its other parameters
+            fixed, shape (n,): with momentum another one than the flow's, whose friction and mass stay; else `None`.
     """
 
     steps: np.ndarray
@@ -41,6 +44,7 @@ class EdgeOfStability:
     limit: np.ndarray
     descent_limit: np.ndarray
     energy: np.ndarray
+    lr_limit: np.ndarray | None = None
 
     @property
     def ratio(self) -> np.ndarray:
@@ -52,6 +56,8 @@ class EdgeOfStability:
         """One row an iterate."""
         columns = {"step": self.steps, "t": self.t, "sharpness": self.sharpness, "h": self.h, "limit": self.limit,
                    "h / limit": self.ratio, "descent limit": self.descent_limit, "energy": self.energy}  # fmt: skip
+        if self.lr_limit is not None:
+            columns["lr limit"] = self.lr_limit
         return pd.DataFrame(columns).set_index("step")
 
     def plot(self) -> Any:
@@ -62,7 +68,7 @@ class EdgeOfStability:
 
     def __repr__(self) -> str:
         """The table."""
-        return self.table().to_string(float_format=lambda value: f"{value:.4g}")
+        return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}"
 
 
 def edge_of_stability(
@@ -93,7 +99,7 @@ def edge_of_stability(
         >>> bool(found.ratio.max() > 1 > found.ratio[-1])
         True
     """
-    _, flow, discretizer = unpacked("edge_of_stability", flow, discretizer)
+    method, flow, discretizer = unpacked("edge_of_stability", flow, discretizer)
     if not isinstance(run, Trajectory) or "scheme" not in run.stats:
         raise TypeError(f"edge_of_stability: `run` must be made by iterate, got {type(run).__name__}")
     reading = Recipe(flow, discretizer).read()
@@ -104,10 +110,15 @@ def edge_of_stability(
     slopes = np.diff(t) / np.diff(indices)
     h = slopes[np.minimum(finite, len(slopes) - 1)]
     limit = np.array([_limit(reading, value) for value in sharpness])
+    lr_limit = None
+    if method is not None and method.family is not None:
+        in_lr = Recipe(method.flow, method.discretizer, method.family).read()
+        lr_limit = np.array([_limit(in_lr, value) for value in sharpness])
     descent = np.array([_descent_limit(flow.energy, _row(run.x, int(row))) for row in finite])
     return EdgeOfStability(
-        indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite]
-    )
+        indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite],
+        lr_limit,
+    )  # fmt: skip
 
 
 def _row(xs: Any, row: int) -> Any:

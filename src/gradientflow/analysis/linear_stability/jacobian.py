@@ -14,6 +14,7 @@ from scipy.sparse.linalg import eigs
 from gradientflow.discretizers import Discretizer, advance
 from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, spectral_radius
 
+from ..exact.draws import read_alike
 from ..results.grades import Grade
 from .curvature import matrix_free
 from .step_limit import StepLimit
@@ -23,17 +24,27 @@ LARGEST_DENSE = 500
 # Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
 _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # Where the field depends on time the long run counts: the clock is put on until a step changes no more than this, at
-# most to so many times the fastest mode's own time.
+# most to so many times the fastest mode's own time, or so many units of it.
 _UNCHANGED, _LATEST = 1e-7, 1e10
 # No mode is so slow: the field is 0.
 _FOR_EVER = 1e30
+# How far beyond the limit the radius' slope is taken, relatively; the bracket's lower end is so many times as far below
+# as the slope says, since the radius may rise like a square root's inverse.
+_AHEAD, _SAFE = 1e-4, 3.0
+# Points near and nearer, as powers of the rounding: what a step does to them is seen in its digits. A step is carried
+# off that is longer than so many times the distance, and two sides differ that do by so much of their sum.
+_NEAR, _LEAP, _BEND = (0.6, 0.65), 1e3, 0.05
+# So often a step is asked alike before its derivative is believed.
+_REPEATED = 16
 
 
 def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
     """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest."""
     dtype = dtype_of(z)
     n = _flat_step(flow, discretizer, z, jnp.ones((), dtype), jnp.zeros((), dtype))[0].size
-    t = jnp.asarray(late_time(flow, discretizer, z), dtype)
+    late = late_time(flow, discretizer, z)
+    # With a clock that never settles, eigenvalues are those of one time, and no limit is made of them.
+    t = jnp.asarray(late if math.isfinite(late) else _time_scale(flow, z), dtype)
 
     def found(h: float) -> np.ndarray:
         step = jnp.asarray(h, dtype)
@@ -58,6 +69,7 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
 
     A short window of instability between two of the steps tried would be missed: the limit is measured.
     """
+    _check_repeats(flow, discretizer, z)
     eigenvalues, dtype = step_eigenvalues(flow, discretizer, z), dtype_of(z)
 
     def radius(h: float) -> float:
@@ -65,9 +77,18 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
 
     scale = _time_scale(flow, z)
     late = late_time(flow, discretizer, z)
+    if leaves_at_once(flow, discretizer, z):
+        cause = "no step is stable: from however near, a step of whatever length leaves the point by its own length"
+        return StepLimit(0.0, 0.0, 0.0, None, cause, Grade.MEASURED)
     clock = f" with the clock at t = {late:.3g}" if late else ""
     slack = 1 + float(jnp.finfo(dtype).eps) ** 0.6
     stable, h = 0.0, _SHORTEST * scale
+    if not math.isfinite(radius(h)):
+        return unknown(
+            "the flow or the step has no derivative at this point that is finite: its Jacobian is not finite"
+        )
+    if math.isinf(late):
+        return unknown(f"the clock never settles: at t = {_LATEST * scale:.3g} a step still changes with the time")
     while radius(h) <= slack:
         stable, h = h, h * _RATIO
         if h > _LONGEST * scale:
@@ -82,33 +103,94 @@ def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
             break
         stable, unstable = (middle, unstable) if radius(middle) <= slack else (stable, middle)
     cause = f"the spectral radius of the step's Jacobian reaches 1{clock}"
-    return StepLimit((stable + unstable) / 2, stable, unstable, None, cause, Grade.MEASURED)
+    # The radius was let exceed 1 by rounding: how much sooner it is 1 is told by how fast it rises there.
+    ahead = unstable * _AHEAD
+    slope = (radius(unstable + ahead) - radius(unstable)) / ahead
+    low = unstable - _SAFE * (radius(unstable) - 1) / slope if slope > 0 else unstable / _RATIO
+    low = min(max(low, unstable / _RATIO), stable)
+    return StepLimit(low, low, unstable, None, cause, Grade.MEASURED)
+
+
+def unknown(cause: str) -> StepLimit:
+    """No limit, and why."""
+    return StepLimit(math.nan, 0.0, math.inf, None, cause, Grade.UNKNOWN)
 
 
 def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
-    """The time at which a step is linearized: 0 where it does not depend on time, else when it no longer changes."""
+    """The time at which a step is linearized: 0 where it does not depend on time, else when it no longer changes.
+
+    ∞ where it never ceases to.
+    """
     scale = _time_scale(flow, z)
 
     def changes(t: float, later: float) -> bool:
-        early, late = (_moved(flow, discretizer, z, time, (1.0,))[0] for time in (t, later))
+        early, late = (_moved(flow, discretizer, z, time, ((1.0, 1.0),))[0] for time in (t, later))
         return bool(jnp.max(jnp.abs(late - early)) > _UNCHANGED * (1 + jnp.max(jnp.abs(early))))
 
     if not changes(0.7 * scale, 1.9 * scale):
         return 0.0
     late = scale
-    while changes(late, 100 * late) and late < _LATEST * scale:
+    while changes(late, 100 * late) or changes(0.37 * late, 23.1 * late):
+        if late >= _LATEST * max(1.0, scale):
+            return math.inf
         late *= 10
     return 10 * late
 
 
 def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
-    """Whether a step of the flow's own time scale is affine in the state, to rounding: then what is local is global."""
-    at, once, twice = _moved(flow, discretizer, z, late_time(flow, discretizer, z), (0.0, 1.0, 2.0))
-    bend, whole = jnp.max(jnp.abs(twice - 2 * once + at)), jnp.max(jnp.abs(twice - at))
-    return bool(bend <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + whole))
+    """Whether a step of the flow's own time scale is affine in the state, to rounding: then what is local is global.
+
+    Tried along random directions of both signs: there and back, and one after the other.
+    """
+    t = late_time(flow, discretizer, z)
+    at, first, second, both, back = _moved(
+        flow, discretizer, z, t, ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (-2.0, 0.0))
+    )
+    bend = jnp.maximum(jnp.abs(both - first - second + at), jnp.abs(back + 2 * first - 3 * at))
+    return bool(jnp.max(bend) <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + jnp.max(jnp.abs(both - at))))
+
+
+def _check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+    """Refuses a step that, asked again, answers differently: what compiled code kept of it would be an accident."""
+
+    def asked() -> Any:
+        return np.asarray(_moved(flow, discretizer, z, 0.0, ((1.0, 1.0),)))
+
+    name = type(discretizer).__name__
+    read_alike(name, asked, lambda one, other: np.array_equal(one, other, equal_nan=True), _REPEATED)
+
+
+def leaves_at_once(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether a step is as long from however near the point: it depends on the direction only, as a sign does."""
+    near, nearer = _quotients(flow, discretizer, z)
+    return bool(nearer[0] > 5 * near[0] and near[0] > _LEAP)
+
+
+def has_no_derivative(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether what a step does differs from one side of the point to the other, or from near to nearer."""
+    near, nearer = _quotients(flow, discretizer, z)
+    return bool(max(near[1], nearer[1]) > _BEND or abs(nearer[0] - near[0]) > _BEND * (near[0] + nearer[0]))
+
+
+def _quotients(flow: Flow, discretizer: Discretizer, z: Any) -> list[tuple[float, float]]:
+    """Near the point, and nearer: how far a step carries off what is away by 1, and how much the two sides differ."""
+    dtype = dtype_of(z)
+    late = late_time(flow, discretizer, z)
+    t = late if math.isfinite(late) else _time_scale(flow, z)
+    size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(z) if leaf.size)
+    found = []
+    for rounding in _NEAR:
+        distance = float(jnp.finfo(dtype).eps) ** rounding * max(1.0, size)
+        pairs = ((0.0, 0.0), (distance, 0.0), (-distance, 0.0))
+        rest, there, back = _moved(flow, discretizer, z, t, pairs)
+        right, left = (there - rest) / distance, (rest - back) / distance
+        scale = float(jnp.abs(right).max() + jnp.abs(left).max())
+        found.append((scale / 2, float(jnp.abs(right - left).max()) / max(scale, 1e-300)))
+    return found
 
 
 def _time_scale(flow: Flow, z: Any) -> float:
+    """1/ρ of the drift's Jacobian: at time 0, or at 1 where a clock stands still at its start."""
     dtype = dtype_of(z)
     tiny = float(jnp.finfo(dtype).tiny)
 
@@ -128,18 +210,16 @@ def _time_scale(flow: Flow, z: Any) -> float:
     return at(t)
 
 
-def _moved(flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[float, ...]) -> list[jax.Array]:
-    """A short step at time t from states away from z by so many times one direction."""
+def _moved(
+    flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[tuple[float, float], ...]
+) -> list[jax.Array]:
+    """A short step at time t from states away from z by so many times two directions."""
     dtype = dtype_of(z)
     h = jnp.asarray(0.1 * _time_scale(flow, z), dtype)
-    return [_stepped(flow, discretizer, z, h, jnp.asarray(t, dtype), jnp.asarray(length, dtype)) for length in lengths]
-
-
-@eqx.filter_jit
-def _stepped(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-    flat, step = _flat_step(flow, discretizer, z, h, t)
-    direction = jnp.asarray(np.random.default_rng(1).uniform(0.5, 1.5, size=flat.size), flat.dtype)
-    return step(flat + length * direction)
+    flat, step = _flat_step(flow, discretizer, z, h, jnp.asarray(t, dtype))
+    draw = np.random.default_rng(1)
+    directions = jnp.asarray(draw.uniform(0.5, 1.5, (2, flat.size)) * draw.choice([-1, 1], (2, flat.size)), dtype)
+    return [step(flat + jnp.asarray(pair, dtype) @ directions) for pair in lengths]
 
 
 def _flat_step(

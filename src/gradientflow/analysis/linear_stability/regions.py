@@ -16,6 +16,7 @@ from gradientflow.flows import GradientFlow, Mode, check_integer
 from ..exact.algebra import polynomials, rational
 from ..exact.roots import AlwaysFailsError, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
+from ..results.grades import Grade, Graded, Measured
 from .arrays import spectral_radii
 from .function import read_in_z
 
@@ -26,8 +27,8 @@ _COARSE = 100
 _LONGEST_DRAWN = 40.0
 
 
-@dataclasses.dataclass(frozen=True)
-class StabilityIntervals:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StabilityIntervals(Graded):
     """How far a scheme is stable along the axes of z = hλ, exactly.
 
     Attributes:
@@ -37,6 +38,11 @@ class StabilityIntervals:
 
     real: sympy.Expr
     imaginary: sympy.Expr
+
+    @property
+    def grade(self) -> Grade:
+        """Proved, as far as both ends are exact numbers."""
+        return Grade.CERTIFIED if self.real.has(sympy.Float) or self.imaginary.has(sympy.Float) else Grade.PROVED
 
 
 def stability_intervals(discretizer: Discretizer) -> StabilityIntervals:
@@ -57,8 +63,8 @@ def stability_intervals(discretizer: Discretizer) -> StabilityIntervals:
     return StabilityIntervals(_along(_on_negative_axis(polynomial)), _along(_on_imaginary_axis(polynomial)))
 
 
-@dataclasses.dataclass(frozen=True)
-class StabilityRegion:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StabilityRegion(Measured):
     """The spectral radius of a step over a rectangle of the complex plane of z = hλ (as in ẋ = λx).
 
     Attributes:
@@ -129,8 +135,8 @@ def stability_region(
     return StabilityRegion(discretizer.name, xs, ys, radius, intervals)
 
 
-@dataclasses.dataclass(frozen=True)
-class StabilityMap:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StabilityMap(Measured):
     """The spectral radius of an optimizer's step over two of its parameters, on quadratics with given curvatures.
 
     Attributes:

@@ -14,6 +14,7 @@ import sympy
 from gradientflow.discretizers import ConstantStep, Discretizer, Method, Schedule, as_step_rule, check_answers
 from gradientflow.flows import (
     AbstractQuadratic,
+    Composite,
     Energy,
     Flow,
     GradientFlow,
@@ -24,12 +25,12 @@ from gradientflow.flows import (
     prepare,
 )
 
-from ..exact.leaf import NotExactError
+from ..exact.leaf import ImpureError, NotExactError
 from ..results.grades import Grade
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import contractivity_limit, read_coefficients
 from .curvature import Curvatures, curvatures_at
-from .jacobian import is_affine, measured_limit, step_eigenvalues
+from .jacobian import has_no_derivative, is_affine, leaves_at_once, measured_limit, step_eigenvalues, unknown
 from .reading import ModeReading, Recipe
 from .step_limit import StepLimit, exact_limit, readable
 
@@ -213,13 +214,17 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     _check_minimizer(flow_on_arrays.energy, x, curvatures)
     recipe = Recipe(flow, discretizer)
     reading, unread = _try_reading(recipe)
-    limit = (
-        measured_limit(flow_on_arrays, discretizer, z) if reading is None else exact_limit(recipe, reading, curvatures)
-    )
+    silent = _says_nothing(flow_on_arrays, discretizer, z, curvatures)
+    if silent:
+        limit = unknown(silent)
+    elif reading is None:
+        limit = measured_limit(flow_on_arrays, discretizer, z)
+    else:
+        limit = exact_limit(recipe, reading, curvatures)
     global_limit, reason, global_grade = _global_limit(flow_on_arrays, discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
-        lr_step_limit=_lr_limit(method, curvatures), global_limit=global_limit, global_reason=reason,
+        lr_step_limit=_lr_limit(method, curvatures, silent), global_limit=global_limit, global_reason=reason,
         global_grade=global_grade, reading=reading, unread=unread,
         is_linear=reading is not None or is_affine(flow_on_arrays, discretizer, z),
         jacobian_eigenvalues=step_eigenvalues(flow_on_arrays, discretizer, z),
@@ -287,15 +292,32 @@ def _check_minimizer(energy: Energy, x: Any, curvatures: Curvatures) -> None:
 def _try_reading(recipe: Recipe) -> tuple[ModeReading | None, str]:
     try:
         return recipe.read(), ""
+    except ImpureError:
+        raise
     except (NotExactError, UnansweredQuestionError) as error:
         return None, str(error)
 
 
-def _lr_limit(method: Method | None, curvatures: Curvatures) -> StepLimit | None:
+def _says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curvatures) -> str:
+    """Why the linearization of what is no quadratic says nothing at the point; empty where it does."""
+    if isinstance(flow.energy, (AbstractQuadratic, Mode, Composite)):
+        return ""
+    if curvatures.greatest[0] <= 0:
+        return "the Hessian vanishes at the point, and says nothing of what is near: follow a run instead"
+    if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
+        return (
+            "the gradient has a kink at the point: the curvature differs from side to side; ask `at` a point beside it"
+        )
+    return ""
+
+
+def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str) -> StepLimit | None:
     if method is None or method.family is None:
         return None
     recipe = Recipe(method.flow, method.discretizer, method.family)
     reading, _ = _try_reading(recipe)
+    if reading is not None and silent:
+        return unknown(silent)
     return None if reading is None else exact_limit(recipe, reading, curvatures)
 
 

@@ -71,25 +71,66 @@ def exact_limit(recipe: Recipe, reading: ModeReading, curvatures: Curvatures) ->
     elif curvatures.least[0] <= 0:
         # Floating point can't tell whether there is a flat mode, nor then what limit it has.
         grade = Grade.MEASURED
-    worst: tuple[PositiveRoot, PositiveRoot, Bracket] | None = None
+    worst: _OnMode | None = None
     touched: list[PositiveRoot] = []
     for bracket in brackets:
-        try:
-            (first, passed), (second, _) = reading.limit(bracket[1]), reading.limit(bracket[0])
-        except AlwaysFailsError:
+        found = _on_mode(reading, bracket)
+        touched += found.passed if reading.amplification.size > 1 else []
+        if found.root is not None and (worst is None or found.low < worst.low):
+            worst = found
+        if found.fails:
             cause = f"no step is stable on the mode of curvature {float(bracket[1]):.6g}"
-            return StepLimit(0.0, 0.0, 0.0, None, cause, grade)
-        touched += passed if reading.amplification.size > 1 else []
-        if first is not None and second is not None and (worst is None or first.low < worst[0].low):
-            worst = first, second, bracket
+            if found.high > 0:
+                cause = f"{_UNDECIDED}: at one end of what is known of it, {float(bracket[1]):.17g}, no step is stable"
+            return StepLimit(0.0, 0.0, _up(found.high), None, cause, grade)
     if worst is None:
         cause = f"every step is stable{_isolated(touched, math.inf)}"
         return StepLimit(math.inf, math.inf, math.inf, sympy.oo, cause, grade)
-    first, second, bracket = worst
-    low, high = min(first.low, second.low), max(first.high, second.high)
-    cause, formula = _explain(recipe, reading, bracket[1], first)
-    cause += _isolated(touched, float(high))
-    return StepLimit(float((low + high) / 2), _down(low), _up(high), formula, cause, grade)
+    assert worst.root is not None
+    cause, formula = _explain(recipe, reading, worst.lam, worst.root)
+    cause += _isolated(touched, float(worst.high))
+    if worst.high == math.inf:
+        cause = f"{cause}; {_UNDECIDED}: at one end of what is known of it every step is stable"
+    value = _down(worst.low) if worst.high == math.inf else float((worst.low + worst.high) / 2)
+    return StepLimit(value, _down(worst.low), _up(worst.high), formula, cause, grade)
+
+
+_UNDECIDED = "the curvature is not known closely enough to say more"
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnMode:
+    """The limits at both ends of a curvature's bracket.
+
+    Attributes:
+        low: the smaller of the two.
+        high: the larger; ∞ where every step is stable at one end.
+        lam: the end that has the smaller limit.
+        root: that limit, where it is neither 0 nor ∞.
+        fails: whether no step is stable at one of the ends.
+        passed: isolated steps passed at the upper end.
+    """
+
+    low: Fraction | float
+    high: Fraction | float
+    lam: Fraction
+    root: PositiveRoot | None
+    fails: bool
+    passed: list[PositiveRoot]
+
+
+def _on_mode(reading: ModeReading, bracket: Bracket) -> _OnMode:
+    ends: list[tuple[Fraction | float, Fraction | float, Fraction, PositiveRoot | None]] = []
+    passed: list[PositiveRoot] = []
+    for lam in sorted(set(bracket)):
+        try:
+            root, passed = reading.limit(lam)
+        except AlwaysFailsError:
+            ends.append((Fraction(0), Fraction(0), lam, None))
+        else:
+            ends.append((math.inf, math.inf, lam, None) if root is None else (root.low, root.high, lam, root))
+    low, _, lam, root = min(ends, key=lambda end: end[0])
+    return _OnMode(low, max(high for _, high, _, _ in ends), lam, root, low == 0, passed)
 
 
 def _isolated(touched: Sequence[PositiveRoot], end: float) -> str:
@@ -160,12 +201,16 @@ def _formula(recipe: Recipe, condition: PolyElement, step: str, lam: Fraction, v
     return None
 
 
-def _down(value: Fraction) -> float:
+def _down(value: Fraction | float) -> float:
+    if isinstance(value, float):
+        return value
     nearest = float(value)
     return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
 
 
-def _up(value: Fraction) -> float:
+def _up(value: Fraction | float) -> float:
+    if isinstance(value, float):
+        return value
     nearest = float(value)
     return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from gradientflow.flows import UnansweredQuestionError, size
 
 from ..exact.leaf import NotExactError
+from ..results.grades import Grade, weakest
 from ..results.page import describe_energy, file_name, inline_figure, inline_formula, render_page, write_folder
 from .figures import formula_latex, plot_region, plot_stability
 from .regions import stability_region
@@ -30,6 +31,11 @@ class StabilitySurvey:
     """
 
     entries: Mapping[str, Stability]
+
+    @property
+    def grade(self) -> Grade:
+        """That of the least certain entry; refuted if one is."""
+        return weakest(found.grade for found in self.entries.values())
 
     def table(self) -> pd.DataFrame:
         """One row a method.

@@ -12,6 +12,7 @@ import pandas as pd
 from gradientflow.discretizers import Discretizer, iterate
 from gradientflow.flows import Flow, Trajectory, check_integer, check_positive
 
+from ..results.grades import Measured
 from .stability import Stability, stability
 
 _ROUNDING = 1e-12
@@ -27,7 +28,7 @@ class Behaviour(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class StepSweep:
+class StepSweep(Measured):
     """Runs of one scheme with many steps.
 
     Attributes:
@@ -75,7 +76,8 @@ class StepSweep:
 
     def __repr__(self) -> str:
         """The table."""
-        return self.table().to_string(float_format=lambda value: f"{value:.4g}", na_rep="–")
+        table = self.table().to_string(float_format=lambda value: f"{value:.4g}", na_rep="–")
+        return f"{table}\n{self.grade}"
 
 
 def step_sweep(

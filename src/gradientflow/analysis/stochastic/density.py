@@ -10,14 +10,15 @@ import numpy as np
 from gradientflow.discretizers import Discretizer, advance, check_answers
 from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare, with_energy
 
+from ..results.grades import Measured
 from .one_number import of_one_number
 
 # The share of a difference between two wells that a step must take away: rounding is magnified by its inverse.
 _SLOWEST = 1e-9
 
 
-@dataclasses.dataclass(frozen=True)
-class StationaryDensity:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StationaryDensity(Measured):
     """Densities on a grid.
 
     Attributes:

@@ -11,14 +11,15 @@ import numpy as np
 
 from gradientflow.flows import Energy, Number, check_positive
 
+from ..results.grades import Measured
 from .one_number import Values, graded, of_one_number, resolved
 
 # Nodes between two points, by which the error is told: their integral against that of fewer.
 _NODES = (12, 8)
 
 
-@dataclasses.dataclass(frozen=True)
-class ExitTime:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ExitTime(Measured):
     """The mean time of a first passage.
 
     Attributes:

@@ -29,9 +29,11 @@ from gradientflow.flows import (
 )
 from gradientflow.flows.linear.modes import modes_of
 
+from ..results.grades import Measured
 
-@dataclasses.dataclass(frozen=True)
-class GaussianLaw:
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class GaussianLaw(Measured):
     """A Gaussian law of a flow's state, and with it of the position.
 
     Attributes:

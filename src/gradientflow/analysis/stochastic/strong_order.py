@@ -24,12 +24,14 @@ from gradientflow.flows import (
     prepare,
 )
 
+from ..results.grades import Measured
+
 # So many steps of the reference to one of the finest that is measured.
 _FINER = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class StrongOrder:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StrongOrder(Measured):
     r"""Root-mean-square errors at the end, and the order that they show.
 
     Attributes:

@@ -14,9 +14,11 @@ import pandas as pd
 from gradientflow.discretizers import BatchOracle, Minibatch
 from gradientflow.flows import Energy, MeanOverExamples, along, as_floating, check_positive
 
+from ..results.grades import Measured
+
 
 @dataclasses.dataclass(frozen=True)
-class GradientNoise:
+class GradientNoise(Measured):
     r"""The gradients of N examples at a point: their mean g, and their covariance Σ by its trace.
 
     Attributes:
@@ -96,7 +98,7 @@ class GradientNoise:
     def __repr__(self) -> str:
         """The table."""
         lines = self.table().to_string(float_format=lambda value: f"{value:.4g}")
-        return f"gradients of {self.count} examples\n{lines}"
+        return f"gradients of {self.count} examples, {self.grade}\n{lines}"
 
     def _squares(self) -> dict[str, float]:
         return {name: float(np.sum(np.asarray(leaf, dtype=float) ** 2)) for name, leaf in _leaves(self.gradient)}

@@ -10,9 +10,11 @@ import pandas as pd
 from gradientflow.flows import Energy, Trajectory, along, check_integer
 from gradientflow.flows import energy as as_energy
 
+from ..results.grades import Measured
+
 
 @dataclasses.dataclass(frozen=True)
-class ValidationCurve:
+class ValidationCurve(Measured):
     """Two energies along a run: the one that it descends, and the one that counts.
 
     Attributes:
@@ -81,7 +83,7 @@ class ValidationCurve:
         """The best row, and the last."""
         rows = [f"{what}: step {self.steps[row]}, training {self.training[row]:.4g}, validation "
                 f"{self.validation[row]:.4g}" for what, row in (("best", self.best), ("last", -1))]  # fmt: skip
-        return "\n".join(rows)
+        return "\n".join([*rows, str(self.grade)])
 
 
 def validation_curve(run: Any, energy: Any) -> ValidationCurve:
@@ -104,6 +106,7 @@ def validation_curve(run: Any, energy: Any) -> ValidationCurve:
         >>> gf.validation_curve(run, unseen)
         best: step 2, training 0.5625, validation 0.0625
         last: step 8, training 0.0001373, validation 0.9767
+        measured
     """
     if not isinstance(run, Trajectory):
         raise TypeError(f"validation_curve: `run` must be made by iterate or integrate, got {type(run).__name__}")

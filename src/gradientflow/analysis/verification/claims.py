@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ..results.grades import Grade
+from ..results.grades import Grade, weakest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Claim:
         sibling: a false statement of the same kind (a wrong sign, a factor of two) that the same code was given: it
             must be refuted, or the proof would prove anything. `None` for measured claims.
         evidence: the numbers behind a claim about a run; else `None`.
+        applies: whether it is about what was asked: the conditions under which it is made were tested on it. `None`
+            where that is not known. Where it doesn't apply its grade is unknown, and the reason says why.
     """
 
     name: str
@@ -46,7 +48,13 @@ class Claim:
     reason: str
     counterexample: str | None = None
     sibling: "Claim | None" = None
-    evidence: Evidence | None = None
+    evidence: Evidence | None = dataclasses.field(default=None, repr=False)
+    applies: bool | None = True
+
+    @property
+    def verdict(self) -> str:
+        """Its grade, or that it does not apply."""
+        return "does not apply" if self.applies is False else str(self.grade)
 
     def _repr_latex_(self) -> str:
         """For notebooks."""
@@ -66,9 +74,18 @@ class Verification:
     claims: tuple[Claim, ...]
 
     @property
+    def grade(self) -> Grade:
+        """That of the least certain claim that applies; refuted if one is."""
+        return weakest(claim.grade for claim in self.claims if claim.applies)
+
+    @property
     def all_proved(self) -> bool:
-        """Whether every claim is proved, and every false sibling refuted; claims about a run's numbers are measured."""
-        about_formulas = [claim for claim in self.claims if claim.grade is not Grade.MEASURED]
+        """Whether every claim that applies is proved, and every false sibling refuted.
+
+        Claims that don't apply to what was asked, or of which that isn't known, don't count; nor do those about a run's
+        numbers, which are measured.
+        """
+        about_formulas = [claim for claim in self.claims if claim.applies and claim.grade is not Grade.MEASURED]
         siblings = [claim.sibling for claim in about_formulas if claim.sibling is not None]
         return all(claim.grade is Grade.PROVED for claim in about_formulas) and all(
             sibling.grade is Grade.REFUTED for sibling in siblings
@@ -77,7 +94,7 @@ class Verification:
     def table(self) -> pd.DataFrame:
         """One row a claim: name, grade, statement in LaTeX, reason, and the false sibling's counterexample."""
         rows = [
-            {"claim": c.name, "grade": str(c.grade), "statement": c.statement, "reason": c.reason,
+            {"claim": c.name, "grade": c.verdict, "statement": c.statement, "reason": c.reason,
              "counterexample": c.counterexample or "",
              "false sibling": "" if c.sibling is None else f"{c.sibling.grade}: {c.sibling.counterexample}"}
             for c in self.claims
@@ -99,5 +116,6 @@ class Verification:
 
     def __repr__(self) -> str:
         """One line a claim."""
-        lines = [f"{claim.grade:>9}  {claim.name}: {claim.reason}" for claim in self.claims]
-        return "\n".join([self.subject, *lines])
+        width = max((len(claim.verdict) for claim in self.claims), default=0)
+        lines = [f"{claim.verdict:>{max(width, 9)}}  {claim.name}: {claim.reason}" for claim in self.claims]
+        return "\n".join([f"{self.subject}, {self.grade}", *lines])

@@ -20,6 +20,8 @@ from gradientflow.flows import GradientFlow, HeavyBall, Langevin, Mode, Phase
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact
+from ..exact.linear_forms import generic_state, linear_form
+from ..exact.mode import ExactMode
 from ..linear_stability.reading import Recipe
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
@@ -36,9 +38,12 @@ def power_claim(discretizer: Discretizer) -> Claim | None:
     factor = _textbook_factor(discretizer, lam * h)
     if factor is None:
         return None
-    flow = GradientFlow(Mode(lam))
+    flow = GradientFlow(ExactMode(lam))
+    (state,), _ = generic_state(field, 1, None)
     with blaming(discretizer, flow):
-        after = discretizer.step(flow, Exact(0), power * x0, h)
+        # The step must multiply whatever state it is given; R^k x₀ is one.
+        (multiplier,) = linear_form(discretizer.step(flow, Exact(0), state, h), 1, field.zero)
+    after = Exact(multiplier) * power * x0
     name = f"iterates of {discretizer.name} on every mode"
     false = _textbook_factor(discretizer, -(lam * h))
     sibling = refuted_sibling(

@@ -25,6 +25,7 @@ from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
+from ..exact.state_leaf import InnerLeaf
 from ..results.grades import Grade
 from .claims import Claim
 from .decide import refuted_sibling
@@ -152,7 +153,7 @@ def setting(
     names = [*(symbols_of_flow(flow) if symbolic else ()), *parameters]
     field = rational_functions(names)
     ring = polynomials(_GENERATORS, field)
-    x, v, g, gap, minimizer, t, curved, newton = (Exact(generator) for generator in ring.gens)
+    x, v, g, gap, minimizer, t, curved, newton = (InnerLeaf(generator) for generator in ring.gens)
     symbols = {name: Exact(generator) for name, generator in zip(names, field.gens if names else (), strict=True)}
 
     chosen = symbols if values is None else values(symbols)
@@ -224,6 +225,7 @@ class Decrease:
         wrong: a B that is too large, and its statement.
         positive: (weight, u) pairs whose squares V holds; `None` where it is plainly E − E* and squares.
         held: (weight, I) pairs of inequalities that V holds besides; `None` where there are none.
+        needs: what it needs of the energy that it is made of: "convex", "strongly convex", or nothing.
     """
 
     name: str
@@ -236,6 +238,7 @@ class Decrease:
     wrong: tuple[str, Callable[[Any], Any]]
     positive: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
     held: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
+    needs: str = ""
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
@@ -348,6 +351,7 @@ def own_decrease(situation: Setting) -> Decrease:
         assumption=("on every convex E" if crossed else "on every differentiable E")
         + (" whose minimizer is 0" if situation.at_origin else ""),
         wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q[_GAP]),
+        needs="convex" if crossed else "",
     )
 
 

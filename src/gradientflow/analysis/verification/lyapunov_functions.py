@@ -39,6 +39,7 @@ GRADIENT_FLOW = (
         squares=lambda q: (),
         assumption="on every convex E",
         wrong=(rf"{_HALF_SQUARE} \le -3(E - E^*)", lambda q: 3 * q["E"]),
+        needs="convex",
     ),
     Decrease(
         name="E − E* decays as exp(−2μt)",
@@ -49,6 +50,7 @@ GRADIENT_FLOW = (
         squares=lambda q: ((1, q["g"] - q["mu"] * q["x"]),),
         assumption=_STRONGLY_CONVEX,
         wrong=(r"\tfrac{d}{dt}(E - E^*) \le -4\mu (E - E^*)", lambda q: 4 * q["mu"] * q["E"]),
+        needs="strongly convex",
     ),
     Decrease(
         name="‖x − x*‖ decays as exp(−μt)",
@@ -59,6 +61,7 @@ GRADIENT_FLOW = (
         squares=lambda q: (),
         assumption=_STRONGLY_CONVEX,
         wrong=(rf"{_HALF_SQUARE} \le -2\mu\|x - x^*\|^2", lambda q: 2 * q["mu"] * q["x"] * q["x"]),
+        needs="strongly convex",
     ),
 )
 HEAVY_BALL = (
@@ -185,7 +188,9 @@ def nesterov_flow() -> Iterator[Claim]:
     """
     situation = setting(Nesterov(Mode(None)), ("d", "s"), values=lambda s: {"r": 3 + s["d"]}, clock="s")
     yield decide_decrease(NESTEROV, situation)
-    yield decide_decrease(own_decrease(situation), situation)
+    # Friction of any strength takes energy.
+    whatever = setting(Nesterov(Mode(None)), ("r", "s"), values=lambda s: {"r": s["r"]}, clock="s")
+    yield decide_decrease(own_decrease(whatever), whatever)
 
 
 def hessian_damped() -> Claim:

@@ -20,15 +20,9 @@ from ..exact.leaf import Exact, NotExactError
 from ..exact.mode import ExactMode
 from ..exact.motion import Motion, TimeFunction, motion
 from ..exact.parameters import flow_converted
+from ..exact.trial import DriftAsStep
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
-
-
-class _DriftAsStep(Discretizer):
-    """Not a scheme: reads the drift's matrix as if it were a step's."""
-
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
-        return flow.drift(t, z)
 
 
 def matrix_exponential_claim(flow: Flow) -> Claim:
@@ -40,7 +34,7 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
 
     def build(generators: Mapping[str, Exact]) -> tuple[Flow, Discretizer, Any]:
         on_mode = flow_converted(flow, ExactMode(generators["lambda"]), lambda _, value: Exact(value))
-        return on_mode, _DriftAsStep(), None
+        return on_mode, DriftAsStep(), None
 
     matrix = read_amplification(("lambda",), build)
     if matrix.size > 2:

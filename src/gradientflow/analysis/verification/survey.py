@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..results.grades import Grade, weakest
 from ..results.page import inline_figure, inline_formula, render_page, write_folder
 from .claims import Claim, Evidence, Verification
 from .figures import plot_evidence
@@ -25,6 +26,11 @@ class VerificationSurvey:
 
     energy: str
     entries: Mapping[str, Verification]
+
+    @property
+    def grade(self) -> Grade:
+        """That of the least certain entry; refuted if one is."""
+        return weakest(found.grade for found in self.entries.values())
 
     def claims(self) -> dict[str, tuple[Claim, ...]]:
         """The claims by label, each where it is made first: methods share what is true of their flow."""
@@ -75,13 +81,19 @@ class VerificationSurvey:
 
     def _page(self, figure: Figure | None, experiment: str | None) -> str:
         subjects = self.claims()
-        grades = Counter(str(claim.grade) for claims in subjects.values() for claim in claims)
+        grades = Counter(claim.verdict for claims in subjects.values() for claim in claims)
         return render_page(
             "verification.html.jinja",
             energy=self.energy or "Flows and methods",
             counts=", ".join(f"{count} {grade}" for grade, count in grades.items()),
             subjects=[
-                (label, [{**_fields(claim), "formula": inline_formula(claim.statement)} for claim in claims])
+                (
+                    label,
+                    [
+                        {**_fields(claim), "verdict": claim.verdict, "formula": inline_formula(claim.statement)}
+                        for claim in claims
+                    ],
+                )
                 for label, claims in subjects.items()
             ],
             figure=None if figure is None else inline_figure(figure),

@@ -5,25 +5,20 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from gradientflow.discretizers import Discretizer, EulerMaruyama, Method, MomentumEuler
+from gradientflow.discretizers import ConstantStep, Discretizer, EulerMaruyama, Method, MomentumEuler, as_step_rule
 from gradientflow.flows import (
     AbstractQuadratic,
     Flow,
     GradientFlow,
     HeavyBall,
-    HessianDamped,
-    KineticLangevin,
     Langevin,
     Mode,
-    Nesterov,
-    NewtonFlow,
     Trajectory,
     UnansweredQuestionError,
 )
@@ -36,16 +31,11 @@ from ..linear_stability.curvature import Curvatures, curvatures_at, exact_consta
 from ..linear_stability.reading import ModeReading, Recipe
 from ..linear_stability.step_limit import StepLimit, exact_limit, without_roots
 from ..results.grades import Grade
-from . import closed_forms, lyapunov_functions
 from .claims import Claim, Verification
-from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
+from .conditions import Asked, Condition, under
 from .decide import refuted_sibling
+from .flow_claims import flow_claims
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
-from .lyapunov import decide_decrease, own_decrease, setting
-from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball, tight_heavy_ball
-from .matrix_exponential import matrix_exponential_claim
-from .moments import covariance_claim, stationary_claim
-from .overdamped_limit import overdamped_limit_claim
 from .runs import iterates_claim, path_claim, solution_claim_of
 
 _LONGEST_SHOWN = 24
@@ -96,7 +86,7 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
     if quadratic:
         curvatures = curvatures_at(flow.energy, _any_position(flow.energy))
         claims += [_curvature_claim(flow, curvatures), _minimizer_claim(flow)]
-    claims += list(_flow_claims(flow, curvatures))
+    claims += list(flow_claims(flow, curvatures))
     if method is not None:
         claims += list(_method_claims(method, curvatures))
     if run is not None:
@@ -104,85 +94,15 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
     return Verification(name, tuple(claim for claim in claims if claim is not None))
 
 
-def _flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
-    # A subclass has a drift of its own: what textbooks say of its parent need not hold of it.
-    if type(flow) is GradientFlow:
-        yield solution_claim(gradient_flow(), "gradient flow on quadratics")
-        situation = setting(flow, ("mu",), symbolic=True)
-        yield from (decide_decrease(claim, situation) for claim in GRADIENT_FLOW)
-    elif type(flow) is HeavyBall:
-        for form in (make(heavy_ball) for make in INERTIAL):
-            yield solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
-        yield overdamped_limit_claim()
-        situation = setting(flow, symbolic=True)
-        yield from (decide_decrease(claim, situation) for claim in HEAVY_BALL)
-        yield strongly_convex_heavy_ball()
-        yield tight_heavy_ball()
-    elif type(flow) is Nesterov:
-        yield solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics")
-        yield from lyapunov_functions.nesterov_flow()
-    elif type(flow) is HessianDamped:
-        for form in (make(closed_forms.hessian_damped) for make in INERTIAL):
-            yield solution_claim(form, "Hessian-damped inertia on quadratics")
-        yield lyapunov_functions.hessian_damped()
-    elif type(flow) is NewtonFlow:
-        yield solution_claim(closed_forms.newton_flow(), "Newton's flow on quadratics")
-        yield lyapunov_functions.newton_flow()
-    elif type(flow) is Langevin:
-        yield solution_claim(langevin(), "mean of Langevin dynamics on quadratics")
-        yield covariance_claim(langevin(), "Langevin dynamics")
-        yield stationary_claim(langevin(), "Langevin dynamics")
-    elif type(flow) is KineticLangevin:
-        for form in (make(kinetic_langevin) for make in INERTIAL):
-            how_many = _how_many(form, flow, curvatures)
-            yield solution_claim(form, "mean of kinetic Langevin", how_many)
-            yield covariance_claim(form, "kinetic Langevin", how_many)
-        yield stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
-    else:
-        yield from _own_claims(flow)
-
-
-def _own_claims(flow: Flow) -> Iterator[Claim]:
-    """Of a user's own flow: its matrix exponential on a mode, and its own Lyapunov function."""
-    exponential = "closed form on a mode", r"z(t) = e^{At} z_0"
-    falls = "its own Lyapunov function never rises", r"\dot V \le 0"
-    try:
-        situation = setting(flow)
-    except (NotExactError, UnansweredQuestionError) as error:
-        yield Claim(*exponential, Grade.UNKNOWN, str(error))
-        yield Claim(*falls, Grade.UNKNOWN, str(error))
-        return
-    if situation.at_origin and not _is_at_origin(flow.energy):
-        why = "it depends on where the minimizer is, which must be 0 for what is proved here"
-        yield Claim(*exponential, Grade.UNKNOWN, why)
-        yield Claim(*falls, Grade.UNKNOWN, why)
-        return
-    try:
-        yield matrix_exponential_claim(flow)
-    except (NotExactError, UnansweredQuestionError) as error:
-        yield Claim(*exponential, Grade.UNKNOWN, str(error))
-    if situation.flow.brownian(situation.state) is not None:
-        yield Claim(*falls, Grade.UNKNOWN, "it has noise, which the drift's proof leaves out")
-    elif situation.function is None:
-        yield Claim(*falls, Grade.UNKNOWN, "it gives no Lyapunov function")
-    else:
-        yield decide_decrease(own_decrease(situation), situation)
-
-
-def _is_at_origin(energy: Any) -> bool:
-    """Whether the minimizer is known to be 0."""
-    if isinstance(energy, Mode):
-        return True
-    known = energy.minimizer
-    return known is not None and all(not np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(known))
-
-
 def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Claim | None]:
     flow, scheme = method.flow, method.discretizer
-    if type(flow) is HeavyBall and isinstance(scheme, MomentumEuler):
+    if type(flow) is HeavyBall and type(scheme) is MomentumEuler:
         yield momentum_claim()
-    if type(flow) is Langevin and isinstance(scheme, EulerMaruyama):
-        yield stationary_variance_claim()
+    if type(flow) is Langevin and type(scheme) is EulerMaruyama:
+        asked = Asked(flow.energy, curvatures)
+        yield under(
+            stationary_variance_claim(), asked.quadratic, asked.strongly_convex(), *_below_two(method, curvatures)
+        )
     recipe = Recipe(flow, scheme)
     try:
         powers = power_claim(scheme) if type(flow) is GradientFlow else None
@@ -192,6 +112,15 @@ def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Cl
             yield _limit_claim(scheme, reading, exact_limit(recipe, reading, curvatures), curvatures)
     except (NotExactError, UnansweredQuestionError) as error:
         yield Claim("iterates on a mode", r"z_k = A^k z_0", Grade.UNKNOWN, str(error))
+
+
+def _below_two(method: Method, curvatures: Curvatures | None) -> tuple[Condition, ...]:
+    """Whether hλ < 2 on all modes, beyond which unadjusted Langevin has no stationary law."""
+    rule = as_step_rule(method.step)
+    if curvatures is None or not isinstance(rule, ConstantStep):
+        return (Condition("hλ < 2 on all modes", None, "that is not known here"),)
+    product = Fraction(float(rule.h)) * curvatures.greatest[1]
+    return (Condition("hλ < 2 on all modes", product < 2, f"here hλ is {float(product):.6g}"),)
 
 
 def _curvature_claim(flow: Flow, curvatures: Curvatures) -> Claim:
@@ -300,22 +229,6 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
 def _any_position(energy: Any) -> Any:
     """A position of a quadratic: its curvatures are the same everywhere."""
     return jnp.zeros(()) if isinstance(energy, Mode) else jnp.zeros(energy.linear.shape, energy.linear.dtype)
-
-
-def _how_many(form: ClosedForm, flow: Any, curvatures: Curvatures | None) -> str:
-    """How many of a quadratic's modes are in a regime, from their curvatures in floating point."""
-    if curvatures is None:
-        return ""
-    m, friction = float(flow.mass), float(flow.friction)
-    critical = friction * friction / (4 * m)
-    values = np.asarray(curvatures.values)
-    near = np.abs(values - critical) <= 1e-12 * max(critical, 1e-300)
-    counts = {
-        "under-damped": (values > critical) & ~near,
-        "critically damped": near,
-        "over-damped": (values < critical) & ~near,
-    }
-    return f" ({int(counts[form.name].sum())} of {len(values)} modes)"
 
 
 def _matrix(rows: list[list[Fraction]]) -> DomainMatrix:

@@ -12,7 +12,7 @@ import numpy as np
 from gradientflow.discretizers import Method
 from gradientflow.flows import check_integer
 
-from ..results.grades import Grade
+from ..results.grades import Grade, Measured
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities, product
 from .interpolant import extreme
@@ -26,8 +26,8 @@ _POWERS = {"gap": 1, "distance": 0, "gradient": 2}
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 
 
-@dataclasses.dataclass(frozen=True)
-class WorstRun:
+@dataclasses.dataclass(frozen=True, repr=False)
+class WorstRun(Measured):
     """A run on an energy of the class that is as bad as was found.
 
     Attributes:

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..exact.algebra import solution_near
+from ..results.grades import Grade, Graded
 from .conditions import Condition, Points
 from .semidefinite import Solution
 
@@ -20,8 +21,8 @@ _CHANCE = 0.04
 _VANISHING = 2e-5
 
 
-@dataclasses.dataclass(frozen=True)
-class Certificate:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Certificate(Graded):
     """A proof: conditions on all energies of a class, and the weights and multipliers under which they hold.
 
     Attributes:
@@ -33,6 +34,11 @@ class Certificate:
     conditions: tuple[Condition, ...]
     weights: tuple[Fraction, ...]
     multipliers: tuple[tuple[Fraction, ...], ...]
+
+    @property
+    def grade(self) -> Grade:
+        """Proved if the check holds, which is exact; else nothing."""
+        return Grade.PROVED if self.check() else Grade.UNKNOWN
 
     def check(self) -> bool:
         """Whether it proves what it should, by exact arithmetic alone: no solver is asked.

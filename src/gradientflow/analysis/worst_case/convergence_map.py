@@ -14,10 +14,11 @@ from gradientflow.flows import Mode
 
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact, NotExactError
-from ..exact.state_space import characteristic, read_step
+from ..exact.state_reading import read_step
+from ..exact.state_space import characteristic
 from ..exact.subject import check_method
 from ..exact.unit_disk import is_simple_von_neumann
-from ..results.grades import Grade
+from ..results.grades import Grade, Graded, weakest
 from .cycles import best_cycle
 from .problem import EnergyClass, Problem, balanced, energy_class
 from .rate import certificate_at
@@ -28,7 +29,7 @@ _CURVATURES = 33
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvergenceMap:
+class ConvergenceMap(Graded):
     """Whether an optimizer converges on all of F_{μ,L}, over two of its parameters.
 
     Attributes:
@@ -61,6 +62,11 @@ class ConvergenceMap:
         from .figures import plot_convergence_map
 
         return plot_convergence_map(self)
+
+    @property
+    def grade(self) -> Grade:
+        """What holds of the whole map: each cell has its own among `grades`."""
+        return weakest(self.grades.ravel().tolist())
 
     def __repr__(self) -> str:
         """How many cells are which."""

@@ -30,6 +30,7 @@ from gradientflow.flows import Energy, numbers_to_arrays
 
 from ..exact.state_space import transfer
 from ..exact.subject import read_subject
+from ..results.grades import Grade, Graded
 from .problem import EnergyClass, Problem, balanced, energy_class, on_energy
 
 # The longest cycles that are looked for.
@@ -84,7 +85,7 @@ class PolygonEnergy(Energy):
 
 
 @dataclasses.dataclass(frozen=True)
-class Cycle:
+class Cycle(Graded):
     """A periodic orbit of a method on an energy of the class.
 
     So it is not true that from every state, of position and velocity or memory, it converges on all of the class. A
@@ -159,12 +160,17 @@ class Cycle:
         is_polygon = (self.period, self.turns) in zip(*_RATIOS.tolist(), strict=True)
         return is_polygon and self.problem.energies == self.energies and _holds(self.problem, self.period, self.turns)
 
+    @property
+    def grade(self) -> Grade:
+        """That the method converges is refuted: intervals enclose the inequality by which the orbit is one."""
+        return Grade.REFUTED
+
     def __repr__(self) -> str:
         """The cycle in words."""
         round_ = "once" if self.turns == 1 else f"{self.turns} times"
         return (
-            f"{self.method.name} on {self.energies}, refuted: a cycle of {self.period} steps, {round_} round "
-            "the minimizer, on E = μ/2‖x‖² + (L−μ)/2·dist(x, polygon)² (`.energy`); `.run(steps)` walks it"
+            f"{self.method.name} on {self.energies}, {self.grade}: a cycle of {self.period} steps, {round_} "
+            "round the minimizer, on E = μ/2‖x‖² + (L−μ)/2·dist(x, polygon)² (`.energy`); `.run(steps)` walks it"
         )
 
 

@@ -17,7 +17,7 @@ from gradientflow.flows import Energy, check_integer
 
 from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact, NotExactError
-from ..results.grades import Grade
+from ..results.grades import Grade, Graded
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
 from .interpolant import extreme
@@ -45,8 +45,8 @@ class Quantities:
     E: Sequence[Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Counterexample:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Counterexample(Graded):
     """An energy of the class, and a start from which a claim fails on it.
 
     Attributes:
@@ -62,6 +62,11 @@ class Counterexample:
     violation: float
     claim: Callable[[Any], Any]
     steps: int
+
+    @property
+    def grade(self) -> Grade:
+        """The claim is refuted, as far as it is violated on the run."""
+        return Grade.REFUTED if self.violation < 0 else Grade.UNKNOWN
 
     @property
     def energy(self) -> Energy:
