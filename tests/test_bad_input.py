@@ -26,7 +26,40 @@ class Halving(gf.StepRule):
         return jnp.where(jnp.sum(z) > 0, 0.1, 0.05), rule_state
 
 
+def numpys(x):
+    return float(np.sum(x) ** 2)
+
+
 BAD = {
+    "x0 a boolean": (lambda: gf.integrate(FLOW, True, 1.0), TypeError, "`x0` must hold real numbers only, got True"),
+    "a batch of keys": (lambda: gf.iterate(NOISY, gf.EulerMaruyama(), X0, step=0.1, steps=1,
+                                           key=jax.random.split(jax.random.key(0), 3)), ValueError,
+                        "must be one key, got an array of them, of shape (3,)"),
+    "no time": (lambda: gf.integrate(FLOW, X0, 1.0)([]), ValueError, "`t` must hold at least one time"),
+    "too many rows": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=10**12), ValueError,
+                      "GiB, and this machine has"),
+    "two steps": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=np.array([0.1, 0.2]), steps=1), TypeError,
+                  "must be one number, got an array of shape (2,)"),
+    "an energy by NumPy": (lambda: gf.iterate(gf.GradientFlow(gf.energy(numpys)), gf.ForwardEuler(), X0, step=0.1,
+                                              steps=1), TypeError, "can't be traced (test_bad_input.py, line"),
+    "an energy by if": (lambda: gf.integrate(gf.GradientFlow(gf.energy(lambda x: x[0] if x[0] > 0 else x[1])), X0, 1.0),
+                        TypeError, "jnp.where(condition, a, b) in place of `if`"),
+    "many starts as one": (lambda: gf.integrate(gf.GradientFlow(gf.landscapes.rosenbrock()), np.ones((2, 2)), 1.0),
+                           ValueError, "whose positions have shape (2,); it takes one start, many at once by jax.vmap"),
+    "a state as x0": (lambda: gf.integrate(gf.HeavyBall(E), gf.Phase(jnp.ones(2), jnp.ones(2)), 1.0), TypeError,
+                      "`x0` is a position, and Phase a full state; give it as `state=`"),
+    "leaves of two precisions": (lambda: gf.integrate(gf.GradientFlow(gf.energy(lambda p: p["a"] ** 2 + p["b"] ** 2)),
+                                                      {"a": jnp.float32(1), "b": jnp.float64(1)}, 1.0), TypeError,
+                                 "must have one precision"),
+    "a clock too coarse": (lambda: gf.integrate(gf.GradientFlow(gf.energy(lambda x: x**2)), jnp.float32(1.0),
+                                                1.7e9 + 10, t0=1.7e9), ValueError, "start the clock nearer to 0"),
+    "t0 NaN": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=1, t0=math.nan), ValueError,
+               "`t0` must be finite, got nan"),
+    "a schedule that turns": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=lambda k: 0.1 - 0.05 * k, steps=5),
+                              ValueError, "the schedule is -0.05 at k = 3"),
+    "an adjoint for nothing": (lambda: gf.integrate(FLOW, X0, 1.0, adjoint=diffrax.ForwardMode()), ValueError,
+                               "outside of grad, jvp, … leave it out"),
+    "a prox of no step": (lambda: gf.prox(E, X0, 0.0), ValueError, "`h` must be finite and positive, got 0.0"),
     "H not symmetric": (lambda: gf.Quadratic([[1.0, 2.0], [0.0, 1.0]]), ValueError, "H[0,1] = 2.0 and H[1,0] = 0.0"),
     "H not square": (lambda: gf.Quadratic([[1.0, 2.0]]), ValueError, "`H` must be a square matrix, got shape (1, 2)"),
     "H not finite": (lambda: gf.Quadratic([[math.nan]]), ValueError, "`H` must be finite, got nan at (0, 0)"),

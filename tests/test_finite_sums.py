@@ -504,3 +504,18 @@ def test_noise_of_another_size_in_every_coordinate():
     np.testing.assert_allclose(run.x[-1, 1], 1 / (1 + 0.9) ** 3, rtol=1e-7)
     with pytest.raises(ValueError, match=r"`scale` must be finite and not negative, got -0\.1"):
         gf.NoisyGradient(np.array([0.2, -0.1]))
+
+
+def test_noise_is_no_excuse_for_a_rise_that_does_not_end():
+    """Minibatches of size 4 beyond the limit 2/L: the energy grows by half a million."""
+    rng = np.random.default_rng(0)
+    data = jnp.asarray(rng.normal(size=(64, 2)))
+    E = gf.FiniteSum(lambda x, d: jnp.sum((x - d) ** 2) / 2, data)
+    method = gf.optimizers.gradient_descent(E, lr=2.05)
+    run = method.iterate([1.0, 1.0], 120, oracle=gf.Minibatch(4), key=jax.random.key(0))
+    assert float(run.energy[-1]) > 1e3 * float(run.energy[0])
+    assert run.status.outcome == "diverged"
+    calm = gf.optimizers.gradient_descent(E, lr=0.2).iterate(
+        jnp.mean(data, axis=0), 120, oracle=gf.Minibatch(4), key=jax.random.key(0)
+    )
+    assert calm.status.outcome == "reached the end"

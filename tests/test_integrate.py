@@ -276,3 +276,44 @@ def test_separable_logistic_regression_has_no_minimizer():
     assert gf.integrate(gf.GradientFlow(loose), [0.0], math.inf, gtol=1e-6).status.outcome.startswith("running off")
     held = gf.LogisticRegression(X, y, ridge=0.1, intercept=False)
     assert gf.integrate(gf.GradientFlow(held), [0.0], math.inf, gtol=1e-6).status.outcome == "converged"
+
+
+def test_steps_allowed_are_not_exceeded():
+    path = gf.integrate(gf.GradientFlow(gf.Quadratic(np.diag([1.0, 2.0]))), [1.0, 2.0], 100.0, max_steps=1)
+    assert path.status.outcome == "out of steps"
+    assert path.stats["steps"] + path.stats["rejected"] == 1
+
+
+def test_times_beyond_the_end_of_a_path_are_left_out():
+    """It stops before the first of them: what there is, is the start."""
+    flow = gf.GradientFlow(gf.Quadratic(np.diag([1.0, 2.0])))
+    path = gf.integrate(flow, [1.0, 2.0], 1e6, ts=[5e5, 1e6], max_steps=3)
+    assert path.status.outcome == "out of steps"
+    assert path.t.tolist() == [0.0]
+
+
+def test_an_end_that_sums_of_steps_miss_is_the_end():
+    flow = gf.GradientFlow(gf.Quadratic(np.diag([1.0, 2.0])))
+    path = gf.integrate(flow, [1.0, 2.0], 0.3, ts=np.arange(0, 0.31, 0.1))
+    assert path.t.tolist() == [0.0, 0.1, 0.2, 0.3]
+    np.testing.assert_allclose(path.x[:, 0], np.exp(-np.array([0.0, 0.1, 0.2, 0.3])), rtol=1e-7)
+
+
+def test_many_times_take_memory_for_themselves_only():
+    """Rows times times would be 200 million entries."""
+    flow = gf.GradientFlow(gf.energy(lambda x: x**2 / 2))
+    ts = np.linspace(0, 1, 10_001)
+    path = gf.integrate(flow, 1.0, 1.0, ts=ts)
+    np.testing.assert_allclose(path.t, ts, rtol=1e-15)
+    np.testing.assert_allclose(path.x, np.exp(-ts), rtol=1e-7)
+
+
+def test_a_leaf_without_entries_is_no_trouble():
+    flow = gf.GradientFlow(gf.energy(lambda p: jnp.sum(p["a"] ** 2) / 2))
+    path = gf.integrate(flow, {"a": np.ones(2), "b": np.zeros(0)}, 1.0)
+    np.testing.assert_allclose(path.x["a"][-1], np.exp(-1), rtol=1e-7)
+    assert path.x["b"].shape == (len(path), 0)
+
+
+def test_a_stretch_of_the_old_outcome_is_read():
+    assert gf.Outcome("running off with falling energy") == "running off"

@@ -389,3 +389,55 @@ def test_noise_is_not_dropped_silently():
         gf.iterate(noisy, gf.MomentumEuler(), [1.0, 0.5], step=0.1, steps=1, key=jax.random.key(0))
     with pytest.raises(TypeError, match="optax draws none"):
         gf.Method(gf.Langevin(EXAMPLE), gf.EulerMaruyama(), 0.1).to_optax().init(jnp.ones(2))
+
+
+def test_states_can_be_summed():
+    class Summed(gf.Discretizer):
+        def step(self, flow, t, z, h, **_):
+            return sum([z, h * flow.drift(t, z)])
+
+    flow = gf.HeavyBall(EXAMPLE)
+    runs = [gf.iterate(flow, s, [1.0, 0.5], step=0.1, steps=3) for s in (Summed(), gf.ForwardEuler())]
+    np.testing.assert_array_equal(runs[0].x, runs[1].x)
+
+
+@pytest.mark.parametrize("save_every", [1, 2, 3])
+def test_bouncing_for_ever_is_a_cycle(save_every):
+    """On log cosh steps beyond 2 end in a 2-cycle ±x with tanh(x) = 2x/h."""
+    flow = gf.GradientFlow(gf.energy(lambda x: jnp.log(jnp.cosh(x))))
+    run = gf.iterate(flow, gf.ForwardEuler(), 0.5, step=2.5, steps=120, save_every=save_every)
+    assert run.status.outcome == "cycling"
+    assert "a cycle of 2 steps" in run.status.detail
+    assert 10 <= run.status.step <= 20
+    x = abs(float(run.x[-1]))
+    assert np.tanh(x) == pytest.approx(2 * x / 2.5, rel=1e-12)
+
+
+def test_a_rise_that_froze_is_divergence():
+    """Steps that are cut off once the loss is 1e53: it stands still there, but not well."""
+    flow = gf.GradientFlow(gf.Quadratic([[1.0]]))
+    run = gf.iterate(flow, gf.ForwardEuler(), [1.0], step=lambda k: jnp.where(k < 60, 10.0, 1e-9), steps=400)
+    assert run.status.outcome == "diverged"
+    assert (run.status.step, run.status.first_not_finite) == (1, None)
+
+
+def test_a_gradient_that_is_not_finite_at_the_start_is_told():
+    """√(x − 1) under `where`: its derivative is NaN though it is not chosen; no step is to blame."""
+    energy = gf.energy(lambda x: jnp.sum(jnp.where(x > 5, jnp.sqrt(x - 1), x)))
+    run = gf.iterate(gf.GradientFlow(energy), gf.ForwardEuler(), [1.0, 2.0], step=0.1, steps=20)
+    assert run.status.outcome == "diverged"
+    assert run.status.step == run.status.first_not_finite == 0
+    assert run.status.detail == "not finite from step 0 on: ∇E"
+
+
+def test_what_comes_back_below_its_start_has_not_diverged():
+    """A catapult: beyond 2/λ at the start ½(uv)² rises until u² + v² is small enough."""
+    flow = gf.GradientFlow(gf.energy(lambda x: (x[0] * x[1]) ** 2 / 2))
+    run = gf.iterate(flow, gf.ForwardEuler(), [2.0, 0.1], step=0.7, steps=200)
+    assert float(run.energy.max()) > 5 * float(run.energy[0]) > 1e6 * float(run.energy[-1])
+    assert run.status.outcome == "converged"
+
+
+def test_a_step_below_resolution_is_told_apart_from_standing_still():
+    flow = gf.GradientFlow(gf.energy(lambda x: 1e-20 * x))
+    assert gf.iterate(flow, gf.ForwardEuler(), 1.0, step=1.0, steps=30, gtol=1e-30).status.outcome == "precision floor"

@@ -114,5 +114,11 @@ def as_step_rule(step: Any) -> StepRule:
     if callable(step):
         return Schedule(step)
     if isinstance(step, (numbers.Real, np.generic, np.ndarray, jax.Array)) and not isinstance(step, bool):
+        shape = getattr(step, "shape", ())
+        if shape:
+            raise TypeError(
+                f"step: must be one number, got an array of shape {shape}; one run a step by jax.vmap, or "
+                "lambda k: steps[k] for a schedule"
+            )
         return ConstantStep(step)
     raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {step!r}")

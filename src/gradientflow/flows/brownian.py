@@ -96,4 +96,10 @@ def check_key(where: str, noisy: Any, key: Any) -> Any:
         raise TypeError(f"{where}: {type(noisy).__name__} has noise; give `key=jax.random.key(0)`")
     if not (isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32)):
         raise TypeError(f"{where}: `key` must be made by jax.random.key(seed), got {key!r}")
+    one = () if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else (2,)
+    if key.shape != one:
+        raise ValueError(
+            f"{where}: `key` must be one key, got an array of them, of shape {key.shape}; one run a key by "
+            f"jax.vmap(lambda key: {where}(…, key=key))(keys)"
+        )
     return key

@@ -128,7 +128,7 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
         TypeError: naming the argument and what it got, if there is anything else in it, or nothing.
     """
     try:
-        arrays = as_floating(tree)
+        arrays = None if any(isinstance(leaf, bool | np.bool_) for leaf in jax.tree.leaves(tree)) else as_floating(tree)
     except (TypeError, ValueError):
         arrays = None
     if not jax.tree.leaves(arrays):

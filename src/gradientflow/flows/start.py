@@ -1,5 +1,7 @@
 """Where a trajectory starts: the checks that `integrate`, `iterate` and the analyses share."""
 
+import pathlib
+import traceback
 from typing import Any
 
 import equinox as eqx
@@ -7,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .checks import real_arrays
+from .checks import position_arrays, real_arrays
 from .energies.energy import Energy
 from .flow import Flow
 from .numerics import dtype_of, numbers_to_arrays
+from .state import Tree, Vector
 from .transforming import is_transformed, once_per_shape
 
 
@@ -36,11 +39,15 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
         got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
         hint = "; iterate a method by method.iterate(x0, steps)" if hasattr(flow, "iterate") else ""
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {got}{hint}")
+    if isinstance(x0, Vector) and not isinstance(x0, Tree):
+        raise TypeError(
+            f"{where}: `x0` is a position, and {type(x0).__name__} a full state; give it as `state=`, with x0=None"
+        )
     name = "x0" if state is None else "state"
     if state is None:
         if x0 is None or not jax.tree.leaves(x0):
             raise TypeError(f"{where}: `x0` must be an array or a pytree of arrays, got {x0!r}")
-        z = flow.init(real_arrays(where, "x0", x0))
+        z = flow.init(position_arrays(where, "x0", x0))
     elif isinstance(state, tuple):
         template = flow.init(real_arrays(where, "state", state[0]))
         z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
@@ -80,13 +87,39 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
     shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(x))
     try:
         value = jax.eval_shape(energy.value, x)
+    except jax.errors.JAXTypeError as error:
+        raise TypeError(
+            f"{where}: the energy can't be traced{_place(error)}: write it with jax.numpy in place of numpy, math and "
+            "float(…), and jnp.where(condition, a, b) in place of `if`"
+        ) from error
     except (TypeError, ValueError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{where}: `{name}` of shape {shapes} does not fit the energy: {reason}") from error
+    _check_one_start(where, name, energy, x)
     leaves = jax.tree.leaves(value)
     if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
+
+
+def _place(error: Exception) -> str:
+    """The line of the user's that an error came from, if it is known."""
+    ours, theirs = str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(jax.__file__).parents[1])
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, theirs))]
+    return f" ({pathlib.Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
+    """Refuses many starts stacked into one, where the energy knows what a position of its looks like."""
+    at = energy.minimizer
+    if at is None or jax.tree.structure(at) != jax.tree.structure(x):
+        return
+    for own, given in zip(jax.tree.leaves(at), jax.tree.leaves(x), strict=True):
+        if np.ndim(own) and np.ndim(given) > np.ndim(own):
+            raise ValueError(
+                f"{where}: `{name}` of shape {np.shape(given)} does not fit the energy, whose positions have shape "
+                f"{np.shape(own)}; it takes one start, many at once by jax.vmap(lambda x: {where}(flow, …, x, …))"
+            )
 
 
 @eqx.filter_jit

@@ -25,6 +25,10 @@ class Vector(eqx.Module):
     def __add__(self, other: Any) -> Any:
         return _leafwise(operator.add, self, other)
 
+    def __radd__(self, other: Any) -> Any:
+        # Python's `sum` begins with the number 0.
+        return self if type(other) is int and other == 0 else NotImplemented
+
     def __sub__(self, other: Any) -> Any:
         return _leafwise(operator.sub, self, other)
 

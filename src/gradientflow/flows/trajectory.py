@@ -213,7 +213,9 @@ def along(function: Callable[..., Any], rows: Any, *arguments: Any) -> Any:
 
 @eqx.filter_jit
 def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...]) -> Any:
-    return jax.lax.map(lambda row: function(row, *arguments), rows, batch_size=_BATCH)
+    # JAX's own batches don't take leaves without entries.
+    batch = _BATCH if all(leaf.size for leaf in jax.tree.leaves(rows)) else None
+    return jax.lax.map(lambda row: function(row, *arguments), rows, batch_size=batch)
 
 
 def padded(rows: Any) -> Any:

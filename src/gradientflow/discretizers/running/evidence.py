@@ -65,7 +65,7 @@ class Ends(eqx.Module):
     speed: Any
 
 
-def measured(flow: Flow, row: tuple[Any, Any]) -> tuple[Any, Any, Any]:
+def measured(row: tuple[Any, Any], flow: Flow) -> tuple[Any, Any, Any]:
     """Of a state and its position: E, ‖∇E‖∞, and whether both are finite."""
     _, x = row
     return flow.energy.value(x), max_norm(flow.energy.grad(x)), all_finite(row)

@@ -1,5 +1,7 @@
 """Iterating a discretizer of a flow: one compiled loop, saved every so often."""
 
+import math
+import os
 from typing import Any
 
 import jax
@@ -14,9 +16,9 @@ from gradientflow.flows import (
     Trajectory,
     UnansweredQuestionError,
     begin,
+    check_finite,
     check_integer,
     check_key,
-    check_number,
     check_positive,
     check_value,
     default_tolerances,
@@ -29,7 +31,7 @@ from gradientflow.flows import (
 from ..discretizer import Discretizer, with_schemes_that_fit
 from ..iteration import Draws, Iteration, Seen, Shared
 from ..oracle import check_oracle, is_random
-from ..step_rule import ConstantStep, StepRule, as_step_rule
+from ..step_rule import ConstantStep, Schedule, StepRule, as_step_rule, check_schedule
 from .run import run_known, run_traced
 
 # What a run's key is folded with: one stream of random numbers for oracles, another for noise.
@@ -92,11 +94,13 @@ def iterate(
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
     check_integer("iterate", 1, steps=steps, save_every=save_every)
-    check_number("iterate", t0=t0)
+    check_finite("iterate", t0=t0)
     if gtol is not None:
         check_positive("iterate", gtol=gtol)
     dtype = dtype_of(z0)
     iteration = _iteration(flow, discretizer, z0, step, oracle, key)
+    if not is_transformed():
+        _check_room(z0, int(steps) // int(save_every))
     _check_step(iteration, z0)
     _check_start(iteration, t0, z0)
     small = default_tolerances(dtype).gtol if gtol is None else gtol
@@ -106,6 +110,9 @@ def iterate(
     else:
         rows, status = run_known(iteration, z0, t0, float(small), int(steps), int(save_every))
         evidence: Any = status.evidence
+        # Asked only where the clock went wrong: a schedule costs as much as a step.
+        if isinstance(iteration.rule, Schedule) and not bool((np.diff(np.asarray(rows.t)) >= 0).all()):
+            check_schedule("iterate", iteration.rule.schedule, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
     stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=small)
     return Trajectory(
@@ -144,6 +151,17 @@ def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle:
     if type(rule).known is StepRule.known:
         return iteration
     return Iteration(flow, discretizer, rule.known(iteration.seen(np.asarray(0))), oracle, noise)
+
+
+def _check_room(z0: Any, rows: int) -> None:
+    """Refuses a run whose rows no memory holds."""
+    needed = 2.0 * rows * sum(leaf.nbytes for leaf in jax.tree.leaves(z0))
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    if needed > room:
+        raise ValueError(
+            f"iterate: {rows:,} saved rows take {needed / 2**30:,.0f} GiB, and this machine has {room / 2**30:,.0f}; "
+            "save fewer of them by `save_every`"
+        )
 
 
 def _check_start(iteration: Iteration, t0: Any, z0: Any) -> None:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import Status, all_finite, decide, max_norm, size
+from gradientflow.flows import Status, all_finite, along, decide, max_norm, size
 
 from ..iteration import Carry, Iteration
 from .evidence import TAIL, Ends, Rows, ends_of, evidence_of, measured
@@ -61,7 +61,7 @@ def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sa
         ends.append(_kept(iteration, jax.checkpoint(lambda c: stretch(c, rest))(carry)))
     head, *tail = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
     k, t, z, x = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), head, kept, *tail)
-    rows = Rows(k, t, z, x, *jax.lax.map(lambda row: measured(iteration.flow, row), (z, x), batch_size=_BATCH))
+    rows = Rows(k, t, z, x, *along(measured, (z, x), iteration.flow))
     seen = jax.tree.map(jax.lax.stop_gradient, rows)
     ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (seen.z, seen.x)) for i in (0, -1)))
     last = jax.tree.map(lambda leaf: leaf[-TAIL:], seen.z)
@@ -113,7 +113,7 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
         buffers = put(buffers, blocks + (every[1] > 0), taken(carry, every[1]))
         count = count + (every[1] > 0)
     (k, t, z, x), carries = buffers
-    rows = Rows(k, t, z, x, *_each_row(lambda row: measured(iteration.flow, row), (z, x), count, capacity))
+    rows = Rows(k, t, z, x, *_each_row(lambda row: measured(row, iteration.flow), (z, x), count, capacity))
     ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (z, x)) for i in (0, count - 1)))
     return rows, ends, carries
 

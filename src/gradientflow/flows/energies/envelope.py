@@ -10,7 +10,7 @@ from ..checks import check_positive
 from ..numerics import inner, is_concrete
 from ..state import lift, lower
 from .energy import Curvature, Energy, Proximable, energy
-from .prox import prox
+from .prox import prox_of_vector
 
 
 class MoreauEnvelope(Proximable):
@@ -77,11 +77,11 @@ class MoreauEnvelope(Proximable):
     def prox(self, x: Any, h: Any) -> Any:
         """The point x + h/(h + δ)·(prox_{(h+δ)g}(x) − x)."""
         total = h + self.delta
-        return jax.tree.map(lambda a, p: a + (p - a) * h / total, x, lower(prox(self.g, lift(x), total)))
+        return jax.tree.map(lambda a, p: a + (p - a) * h / total, x, lower(prox_of_vector(self.g, lift(x), total)))
 
     def proximal_point(self, x: Any) -> Any:
         """prox_{δg}(x), where the minimum is taken."""
-        return lower(prox(self.g, lift(x), self.delta))
+        return lower(prox_of_vector(self.g, lift(x), self.delta))
 
     @property
     def minimizer(self) -> Any:

@@ -5,21 +5,24 @@ Matrix-free (Krylov) where the state is large.
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
+from ..checks import check_positive, real_arrays
 from ..implicit import newton, or_nan
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
-from ..state import lift, lower
+from ..state import Vector, lift, lower
 from .composite import Composite
 from .composite_prox import composite_prox
 from .energy import Energy, Proximable
+from .energy import energy as as_energy
 
 
 def prox(energy: Energy, x: Any, h: Any) -> Any:
-    r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$ of a position given as a vector.
+    r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$, compiled once for each kind of energy and shape.
 
     In closed form where the energy knows it. Otherwise Newton's method from x, and where that fails or climbs,
     BFGS, which only descends, polished by Newton's method. For a convex energy the answer is the minimizer; otherwise a
@@ -27,9 +30,32 @@ def prox(energy: Energy, x: Any, h: Any) -> Any:
 
     Of a composite energy see `composite_prox`.
 
+    Args:
+        energy: E; any function of a position.
+        x: the position, any pytree of arrays.
+        h: the step [T], positive.
+
+    Raises:
+        TypeError: for what are no numbers.
+        ValueError: for a step that is not positive.
+
     References:
         J.-J. Moreau, Proximité et dualité dans un espace hilbertien, 1965.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> float(gf.prox(lambda p: p["a"] ** 2 / 2, {"a": 3.0}, 0.5)["a"])
+        2.0
     """
+    check_positive("prox", h=h)
+    vector = isinstance(x, Vector)
+    x = x if vector else lift(real_arrays("prox", "x", x))
+    y = _compiled(as_energy(energy), x, jnp.asarray(h, dtype_of(x)))
+    return y if vector else lower(y)
+
+
+def prox_of_vector(energy: Energy, x: Any, h: Any) -> Any:
+    """`prox` of a position given as a vector, uncompiled: what flows and schemes are made of."""
     if isinstance(energy, Proximable):
         return lift(energy.prox(lower(x), h))
     if isinstance(energy, Composite):
@@ -67,3 +93,6 @@ def prox(energy: Energy, x: Any, h: Any) -> Any:
     first = polish(x)
     best = jax.lax.cond(good(first), lambda _: first, descend, None)
     return or_nan(good(best), best)
+
+
+_compiled = eqx.filter_jit(prox_of_vector)

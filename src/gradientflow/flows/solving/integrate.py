@@ -21,6 +21,9 @@ from .integration import integrate_traced, rest_traced
 from .noisy import integrate_noisy
 from .solve import Problem, Solve
 
+# The times that a precision tells apart, as a share of the whole time: coarser ones lose steps and rows.
+_TOLD_APART = 1e-5
+
 
 def integrate(
     flow: Flow,
@@ -141,13 +144,22 @@ def _check(
     t0, t1 = float(t0), float(t1)
     if not (math.isfinite(t0) and t1 > t0):
         raise ValueError(f"{where}: `t1` must lie after t0 = {t0:g}, got {t1:g}")
+    apart = float(jnp.finfo(dtype).eps) * max(abs(t0), abs(t1) if math.isfinite(t1) else 0.0)
+    if apart > _TOLD_APART * (t1 - t0):
+        raise ValueError(
+            f"{where}: around t = {t1:g} {dtype} tells times apart by {apart:.2g}, too coarse for "
+            f"[{t0:.10g}, {t1:.10g}]; start the clock nearer to 0, or use double precision"
+        )
     rtol, atol, stationary = _tolerances(where, rtol, atol, gtol, dtype)
     check_integer(where, 1, max_steps=max_steps)
     if ts is not None:
         ts = np.asarray(real_arrays(where, "ts", ts), dtype=float)
-        inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1
+        # A sum of steps misses the end by a few units in the last place; that is still the end.
+        slack = 8 * np.finfo(float).eps * max(abs(t0), abs(t1)) if math.isfinite(t1) else 0.0
+        inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1 + slack
         if not inside or not (np.diff(ts) > 0).all():
             raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")
+        ts = np.minimum(ts, t1)
     return Problem(
         t0, t1, ts, rtol, atol, stationary, stops=gtol is not None or math.isinf(t1), max_steps=max_steps,
     )  # fmt: skip

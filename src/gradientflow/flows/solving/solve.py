@@ -136,7 +136,8 @@ class Solve:
         ts, ys, accepted, rejected, stopped = _stretch(
             self.flow, self.solver, z, self._array(t), self._array(self.end), self._array(min(h, self.end - t)),
             self._array(problem.rtol), self._array(problem.atol),
-            self._array(problem.gtol) if problem.stops else None, self._array(energy0), clip, self.rows,
+            self._array(problem.gtol) if problem.stops else None, self._array(energy0), clip,
+            min(self.rows, problem.max_steps - self.taken - self.rejected),
         )  # fmt: skip
         # Rows beyond the accepted steps are diffrax's padding.
         times, states = jax.tree.map(lambda leaf: np.asarray(leaf)[: int(accepted)], (ts, ys))
@@ -174,7 +175,10 @@ class Solve:
         )
         steps, saved = np.arange(len(times)), (positions, states, energies, grad_norms)
         if self.ts is not None:
-            keep = np.unique(np.argmin(np.abs(times[None, :] - self.ts[self.ts <= t, None]), axis=1))
+            # Each was reached by a step of its own; where none was, the start is what there is.
+            after = np.clip(np.searchsorted(times, self.ts[self.ts <= t]), 1, len(times) - 1)
+            nearer = after - (self.ts[self.ts <= t] - times[after - 1] <= times[after] - self.ts[self.ts <= t])
+            keep = np.unique(nearer) if len(nearer) else np.zeros(1, int)
             times, steps, saved = jax.tree.map(lambda leaf: leaf[keep], (times, steps, saved))
         x, kept, energies, grad_norms = jax.tree.map(jnp.asarray, saved)
         return Trajectory(
@@ -235,6 +239,8 @@ class Solve:
 
         def evaluate(t: Any) -> Any:
             asked = np.unique(np.asarray(t, dtype=float))
+            if not len(asked):
+                raise ValueError("path(t): `t` must hold at least one time, got none")
             row = int(np.searchsorted(times, asked[0], side="right")) - 1
             at_row = jax.tree.map(lambda leaf: jnp.asarray(leaf[row]), states)
             start = float(times[row])

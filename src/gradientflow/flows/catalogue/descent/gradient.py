@@ -8,7 +8,7 @@ import equinox as eqx
 from ...energies.composite import Composite, ProximalSemigroup
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.prox import prox
+from ...energies.prox import prox_of_vector
 from ...flow import FirstOrder, Flow, Parts, UnansweredQuestionError
 from ...linear.modes import modes_of
 from ...numerics import relaxed
@@ -48,7 +48,7 @@ class GradientFlow(FirstOrder):
 
     def resolvent(self, t: Any, z: Any, h: Any) -> Any:
         """prox_{hE}(x)."""
-        return prox(self.energy, z, h)
+        return prox_of_vector(self.energy, z, h)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

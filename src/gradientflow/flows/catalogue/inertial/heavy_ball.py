@@ -7,7 +7,7 @@ from ...checks import check_nonnegative, check_positive
 from ...energies.composite import Composite
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.prox import prox
+from ...energies.prox import prox_of_vector
 from ...flow import Flow, Parts
 from ...linear.modes import modes_of
 from ...linear.oscillation import damped_oscillation
@@ -61,7 +61,7 @@ class HeavyBall(Inertial):
     def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
         """One proximal step: x' = prox of h²/(m + γh)·E at x + hmv/(m + γh), and v' = (x' − x)/h."""
         inertia = self.mass + self.friction * h
-        x = prox(self.energy, z.x + z.v * (h * self.mass / inertia), h * h / inertia)
+        x = prox_of_vector(self.energy, z.x + z.v * (h * self.mass / inertia), h * h / inertia)
         return Phase(x, (x - z.x) / h)
 
     @property
