@@ -5,6 +5,6 @@ Names are imported from the floors when first used, so that `import gradientflow
 
 from ._lazy import face
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __getattr__, __dir__, __all__ = face(__name__, __file__)  # pyright: ignore[reportUnsupportedDunderAll]
