@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gradientflow.discretizers.step_rules import check_schedule
 
 import gradientflow as gf
+from gradientflow.discretizers.step_rule import check_schedule
 from gradientflow.flows import check_finite, position_arrays, read_table, standardized
 
 

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gradientflow.discretizers.noisy_oracles import PerturbedEnergy, TiltedEnergy
-from gradientflow.flows.ensembles import MeanEnergy
 
 import gradientflow as gf
 from gradientflow.analysis.stochastic.one_number import OneCoordinate
-from gradientflow.discretizers.oracles import ClippedEnergy
+from gradientflow.discretizers.oracle import ClippedEnergy
+from gradientflow.discretizers.oracles.noisy import PerturbedEnergy, TiltedEnergy
 from gradientflow.flows import Energy, Flow, WrappedEnergy, WrappedFlow
+from gradientflow.flows.catalogue.ensemble import MeanEnergy
 from gradientflow.flows.energies import Curvature
 
 KEY = jax.random.key(0)
@@ -154,7 +154,7 @@ def every_subclass(base):
 
 def test_the_questions_are_all():
     for base, asked in ((Energy, set(ENERGY_QUESTIONS)), (Flow, set(FLOW_QUESTIONS) - {"energy"})):
-        assert {name for name in vars(base) if not name.startswith("_")} - {"equation"} == asked
+        assert {name for name in vars(base) if not name.startswith("_")} - {"equation", "name"} == asked
 
 
 @pytest.mark.parametrize(

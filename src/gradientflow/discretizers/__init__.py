@@ -5,6 +5,7 @@ from .discretizer import Discretizer as Discretizer
 from .discretizer import advance as advance
 from .discretizer import check_answers as check_answers
 from .discretizer import drawn_increments as drawn_increments
+from .discretizer import fits as fits
 from .discretizer import packed as packed
 from .iteration import Carry as Carry
 from .iteration import Draws as Draws

@@ -142,7 +142,7 @@ def with_schemes_that_fit(
     error: UnansweredQuestionError, flow: Flow, discretizer: Discretizer, z: Any
 ) -> UnansweredQuestionError:
     """The error, with the schemes that ask the flow nothing that it does not answer."""
-    fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if _fits(flow, scheme, z)))
+    fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if fits(flow, scheme, z)))
     why = f"{error.why}. {type(discretizer).__name__} needs it; schemes that fit: {fitting}"
     return UnansweredQuestionError(flow, error.question, why)
 
@@ -168,7 +168,8 @@ def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     jax.eval_shape(once, z)
 
 
-def _fits(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+def fits(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether a scheme asks a flow nothing that it does not answer."""
     try:
         _try(flow, discretizer, z)
     except UnansweredQuestionError:

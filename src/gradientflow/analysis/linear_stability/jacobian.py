@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import eigs
 
 from gradientflow.discretizers import Discretizer, advance
-from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, spectral_radius
+from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, size, spectral_radius
 
 from ..exact.draws import read_alike
 from ..results.grades import Grade
@@ -34,6 +34,8 @@ _AHEAD, _SAFE = 1e-4, 3.0
 # Points near and nearer, as powers of the rounding: what a step does to them is seen in its digits. A step is carried
 # off that is longer than so many times the distance, and two sides differ that do by so much of their sum.
 _NEAR, _LEAP, _BEND = (0.6, 0.65), 1e3, 0.05
+# Up to so many unknowns a characteristic polynomial is worth its digits.
+_FEW_UNKNOWNS = 20
 # So often a step is asked alike before its derivative is believed.
 _REPEATED = 16
 
@@ -127,14 +129,30 @@ def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
         early, late = (_moved(flow, discretizer, z, time, ((1.0, 1.0),))[0] for time in (t, later))
         return bool(jnp.max(jnp.abs(late - early)) > _UNCHANGED * (1 + jnp.max(jnp.abs(early))))
 
+    def changes_its_modes(t: float, later: float) -> bool:
+        """In other variables too: a step whose coordinates grow with the clock may be one of fixed modes."""
+        if not changes(t, later):
+            return False
+        early, late = (_characteristic(flow, discretizer, z, 0.1 * scale, time) for time in (t, later))
+        return early is None or late is None or bool(abs(late - early).max() > _UNCHANGED * (1 + abs(early).max()))
+
     if not changes(0.7 * scale, 1.9 * scale):
         return 0.0
     late = scale
-    while changes(late, 100 * late) or changes(0.37 * late, 23.1 * late):
+    while changes_its_modes(late, 100 * late) or changes_its_modes(0.37 * late, 23.1 * late):
         if late >= _LATEST * max(1.0, scale):
             return math.inf
         late *= 10
     return 10 * late
+
+
+def _characteristic(flow: Flow, discretizer: Discretizer, z: Any, h: float, t: float) -> np.ndarray | None:
+    """The characteristic polynomial of the step's Jacobian at z; `None` of a large one, and where it is not finite."""
+    dtype = dtype_of(z)
+    if size(z) > _FEW_UNKNOWNS:
+        return None
+    matrix = np.asarray(_jacobian(flow, discretizer, z, jnp.asarray(h, dtype), jnp.asarray(t, dtype)), dtype=float)
+    return np.poly(matrix) if np.isfinite(matrix).all() else None
 
 
 def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:

@@ -131,10 +131,10 @@ def _each_row(function: Any, rows: Any, count: Any, capacity: int) -> Any:
     def some(index: Any, buffers: Any) -> Any:
         start = index * batch
         part = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch), rows)
+        # By index: an answer that several devices share does not fit into a slice of a buffer that one holds.
         return jax.tree.map(
-            lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(buffer, new, start, 0),
-            buffers, jax.vmap(function)(part),
-        )  # fmt: skip
+            lambda buffer, new: buffer.at[start + np.arange(batch)].set(new), buffers, jax.vmap(function)(part)
+        )
 
     return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 

@@ -54,10 +54,6 @@ class Energy(eqx.Module):
         """
         return solve_hessian(lambda direction: self.hvp(x, direction), v, shift)
 
-    def converted(self, x: Any) -> "Energy":
-        """The same energy with what its functions close over as leaves, once they are asked at positions like x."""
-        return self
-
     @property
     def minimizer(self) -> Any:
         """A point where E is least, or `None` if unknown."""
@@ -92,10 +88,6 @@ class CallableEnergy(Energy):
     def value(self, x: Any) -> Any:
         """E(x)."""
         return self.fn(x)
-
-    def converted(self, x: Any) -> Energy:
-        """With the values that `fn` closes over as leaves."""
-        return CallableEnergy(eqx.filter_closure_convert(self.fn, x), self.known_minimizer, self.known_minimum)
 
     @property
     def minimizer(self) -> Any:
@@ -132,3 +124,10 @@ def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None)
     if not callable(fn):
         raise TypeError(f"energy: `fn` must be a function of the position, got {fn!r}; pass lambda x: ...")
     return CallableEnergy(fn, minimizer, minimum)
+
+
+def with_closures_as_leaves(energy: Energy, x: Any) -> Energy:
+    """The same energy with the values that a function of it, asked at positions like x, closes over as leaves."""
+    if not isinstance(energy, CallableEnergy):
+        return energy
+    return CallableEnergy(eqx.filter_closure_convert(energy.fn, x), energy.known_minimizer, energy.known_minimum)

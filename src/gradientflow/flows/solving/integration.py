@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ..energies.energy import with_closures_as_leaves
 from ..flow import Flow, with_energy
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
 from ..status import Evidence, decide
@@ -99,7 +100,7 @@ def rest_traced(
 
     x0 = flow.position(z0)
     # What a closure holds is made an argument, or a derivative would be sought along the whole solve after all.
-    known = with_energy(flow, flow.energy.converted(x0)), z0
+    known = with_energy(flow, with_closures_as_leaves(flow.energy, x0)), z0
     known = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, known)
 
     def solve(_: Any, x: Any) -> Any:

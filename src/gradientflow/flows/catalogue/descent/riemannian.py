@@ -17,6 +17,7 @@ from ...energies.energy import energy as as_energy
 from ...energies.hessian import solve_symmetric
 from ...energies.quadratic import AbstractQuadratic
 from ...flow import FirstOrder, Flow
+from ...implicit import or_nan
 from ...numerics import all_finite, is_concrete, relaxed
 from ...state import lift, lower
 
@@ -116,7 +117,9 @@ class RiemannianFlow(FirstOrder):
         x = lower(z)
         gradient, metric = self.energy.grad(x), self.metric(x)
         if isinstance(metric, lx.AbstractLinearOperator):
-            return -lift(lx.linear_solve(metric, gradient, lx.AutoLinearSolver(well_posed=None)).value)
+            # Its own check would call back to the host.
+            found = lx.linear_solve(metric, gradient, lx.AutoLinearSolver(well_posed=None), throw=False)
+            return -lift(or_nan(found.result == lx.RESULTS.successful, found.value))
         flat, unravel = ravel_pytree(gradient)
         return -lift(unravel(solve_symmetric(metric, flat, semidefinite=True)))
 
