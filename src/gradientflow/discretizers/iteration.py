@@ -33,7 +33,6 @@ class Carry(eqx.Module):
     k: Any
     t: Any
     t0: Any
-    # Single precision loses the clock within a million steps without it.
     t_rest: Any
     memory: Any
     rule_state: Any
@@ -66,9 +65,9 @@ class Draws(eqx.Module):
     key: Any
     dtype: Any = eqx.field(static=True, default=None)
 
-    def __call__(self, carry: Carry, t: Any, h: Any, parts: int, shape: Any) -> Any:
-        """The increments over the equal parts of the step from `carry` to the time t = carry.t + h."""
-        return drawn_increments(jax.random.fold_in(self.key, carry.k), parts, shape, h, self.dtype)
+    def __call__(self, k: Any, now: Any, later: Any, h: Any, parts: int, shape: Any) -> Any:
+        """The increments over the equal parts of step k, of length h, from the time `now` to `later`."""
+        return drawn_increments(jax.random.fold_in(self.key, k), parts, shape, h, self.dtype)
 
 
 class Shared(eqx.Module):
@@ -80,17 +79,18 @@ class Shared(eqx.Module):
 
     path: BrownianPath
 
-    def __call__(self, carry: Carry, t: Any, h: Any, parts: int, shape: Any) -> Any:
-        """The path's increments over the equal parts of the step from `carry` to the time t."""
-        times = [carry.t + i * (t - carry.t) / parts for i in range(parts)] + [t]
+    def __call__(self, k: Any, now: Any, later: Any, h: Any, parts: int, shape: Any) -> Any:
+        """The path's increments over the equal parts of the step from the time `now` to `later`."""
+        times = [now + i * (later - now) / parts for i in range(parts)] + [later]
         return packed([self.path.increment(*pair) for pair in itertools.pairwise(times)])
 
 
 class Iteration(eqx.Module):
     r"""A discretizer of a flow under a step rule, as pure functions: $z_{k+1} = \Phi_{h_k}(z_k)$.
 
-    `start` makes the carry at a state, `one` takes a step, `position` reads the iterate off. All may be traced, batched
-    and differentiated; there are no checks of values, no statuses and no words: those are `iterate`'s.
+    `start` makes the carry at a state, `one` takes a step, `many` takes several, `position` reads the iterate off. All may
+    be traced, batched and differentiated; there are no checks of values, no statuses and no words: those are
+    `iterate`'s.
 
     Args:
         flow: the flow.
@@ -143,14 +143,11 @@ class Iteration(eqx.Module):
             carry: what the last one handed on.
             increments: this step's Brownian increments [√T], where they are not to be drawn.
         """
-        flow = self.seen(carry.k)
-        h, rule_state = self.rule(flow, self.scheme, carry.t, carry.z, carry.rule_state)
-        h = jnp.asarray(h, carry.t.dtype)
-        t, t_rest = self._tick(carry, h)
-        noise = self._increments(carry, t, h) if increments is None else increments
-        z, memory = advance(self.scheme, flow, carry.t, carry.z, h, noise, carry.memory)
-        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, carry.z)
-        return Carry(z, carry.k + 1, t, carry.t0, t_rest, memory, rule_state)
+        return self._with_time(self._advanced(carry, increments))
+
+    def many(self, carry: Carry, count: Any) -> Carry:
+        """So many steps, `count` traced or not; the time of a constant step is told once, at their end."""
+        return self._with_time(jax.lax.fori_loop(0, count, lambda _, c: self._advanced(c), carry))
 
     def position(self, carry: Carry) -> Any:
         """The iterate that the carry stands for, as the user's own pytree."""
@@ -174,15 +171,36 @@ class Iteration(eqx.Module):
         """Whether the scheme's iterate is not the flow's own position of the state."""
         return type(self.scheme).position is not Discretizer.position
 
-    def _tick(self, carry: Carry, h: Any) -> tuple[Any, Any]:
-        if isinstance(self.rule, ConstantStep):
-            return carry.t0 + (carry.k + 1).astype(h.dtype) * h, carry.t_rest
+    def _advanced(self, carry: Carry, increments: Any = None) -> Carry:
+        """One step, but for the time where that is known from the number of steps: nobody may ask for it."""
+        flow = self.seen(carry.k)
+        now = self._time_of(carry, carry.k)
+        h, rule_state = self.rule(flow, self.scheme, now, carry.z, carry.rule_state)
+        h = jnp.asarray(h, carry.t.dtype)
+        # Compensated: single precision loses the clock within a million steps else.
         add = h + carry.t_rest
-        t = carry.t + add
-        return t, add - (t - carry.t)
+        later = self._time_of(carry, carry.k + 1) if self._is_even else now + add
+        noise = self._increments(carry, now, later, h) if increments is None else increments
+        z, memory = advance(self.scheme, flow, now, carry.z, h, noise, carry.memory)
+        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, carry.z)
+        t, t_rest = (carry.t, carry.t_rest) if self._is_even else (later, add - (later - now))
+        return Carry(z, carry.k + 1, t, carry.t0, t_rest, memory, rule_state)
 
-    def _increments(self, carry: Carry, t: Any, h: Any) -> Any:
+    @property
+    def _is_even(self) -> bool:
+        return isinstance(self.rule, ConstantStep)
+
+    def _time_of(self, carry: Carry, k: Any) -> Any:
+        """The time after k steps of one length; of any others the carry has it."""
+        if not isinstance(self.rule, ConstantStep):
+            return carry.t
+        return carry.t0 + k.astype(carry.t0.dtype) * jnp.asarray(self.rule.h, carry.t0.dtype)
+
+    def _with_time(self, carry: Carry) -> Carry:
+        return dataclasses.replace(carry, t=self._time_of(carry, carry.k))
+
+    def _increments(self, carry: Carry, now: Any, later: Any, h: Any) -> Any:
         shape = self.flow.brownian(carry.z)
         if shape is None or self.noise is None:
             return None
-        return self.noise(carry, t, h, self.scheme.increments(self.flow, carry.z), shape)
+        return self.noise(carry.k, now, later, h, self.scheme.increments(self.flow, carry.z), shape)

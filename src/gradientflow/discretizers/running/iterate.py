@@ -111,7 +111,7 @@ def iterate(
         rows, status = run_known(iteration, z0, t0, float(small), int(steps), int(save_every))
         evidence: Any = status.evidence
         # Asked only where the clock went wrong: a schedule costs as much as a step.
-        if isinstance(iteration.rule, Schedule) and not bool((np.diff(np.asarray(rows.t)) >= 0).all()):
+        if isinstance(iteration.rule, Schedule) and not bool(np.all(np.diff(np.asarray(rows.t, float)) >= 0)):
             check_schedule("iterate", iteration.rule.schedule, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
     stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=small)

@@ -45,12 +45,9 @@ def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sa
     """A run of which anything is traced: a scan over blocks of a scan over steps."""
     blocks, rest = divmod(steps, save_every)
 
-    def stretch(carry: Carry, length: int) -> Carry:
-        return jax.lax.scan(lambda c, _: (iteration.one(c), None), carry, None, length=length)[0]
-
     def block(carry: Carry, _: None) -> tuple[Carry, tuple[Any, ...]]:
         # Memory in reverse mode is that of the blocks and of one block's steps.
-        advanced = iteration.one if save_every == 1 else jax.checkpoint(lambda c: stretch(c, save_every))
+        advanced = iteration.one if save_every == 1 else jax.checkpoint(lambda c: iteration.many(c, save_every))
         carry = advanced(carry)
         return carry, _kept(iteration, carry)
 
@@ -58,7 +55,7 @@ def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sa
     carry, kept = jax.lax.scan(block, carry, None, length=blocks)
     ends = [_kept(iteration, first)]
     if rest:
-        ends.append(_kept(iteration, jax.checkpoint(lambda c: stretch(c, rest))(carry)))
+        ends.append(_kept(iteration, jax.checkpoint(lambda c: iteration.many(c, rest))(carry)))
     head, *tail = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], end) for end in ends]
     k, t, z, x = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), head, kept, *tail)
     rows = Rows(k, t, z, x, *along(measured, (z, x), iteration.flow))
@@ -96,12 +93,9 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
     def put(buffers: Any, index: Any, carry: Carry) -> Any:
         return jax.tree.map(lambda buffer, leaf: buffer.at[index].set(leaf), buffers, saved(carry))
 
-    def taken(carry: Carry, count: Any) -> Carry:
-        return jax.lax.fori_loop(0, count, lambda _, c: iteration.one(c), carry)
-
     def block(index: Any, looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
         carry, buffers = looped
-        carry = iteration.one(carry) if every is None else taken(carry, every[0])
+        carry = iteration.one(carry) if every is None else iteration.many(carry, every[0])
         return carry, put(buffers, index + 1, carry)
 
     shapes = jax.eval_shape(saved, first)
@@ -110,7 +104,7 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
     count = blocks + 1
     if every is not None:
         # Without a rest this writes the last row once more.
-        buffers = put(buffers, blocks + (every[1] > 0), taken(carry, every[1]))
+        buffers = put(buffers, blocks + (every[1] > 0), iteration.many(carry, every[1]))
         count = count + (every[1] > 0)
     (k, t, z, x), carries = buffers
     rows = Rows(k, t, z, x, *_each_row(lambda row: measured(row, iteration.flow), (z, x), count, capacity))

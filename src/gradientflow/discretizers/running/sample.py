@@ -250,7 +250,9 @@ def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws
         first = jax.tree.map(lambda leaf: leaf[0], carries)
         shape = jax.vmap(iteration.flow.brownian)(carries.z)
         h, _ = iteration.rule(iteration.flow, iteration.scheme, first.t, first.z, first.rule_state)
-        return iteration.noise(first, first.t + h, h, iteration.scheme.increments(iteration.flow, first.z), shape)
+        return iteration.noise(
+            first.k, first.t, first.t + h, h, iteration.scheme.increments(iteration.flow, first.z), shape
+        )
 
     def steps(carries: Carry, count: Any) -> Carry:
         return jax.lax.fori_loop(0, count, lambda _, c: one(c), carries)
