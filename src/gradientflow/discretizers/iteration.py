@@ -88,8 +88,8 @@ class Shared(eqx.Module):
 class Iteration(eqx.Module):
     r"""A discretizer of a flow under a step rule, as pure functions: $z_{k+1} = \Phi_{h_k}(z_k)$.
 
-    `start` makes the carry at a state, `one` takes a step, `many` takes several, `position` reads the iterate off. All may
-    be traced, batched and differentiated; there are no checks of values, no statuses and no words: those are
+    `start` makes the carry at a state, `one` takes a step, `many` takes several, `position` reads the iterate off. All
+    may be traced, batched and differentiated; there are no checks of values, no statuses and no words: those are
     `iterate`'s.
 
     Args:
