@@ -1,5 +1,6 @@
 """Trajectories: what integrating a flow and iterating a discretizer both return."""
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+from gradientflow._files import write_file
 
 from .energies.energy import Energy
 from .numerics import max_norm
@@ -145,13 +148,20 @@ class Trajectory(eqx.Module):
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Writes a NetCDF file, which `load` and any NetCDF reader read."""
-        self.to_xarray().to_netcdf(file, engine="h5netcdf")
+        write_file("save", file, as_netcdf(self.to_xarray()))
 
     def plot(self, **options: Any) -> Any:
         """A figure of the trajectory: energy and gradient norm over time, and the path where it is in the plane."""
         from gradientflow.analysis.comparison.figures import plot_trajectory
 
         return plot_trajectory(self, **options)
+
+
+def as_netcdf(dataset: Any) -> bytes:
+    """A dataset as the bytes of a NetCDF file: a full disk is met by Python, and not half-way by HDF5."""
+    buffer = io.BytesIO()
+    dataset.to_netcdf(buffer, engine="h5netcdf")
+    return buffer.getvalue()
 
 
 def load(file: str | os.PathLike[str]) -> Trajectory:
