@@ -12,12 +12,14 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 # What is being written beside its place, for `abandon`.
 _unfinished: set[pathlib.Path] = set()
-# Held while results are put in place.
+# Held while results are begun and put in place; by a process that ends, for ever.
 _placing = threading.Lock()
+_ending = threading.Event()
 _AT_WORKING_DIRECTORY, _EXCHANGE = -100, 2
 
 
@@ -33,18 +35,21 @@ def write_file(where: str, file: str | os.PathLike[str], content: bytes) -> None
         OSError: of its own kind, in a line: if it can't be written.
     """
     target = _place(file)
-    with _beside(target) as new:
-        try:
+    had = _kept(target)
+    try:
+        if target.exists() and not target.is_file():
+            # A device or a pipe is written to; a folder refuses it.
+            target.write_bytes(content)
+            return
+        with _beside(target, folder=False) as new:
             new.write_bytes(content)
             _keep_mode(target, new)
             _sync(new)
             with _placing:
                 os.replace(new, target)
-            _sync(target.parent)
-        except OSError as error:
-            raise type(error)(
-                f"{where}: {os.fspath(file)!r} can't be written: {error.strerror}{_kept(target)}"
-            ) from None
+        _sync(target.parent)
+    except OSError as error:
+        raise type(error)(f"{where}: {os.fspath(file)!r} can't be written: {error.strerror}{had}") from None
 
 
 def write_folder(directory: str | os.PathLike[str], fill: Callable[[pathlib.Path], None]) -> None:
@@ -64,8 +69,7 @@ def write_folder(directory: str | os.PathLike[str], fill: Callable[[pathlib.Path
     check_writable(directory)
     try:
         inside = not _is_ours(target) or os.path.ismount(target) or not _can_write(target.parent)
-        with _beside(target / "new" if inside else target) as new:
-            new.mkdir()
+        with _beside(target / "new" if inside else target, folder=True) as new:
             (new / "figures").mkdir()
             fill(new)
             for entry in new.rglob("*"):
@@ -96,6 +100,7 @@ def check_writable(directory: str | os.PathLike[str]) -> None:
 
 def abandon() -> None:
     """Removes what is unfinished, before a process ends in the middle of its work; waits for what is being placed."""
+    _ending.set()
     _placing.acquire(timeout=10)
     for path in list(_unfinished):
         _remove(path)
@@ -117,12 +122,19 @@ def _place(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _beside(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path that isn't taken, in the same folder; what is left of it in the end is removed."""
+def _beside(target: pathlib.Path, folder: bool) -> Iterator[pathlib.Path]:
+    """A new file or folder in the same folder; what is left of it in the end is removed."""
     new = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
-    _unfinished.add(new)
+    with _placing:
+        _unfinished.add(new)
+        new.mkdir() if folder else new.touch()
     try:
         yield new
+    except OSError:
+        # Its files were removed below it: there is nothing to say beside what is said of the end.
+        while _ending.is_set():
+            time.sleep(1)
+        raise
     finally:
         _remove(new)
         _unfinished.discard(new)

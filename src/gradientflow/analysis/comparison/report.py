@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gradientflow._files import write_folder
-from gradientflow.flows.trajectory import as_netcdf
+from gradientflow.flows.saved import as_netcdf
 
 from ..results.page import describe_energy, inline_figure, render_page
 from . import figures
