@@ -7,10 +7,15 @@ import sys
 
 import numpy as np
 import pytest
+import sympy
 from typer.testing import CliRunner
 
 import gradientflow as gf
+from gradientflow.discretizers import TABLEAUS
+from gradientflow.experiments import vocabulary
 from gradientflow.experiments.cli import app
+from gradientflow.flows.energies import tables
+from gradientflow.flows.solving import solvers
 
 
 def call(*arguments):
@@ -93,6 +98,7 @@ def files(tmp_path_factory):
     (folder / "unknown.toml").write_text('enrgy = "beale"\n')
     (folder / "type.toml").write_text('t1 = "long"\n')
     (folder / "invalid.toml").write_text("t1 = = 3\n")
+    (folder / "semicolons.csv").write_text("a;y\n1,5;0\n2,5;1\n4,0;0\n")
     (folder / "file").write_text("a file, no directory")
     return folder
 
@@ -141,6 +147,25 @@ BAD = [
     (("run", "{}/type.toml"), ("experiment", "t1", "wrong type", "long")),
     (("run", "{}/invalid.toml"), ("experiment", "not valid TOML")),
     (("compare", "--energy", "rosenbrock", "--method", "exact:0.1"), ("solution", "no closed form", "fit")),
+    (("compare", "--seed", str(10**24)), ("seed", "64 bits", str(10**24))),
+    (("compare", "--method", "rk4:1e-320"), ("step", "0 to a processor below", "1e-320")),
+    (("compare", "--method", "rk4:1e-300", "--t1", "1"), ("1e+300 steps", "raise the step")),
+    (("compare", "--method", "momentum:0.1:nan"), ("parameter", "finite", "nan")),
+    (("compare", "--energy", "1/0*x"), ("expression", "'1 / 0' is not a finite number")),
+    (("compare", "--energy", "x/(2-2)"), ("expression", "divides by 0")),
+    (("compare", "--energy", "9^9^9^9*x"), ("expression", "not a finite number")),
+    (("compare", "--energy", "sin + x"), ("expression", "sin(x)")),
+    (("compare", "--energy", "+".join(["x^3"] * 480)), ("expression", "959 operations", "at most 200")),
+    (("compare", "--target", "y"), ("target", "--data FILE.csv")),
+    (("compare", "--model", "ridge"), ("model", "--data FILE.csv")),
+    (("compare", "--sep", ";"), ("sep", "--data FILE.csv")),
+    (("verify", "--t1", "nan"), ("t1", "finite", "nan")),
+    (("compare", "--data", "{}", "--target", "y"), ("data", "can't be read", "directory")),
+    (("compare", "--data", "{}/semicolons.csv", "--target", "y", "--sep", ";"), ("decimal", "'1,5'")),
+    (("run", "{}"), ("experiment", "can't be read", "directory")),
+    (("run", "/dev/zero"), ("experiment", "too long")),
+    (("compare", "--stepp", "1"), ("--stepp", "No such option")),
+    (("comprae",), ("comprae", "Did you mean 'compare'?")),
 ]
 
 
@@ -159,10 +184,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(arguments, named, files, t
 
 def test_the_version():
     assert call("--version").stdout == f"gradientflow {gf.__version__}\n"
-
-
-def test_an_unknown_option_is_refused_too():
-    assert call("compare", "--stepp", "1").exit_code == 2
 
 
 def test_stability_proves_its_limits_and_draws_them(tmp_path):
@@ -203,3 +224,88 @@ def test_an_unknown_question_in_a_file(tmp_path):
     result = call("run", tmp_path / "a.toml")
     assert result.exit_code == 2
     assert "did you mean 'stability'?" in result.stderr
+
+
+def test_a_typo_imports_nothing_numerical():
+    program = """
+import sys
+from gradientflow.experiments.cli import app
+for arguments in (["--method", "rk5"], ["--energy", "rosenbrok"], ["--energy", "x^"], ["--solver", "x"], ["--t1", "0"]):
+    try:
+        app(["compare", *arguments])
+    except SystemExit as end:
+        print(end.code, [name for name in ("jax", "numpy", "scipy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2 []"] * 5
+
+
+def test_the_names_read_from_the_sources_are_those_that_there_are():
+    assert vocabulary.landscapes() == gf.landscapes.names()
+    assert vocabulary.tableaus() == {name: tableau.order for name, tableau in TABLEAUS.items()}
+    assert vocabulary.solvers() == sorted(solvers._NAMED)
+    assert vocabulary.models() == sorted(tables.MODELS)
+
+
+def test_an_experiment_runs_a_python_file_beside_it_and_another_only_if_allowed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    code = "def bowl(p):\n    return p @ p\n"
+    rest = 'question = "stability"\nx0 = [1.0]\nmethods = ["gradient_descent:0.1"]\n'
+    for folder in (".", "elsewhere"):
+        (tmp_path / folder / "mine.py").write_text(code)
+        (tmp_path / f"{folder[:4]}.toml").write_text(f'energy = "{folder}/mine.py:bowl"\n{rest}')
+    refused = call("run", tmp_path / "else.toml")
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+    assert "does not lie beside it; give --allow-code" in refused.stderr
+    for arguments in ([tmp_path / "..toml"], [tmp_path / "else.toml", "--allow-code"]):
+        result = call("run", *arguments, "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)[0]["limit of h"] == pytest.approx(1)
+
+
+def test_a_table_with_semicolons_and_decimal_commas(tmp_path):
+    (tmp_path / "a.csv").write_text("a;y\n1,5;0,5\n2,5;1\n4,0;0\n")
+    given = ("--data", tmp_path / "a.csv", "--target", "y", "--sep", ";", "--decimal", ",")
+    result = call("stability", *given, "--method", "gradient_descent", "--json", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert json.loads(call("run", tmp_path / "out" / "EXPERIMENT.toml", "--json").stdout) == json.loads(result.stdout)
+
+
+def test_an_endless_table_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(tables, "_LARGEST", 1000)
+    with pytest.raises(ValueError, match="'/dev/zero' is longer than"):
+        gf.flows.read_table("/dev/zero", "y")
+
+
+def test_a_formula_of_second_degree_is_proved_as_the_quadratic_that_it_is():
+    E = gf.from_expression("0.1*x^2 + x*y/3 + (y-1)^2 + 2*3")
+    assert isinstance(E, gf.Quadratic)
+    np.testing.assert_array_equal(E.H, [[0.2, 1 / 3], [1 / 3, 2]])
+    np.testing.assert_array_equal(E.b, [0, 2])
+    assert E.c == 7
+    assert float(E([1.0, 2.0])) == pytest.approx(0.1 + 2 / 3 + 1 + 6, rel=1e-15)
+    found = gf.stability(gf.GradientFlow(gf.from_expression("x^2+10*y^2")), gf.ForwardEuler())
+    assert (found.grade, float(found.limit)) == ("proved", 0.1)
+    long = gf.from_expression("+".join(["x^2-y"] * 333) + "+y")
+    assert (float(long.H[0, 0]), float(long.b[1])) == (666, 332)
+    assert float(long([2.0, 1.0])) == 4 * 333 - 332
+    assert float(gf.from_expression("(x-1e8)^2")([1e8 + 1])) == 1
+    for other in ("x^3", "1/x", "abs(x)", "x^2*y", "x^0.5", "2^x", "x^4"):
+        assert not isinstance(gf.from_expression(other), gf.Quadratic)
+
+
+def test_a_sympy_expression_of_second_degree_too():
+    x, y, a = sympy.symbols("x y a")
+    E = gf.from_sympy((x - y / 3) ** 2 + sympy.Rational(1, 2) * y + 4, [x, y])
+    assert isinstance(E, gf.Quadratic)
+    np.testing.assert_allclose(E.H, [[2, -2 / 3], [-2 / 3, 2 / 9]], rtol=1e-16)
+    np.testing.assert_array_equal(E.b, [0, -0.5])
+    for other in (x**3, sympy.sqrt(x), sympy.Max(x, 0), sympy.exp(x), x * y * (x + 1)):
+        assert not isinstance(gf.from_sympy(other, [x, y]), gf.Quadratic)
+    with pytest.raises(ValueError, match="variable a is not among"):
+        gf.from_sympy(a * x, [x])
+
+
+def test_whole_numbers_of_any_length_are_numbers():
+    E = gf.from_expression("99999999999*99999999999*99999999999*x^4")
+    assert float(E([1.0])) == pytest.approx(1e33, rel=1e-9)

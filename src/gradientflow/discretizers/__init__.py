@@ -27,6 +27,7 @@ from .oracles.noisy import SPSA as SPSA
 from .oracles.noisy import NoisyGradient as NoisyGradient
 from .running.iterate import iterate as iterate
 from .running.method import Method as Method
+from .running.method import as_method as as_method
 from .running.sample import Chains as Chains
 from .running.sample import sample as sample
 from .schemes.averages import AdaDeltaStep as AdaDeltaStep

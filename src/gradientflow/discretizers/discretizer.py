@@ -2,6 +2,8 @@
 
 import abc
 import inspect
+import pathlib
+import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -9,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+import gradientflow
 from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of
 
 _DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
@@ -109,11 +112,38 @@ def drawn_increments(key: Any, parts: int, shape: Any, h: Any, dtype: Any = None
 def advance(
     discretizer: Discretizer, flow: Flow, t: Any, z: Any, h: Any, noise: Any = None, memory: Any = None
 ) -> tuple[Any, Any]:
-    """One step, given what the scheme takes: the next state and the next memory, `None` where it has none."""
+    """One step, given what the scheme takes: the next state and the next memory, `None` where it has none.
+
+    Raises:
+        TypeError: for Python's own branches and fractions in it, which arrays don't take, naming line and remedy.
+    """
     given = {} if noise is None else {"noise": noise}
-    if memory is None:
-        return discretizer.step(flow, t, z, h, **given), None
-    return discretizer.step(flow, t, z, h, memory=memory, **given)
+    try:
+        if memory is None:
+            return discretizer.step(flow, t, z, h, **given), None
+        return discretizer.step(flow, t, z, h, memory=memory, **given)
+    except TypeError as error:
+        if (remedy := _remedy(error)) is None:
+            raise
+        raise TypeError(f"{type(discretizer).__name__}.step{_line(error)}: {remedy}") from None
+
+
+def _remedy(error: TypeError) -> str | None:
+    """What to write instead of what arrays don't take."""
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        return "`if`, `and`, `min` ask for a value while the step is compiled; write jnp.where(condition, a, b)"
+    if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+        return "Python or NumPy asks for a value while the step is compiled; use jax.numpy in its place"
+    if "'Fraction'" in str(error):
+        return "an array takes no Fraction; write h*1/10, its numerator and its denominator one after the other"
+    return None
+
+
+def _line(error: BaseException) -> str:
+    """Where it was, outside the libraries that the step runs in."""
+    libraries = tuple(str(pathlib.Path(module.__file__).parent) for module in (jax, eqx, gradientflow))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
+    return f", {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
 
 
 def refuse_dropped_noise(flow: Flow, discretizer: Discretizer, z: Any) -> None:

@@ -3,18 +3,42 @@
 import json
 import os
 import pathlib
+import signal
 import sys
+import threading
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
+
+from gradientflow import _files
+
+from .entries import check, check_code, read_experiment, read_experiment_file
+from .vocabulary import DEVICES
+
+
+class _OneLine(TyperGroup):
+    """Answers a mistake in the options themselves by one line too."""
+
+    def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Runs the command and ends the process; without arguments it is the help."""
+        given = sys.argv[1:] if args is None else list(args)
+        try:
+            code = super().main(given or ["--help"], standalone_mode=False, **extra)
+        except Exception as error:
+            message = getattr(error, "format_message", None)
+            if message is None:
+                raise
+            _fail(message())
+        raise SystemExit(code if isinstance(code, int) else 0)
+
 
 app = typer.Typer(
+    cls=_OneLine,
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Gradient flows, and the optimizers that discretize them.",
 )
 
 Out = Annotated[str, typer.Option("--out", help="Directory for the report, figures and data.", metavar="DIR")]
@@ -38,7 +62,7 @@ def _options(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Holds the options that go before a command."""
+    """Gradient flows, and the optimizers that discretize them."""
 
 
 EnergyOption = Annotated[
@@ -54,6 +78,8 @@ Methods = Annotated[
     typer.Option(help="NAME[:step[:parameter]]; may be repeated. `gradientflow list` shows the names."),
 ]
 Time = Annotated[float | None, typer.Option("--t1", help="How long, on the flow's clock.")]
+Separator = Annotated[str, typer.Option("--sep", help="What separates the data's cells.", metavar="CHARACTER")]
+Decimal = Annotated[str, typer.Option(help="What separates a number's fraction in the data.", metavar=".|,")]
 Precision = Annotated[str, typer.Option(help="float64 or float32.")]
 
 
@@ -64,6 +90,8 @@ def compare(
     target: Target = "",
     model: Model = "linear",
     ridge: Ridge = 0.0,
+    sep: Separator = ",",
+    decimal: Decimal = ".",
     x0: Start = "",
     method: Methods = None,
     t1: Time = None,
@@ -80,7 +108,7 @@ def compare(
     Without options: the least-squares example ½‖Mx − v‖² with M = [[4, 1], [1, 3]], v = [1, 2].
     """
     _ask("compare", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
-         ridge=ridge, t1=t1, solver=solver, precision=precision, seed=seed)  # fmt: skip
+         ridge=ridge, sep=sep, decimal=decimal, t1=t1, solver=solver, precision=precision, seed=seed)  # fmt: skip
 
 
 @app.command()
@@ -90,6 +118,8 @@ def stability(
     target: Target = "",
     model: Model = "linear",
     ridge: Ridge = 0.0,
+    sep: Separator = ",",
+    decimal: Decimal = ".",
     x0: Annotated[
         str, typer.Option("--x0", help="Where to look for a minimizer from, if none is known.", metavar="NUMBERS")
     ] = "",
@@ -105,7 +135,7 @@ def stability(
     On quadratics of up to 30 unknowns the limits are proved. Without options: as `compare`.
     """
     _ask("stability", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
-         ridge=ridge, precision=precision)  # fmt: skip
+         ridge=ridge, sep=sep, decimal=decimal, precision=precision)  # fmt: skip
 
 
 @app.command()
@@ -115,6 +145,8 @@ def verify(
     target: Target = "",
     model: Model = "linear",
     ridge: Ridge = 0.0,
+    sep: Separator = ",",
+    decimal: Decimal = ".",
     x0: Start = "",
     method: Methods = None,
     t1: Time = None,
@@ -130,7 +162,7 @@ def verify(
     as `compare`.
     """
     found = _ask("verify", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target,
-                 model=model, ridge=ridge, t1=t1, precision=precision)  # fmt: skip
+                 model=model, ridge=ridge, sep=sep, decimal=decimal, t1=t1, precision=precision)  # fmt: skip
     if (found.table()["grade"] == "refuted").any():
         raise typer.Exit(1)
 
@@ -138,6 +170,9 @@ def verify(
 @app.command()
 def run(
     experiment: Annotated[str, typer.Argument(help="An EXPERIMENT.toml, as `compare --out` writes it.")],
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the Python file that it names, though that lies elsewhere.")
+    ] = False,
     device: Device = "",
     out: Out = "",
     as_json: Json = False,
@@ -145,13 +180,13 @@ def run(
 ) -> None:
     """Run an experiment from its file."""
     with _bad_input_is_one_line():
-        try:
-            text = pathlib.Path(experiment).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"experiment: {experiment!r} can't be read: {error}") from None
+        text, folder = read_experiment_file(experiment), pathlib.Path(experiment).parent
+        entries = read_experiment(text)
+        check_code(entries, folder, allow_code)
+        _check(device, out, entries, folder)
         from gradientflow.experiments.experiment import Experiment
 
-        _run(Experiment.from_toml(text, pathlib.Path(experiment).parent), device, out, as_json, quiet)
+        _run(Experiment.from_toml(text, folder), device, out, as_json, quiet)
 
 
 @app.command("list")
@@ -180,7 +215,32 @@ def list_names(
 
 def main() -> None:
     """The entry point of the command `gradientflow`."""
+    _end_at_signals()
     app()
+
+
+def _end_at_signals() -> None:
+    """Lets SIGINT and SIGTERM end the process at once, with one line, whatever library is at work.
+
+    Python's own exception is swallowed where it falls into a callback, and waits until a compilation is over. So the
+    signal is read from a pipe in a thread of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signals = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
+
+    def wait() -> None:
+        number = os.read(reading, 1)[0]
+        _files.abandon()
+        os.write(2, f"gradientflow: {signals[number]}\n".encode())
+        os._exit(128 + number)
+
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in signals:
+        signal.signal(number, lambda *_: None)
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _ask(
@@ -192,16 +252,24 @@ def _ask(
             options["x0"] = _numbers("x0", x0)
         if method:
             options["methods"] = tuple(method)
+        _check(device, out, {"question": question} | options)
         from gradientflow.experiments.experiment import Experiment
 
         return _run(Experiment(question=question, **options), device, out, as_json, quiet)
 
 
+def _check(device: str, out: str, entries: dict[str, Any], folder: str | os.PathLike[str] = "") -> None:
+    """What needs nothing numerical, which takes seconds to import."""
+    if device and device not in DEVICES:
+        raise ValueError(f"device: must be cpu, gpu or tpu, got {device!r}")
+    check(entries, folder)
+    if out:
+        _files.check_writable(out)
+
+
 def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> Any:
     if device:
         # JAX reads this when it first starts, which is not before the computation below.
-        if device not in ("cpu", "gpu", "tpu"):
-            raise ValueError(f"device: must be cpu, gpu or tpu, got {device!r}")
         os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
     import jax
 
@@ -210,12 +278,10 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
         jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
         try:
             jax.devices()
-        except RuntimeError as error:
-            raise ValueError(f"device: no {device} here: {str(error).splitlines()[0]}") from None
-    if out:
-        from gradientflow.analysis.results.page import check_writable
-
-        check_writable(out)
+        except (RuntimeError, AssertionError) as error:
+            # JAX asserts that some platform starts, and says nothing where none does.
+            reason = (str(error).splitlines() or [f"JAX starts no platform {os.environ['JAX_PLATFORMS']!r}"])[0]
+            raise ValueError(f"device: no {device} here: {reason}; leave --device out for what there is") from None
     progress = Console(stderr=True)
     with progress.status("compiling") if progress.is_terminal and not quiet else _Silent() as status:
         experiment.check_precision()

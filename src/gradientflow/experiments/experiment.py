@@ -5,8 +5,6 @@ import importlib.util
 import math
 import os
 import pathlib
-import re
-import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -38,11 +36,10 @@ from gradientflow.flows import (
     unknown_name,
 )
 
+from .entries import FILE, check, read_experiment
 from .named import label, lacks_step, make_method, with_step
 from .questions import survey_proofs, survey_stability
 
-QUESTIONS = ("compare", "stability", "verify")
-_FILE = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 _DEFAULT_METHODS = ("gradient_descent", "backward_euler", "implicit_midpoint", "rk4", "momentum")
 # By default a flow is followed until it has lost all but this fraction of the energy that it will lose.
 _REMAINING = 1e-6
@@ -68,6 +65,8 @@ class Experiment:
         solver: the flows' diffrax solver; chosen unless given.
         precision: float64 or float32.
         seed: of the noise.
+        sep: what separates the data's cells.
+        decimal: what separates a number's fraction in the data.
 
     Example:
         >>> import gradientflow as gf
@@ -87,6 +86,8 @@ class Experiment:
     solver: str = ""
     precision: str = "float64"
     seed: int = 0
+    sep: str = ","
+    decimal: str = "."
 
     @staticmethod
     def from_toml(text: str, folder: str | os.PathLike[str] = ".") -> "Experiment":
@@ -95,17 +96,8 @@ class Experiment:
         Raises:
             ValueError: if it isn't TOML, or has an unknown key or a value of the wrong type.
         """
-        try:
-            entries = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"experiment: not valid TOML: {error}") from None
-        known = {field.name: field for field in dataclasses.fields(Experiment)}
-        for name, value in entries.items():
-            if name not in known:
-                raise ValueError(f"experiment: {unknown_name('key', name, known)}")
-            entries[name] = _typed(name, value)
-        experiment = Experiment(**entries)
-        found = _FILE.fullmatch(experiment.energy)
+        experiment = Experiment(**read_experiment(text))
+        found = FILE.fullmatch(experiment.energy)
         if found:
             experiment = dataclasses.replace(
                 experiment, energy=f"{pathlib.Path(folder, found['file'])}:{found['function']}"
@@ -123,7 +115,7 @@ class Experiment:
                 entries[field.name] = list(value) if isinstance(value, tuple) else value
         if self.data:
             entries["data"] = str(pathlib.Path(self.data).resolve())
-        found = _FILE.fullmatch(self.energy)
+        found = FILE.fullmatch(self.energy)
         if found:
             entries["energy"] = f"{pathlib.Path(found['file']).resolve()}:{found['function']}"
         return tomli_w.dumps(entries)
@@ -151,21 +143,15 @@ class Experiment:
             ValueError: if it doesn't name one, or names two.
         """
         if self.data:
-            if self.energy:
-                raise ValueError("energy: give either `energy` or `data`, not both")
-            if not self.target:
-                raise ValueError("target: name the column of the data that is to be fitted")
-            X, y, _ = read_table(self.data, self.target)
+            X, y, _ = read_table(self.data, self.target, self.sep, self.decimal)
             return regression(self.model, standardized(X), y, self.ridge)
         if not self.energy:
             return LeastSquares([[4, 1], [1, 3]], [1, 2])
         if self.energy in landscapes.names():
             return landscapes.get(self.energy)
-        found = _FILE.fullmatch(self.energy)
+        found = FILE.fullmatch(self.energy)
         if found:
             return energy(_load_function(found["file"], found["function"]))
-        if self.energy.isidentifier() and len(self.energy) > 2:
-            raise ValueError(f"energy: {unknown_name('landscape', self.energy, landscapes.names())}")
         return from_expression(self.energy)
 
     def run(self, progress: Callable[[str], None] | None = None) -> "Comparison | StabilitySurvey | VerificationSurvey":
@@ -178,8 +164,6 @@ class Experiment:
             ValueError: for anything in it that doesn't fit, or if JAX is set to another precision.
         """
         self.check_precision()
-        if self.question not in QUESTIONS:
-            raise ValueError(f"question: {unknown_name('question', self.question, QUESTIONS)}")
         E = self.make_energy()
         full = self._resolve(E)
         methods = {label(spec): make_method(spec, E) for spec in full.methods}
@@ -198,10 +182,9 @@ class Experiment:
         """Refuses to run in another precision than the experiment's: JAX's is set for the whole process.
 
         Raises:
-            ValueError: saying how to set it.
+            ValueError: saying how to set it; or for what is wrong with the experiment itself.
         """
-        if self.precision not in ("float64", "float32"):
-            raise ValueError(f"precision: must be float64 or float32, got {self.precision!r}")
+        check(dataclasses.asdict(self))
         double = self.precision == "float64"
         if jax.config.read("jax_enable_x64") != double:
             raise ValueError(
@@ -257,18 +240,3 @@ def _load_function(file: str, name: str) -> Any:
     if name not in functions:
         raise ValueError(f"energy: {file!r}: {unknown_name('function', name, functions)}")
     return getattr(module, name)
-
-
-def _typed(name: str, value: Any) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if name in ("ridge", "t1") and number:
-        return float(value)
-    if name == "seed" and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if name == "x0" and isinstance(value, list) and all(isinstance(item, (int, float)) for item in value):
-        return tuple(float(item) for item in value)
-    if name == "methods" and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    if name not in ("ridge", "t1", "seed", "x0", "methods") and isinstance(value, str):
-        return value
-    raise ValueError(f"experiment: `{name}` has a value of the wrong type: {value!r}")

@@ -1,31 +1,18 @@
-"""Methods by name: `NAME[:step[:parameter]]`, as the command line and experiment files write them."""
+"""Methods by name: `NAME[:step[:parameter]]`, as the command line and experiment files write them.
+
+What they are made of is imported when one is made.
+"""
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradientflow.discretizers import (
-    TABLEAUS,
-    EulerMaruyama,
-    ExactFlow,
-    ForwardEuler,
-    ImplicitMidpoint,
-    Method,
-    NesterovStep,
-    RungeKutta,
-    optimizers,
-)
-from gradientflow.flows import (
-    Energy,
-    GradientFlow,
-    KineticLangevin,
-    Langevin,
-    Nesterov,
-    NewtonFlow,
-    check_positive,
-    unknown_name,
-)
+import gradientflow as gf
+from gradientflow._names import unknown_name
+
+from .vocabulary import tableaus
 
 
 def _step_is_h(h: float, parameter: float) -> float:
@@ -45,72 +32,81 @@ class MethodKind:
         step_of: (h, parameter) ↦ the step in the method's own words, for the default step.
     """
 
-    make: Callable[[Energy, float, float], Method]
+    make: "Callable[[gf.Energy, float, float], gf.Method]"
     summary: str
     parameter: str = ""
     default: float = math.nan
     step_of: Callable[[float, float], float] = _step_is_h
 
 
-def _of_gradient_flow(discretizer: Any) -> Callable[[Energy, float, float], Method]:
-    return lambda E, h, _: Method(GradientFlow(E), discretizer, h)
+def _of_gradient_flow(scheme: Callable[[], Any]) -> "Callable[[gf.Energy, float, float], gf.Method]":
+    return lambda E, h, _: gf.Method(gf.GradientFlow(E), scheme(), h)
+
+
+def _runge_kutta(name: str, order: int) -> "MethodKind":
+    return MethodKind(_of_gradient_flow(lambda: gf.RungeKutta(name)), f"gradient flow by Runge–Kutta, order {order}")
 
 
 METHODS: Mapping[str, MethodKind] = {
     "gradient_descent": MethodKind(
-        lambda E, lr, _: optimizers.gradient_descent(E, lr), "gradient flow by forward Euler"
+        lambda E, lr, _: gf.optimizers.gradient_descent(E, lr), "gradient flow by forward Euler"
     ),
     "backward_euler": MethodKind(
-        lambda E, lr, _: optimizers.proximal_point(E, lr), "gradient flow by backward Euler: proximal point"
+        lambda E, lr, _: gf.optimizers.proximal_point(E, lr), "gradient flow by backward Euler: proximal point"
     ),
-    "implicit_midpoint": MethodKind(_of_gradient_flow(ImplicitMidpoint()), "gradient flow by implicit midpoint"),
-    "exact": MethodKind(_of_gradient_flow(ExactFlow()), "gradient flow in closed form, on quadratics"),
+    "implicit_midpoint": MethodKind(
+        _of_gradient_flow(lambda: gf.ImplicitMidpoint()), "gradient flow by implicit midpoint"
+    ),
+    "exact": MethodKind(_of_gradient_flow(lambda: gf.ExactFlow()), "gradient flow in closed form, on quadratics"),
     **{
-        name: MethodKind(_of_gradient_flow(RungeKutta(tableau)), f"gradient flow by Runge–Kutta, order {tableau.order}")
-        for name, tableau in TABLEAUS.items()
+        name: _runge_kutta(name, order)
+        for name, order in tableaus().items()
         if name != "euler"
     },
     "momentum": MethodKind(
-        lambda E, lr, beta: optimizers.momentum(E, lr, beta), "heavy ball, friction implicit; the step is optax's lr",
+        lambda E, lr, beta: gf.optimizers.momentum(E, lr, beta),
+        "heavy ball, friction implicit; the step is optax's lr",
         "beta", 0.9, lambda h, beta: h * (1 - beta),
     ),
     "nesterov": MethodKind(
-        lambda E, lr, beta: optimizers.nesterov(E, lr, beta), "heavy ball, the force ahead; the step is optax's lr",
+        lambda E, lr, beta: gf.optimizers.nesterov(E, lr, beta), "heavy ball, the force ahead; the step is optax's lr",
         "beta", 0.9, lambda h, beta: h * (1 - beta) / beta,
     ),
     "accelerated": MethodKind(
-        lambda E, h, r: Method(Nesterov(E, r), NesterovStep(), h), "Nesterov's flow, its gradient step being h²",
+        lambda E, h, r: gf.Method(gf.Nesterov(E, r), gf.NesterovStep(), h),
+        "Nesterov's flow, its gradient step being h²",
         "r", 3.0,
     ),
     "newton": MethodKind(
-        lambda E, h, epsilon: Method(NewtonFlow(E, epsilon), ForwardEuler(), h), "Newton's flow by forward Euler",
+        lambda E, h, epsilon: gf.Method(gf.NewtonFlow(E, epsilon), gf.ForwardEuler(), h),
+        "Newton's flow by forward Euler",
         "regularization", 0.0,
     ),
-    "adagrad": MethodKind(lambda E, lr, _: optimizers.adagrad(E, lr), "AdaGrad's flow, averages first"),
+    "adagrad": MethodKind(lambda E, lr, _: gf.optimizers.adagrad(E, lr), "AdaGrad's flow, averages first"),
     "rmsprop": MethodKind(
-        lambda E, lr, decay: optimizers.rmsprop(E, lr, decay), "RMSprop's flow, averages first", "decay", 0.9
+        lambda E, lr, decay: gf.optimizers.rmsprop(E, lr, decay), "RMSprop's flow, averages first", "decay", 0.9
     ),
     "adadelta": MethodKind(
-        lambda E, lr, rho: optimizers.adadelta(E, lr, rho), "AdaDelta's flow, averages first", "rho", 0.9
+        lambda E, lr, rho: gf.optimizers.adadelta(E, lr, rho), "AdaDelta's flow, averages first", "rho", 0.9
     ),
-    "adam": MethodKind(lambda E, lr, b1: optimizers.adam(E, lr, b1), "Adam's flow, averages first", "b1", 0.9),
+    "adam": MethodKind(lambda E, lr, b1: gf.optimizers.adam(E, lr, b1), "Adam's flow, averages first", "b1", 0.9),
     "adamw": MethodKind(
-        lambda E, lr, decay: optimizers.adamw(E, lr, weight_decay=decay), "AdamW's flow, averages first",
+        lambda E, lr, decay: gf.optimizers.adamw(E, lr, weight_decay=decay), "AdamW's flow, averages first",
         "weight_decay", 1e-4,
     ),
-    "sign_descent": MethodKind(lambda E, lr, _: optimizers.sign_descent(E, lr), "sign flow by forward Euler"),
+    "sign_descent": MethodKind(lambda E, lr, _: gf.optimizers.sign_descent(E, lr), "sign flow by forward Euler"),
     "langevin": MethodKind(
-        lambda E, h, T: Method(Langevin(E, T), EulerMaruyama(), h), "overdamped Langevin by Euler–Maruyama",
+        lambda E, h, T: gf.Method(gf.Langevin(E, T), gf.EulerMaruyama(), h), "overdamped Langevin by Euler–Maruyama",
         "temperature", 0.1,
     ),
     "kinetic_langevin": MethodKind(
-        lambda E, h, T: Method(KineticLangevin(E, temperature=T), EulerMaruyama(), h),
+        lambda E, h, T: gf.Method(gf.KineticLangevin(E, temperature=T), gf.EulerMaruyama(), h),
         "kinetic Langevin by Euler–Maruyama", "temperature", 0.1,
     ),
 }  # fmt: skip
 
 
-def make_method(spec: str, E: Energy) -> Method:
+def make_method(spec: str, E: "gf.Energy") -> "gf.Method":
     """The method that `NAME:step[:parameter]` stands for, on an energy.
 
     Raises:
@@ -142,8 +138,17 @@ def parse_method(spec: str) -> tuple[str, float | None, float | None]:
             + (f" and {METHODS[name].parameter}" if METHODS[name].parameter else "")
         )
     if values:
-        check_positive(f"method {spec!r}", step=values[0])
+        _check_numbers(spec, *values)
     return name, values[0] if values else None, values[1] if len(values) > 1 else None
+
+
+def _check_numbers(spec: str, step: float, parameter: float = 0.0) -> None:
+    if not (math.isfinite(step) and step > 0):
+        raise ValueError(f"method {spec!r}: `step` must be finite and positive, got {step}")
+    if step < sys.float_info.min:
+        raise ValueError(f"method {spec!r}: `step` is 0 to a processor below {sys.float_info.min:.3g}, got {step:.3g}")
+    if not math.isfinite(parameter):
+        raise ValueError(f"method {spec!r}: its parameter must be finite, got {parameter}")
 
 
 def lacks_step(spec: str) -> bool:

@@ -49,7 +49,7 @@ def survey_proofs(
         rule = as_step_rule(method.step)
         run = None
         if quadratic and isinstance(rule, ConstantStep) and not is_stochastic(method.flow, _start(method, x0)):
-            run = method.iterate(x0, min(max(1, math.ceil(t1 / float(rule.h))), _MOST_STEPS))
+            run = method.iterate(x0, max(1, math.ceil(min(t1 / float(rule.h), _MOST_STEPS))))
         found[label] = verify(method, run)
     return VerificationSurvey(describe_energy(E), found)
 

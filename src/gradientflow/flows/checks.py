@@ -3,15 +3,15 @@
 Values that are not plain numbers (traced arrays, exact symbols) pass: there is nothing to compare yet.
 """
 
-import difflib
 import math
 import numbers
-from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from gradientflow._names import unknown_name as unknown_name
 
 from .numerics import as_floating, is_concrete, max_norm
 
@@ -178,14 +178,6 @@ def bounds(where: str, lower: Any, upper: Any, fixed: bool = False) -> tuple[Any
         relation = "not be below" if fixed else "be above"
         raise ValueError(f"{where}: `upper` must {relation} `lower`, got {both['lower']} and {both['upper']}")
     return both["lower"], both["upper"]
-
-
-def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not known, with the nearest that is."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
 
 
 def is_zero(value: Any) -> bool:

@@ -11,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from gradientflow._files import write_file
+
 from .energies.energy import Energy
 from .numerics import max_norm
+from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
 from .status import Outcome, Status, said
 
 # Positions evaluated at once: enough to fill the vector units, few enough to bound the memory of a large energy.
@@ -123,29 +126,38 @@ class Trajectory(eqx.Module):
         """An `xarray.Dataset` over `t`: energy, grad_norm, step, and one variable a leaf of the position and state."""
         import xarray as xr
 
+        if self.t.ndim > 1:
+            raise ValueError(
+                "to_xarray: a batch has no one time axis; take a lane of it, jax.tree.map(lambda a: a[0], run) say"
+            )
         data: dict[str, Any] = {
-            "energy": ("t", np.asarray(self.energy)),
-            "grad_norm": ("t", np.asarray(self.grad_norm)),
+            "energy": ("t", storable(self.energy)),
+            "grad_norm": ("t", storable(self.grad_norm)),
             "step": ("t", np.asarray(self.steps)),
         }
-        for prefix, tree in (("x", self.x), ("state", self.state)):
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-                key = jax.tree_util.keystr(path, simple=True, separator=".")
-                name = f"{prefix}.{key}" if path else prefix
-                dims = ["t", *(f"{name}_{axis}" for axis in range(leaf.ndim - 1))]
-                data[name] = (dims, np.asarray(leaf))
+        leaves: dict[str, np.ndarray] = {}
+        structure = {
+            prefix: take_apart(prefix, tree, leaves) for prefix, tree in (("x", self.x), ("state", self.state))
+        }
+        for name, leaf in leaves.items():
+            data[name] = (["t", *(free_name(f"{name}_{axis}", leaves) for axis in range(leaf.ndim - 1))], leaf)
         attributes = {
             "outcome": str(self.status.outcome),
             "detail": self.status.detail,
             "step": -1 if self.status.step is None else self.status.step,
             "first_not_finite": -1 if self.status.first_not_finite is None else self.status.first_not_finite,
             "stats": json.dumps({key: _plain(value) for key, value in self.stats.items()}),
+            "structure": json.dumps(structure | {"dtype": str(self.t.dtype)}),
         }
-        return xr.Dataset(data, coords={"t": np.asarray(self.t)}, attrs=attributes)
+        return xr.Dataset(data, coords={"t": storable(self.t)}, attrs=attributes)
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Writes a NetCDF file, which `load` and any NetCDF reader read."""
-        self.to_xarray().to_netcdf(file, engine="h5netcdf")
+        """Writes a NetCDF file, which `load` and any NetCDF reader read; an older one stays until it is written.
+
+        Raises:
+            OSError: if it can't be written.
+        """
+        write_file("save", file, as_netcdf(self.to_xarray()))
 
     def plot(self, **options: Any) -> Any:
         """A figure of the trajectory: energy and gradient norm over time, and the path where it is in the plane."""
@@ -155,37 +167,55 @@ class Trajectory(eqx.Module):
 
 
 def load(file: str | os.PathLike[str]) -> Trajectory:
-    """Reads what `Trajectory.save` wrote.
+    """Reads what `Trajectory.save` wrote, with positions and states as they were: `load(file).state[-1]` goes on.
 
-    A position that was a single array comes back as one; any other pytree as a dictionary by leaf name.
+    A class of the user's own comes back as a dictionary by its fields.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not a saved trajectory.
     """
+    name = os.fspath(file)
+    if not os.path.exists(name):
+        raise FileNotFoundError(f"load: there is no file {name!r}")
+    try:
+        data = _read(name)
+        return _trajectory(data, json.loads(data.attrs.get("structure", "null")))
+    except (KeyError, json.JSONDecodeError):
+        raise ValueError(f"load: {name!r} is not a trajectory saved by gradientflow") from None
+
+
+def _read(name: str) -> Any:
+    """A file's dataset."""
     import xarray as xr
 
-    with xr.open_dataset(file, engine="h5netcdf") as dataset:
-        if "outcome" not in dataset.attrs:
-            raise ValueError(f"load: {os.fspath(file)!r} is not a trajectory saved by gradientflow")
-        data = dataset.load()
+    if not os.path.isfile(name):
+        raise ValueError(f"load: {name!r} is no file; give the one that `save` wrote")
+    try:
+        with xr.open_dataset(name, engine="h5netcdf") as dataset:
+            return dataset.load()
+    except PermissionError as error:
+        raise PermissionError(f"load: {name!r} can't be read: {error.strerror}") from None
+    # What is no NetCDF file fails in xarray, h5netcdf or HDF5, each in its own way.
+    except Exception:
+        raise ValueError(f"load: {name!r} is not a trajectory saved by gradientflow: it is no NetCDF file") from None
 
+
+def _trajectory(data: Any, structure: Any) -> Trajectory:
     def number(*names: str) -> int | None:
         value = next((int(data.attrs[name]) for name in names if name in data.attrs), -1)
         return None if value < 0 else value
 
-    def tree(prefix: str) -> Any:
-        if prefix in data:
-            return jnp.asarray(data[prefix].values)
-        names = [str(name) for name in data.data_vars if str(name).startswith(prefix + ".")]
-        return {name.removeprefix(prefix + "."): jnp.asarray(data[name].values) for name in names}
+    def floats(name: str) -> jax.Array:
+        return restored(data[name].values, structure["dtype"] if structure else "")
 
+    leaves = {str(name): data[name].values for name in data.data_vars}
     return Trajectory(
-        t=jnp.asarray(data["t"].values),
-        x=tree("x"),
-        state=tree("state"),
-        energy=jnp.asarray(data["energy"].values),
-        grad_norm=jnp.asarray(data["grad_norm"].values),
+        t=floats("t"),
+        x=put_together(structure["x"] if structure else unnamed("x", leaves), leaves),
+        state=put_together(structure["state"] if structure else unnamed("state", leaves), leaves),
+        energy=floats("energy"),
+        grad_norm=floats("grad_norm"),
         status=said(
             Outcome(data.attrs["outcome"]),
             data.attrs["detail"],

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy
 
-from gradientflow.discretizers import Discretizer
+from gradientflow.discretizers import Discretizer, Method, as_method
 from gradientflow.flows import Flow, check_integer
 
 from ..exact.leaf import NotExactError
@@ -158,11 +158,13 @@ class ModifiedEnergy:
         return f"modified energy, {self.grade}: {summed(terms)}"
 
 
-def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
+def modified_equation(
+    discretizer: Discretizer | Method, order: int, flow: type[Flow] | Flow | None = None
+) -> ModifiedEquation:
     r"""The modified equation of a scheme on flows that don't depend on time, exact, from its own code.
 
     Args:
-        discretizer: the scheme; a user's own as well.
+        discretizer: the scheme, a user's own as well; or a Method, whose scheme and flow are asked about.
         order: terms through $h^{p-1}$, p being this.
         flow: for schemes that ask for parts: the flow, or its class.
 
@@ -182,8 +184,7 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
         (False, modified energy, proved: E + 1/4 h E'E)
     """
     check_integer("modified_equation", 1, order=order)
-    if not isinstance(discretizer, Discretizer):
-        raise TypeError(f"modified_equation: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    _, flow, discretizer, _ = as_method("modified_equation", discretizer, flow=flow, alone=True)
     series = read_series(discretizer, order, flow, autonomous=True)
     if series.has_memory:
         raise NotExactError(f"{type(discretizer).__name__} has memory: its iterates follow no one flow of z alone")

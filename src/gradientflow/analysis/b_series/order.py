@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from sympy import QQ
 
-from gradientflow.discretizers import Discretizer
+from gradientflow.discretizers import Discretizer, Method, as_method
 from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer
 
 from ..exact.algebra import fraction, polynomials, rational_functions
@@ -61,7 +61,7 @@ class OrderProof:
         return "\n".join(lines)
 
 
-def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | None = None) -> OrderProof:
+def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | Flow | None = None) -> OrderProof:
     """The order of a scheme on every smooth vector field, proved by its own code.
 
     The step is run on exact numbers, on the rooted-tree system, and again with another h and t, on which it may depend
@@ -71,7 +71,7 @@ def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | No
     is the order without it.
 
     Args:
-        discretizer: the scheme; a user's own as well.
+        discretizer: the scheme, a user's own as well; or a Method, whose scheme and flow are asked about.
         up_to: the highest order to look at.
         flow: for schemes that ask for parts: the flow, or its class.
 
@@ -91,8 +91,7 @@ def order(discretizer: Discretizer, up_to: int = 6, flow: type[Flow] | Flow | No
           f'f: 0, where the exact flow has 1/2
     """
     check_integer("order", 1, up_to=up_to)
-    if not isinstance(discretizer, Discretizer):
-        raise TypeError(f"order: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    _, flow, discretizer, _ = as_method("order", discretizer, flow=flow, alone=True)
     series = read_series(discretizer, up_to, flow)
     wrong: dict[Tree, tuple[Fraction, Fraction]] = {}
     reached = up_to

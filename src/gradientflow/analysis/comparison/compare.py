@@ -226,11 +226,12 @@ class _Reference:
         noisy = self._is_noisy(method.flow)
         options: dict[str, Any] = {}
         if isinstance(rule, ConstantStep):
-            steps = max(1, math.ceil(t1 / float(rule.h) * (1 - 1e-9)))
-            if steps > _MOST_STEPS:
+            needed = t1 / float(rule.h) * (1 - 1e-9)
+            if not needed <= _MOST_STEPS:
                 raise ValueError(
-                    f"compare: {steps} steps of {float(rule.h):g} to t1 = {t1:g} are too many; raise the step"
+                    f"compare: {needed:.3g} steps of {float(rule.h):g} to t1 = {t1:g} are too many; raise the step"
                 )
+            steps = max(1, math.ceil(needed))
             if noisy:
                 self.cover(method.flow, steps * float(rule.h))
                 options["key"] = self._brownian(method.flow)

@@ -9,7 +9,10 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..results.page import describe_energy, inline_figure, render_page, write_folder
+from gradientflow._files import write_folder
+from gradientflow.flows.saved import as_netcdf
+
+from ..results.page import describe_energy, inline_figure, render_page
 from . import figures
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ def save_comparison(comparison: "Comparison", directory: str | os.PathLike[str],
     def fill(folder: pathlib.Path) -> None:
         for name, figure in drawn.items():
             figure.savefig(folder / "figures" / f"{name}.png", dpi=140)
-        comparison.to_xarray().to_netcdf(folder / "data.nc", engine="h5netcdf")
+        (folder / "data.nc").write_bytes(as_netcdf(comparison.to_xarray()))
         comparison.table().to_csv(folder / "table.csv")
         (folder / "report.html").write_text(render_html(comparison, drawn, experiment), encoding="utf-8")
         if experiment is not None:

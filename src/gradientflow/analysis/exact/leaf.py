@@ -135,6 +135,8 @@ def _dyadic(value: float) -> Any:
     numerator, denominator = value.as_integer_ratio()
     if denominator > 1 and numerator.bit_length() > _DYADIC_BITS:
         near = Fraction(value).limit_denominator(1000)
-        remedy = f" as Fraction({near.numerator}, {near.denominator})" if float(near) == value else " as a Fraction"
-        raise NotExactError(f"the float {value!r} is rounded; write it{remedy}, and h*(2/3) as h*2/3")
+        short = float(near) == value
+        remedy = f" as Fraction({near.numerator}, {near.denominator})" if short else " as a Fraction"
+        in_a_step = f"; in a step, whose arrays take no Fraction, h*{near}" if short else ""
+        raise NotExactError(f"the float {value!r} is rounded; write it{remedy}, and h*(2/3) as h*2/3{in_a_step}")
     return QQ(numerator, denominator)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, check_answers
+from gradientflow.discretizers import Discretizer, Method, as_method, check_answers
 from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, max_norm, prepare
 
 from ..results.grades import Measured
@@ -71,10 +71,10 @@ class Bifurcation(Measured):
 
 
 def bifurcation(
-    flow: Flow,
-    discretizer: Discretizer,
-    x0: Any,
-    h: Sequence[float] | np.ndarray,
+    flow: Flow | Method,
+    discretizer: Discretizer | None = None,
+    x0: Any = None,
+    h: Sequence[float] | np.ndarray = (),
     *,
     settle: int = 2_000,
     keep: int = 256,
@@ -83,8 +83,8 @@ def bifurcation(
     """Runs a scheme with many steps for long, and keeps the iterates that it settles on.
 
     Args:
-        flow: the flow, without noise.
-        discretizer: the scheme, without memory.
+        flow: the flow, without noise; or a Method, of whose own step nothing is used.
+        discretizer: the scheme, without memory; left out with a Method.
         x0: the start of all; off any symmetry, or they keep it.
         h: the steps [T], positive and increasing.
         settle: how many steps to let pass.
@@ -105,6 +105,7 @@ def bifurcation(
         >>> found.period.tolist()
         [1, 2, 4, 0]
     """
+    _, flow, discretizer, _ = as_method("bifurcation", flow, discretizer)
     flow, z = prepare("bifurcation", flow, x0, None)
     check_answers(flow, discretizer, z)
     check_integer("bifurcation", 1, settle=settle, keep=keep)

@@ -5,7 +5,7 @@ from typing import Any
 
 import sympy
 
-from gradientflow.discretizers import Discretizer
+from gradientflow.discretizers import Discretizer, Method, as_method
 from gradientflow.flows import Flow, GradientFlow, Mode, UnansweredQuestionError
 
 from ..exact.algebra import rational_functions
@@ -18,11 +18,13 @@ from .reading import LAM, STEP, ModeReading, Recipe
 _Z = "z"
 
 
-def stability_function(discretizer: Discretizer, flow: type[Flow] | Flow | None = None) -> sympy.Expr | sympy.Matrix:
+def stability_function(
+    discretizer: Discretizer | Method, flow: type[Flow] | Flow | None = None
+) -> sympy.Expr | sympy.Matrix:
     r"""The stability function R(z) of a scheme, z = hλ with the sign of $\dot x = \lambda x$; read from its own code.
 
     Args:
-        discretizer: the scheme; a user's own as well.
+        discretizer: the scheme, a user's own as well; or a Method, read on its own flow.
         flow: for schemes that ask for a flow's parts, the flow's class (its parameters become symbols) or a flow (they
             become the exact numbers that they are).
 
@@ -44,8 +46,7 @@ def stability_function(discretizer: Discretizer, flow: type[Flow] | Flow | None 
         >>> gf.stability_function(gf.MomentumEuler(), gf.HeavyBall)[1, 1]
         m/(gamma*h + m)
     """
-    if not isinstance(discretizer, Discretizer):
-        raise TypeError(f"stability_function: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    _, flow, discretizer, _ = as_method("stability_function", discretizer, flow=flow, alone=True)
     if flow is None:
         return _shaped(read_in_z(discretizer))
     instance = _instance(flow)

@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 from sympy.polys.rings import PolyElement
 
-from gradientflow.discretizers import Discretizer, Method
+from gradientflow.discretizers import Discretizer, Method, as_method
 from gradientflow.flows import GradientFlow, Mode, check_integer
 
 from ..exact.algebra import polynomials, rational
@@ -45,7 +45,7 @@ class StabilityIntervals(Graded):
         return Grade.CERTIFIED if self.real.has(sympy.Float) or self.imaginary.has(sympy.Float) else Grade.PROVED
 
 
-def stability_intervals(discretizer: Discretizer) -> StabilityIntervals:
+def stability_intervals(discretizer: Discretizer | Method) -> StabilityIntervals:
     """The real and the imaginary stability interval of a scheme, as exact numbers.
 
     Where |R| only touches 1 from below, as Chebyshev schemes do, the interval goes on.
@@ -59,6 +59,7 @@ def stability_intervals(discretizer: Discretizer) -> StabilityIntervals:
         >>> gf.stability_intervals(gf.RungeKutta("rk4")).imaginary
         2*sqrt(2)
     """
+    discretizer = as_method("stability_intervals", discretizer, alone=True).discretizer
     polynomial = read_in_z(discretizer).characteristic_polynomial()
     return StabilityIntervals(_along(_on_negative_axis(polynomial)), _along(_on_imaginary_axis(polynomial)))
 
@@ -89,7 +90,7 @@ class StabilityRegion(Measured):
 
 
 def stability_region(
-    discretizer: Discretizer,
+    discretizer: Discretizer | Method,
     real: tuple[float, float] | None = None,
     imaginary: tuple[float, float] | None = None,
     points: int = _DEFAULT_POINTS,
@@ -97,7 +98,7 @@ def stability_region(
     """Where in the complex plane a scheme is stable.
 
     Args:
-        discretizer: the scheme.
+        discretizer: the scheme, or a Method, whose scheme it is.
         real: the range of Re z; chosen to hold the region unless given.
         imaginary: the range of Im z; chosen unless given.
         points: how many along each axis.
@@ -114,6 +115,7 @@ def stability_region(
         [1.0, 0.0, 1.0]
     """
     check_integer("stability_region", 2, points=points)
+    discretizer = as_method("stability_region", discretizer, alone=True).discretizer
     intervals = stability_intervals(discretizer)
 
     def radii(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:

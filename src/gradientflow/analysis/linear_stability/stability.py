@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 import sympy
 
-from gradientflow.discretizers import ConstantStep, Discretizer, Method, Schedule, as_step_rule, check_answers
+from gradientflow.discretizers import (
+    ConstantStep,
+    Discretizer,
+    Method,
+    Schedule,
+    as_method,
+    as_step_rule,
+    check_answers,
+)
 from gradientflow.flows import (
     AbstractQuadratic,
     Composite,
@@ -237,23 +245,16 @@ def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Fl
     Raises:
         TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
     """
-    if isinstance(flow, Method):
-        if discretizer is not None:
-            raise TypeError(f"{where}: a Method has its own scheme; leave `discretizer` out")
-        if not isinstance(as_step_rule(flow.step), (ConstantStep, Schedule)):
-            raise TypeError(
-                f"{where}: {type(flow.step).__name__} chooses the step from the state, so that there is no one step to "
-                f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
-            )
-        return flow, *unpacked(where, flow.flow, flow.discretizer)[1:]
-    if not isinstance(flow, Flow):
-        raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), or a Method, got {flow!r}")
-    if not isinstance(discretizer, Discretizer):
-        raise TypeError(f"{where}: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
+    method, flow, discretizer, step = as_method(where, flow, discretizer)
+    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, Schedule)):
+        raise TypeError(
+            f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
+            f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
+        )
     if discretizer.clock_only:
         name = type(discretizer).__name__
         raise TypeError(f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit")
-    return None, flow, discretizer
+    return method, flow, discretizer
 
 
 def _minimizer(flow: Flow, at: Any) -> Any:

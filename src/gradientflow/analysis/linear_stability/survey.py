@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradientflow._files import write_folder
 from gradientflow.flows import UnansweredQuestionError, size
 
 from ..exact.leaf import NotExactError
 from ..results.grades import Grade, weakest
-from ..results.page import describe_energy, file_name, inline_figure, inline_formula, render_page, write_folder
+from ..results.page import describe_energy, file_name, inline_figure, inline_formula, render_page
 from .figures import formula_latex, plot_region, plot_stability
 from .regions import stability_region
 from .stability import Stability

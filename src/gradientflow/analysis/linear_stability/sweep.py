@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from gradientflow.discretizers import Discretizer, iterate
+from gradientflow.discretizers import Discretizer, Method, as_method, iterate
 from gradientflow.flows import Flow, Trajectory, check_integer, check_positive
 
 from ..results.grades import Measured
@@ -81,9 +81,9 @@ class StepSweep(Measured):
 
 
 def step_sweep(
-    flow: Flow,
-    discretizer: Discretizer,
-    x0: Any,
+    flow: Flow | Method,
+    discretizer: Discretizer | None = None,
+    x0: Any = None,
     *,
     multiples: Sequence[float] = _DEFAULT_MULTIPLES,
     steps: int = 100,
@@ -92,8 +92,8 @@ def step_sweep(
     """Runs a scheme with steps from 0.1/λ to 3/λ, λ being the greatest curvature at the minimizer.
 
     Args:
-        flow: the flow.
-        discretizer: the scheme.
+        flow: the flow; or a Method, of whose own step nothing is used.
+        discretizer: the scheme; left out with a Method.
         x0: the start of all.
         multiples: h·λ of the runs, increasing.
         steps: how many steps each takes.
@@ -109,6 +109,7 @@ def step_sweep(
         >>> list(sweep.table()["behaviour"])
         ['monotone', 'oscillating', 'growing']
     """
+    _, flow, discretizer, _ = as_method("step_sweep", flow, discretizer)
     found = stability(flow, discretizer, at)
     check_integer("step_sweep", 4, steps=steps)
     chosen = np.asarray(multiples, dtype=float)

@@ -2,12 +2,7 @@
 
 import base64
 import io
-import os
-import pathlib
 import re
-import shutil
-import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -35,40 +30,6 @@ def render_page(template: str, **context: Any) -> str:
     loader = jinja2.PackageLoader("gradientflow.analysis.results", "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template(template).render(version=gradientflow.__version__, **context)
-
-
-def write_folder(directory: str | os.PathLike[str], fill: Callable[[pathlib.Path], None]) -> None:
-    """Makes a folder's contents in a temporary one first, so that a failure leaves nothing half-written.
-
-    Args:
-        directory: where they go; made if it isn't there.
-        fill: writes them into a folder that it is given, which has an empty folder `figures`.
-
-    Raises:
-        ValueError: if the directory can't be written.
-    """
-    target = pathlib.Path(directory)
-    check_writable(target)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch)
-        (folder / "figures").mkdir()
-        fill(folder)
-        shutil.copytree(folder, target, dirs_exist_ok=True)
-
-
-def check_writable(directory: str | os.PathLike[str]) -> None:
-    """Refuses a directory that can't be made or written to, before any work is done.
-
-    Raises:
-        ValueError: naming it.
-    """
-    target = pathlib.Path(directory)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target):
-            pass
-    except OSError as error:
-        raise ValueError(f"out: directory {str(target)!r} can't be written: {error.strerror}") from None
 
 
 def inline_figure(figure: Figure) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradientflow._files import write_folder
+
 from ..results.grades import Grade, weakest
-from ..results.page import inline_figure, inline_formula, render_page, write_folder
+from ..results.page import inline_figure, inline_formula, render_page
 from .claims import Claim, Evidence, Verification
 from .figures import plot_evidence
 

@@ -1,7 +1,7 @@
 """Methods: a flow, a discretizer and a step. What an optimizer's name stands for."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -11,6 +11,9 @@ from gradientflow.flows import Flow, Trajectory
 from ..discretizer import Discretizer
 from .as_optax import gradient_transformation
 from .iterate import iterate
+
+# Longer representations are told by their type.
+_SHOWN = 60
 
 
 def written(equation: str, made_of: str = "") -> Callable[[Callable[..., "Method"]], Any]:
@@ -81,3 +84,62 @@ class Method(eqx.Module):
             TypeError: when it runs, if the scheme asks for more than the gradient at the parameters.
         """
         return gradient_transformation(self.flow, self.discretizer, self.step)
+
+
+class Asked(NamedTuple):
+    """What a question is about.
+
+    Attributes:
+        method: the method, where it was asked about one.
+        flow: its flow or the one given; `None` where a scheme was asked about alone.
+        discretizer: the scheme.
+        step: the method's step or the one given.
+    """
+
+    method: Method | None
+    flow: Any
+    discretizer: Discretizer
+    step: Any
+
+
+def as_method(
+    where: str, subject: Any, discretizer: Any = None, step: Any = None, *, flow: Any = None, alone: bool = False
+) -> Asked:
+    """A Method, or a flow with its scheme, or, where that is enough, a scheme `alone`: what a question is asked about.
+
+    Args:
+        where: who asks.
+        subject: what was given first.
+        discretizer: the scheme, where the subject is a flow.
+        step: its step.
+        flow: for a scheme alone, the flow or its class, where it was given; a Method has its own.
+        alone: whether a scheme is enough.
+
+    Raises:
+        TypeError: naming the argument, what it got, and the remedy.
+    """
+    if isinstance(subject, Method):
+        if discretizer is not None or step is not None:
+            name = "discretizer" if discretizer is not None else "step"
+            raise TypeError(
+                f"{where}: a Method has its own scheme; leave `{name}` out, and give what follows by name, x0=... say"
+            )
+        return Asked(subject, subject.flow if flow is None else flow, subject.discretizer, subject.step)
+    if alone:
+        if not isinstance(subject, Discretizer):
+            raise TypeError(
+                f"{where}: `discretizer` must be one such as ForwardEuler(), or a Method, got {_shown(subject)}"
+            )
+        return Asked(None, flow, subject, step)
+    if not isinstance(subject, Flow):
+        raise TypeError(
+            f"{where}: `flow` must be a flow such as GradientFlow(energy), or a Method, got {_shown(subject)}"
+        )
+    if not isinstance(discretizer, Discretizer):
+        raise TypeError(f"{where}: `discretizer` must be one such as ForwardEuler(), got {_shown(discretizer)}")
+    return Asked(None, subject, discretizer, step)
+
+
+def _shown(thing: Any) -> str:
+    text = repr(thing)
+    return text if len(text) <= _SHOWN and "\n" not in text else type(thing).__name__

@@ -2,11 +2,15 @@
 
 import functools
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
 
+from gradientflow._formula import Polynomial, coefficients, plus, times
+
 from .energy import Energy
+from .quadratic import Quadratic
 
 
 class SymbolicEnergy(Energy):
@@ -25,8 +29,22 @@ class SymbolicEnergy(Energy):
         return _compiled(self.expression, self.symbols)(*(x[i] for i in range(len(self.symbols))))
 
 
+class QuadraticSymbolic(SymbolicEnergy, Quadratic):
+    """A SymPy expression of second degree: a quadratic, with H, b and c rounded once from its exact coefficients.
+
+    Attributes:
+        expression: E, a SymPy expression.
+        symbols: its variables, the coordinates in order.
+        H, b, c: as those of `Quadratic`.
+    """
+
+    def __init__(self, expression: Any, symbols: tuple[Any, ...], H: Any, b: Any, c: Any) -> None:
+        self.expression, self.symbols = expression, symbols
+        Quadratic.__init__(self, H, b, c)
+
+
 def from_sympy(expr: Any, symbols: Any) -> SymbolicEnergy:
-    """An energy from a SymPy expression, on arrays of shape (n,).
+    """An energy from a SymPy expression, on arrays of shape (n,); of second degree it is a quadratic.
 
     Args:
         expr: a real SymPy expression; `Piecewise`, `Max`, `Abs` and the elementary functions are understood.
@@ -59,7 +77,26 @@ def from_sympy(expr: Any, symbols: Any) -> SymbolicEnergy:
             f"from_sympy: the variable {missing[0]} is not among the symbols {', '.join(map(str, ordered))}; add "
             f"it, or put in its value with expr.subs({missing[0]}, ...)"
         )
+    if (polynomial := _second_degree(expr, ordered)) is not None:
+        return QuadraticSymbolic(expr, ordered, *coefficients(polynomial, len(ordered)))
     return SymbolicEnergy(expr, ordered)
+
+
+def _second_degree(node: Any, symbols: tuple[Any, ...]) -> Polynomial | None:
+    """An expression as a polynomial of degree at most two in exact numbers; `None` if it isn't one as it is written."""
+    if node in symbols:
+        return {(symbols.index(node),): Fraction(1)}
+    if node.is_number:
+        if node.is_Rational:
+            return {(): Fraction(int(node.p), int(node.q))}
+        return {(): Fraction(float(node))} if node.is_finite and node.is_real else None
+    if node.is_Add or node.is_Mul:
+        parts = (_second_degree(part, symbols) for part in node.args)
+        return functools.reduce(plus if node.is_Add else times, parts)
+    if node.is_Pow and node.exp == 2:
+        base = _second_degree(node.base, symbols)
+        return times(base, base)
+    return None
 
 
 @functools.lru_cache(maxsize=128)

@@ -1,6 +1,7 @@
 """Regression problems from a table: a CSV file read with errors that name the line and the cell."""
 
 import csv
+import io
 import os
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..checks import unknown_name
 from .energy import Energy
 from .regression import LinearRegression, LogisticRegression
 
+# Longer tables are not read into lists of text.
+_LARGEST = 256_000_000
 MODELS = ("linear", "ridge", "logistic")
 
 
@@ -36,8 +39,11 @@ def read_table(
         raise ValueError(f"decimal: must be '.' or ',', and not what separates cells, got {decimal!r} with sep {sep!r}")
     try:
         with open(name, newline="", encoding="utf-8-sig") as stream:
-            lines = enumerate(csv.reader(stream, delimiter=sep), start=1)
-            rows = [(number, row) for number, row in lines if any(map(str.strip, row))]
+            text = stream.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise ValueError(f"data: {name!r} is longer than {_LARGEST / 1e6:g} MB; read it with NumPy")
+        lines = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=sep), start=1)
+        rows = [(number, row) for number, row in lines if any(map(str.strip, row))]
     except OSError as error:
         raise ValueError(f"data: {name!r} can't be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
