@@ -147,11 +147,29 @@ class Trajectory(eqx.Module):
         """Writes a NetCDF file, which `load` and any NetCDF reader read."""
         self.to_xarray().to_netcdf(file, engine="h5netcdf")
 
-    def plot(self, **options: Any) -> Any:
-        """A figure of the trajectory: energy and gradient norm over time, and the path where it is in the plane."""
+    def plot(self, ax: Any = None, *, figsize: tuple[float, float] | None = None, title: str | None = None) -> Any:
+        """A figure, which a notebook shows: energy and gradient norm over time, and the path if it is in the plane.
+
+        Args:
+            ax: axes to draw into instead: one, for the energy alone, or as many as there are panels.
+            figsize: width and height in inches; without `ax`.
+            title: a title; chosen unless given.
+
+        Raises:
+            TypeError: if `ax` isn't axes.
+            ValueError: if they are not as many as the panels, or `figsize` is given with them.
+        """
         from gradientflow.analysis.comparison.figures import plot_trajectory
 
-        return plot_trajectory(self, **options)
+        return plot_trajectory(self, ax=ax, figsize=figsize, title=title)
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: how it ended, and what it took."""
+        if isinstance(self.t, Tracer):
+            return None
+        from gradientflow.analysis.results.html import show_trajectory
+
+        return show_trajectory(self)
 
 
 def load(file: str | os.PathLike[str]) -> Trajectory:

@@ -23,6 +23,7 @@ from gradientflow.flows import Flow, check_integer
 from ..exact.leaf import NotExactError
 from ..linear_stability.function import stability_function
 from ..results.grades import Grade
+from ..results.result import Result
 from .order import Series, read_series
 from .trees import Tree, rootings, splits
 
@@ -30,7 +31,7 @@ _H = sympy.Symbol("h")
 
 
 @dataclasses.dataclass(frozen=True)
-class ModifiedEquation:
+class ModifiedEquation(Result):
     r"""A modified equation, $\dot{\tilde z} = \sum_\tau h^{|\tau|-1} c_\tau F(\tau)(\tilde z)$, through $h^{p-1}$.
 
     Attributes:
@@ -126,7 +127,7 @@ class ModifiedEquation:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModifiedEnergy:
+class ModifiedEnergy(Result):
     r"""$\tilde E = \sum_t h^{|t|-1} e_t\,U_t$ over free trees: U contracts the derivatives of E along the edges.
 
     One node is E, two are $\|\nabla E\|^2$, three in a row $\nabla E^\top\nabla^2E\,\nabla E$.

@@ -18,6 +18,7 @@ import sympy
 from gradientflow.flows import HeavyBall
 
 from ..results.grades import Grade
+from ..results.result import Result
 from .modified_equation import derivative, free_symmetry, modified_equation, summed
 from .trees import Tree
 
@@ -27,7 +28,7 @@ _FRICTION = "friction"
 
 
 @dataclasses.dataclass(frozen=True)
-class ModifiedHamiltonian:
+class ModifiedHamiltonian(Result):
     r"""$\tilde H = H + \sum_t h^{|t|-1} e_t K_t$ over free trees, of the heavy ball without friction.
 
     Attributes:

@@ -17,6 +17,7 @@ from ..exact.algebra import polynomials, rational
 from ..exact.roots import AlwaysFailsError, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
 from ..results.grades import Grade, Graded, Measured
+from ..results.result import Drawn
 from .arrays import spectral_radii
 from .function import read_in_z
 
@@ -64,8 +65,10 @@ def stability_intervals(discretizer: Discretizer) -> StabilityIntervals:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class StabilityRegion(Measured):
+class StabilityRegion(Measured, Drawn):
     """The spectral radius of a step over a rectangle of the complex plane of z = hλ (as in ẋ = λx).
+
+    `.plot()` draws the region with its boundary and a few level lines.
 
     Attributes:
         scheme: the scheme's name.
@@ -75,17 +78,13 @@ class StabilityRegion(Measured):
         intervals: how far it is stable along the axes, exactly.
     """
 
+    drawn_by = "linear_stability.figures:plot_region"
+
     scheme: str
     real: np.ndarray
     imaginary: np.ndarray
     radius: np.ndarray
     intervals: StabilityIntervals
-
-    def plot(self) -> Any:
-        """The region with its boundary and a few level lines."""
-        from .figures import plot_region
-
-        return plot_region(self)
 
 
 def stability_region(
@@ -136,8 +135,10 @@ def stability_region(
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class StabilityMap(Measured):
+class StabilityMap(Measured, Drawn):
     """The spectral radius of an optimizer's step over two of its parameters, on quadratics with given curvatures.
+
+    `.plot()` draws the map, with the stability boundary and the best pair.
 
     Attributes:
         optimizer: its name.
@@ -147,6 +148,8 @@ class StabilityMap(Measured):
         curvatures: the modes' curvatures, of which the slowest counts.
         radius: the spectral radius, shape (m, n).
     """
+
+    drawn_by = "linear_stability.figures:plot_map"
 
     optimizer: str
     names: tuple[str, str]
@@ -160,12 +163,6 @@ class StabilityMap(Measured):
         """The two parameters' values where the spectral radius is least on the map, and the radius there."""
         i, j = np.unravel_index(np.nanargmin(self.radius), self.radius.shape)
         return float(self.horizontal[j]), float(self.vertical[i]), float(self.radius[i, j])
-
-    def plot(self) -> Any:
-        """The map, with the stability boundary and the best pair."""
-        from .figures import plot_map
-
-        return plot_map(self)
 
 
 def stability_map(

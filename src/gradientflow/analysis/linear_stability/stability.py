@@ -27,6 +27,7 @@ from gradientflow.flows import (
 
 from ..exact.leaf import ImpureError, NotExactError
 from ..results.grades import Grade
+from ..results.result import Drawn
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import contractivity_limit, read_coefficients
 from .curvature import Curvatures, curvatures_at
@@ -42,8 +43,10 @@ _MARGIN = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
-class Stability:
+class Stability(Drawn):
     """How long a step of a scheme may be.
+
+    `.plot()` draws the spectral radius over the step, mode by mode, and the limit.
 
     Attributes:
         flow: the flow, which stays the same as the step changes.
@@ -62,6 +65,8 @@ class Stability:
         is_linear: whether the step is affine in the state on this energy, by the reading or, to rounding, by trial.
         jacobian_eigenvalues: h ↦ the eigenvalues of the step's Jacobian at the minimizer.
     """
+
+    drawn_by = "linear_stability.figures:plot_stability"
 
     flow: Flow
     discretizer: Discretizer
@@ -151,12 +156,6 @@ class Stability:
     def _scope(self) -> str:
         return f"{'near this point only' if self.is_local else 'from everywhere'}; {self.step_limit.cause}"
 
-    def plot(self) -> Any:
-        """The spectral radius over the step, mode by mode, and the limit."""
-        from .figures import plot_stability
-
-        return plot_stability(self)
-
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes `report.html`, `table.csv` and `figures/` into a directory, made if it isn't there.
 
@@ -167,13 +166,19 @@ class Stability:
 
         StabilitySurvey({f"{self.discretizer.name} of {self.flow.name}": self}).save(directory)
 
-    def __repr__(self) -> str:
-        """The table, and where the curvatures come from."""
+    @property
+    def headline(self) -> str:
+        """The scheme and the flow, where the curvatures come from, and why the scheme could not be read, if so."""
         name = f"{self.discretizer.name} of {self.flow.name}"
         low, high = (float(sum(bracket) / 2) for bracket in (self.curvatures.least, self.curvatures.greatest))
-        text = self.table().drop(columns=["low", "high"]).to_string(float_format=lambda v: f"{v:.10g}", na_rep="–")
         unread = f"\n{self.unread}" if self.unread else ""
-        return f"{name}; curvatures {low:.6g} to {high:.6g}, {self.curvatures.how}\n{text}{unread}"
+        return f"{name}; curvatures {low:.6g} to {high:.6g}, {self.curvatures.how}{unread}"
+
+    def __repr__(self) -> str:
+        """What it is about, and the table."""
+        text = self.table().drop(columns=["low", "high"]).to_string(float_format=lambda v: f"{v:.10g}", na_rep="–")
+        head, *unread = self.headline.split("\n", 1)
+        return "\n".join([head, text, *unread])
 
 
 def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: Any = None) -> Stability:

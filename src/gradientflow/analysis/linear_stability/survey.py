@@ -16,6 +16,7 @@ from gradientflow.flows import UnansweredQuestionError, size
 from ..exact.leaf import NotExactError
 from ..results.grades import Grade, weakest
 from ..results.page import describe_energy, file_name, inline_figure, inline_formula, render_page, write_folder
+from ..results.result import Result
 from .figures import formula_latex, plot_region, plot_stability
 from .regions import stability_region
 from .stability import Stability
@@ -23,7 +24,7 @@ from .step_limit import readable
 
 
 @dataclasses.dataclass(frozen=True)
-class StabilitySurvey:
+class StabilitySurvey(Result):
     """The limits of several methods on one energy.
 
     Attributes:

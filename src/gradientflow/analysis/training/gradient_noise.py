@@ -15,11 +15,14 @@ from gradientflow.discretizers import BatchOracle, Minibatch
 from gradientflow.flows import Energy, MeanOverExamples, along, as_floating, check_positive
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientNoise(Measured):
+class GradientNoise(Measured, Drawn):
     r"""The gradients of N examples at a point: their mean g, and their covariance Σ by its trace.
+
+    `.plot()` draws the noise of a batch's gradient over the batch size, beside the gradient.
 
     Attributes:
         gradient: g = ∇E, shaped like the position. Units: E/X.
@@ -27,6 +30,8 @@ class GradientNoise(Measured):
             themselves, $\Sigma = \frac1N\sum_i (g_i - g)(g_i - g)^\top$. Units: (E/X)².
         count: N.
     """
+
+    drawn_by = "training.figures:plot_gradient_noise"
 
     gradient: Any
     traces: Mapping[str, float]
@@ -88,12 +93,6 @@ class GradientNoise(Measured):
                 for name, square in squares.items()}  # fmt: skip
         rows["all"] = self.grad_norm, math.sqrt(self.trace), self.noise_scale
         return pd.DataFrame.from_dict(rows, orient="index", columns=["‖g‖", "√tr Σ", "noise scale"])
-
-    def plot(self) -> Any:
-        """The noise of a batch's gradient over the batch size, beside the gradient."""
-        from .figures import plot_gradient_noise
-
-        return plot_gradient_noise(self)
 
     def __repr__(self) -> str:
         """The table."""
