@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .energies.energy import Energy
-from .numerics import max_norm
+from .numerics import Number, max_norm
 from .status import Outcome, Status, said
 
 # Positions evaluated at once: enough to fill the vector units, few enough to bound the memory of a large energy.
@@ -147,7 +147,7 @@ class Trajectory(eqx.Module):
         """Writes a NetCDF file, which `load` and any NetCDF reader read."""
         self.to_xarray().to_netcdf(file, engine="h5netcdf")
 
-    def plot(self, ax: Any = None, *, figsize: tuple[float, float] | None = None, title: str | None = None) -> Any:
+    def plot(self, ax: Any = None, *, figsize: Sequence[Number] | None = None, title: str | None = None) -> Any:
         """A figure, which a notebook shows: energy and gradient norm over time, and the path if it is in the plane.
 
         Args:

@@ -11,7 +11,7 @@ References:
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -101,14 +101,7 @@ class ModifiedEquation(Result):
 
     def latex(self) -> str:
         """The equation in LaTeX."""
-        parts = []
-        for tree, c in self.coefficients.items():
-            sign = "-" if c < 0 else "+" if parts else ""
-            size, power = abs(c), tree.order - 1
-            number = str(size) if size.denominator == 1 else rf"\tfrac{{{size.numerator}}}{{{size.denominator}}}"
-            step = "" if power == 0 else "h" if power == 1 else f"h^{power}"
-            parts.append(f"{sign} {'' if size == 1 else number}{step}{tree.latex()}".strip())
-        return rf"\dot{{\tilde x}} = {' '.join(parts)} + O(h^{self.order})"
+        return rf"\dot{{\tilde x}} = {series_latex(self.coefficients, Tree.latex)} + O(h^{{{self.order}}})"
 
     @property
     def _is_coloured(self) -> bool:
@@ -152,11 +145,28 @@ class ModifiedEnergy(Result):
             total += weight * derivative(sympy.Matrix([energy]), arguments, symbols)[0]
         return sympy.expand(total)
 
+    def latex(self) -> str:
+        """The energy in LaTeX, with E for f in the trees' names."""
+        terms = series_latex(self.coefficients, lambda tree: tree.latex().replace("f", "E"))
+        return rf"\tilde E = {terms} + O(h^{{{self.order}}})"
+
     def __repr__(self) -> str:
         """The terms, with E for f in the trees' names."""
         powers = {0: "", 1: "h "} | {n: f"h^{n} " for n in range(2, self.order)}
         terms = {powers[tree.order - 1] + str(tree).replace("f", "E"): e for tree, e in self.coefficients.items()}
         return f"modified energy, {self.grade}: {summed(terms)}"
+
+
+def series_latex(coefficients: Mapping[Tree, Fraction], spelled: Callable[[Tree], str]) -> str:
+    """The terms of a series in LaTeX, each with its power of h."""
+    parts = []
+    for tree, c in coefficients.items():
+        sign = "-" if c < 0 else "+" if parts else ""
+        size, power = abs(c), tree.order - 1
+        number = str(size) if size.denominator == 1 else rf"\tfrac{{{size.numerator}}}{{{size.denominator}}}"
+        step = "" if power == 0 else "h" if power == 1 else f"h^{{{power}}}"
+        parts.append(f"{sign} {'' if size == 1 else number}{step}{spelled(tree)}".strip())
+    return " ".join(parts)
 
 
 def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
@@ -264,7 +274,7 @@ def summed(terms: Mapping[str, Fraction]) -> str:
 
 
 def _differential(tree: Tree, f: sympy.Matrix, symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
-    """F(τ): the derivative of f as often as there are children, applied to theirs."""
+    r"""$F(\tau)$: the derivative of f as often as there are children, applied to theirs."""
     return derivative(f, [_differential(child, f, symbols) for child in tree.children], symbols)
 
 

@@ -19,7 +19,7 @@ from gradientflow.flows import HeavyBall
 
 from ..results.grades import Grade
 from ..results.result import Result
-from .modified_equation import derivative, free_symmetry, modified_equation, summed
+from .modified_equation import derivative, free_symmetry, modified_equation, series_latex, summed
 from .trees import Tree
 
 _H, _MASS = sympy.symbols("h m")
@@ -67,6 +67,11 @@ class ModifiedHamiltonian(Result):
             value = derivative(sympy.Matrix([whole[tree.colour]]), arguments, symbols)[0]
             total += sympy.Rational(e.numerator, e.denominator) * _H ** (tree.order - 1) * value
         return sympy.expand(_MASS * total)
+
+    def latex(self) -> str:
+        """The Hamiltonian, divided by m, in LaTeX, with K for f at the trees' roots."""
+        terms = series_latex(self.coefficients, lambda tree: tree.latex().replace("f", "K", 1))
+        return rf"\tilde H/m = {terms} + O(h^{{{self.order}}})"
 
     def __repr__(self) -> str:
         """The terms, with K for f in the trees' names."""

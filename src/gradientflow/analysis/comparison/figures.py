@@ -133,6 +133,10 @@ def scale_for(ax: Axes, curves: Sequence[np.ndarray]) -> None:
         ax.set_yscale("log")
     elif np.abs(values).max() > _LINEAR * size:
         ax.set_yscale("symlog", linthresh=size)
+        # Its own ticks stand on one another around zero.
+        ticks = ticker.SymmetricalLogLocator(base=10, linthresh=size)
+        ticks.set_params(numticks=7)
+        ax.yaxis.set_major_locator(ticks)
 
 
 def draw_plane(ax: Axes, comparison: "Comparison") -> None:
@@ -243,7 +247,8 @@ def _smooth(path: Trajectory) -> np.ndarray:
     saved = np.asarray(path.x)
     if path.evaluate is None or len(saved) >= _SMOOTH:
         return saved
-    return np.asarray(path(np.linspace(float(path.t[0]), float(path.t[-1]), _SMOOTH)))
+    times = np.asarray(path.t, dtype=float)
+    return np.asarray(path(np.union1d(times, np.linspace(times[0], times[-1], _SMOOTH))))
 
 
 def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:

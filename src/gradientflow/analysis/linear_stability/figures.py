@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from ..results.figure import Panel, lay_out
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .sweep import StepSweep
 
 _STABLE, _UNSTABLE = "#009E73", "#D55E00"
+# How many steps are drawn, up to which spectral radius; and the shortest, to the longest, where that is too tall.
+_DRAWN, _TALLEST, _SHORTEST = 320, 1.6, 1e-10
 _BEHAVIOUR_COLOURS = {"monotone": "#0072B2", "oscillating": "#009E73", "growing": "#D55E00"}
 
 
@@ -31,10 +34,11 @@ def plot_stability(stability: "Stability", **user: Any) -> Figure:
 
 def draw_radius(ax: Axes, stability: "Stability") -> None:
     """The spectral radius over the step, and the limits."""
-    end = _longest_drawn(stability)
-    hs = np.linspace(end / 400, end, 400)
+    hs, is_long = _steps_drawn(stability)
+    end = hs[-1]
     radius = np.asarray(stability.spectral_radius(hs))
-    ax.plot(hs, np.where(radius <= 1.6, radius, np.nan), color="black", lw=2, label="all modes")
+    top = 2 * np.nanmax(radius) if is_long else _TALLEST
+    ax.plot(hs, np.where(radius <= top, radius, np.nan), color="black", lw=2, label="all modes")
     ax.axhline(1, color="0.5", lw=0.8)
     if 0 < stability.limit < math.inf:
         formula = "" if stability.formula is None else f" = ${formula_latex(stability.formula)}$"
@@ -47,15 +51,19 @@ def draw_radius(ax: Axes, stability: "Stability") -> None:
     if stability.step is not None and stability.step <= end:
         ax.plot(stability.step, stability.spectral_radius(stability.step), "o", color=_STABLE, ms=8, zorder=4,
                 label=f"this method's step {stability.step:.6g}")  # fmt: skip
-    ax.set(xlabel="step h", ylabel="spectral radius of a step", xlim=(0, end), ylim=(min(0.0, np.nanmin(radius)), 1.6),
+    if is_long:
+        ax.set(xscale="log", yscale="log", xlim=(hs[0], end), ylim=(np.nanmin(radius) / 2, top))
+    else:
+        ax.set(xlim=(0, end), ylim=(0, top))
+    ax.set(xlabel="step h", ylabel="spectral radius of a step",
            title=f"{stability.discretizer.name} of {stability.flow.name}")  # fmt: skip
     ax.legend(loc="upper left", framealpha=0.95)
 
 
 def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
     """Where the eigenvalues of a step go as it grows, against the unit circle."""
-    end = _longest_drawn(stability)
-    hs = np.linspace(end / 240, end, 240)
+    hs, is_long = _steps_drawn(stability)
+    end = hs[-1]
     points = [stability.eigenvalues(float(h)) for h in hs]
     angle = np.linspace(0, 2 * np.pi, 400)
     ax.fill(np.cos(angle), np.sin(angle), color=_STABLE, alpha=0.08, lw=0)
@@ -63,9 +71,8 @@ def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
     many = np.concatenate(points)
     steps = np.concatenate([np.full(len(w), h) for h, w in zip(hs, points, strict=True)])
     shown = np.abs(many) < 1.9
-    drawn = ax.scatter(
-        np.real(many[shown]), np.imag(many[shown]), c=steps[shown], s=7, cmap="viridis", vmin=0, vmax=end
-    )
+    norm = LogNorm(hs[0], end) if is_long else Normalize(0, end)
+    drawn = ax.scatter(np.real(many[shown]), np.imag(many[shown]), c=steps[shown], s=7, cmap="viridis", norm=norm)
     if 0 < stability.limit < end:
         w = stability.eigenvalues(stability.limit)
         worst = complex(w[np.argmax(np.abs(w))])
@@ -217,6 +224,15 @@ def _draw_sharpness(right: Axes, found: "EdgeOfStability") -> None:
     lines = [*right.lines, *other.lines]
     right.legend(lines, [str(line.get_label()) for line in lines], fontsize=9)
     right.grid(True, alpha=0.3)
+
+
+def _steps_drawn(stability: "Stability") -> tuple[np.ndarray, bool]:
+    """The steps to draw, and whether they span powers of ten: where equal ones all leave the frame."""
+    end = _longest_drawn(stability)
+    steps = np.linspace(end / _DRAWN, end, _DRAWN)
+    if stability.spectral_radius(steps[0]) <= _TALLEST:
+        return steps, False
+    return end * np.geomspace(_SHORTEST, 1, _DRAWN), True
 
 
 def _longest_drawn(stability: "Stability") -> float:

@@ -20,6 +20,7 @@ from ..results.grades import Grade, Graded, Measured
 from ..results.result import Drawn
 from .arrays import spectral_radii
 from .function import read_in_z
+from .step_limit import readable, without_roots
 
 _DEFAULT_POINTS = 400
 # A grid to see how tall a region is.
@@ -39,6 +40,15 @@ class StabilityIntervals(Graded):
 
     real: sympy.Expr
     imaginary: sympy.Expr
+
+    def fields(self) -> dict[str, str]:
+        """Both ends, roots without a short form as numbers."""
+        return {"real": readable(self.real), "imaginary": readable(self.imaginary)}
+
+    def latex(self) -> str:
+        """Both intervals in LaTeX."""
+        real, imaginary = (sympy.latex(without_roots(end)) for end in (self.real, self.imaginary))
+        return rf"[-{real}, 0],\quad [-{imaginary}, {imaginary}]\,i"
 
     @property
     def grade(self) -> Grade:

@@ -8,6 +8,8 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 
+from gradientflow.flows import Number
+
 # Dots an inch in a notebook, and those that it shows an inch with: two to one, so that screens of high density show
 # sharp lines.
 _DRAWN, _SHOWN = 144, 72
@@ -32,10 +34,10 @@ class Figure(matplotlib.figure.Figure):
 
 def lay_out(
     panels: Sequence[Panel],
-    size: tuple[float, float],
+    size: Sequence[Number],
     *,
     ax: Any = None,
-    figsize: tuple[float, float] | None = None,
+    figsize: Sequence[Number] | None = None,
     title: str | None = None,
     legend_below: int = 0,
     shape: tuple[int, int] | None = None,
@@ -82,11 +84,9 @@ def lay_out(
     return figure
 
 
-def _size(size: tuple[float, float], figsize: Any) -> tuple[float, float]:
-    if figsize is None:
-        return size
+def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:
     try:
-        width, height = (float(number) for number in figsize)
+        width, height = (float(number) for number in (size if figsize is None else figsize))
     except (TypeError, ValueError):
         width = height = 0.0
     if not (0 < width < np.inf and 0 < height < np.inf):

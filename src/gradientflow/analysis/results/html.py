@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 24
 # Columns of these names hold LaTeX.
 _FORMULAS = ("statement",)
+_GATHERED = re.compile(r"\\begin\{gathered\}(.*)\\end\{gathered\}", re.DOTALL)
 _LEFT = "text-align: left; vertical-align: top; padding-right: 1.5em"
 
 
@@ -56,7 +57,7 @@ def show_trajectory(trajectory: "Trajectory") -> str:
         rows = {"lanes": "×".join(map(str, t.shape[:-1]))} | rows
         rows["energy at the end"] = f"{energy[..., -1].min():.6g} to {energy[..., -1].max():.6g}"
         rows["‖∇E‖∞ at the end"] = f"{grad_norm[..., -1].min():.3g} to {grad_norm[..., -1].max():.3g}"
-    rows |= {name: _shown(value) for name, value in trajectory.stats.items() if np.ndim(value) == 0}
+    rows |= {name.replace("_", " "): _shown(value) for name, value in trajectory.stats.items() if np.ndim(value) == 0}
     detail = trajectory.status.detail
     head = f"<p><b>Trajectory</b>, <em>{html.escape(str(trajectory.status))}</em></p>"
     return "\n".join(["<div>", head, *([_line(detail)] if t.ndim == 1 and detail else []), show_fields(rows), "</div>"])
@@ -64,8 +65,8 @@ def show_trajectory(trajectory: "Trajectory") -> str:
 
 def show_table(table: pd.DataFrame) -> str:
     """A table with all its words, numbers short, and formulas as formulas."""
-    named = table.index.name is not None
-    heads = [*([str(table.index.name)] if named else [""]), *map(str, table.columns)]
+    table = table.loc[:, [not (column == "").all() for _, column in table.items()]]
+    heads = ["" if table.index.name is None else str(table.index.name), *map(str, table.columns)]
     rows = [(label, row) for label, row in zip(table.index, table.itertuples(index=False), strict=True)]
     left_out = max(0, len(rows) - _MOST_ROWS)
     if left_out:
@@ -100,6 +101,9 @@ def show_formula(latex: str) -> str:
     """A formula as a picture; where it can't be set here, between dollars, for the notebook to set."""
     from .page import inline_formula
 
+    lines = _GATHERED.fullmatch(latex)
+    if lines is not None:
+        return "".join(f"<div>{show_formula(line)}</div>" for line in lines[1].split(r"\\ "))
     image = inline_formula(latex)
     text = html.escape(latex, quote=True)
     if image is None:

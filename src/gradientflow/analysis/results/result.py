@@ -4,12 +4,17 @@ import dataclasses
 import importlib
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from gradientflow.flows import Number
+
 # Longer words of a field are cut.
 _MOST_WORDS = 200
+# So many numbers are shown as they are.
+_FEW = 9
 
 
 class Result:
@@ -53,7 +58,7 @@ class Drawn(Result):
     # Where the function is that draws it, below `gradientflow.analysis`: what is computed imports nothing that draws.
     drawn_by: ClassVar[str]
 
-    def plot(self, ax: Any = None, *, figsize: tuple[float, float] | None = None, title: str | None = None) -> Any:
+    def plot(self, ax: Any = None, *, figsize: Sequence[Number] | None = None, title: str | None = None) -> Any:
         """Its figure: a `matplotlib` figure, which a notebook shows; the class says what is on it.
 
         Args:
@@ -78,6 +83,8 @@ def described(value: Any) -> str:
             return f"{value:.10g}"
         return textwrap.shorten(str(value), _MOST_WORDS, placeholder=" …")
     array = np.asarray(value)
+    if array.size <= _FEW:
+        return " ".join(np.array2string(array, precision=6).split())
     text = f"array of shape {shape}"
     if array.dtype.kind not in "fiu":
         return text

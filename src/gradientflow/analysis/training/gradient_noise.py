@@ -39,7 +39,7 @@ class GradientNoise(Measured, Drawn):
 
     @property
     def trace(self) -> float:
-        """Tr Σ, the variance of one example's gradient. Units: (E/X)²."""
+        r"""$\operatorname{tr}\Sigma$, the variance of one example's gradient. Units: (E/X)²."""
         return sum(self.traces.values())
 
     @property
@@ -54,7 +54,7 @@ class GradientNoise(Measured, Drawn):
 
     @property
     def noise_scale(self) -> float:
-        """Tr Σ/‖g‖², the batch size at which noise and gradient are of one size; ∞ where g = 0.
+        r"""$\operatorname{tr}\Sigma/\|g\|^2$, the batch size at which noise and gradient are equal in size; ∞ at g = 0.
 
         Smaller batches give steps that are mostly noise; larger ones save few steps. Towards a minimum it grows.
         """
