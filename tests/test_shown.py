@@ -83,7 +83,7 @@ MADE = {
     "Comparison": lambda found: found,
     "ConvergenceMap": lambda _: gf.ConvergenceMap(
         "momentum", ("lr", "beta"), GRID, GRID, energy_class("test", 1, 4, strongly=True),
-        np.full((4, 4), gf.Grade.UNKNOWN, dtype=object), np.zeros((4, 4), int),
+        np.array([[gf.Grade.UNKNOWN] * 4] * 4, dtype=object), np.zeros((4, 4), int),
     ),
     "Cycle": lambda _: gf.find_cycle(gf.optimizers.momentum(BOWL, lr=4 / 36, beta=(4 / 6) ** 2), 1, 25),
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
