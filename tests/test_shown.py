@@ -144,6 +144,12 @@ def test_a_figure_shows_itself_without_pyplot(run):
     assert size["width"] == 72 * figure.get_size_inches()[0]
 
 
+def test_every_figure_is_one_that_shows_itself():
+    made = re.compile(r"(?<![\w.])(Figure\(|matplotlib\.figure\.Figure\()|pyplot")
+    files = [file for file in pathlib.Path(gf.__file__).parent.rglob("*.py") if made.search(file.read_text("utf-8"))]
+    assert [file.name for file in files] == ["figure.py"]
+
+
 def test_axes_and_sizes_are_checked(run):
     with pytest.raises(TypeError, match="`ax` must be matplotlib axes"):
         run.plot(ax="here")
@@ -164,7 +170,7 @@ def test_all_panels_go_into_as_many_axes(run):
 def test_trajectories_show_themselves(run):
     assert "<em>reached the end</em>" in run._repr_html_()
     parsed(run._repr_html_())
-    lanes = jax.vmap(lambda x: gf.iterate(FLOW, EULER, x, step=0.1, steps=4))(jnp.ones((3, 2)))
+    lanes = jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * 3), run)
     assert "<td" in lanes._repr_html_()
     assert "3 reached the end" in lanes._repr_html_()
     # One line a lane, and not one a time.
@@ -182,6 +188,7 @@ def test_what_a_person_wrote_is_escaped():
 
 def test_formulas_are_set_and_what_cannot_be_is_left_to_the_notebook():
     proof = gf.worst_case_rate(gf.optimizers.gradient_descent(BOWL, lr=0.25), 1, 4)
+    assert proof._repr_latex_() == f"$${proof.latex()}$$"
     shown = [attrs["alt"] for tag, attrs in parsed(proof._repr_html_()) if tag == "img"]
     assert shown[0] == r"\rho = \tfrac{3}{4}"
     assert len(shown) == 2

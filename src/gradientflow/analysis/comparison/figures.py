@@ -1,5 +1,6 @@
 """Drawing: figures of what the analyses computed. Nothing here computes a result."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,7 @@ def scale_for(ax: Axes, curves: Sequence[np.ndarray]) -> None:
     if values.min() > 0 and values.max() > _LINEAR * values.min():
         ax.set_yscale("log")
     elif np.abs(values).max() > _LINEAR * size:
+        size = 10 ** math.ceil(math.log10(size))
         ax.set_yscale("symlog", linthresh=size)
         # Its own ticks stand on one another around zero.
         ticks = ticker.SymmetricalLogLocator(base=10, linthresh=size)

@@ -1,5 +1,6 @@
 """What every answer is: a result that shows itself, in a notebook too, and draws itself where there is a figure."""
 
+import contextlib
 import dataclasses
 import importlib
 import re
@@ -50,6 +51,14 @@ class Result:
         from .html import show_result
 
         return show_result(self)
+
+    def _repr_latex_(self) -> str | None:
+        """For notebooks that are printed: the formula, where there is one."""
+        latex = getattr(self, "latex", None)
+        # Where nothing was found there is no proof to show.
+        with contextlib.suppress(ValueError):
+            return None if latex is None else f"$${latex()}$$"
+        return None
 
 
 class Drawn(Result):
