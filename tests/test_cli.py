@@ -194,7 +194,7 @@ def test_stability_proves_its_limits_and_draws_them(tmp_path):
     greatest = (27 + 245**0.5) / 2
     assert rk4["limit of h"] == pytest.approx(2.78529356340528 / greatest, rel=1e-9)
     assert momentum["limit of lr"] == pytest.approx(2 * 1.9 / greatest, rel=1e-9)
-    assert (rk4["formula"], momentum["from everywhere"]) == ("2.78529/lambda", None)
+    assert (rk4["formula"], momentum["from everywhere"]) == ("2.78529/lambda", momentum["limit of h"])
     assert {file.name for file in tmp_path.iterdir()} == {"report.html", "table.csv", "figures", "EXPERIMENT.toml"}
     again = call("run", tmp_path / "EXPERIMENT.toml", "--json")
     assert json.loads(again.stdout) == [rk4, momentum]

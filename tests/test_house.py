@@ -20,7 +20,10 @@ import gradientflow as gf
 SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis", "experiments")
 # Lazy imports that run upstairs: only when the method is called.
-ALLOWED_UPSTAIRS = {("flows/trajectory.py", "gradientflow.analysis.comparison.figures")}
+ALLOWED_UPSTAIRS = {
+    ("flows/trajectory.py", "gradientflow.analysis.comparison.figures"),
+    ("flows/trajectory.py", "gradientflow.analysis.results.html"),
+}
 SECOND_FLOOR_ONLY = ("sympy", "matplotlib", "clarabel", "pandas", "jinja2")
 MODULES = [m.name for m in pkgutil.walk_packages(gf.__path__, "gradientflow.")]
 

@@ -43,7 +43,9 @@ from .questions import survey_proofs, survey_stability
 _DEFAULT_METHODS = ("gradient_descent", "backward_euler", "implicit_midpoint", "rk4", "momentum")
 # By default a flow is followed until it has lost all but this fraction of the energy that it will lose.
 _REMAINING = 1e-6
+# That takes at most so many steps; and more, up to so many times one over the energy's numbers, where they are cheap.
 _MOST_DEFAULT_STEPS = 2_000
+_MOST_DEFAULT_WORK = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +220,8 @@ def _curvature(E: Energy, x0: np.ndarray) -> float:
 def _default_time(E: Energy, x0: np.ndarray, h: float) -> float:
     path = integrate(GradientFlow(E), jnp.asarray(x0), math.inf, max_steps=5_000)
     energies, times = np.asarray(path.energy, dtype=float), np.asarray(path.t, dtype=float)
-    longest = _MOST_DEFAULT_STEPS * h
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(E) if isinstance(leaf, jax.Array))
+    longest = max(_MOST_DEFAULT_STEPS, _MOST_DEFAULT_WORK // max(x0.size, numbers)) * h
     if path.status.outcome is Outcome.RUNNING_OFF or energies[0] <= energies[-1]:
         return float(min(longest, 100 * h))
     arrived = times[np.argmax(energies - energies[-1] <= _REMAINING * (energies[0] - energies[-1]))]

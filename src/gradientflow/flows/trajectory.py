@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +14,7 @@ from jax.core import Tracer
 from gradientflow._files import write_file
 
 from .energies.energy import Energy
-from .numerics import max_norm
+from .numerics import Number, max_norm
 from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
 from .status import Outcome, Status, said
 
@@ -159,11 +159,29 @@ class Trajectory(eqx.Module):
         """
         write_file("save", file, as_netcdf(self.to_xarray()))
 
-    def plot(self, **options: Any) -> Any:
-        """A figure of the trajectory: energy and gradient norm over time, and the path where it is in the plane."""
+    def plot(self, ax: Any = None, *, figsize: Sequence[Number] | None = None, title: str | None = None) -> Any:
+        """A figure, which a notebook shows: energy and gradient norm over time, and the path if it is in the plane.
+
+        Args:
+            ax: axes to draw into instead: one, for the energy alone, or as many as there are panels.
+            figsize: width and height in inches; without `ax`.
+            title: a title; chosen unless given.
+
+        Raises:
+            TypeError: if `ax` isn't axes.
+            ValueError: if they are not as many as the panels, or `figsize` is given with them.
+        """
         from gradientflow.analysis.comparison.figures import plot_trajectory
 
-        return plot_trajectory(self, **options)
+        return plot_trajectory(self, ax=ax, figsize=figsize, title=title)
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: how it ended, and what it took."""
+        if isinstance(self.t, Tracer):
+            return None
+        from gradientflow.analysis.results.html import show_trajectory
+
+        return show_trajectory(self)
 
 
 def load(file: str | os.PathLike[str]) -> Trajectory:

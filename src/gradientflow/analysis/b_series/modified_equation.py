@@ -11,7 +11,7 @@ References:
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,7 @@ from gradientflow.flows import Flow, check_integer
 from ..exact.leaf import NotExactError
 from ..linear_stability.function import stability_function
 from ..results.grades import Grade
+from ..results.result import Result
 from .order import Series, read_series
 from .trees import Tree, rootings, splits
 
@@ -30,7 +31,7 @@ _H = sympy.Symbol("h")
 
 
 @dataclasses.dataclass(frozen=True)
-class ModifiedEquation:
+class ModifiedEquation(Result):
     r"""A modified equation, $\dot{\tilde z} = \sum_\tau h^{|\tau|-1} c_\tau F(\tau)(\tilde z)$, through $h^{p-1}$.
 
     Attributes:
@@ -100,14 +101,7 @@ class ModifiedEquation:
 
     def latex(self) -> str:
         """The equation in LaTeX."""
-        parts = []
-        for tree, c in self.coefficients.items():
-            sign = "-" if c < 0 else "+" if parts else ""
-            size, power = abs(c), tree.order - 1
-            number = str(size) if size.denominator == 1 else rf"\tfrac{{{size.numerator}}}{{{size.denominator}}}"
-            step = "" if power == 0 else "h" if power == 1 else f"h^{power}"
-            parts.append(f"{sign} {'' if size == 1 else number}{step}{tree.latex()}".strip())
-        return rf"\dot{{\tilde x}} = {' '.join(parts)} + O(h^{self.order})"
+        return rf"\dot{{\tilde x}} = {series_latex(self.coefficients, Tree.latex)} + O(h^{{{self.order}}})"
 
     @property
     def _is_coloured(self) -> bool:
@@ -126,7 +120,7 @@ class ModifiedEquation:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModifiedEnergy:
+class ModifiedEnergy(Result):
     r"""$\tilde E = \sum_t h^{|t|-1} e_t\,U_t$ over free trees: U contracts the derivatives of E along the edges.
 
     One node is E, two are $\|\nabla E\|^2$, three in a row $\nabla E^\top\nabla^2E\,\nabla E$.
@@ -151,11 +145,28 @@ class ModifiedEnergy:
             total += weight * derivative(sympy.Matrix([energy]), arguments, symbols)[0]
         return sympy.expand(total)
 
+    def latex(self) -> str:
+        """The energy in LaTeX, with E for f in the trees' names."""
+        terms = series_latex(self.coefficients, lambda tree: tree.latex().replace("f", "E"))
+        return rf"\tilde E = {terms} + O(h^{{{self.order}}})"
+
     def __repr__(self) -> str:
         """The terms, with E for f in the trees' names."""
         powers = {0: "", 1: "h "} | {n: f"h^{n} " for n in range(2, self.order)}
         terms = {powers[tree.order - 1] + str(tree).replace("f", "E"): e for tree, e in self.coefficients.items()}
         return f"modified energy, {self.grade}: {summed(terms)}"
+
+
+def series_latex(coefficients: Mapping[Tree, Fraction], spelled: Callable[[Tree], str]) -> str:
+    """The terms of a series in LaTeX, each with its power of h."""
+    parts = []
+    for tree, c in coefficients.items():
+        sign = "-" if c < 0 else "+" if parts else ""
+        size, power = abs(c), tree.order - 1
+        number = str(size) if size.denominator == 1 else rf"\tfrac{{{size.numerator}}}{{{size.denominator}}}"
+        step = "" if power == 0 else "h" if power == 1 else f"h^{{{power}}}"
+        parts.append(f"{sign} {'' if size == 1 else number}{step}{spelled(tree)}".strip())
+    return " ".join(parts)
 
 
 def modified_equation(
@@ -264,7 +275,7 @@ def summed(terms: Mapping[str, Fraction]) -> str:
 
 
 def _differential(tree: Tree, f: sympy.Matrix, symbols: Sequence[sympy.Symbol]) -> sympy.Matrix:
-    """F(τ): the derivative of f as often as there are children, applied to theirs."""
+    r"""$F(\tau)$: the derivative of f as often as there are children, applied to theirs."""
     return derivative(f, [_differential(child, f, symbols) for child in tree.children], symbols)
 
 

@@ -96,7 +96,7 @@ def _fields(flow: Flow, colours: set[str]) -> Mapping[str, Callable[[Any, Any], 
 def _differential(
     tree: Tree, fields: Mapping[str, Callable[[Any, Any], Any]], t: Any, z: Any, known: dict[Tree, Any]
 ) -> Any:
-    """F(τ)(t, z): the root's derivative along its children's vectors, which stay constant; t moves with the field."""
+    r"""$F(\tau)(t, z)$: the root's derivative along its children's vectors, which stay; t moves with the field."""
     if tree not in known:
         function = fields[tree.colour]
         for child in tree.children:

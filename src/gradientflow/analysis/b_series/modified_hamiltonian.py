@@ -18,7 +18,8 @@ import sympy
 from gradientflow.flows import HeavyBall
 
 from ..results.grades import Grade
-from .modified_equation import derivative, free_symmetry, modified_equation, summed
+from ..results.result import Result
+from .modified_equation import derivative, free_symmetry, modified_equation, series_latex, summed
 from .trees import Tree
 
 _H, _MASS = sympy.symbols("h m")
@@ -27,7 +28,7 @@ _FRICTION = "friction"
 
 
 @dataclasses.dataclass(frozen=True)
-class ModifiedHamiltonian:
+class ModifiedHamiltonian(Result):
     r"""$\tilde H = H + \sum_t h^{|t|-1} e_t K_t$ over free trees, of the heavy ball without friction.
 
     Attributes:
@@ -66,6 +67,11 @@ class ModifiedHamiltonian:
             value = derivative(sympy.Matrix([whole[tree.colour]]), arguments, symbols)[0]
             total += sympy.Rational(e.numerator, e.denominator) * _H ** (tree.order - 1) * value
         return sympy.expand(_MASS * total)
+
+    def latex(self) -> str:
+        """The Hamiltonian, divided by m, in LaTeX, with K for f at the trees' roots."""
+        terms = series_latex(self.coefficients, lambda tree: tree.latex().replace("f", "K", 1))
+        return rf"\tilde H/m = {terms} + O(h^{{{self.order}}})"
 
     def __repr__(self) -> str:
         """The terms, with K for f in the trees' names."""

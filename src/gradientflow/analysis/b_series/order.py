@@ -21,6 +21,7 @@ from ..exact.state_leaf import StateLeaf, unwrapped
 from ..exact.unit_disk import is_simple_von_neumann
 from ..linear_stability.function import read_in_z
 from ..results.grades import Grade
+from ..results.result import Result
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
 
@@ -30,7 +31,7 @@ _READINGS, _FEW = 32, 2
 
 
 @dataclasses.dataclass(frozen=True)
-class OrderProof:
+class OrderProof(Result):
     """What the rooted-tree system says of a scheme.
 
     Attributes:

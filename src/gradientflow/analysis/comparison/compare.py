@@ -30,6 +30,7 @@ from gradientflow.flows import (
 )
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 from .observed_order import ObservedOrder, observe_order
 
 # Saved rows of a run: enough for a smooth curve, few enough that landing on each does not slow the reference.
@@ -58,14 +59,18 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison(Measured):
+class Comparison(Measured, Drawn):
     """What `compare` found.
+
+    `.plot()` draws one figure: the plane (where there is one), energies, and errors against the flow.
 
     Attributes:
         flow: the flow drawn beside the methods.
         path: its path.
         entries: what was found of each method, by label.
     """
+
+    drawn_by = "comparison.figures:plot_comparison"
 
     flow: Flow
     path: Trajectory
@@ -124,12 +129,6 @@ class Comparison(Measured):
             groups[f"/{label}/run"] = run.assign(error=("t", entry.error))
             groups[f"/{label}/path"] = entry.path.to_xarray()
         return xr.DataTree.from_dict(groups)
-
-    def plot(self) -> Any:
-        """One figure: the plane (where there is one), energies, and errors against the flow."""
-        from .figures import plot_comparison
-
-        return plot_comparison(self)
 
     def save(self, directory: str | os.PathLike[str], experiment: str | None = None) -> None:
         """Writes the report, the figures and the data.

@@ -1,8 +1,10 @@
 """Drawing: figures of what the analyses computed. Nothing here computes a result."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 
 from gradientflow.flows import Energy, Trajectory
 
+from ..results.figure import Panel, lay_out
 from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
@@ -21,47 +24,40 @@ if TYPE_CHECKING:
 FLOW_COLOUR = "black"
 _MARKERS = "osD^vPX*"
 _GRID = 160
+# Beyond this ratio, curves are not told apart on a linear scale.
+_LINEAR = 1e3
+# A smooth path is drawn through so many points, whatever was saved of it.
+_SMOOTH = 600
+# One line, and one of many.
+_WIDTHS = (1.5, 0.8)
 
 
-def plot_comparison(comparison: "Comparison") -> Figure:
+def plot_comparison(comparison: "Comparison", **user: Any) -> Figure:
     """The plane (where there is one), energy over time, and the error against the flow, side by side."""
     planar = is_planar(comparison.path.x)
-    figure = Figure(figsize=(15 if planar else 10, 5.0), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, 3 if planar else 2))
-    if planar:
-        draw_plane(axes[0], comparison)
-    draw_energy(axes[-2], comparison)
-    draw_errors(axes[-1], comparison)
-    _legend_below(figure, axes[-2])
-    return figure
+    panels = [draw_plane] * planar + [draw_energy, draw_errors]
+    return lay_out(_of(comparison, panels), (15 if planar else 10, 5.0), legend_below=4, **user)
 
 
-def plot_plane(comparison: "Comparison") -> Figure:
+def plot_plane(comparison: "Comparison", **user: Any) -> Figure:
     """Contours of the energy, its gradient field, the flow and the iterates."""
-    figure = Figure(figsize=(7.5, 6.6), layout="constrained")
-    ax = figure.subplots()
-    draw_plane(ax, comparison)
-    _legend_below(figure, ax, columns=2)
-    return figure
+    return lay_out(_of(comparison, [draw_plane]), (7.5, 6.6), legend_below=2, **user)
 
 
-def plot_curves(comparison: "Comparison") -> Figure:
+def plot_curves(comparison: "Comparison", **user: Any) -> Figure:
     """Energy, distance to the minimizer (where it is known) and error against the flow, over the flow's time."""
     known = comparison.flow.energy.minimizer is not None
-    figure = Figure(figsize=(15 if known else 10, 4.8), layout="constrained")
-    axes = figure.subplots(1, 3 if known else 2)
-    draw_energy(axes[0], comparison)
-    if known:
-        draw_distance(axes[1], comparison)
-    draw_errors(axes[-1], comparison)
-    _legend_below(figure, axes[0])
-    return figure
+    panels = [draw_energy] + [draw_distance] * known + [draw_errors]
+    return lay_out(_of(comparison, panels), (15 if known else 10, 4.8), legend_below=4, **user)
 
 
-def plot_orders(comparison: "Comparison") -> Figure:
+def plot_orders(comparison: "Comparison", **user: Any) -> Figure:
     """The largest error of each method against its step, with the slope that it shows."""
-    figure = Figure(figsize=(7.5, 5.0), layout="constrained")
-    ax = figure.subplots()
+    return lay_out(_of(comparison, [draw_orders]), (7.5, 5.0), **user)
+
+
+def draw_orders(ax: Axes, comparison: "Comparison") -> None:
+    """Errors over the step, on logarithmic scales."""
     for (label, entry), colour, marker in _styled(comparison):
         if entry.order is None:
             continue
@@ -77,49 +73,92 @@ def plot_orders(comparison: "Comparison") -> Figure:
     ax.grid(True, which="major", alpha=0.3)
     if ax.lines:
         ax.legend(fontsize=9)
-    return figure
 
 
-def plot_trajectory(trajectory: Trajectory) -> Figure:
-    """Energy and gradient norm over time, and the path where it is in the plane."""
-    planar = is_planar(trajectory.x)
-    figure = Figure(figsize=(15 if planar else 10, 4.4), layout="constrained")
-    axes = figure.subplots(1, 3 if planar else 2)
-    axes[0].plot(trajectory.t, trajectory.energy, color=FLOW_COLOUR)
-    axes[0].set(xlabel="time t", ylabel="energy E", title="Energy")
-    axes[1].semilogy(trajectory.t, np.maximum(np.asarray(trajectory.grad_norm), 1e-300), color=FLOW_COLOUR)
-    axes[1].set(xlabel="time t", ylabel="‖∇E‖∞", title="Gradient")
-    for ax in axes:
-        ax.grid(True, alpha=0.3)
+def plot_trajectory(trajectory: Trajectory, **user: Any) -> Figure:
+    """Energy and gradient norm over time, and the path where it is in the plane; of a batch all lanes."""
+    panels: list[Panel] = [lambda ax: _draw_own_energy(ax, trajectory), lambda ax: _draw_own_gradient(ax, trajectory)]
+    planar = is_planar(trajectory.x, trajectory.t.ndim)
     if planar:
-        points = np.asarray(trajectory.x)
-        axes[2].plot(points[:, 0], points[:, 1], color=FLOW_COLOUR, marker=".", ms=3)
-        axes[2].plot(*points[0], "o", mfc="white", mec="black")
-        axes[2].set(xlabel="$x_1$", ylabel="$x_2$", title=str(trajectory.status))
-    return figure
+        panels.append(lambda ax: _draw_own_path(ax, trajectory))
+    return lay_out(panels, (15 if planar else 10, 4.4), **user)
 
 
-def is_planar(x: Any) -> bool:
-    """Whether positions are points of the plane."""
-    return isinstance(x, jax.Array) and x.ndim == 2 and x.shape[1] == 2
+def _draw_own_energy(ax: Axes, trajectory: Trajectory) -> None:
+    t, energy = _lanes(trajectory, trajectory.energy)
+    ax.plot(t, energy, color=FLOW_COLOUR, lw=_WIDTHS[t.shape[1] > 1])
+    ax.set(xlabel="time t", ylabel="energy E", title="Energy")
+    scale_for(ax, [energy])
+    ax.grid(True, alpha=0.3)
+
+
+def _draw_own_gradient(ax: Axes, trajectory: Trajectory) -> None:
+    t, norm = _lanes(trajectory, trajectory.grad_norm)
+    ax.semilogy(t, np.where(norm > 0, norm, np.nan), color=FLOW_COLOUR, lw=_WIDTHS[t.shape[1] > 1])
+    ax.set(xlabel="time t", ylabel="‖∇E‖∞", title="Gradient")
+    ax.grid(True, alpha=0.3)
+
+
+def _draw_own_path(ax: Axes, trajectory: Trajectory) -> None:
+    points = np.asarray(trajectory.x).reshape(-1, len(np.atleast_2d(trajectory.t)[0]), 2)
+    for lane in points:
+        ax.plot(lane[:, 0], lane[:, 1], color=FLOW_COLOUR, marker=".", ms=3, lw=_WIDTHS[len(points) > 1])
+    ax.plot(points[:, 0, 0], points[:, 0, 1], "o", mfc="white", mec="black")
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", title=str(trajectory.status))
+    ax.grid(True, alpha=0.3)
+
+
+def _lanes(trajectory: Trajectory, values: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Times and values with one column a lane."""
+    n = trajectory.t.shape[-1]
+    return np.asarray(trajectory.t, dtype=float).reshape(-1, n).T, np.asarray(values, dtype=float).reshape(-1, n).T
+
+
+def _of(comparison: "Comparison", draws: Sequence[Any]) -> list[Panel]:
+    return [lambda ax, draw=draw: draw(ax, comparison) for draw in draws]
+
+
+def is_planar(x: Any, leading: int = 1) -> bool:
+    """Whether positions, with so many leading axes, are points of the plane."""
+    return isinstance(x, jax.Array) and x.ndim == leading + 1 and x.shape[-1] == 2
+
+
+def scale_for(ax: Axes, curves: Sequence[np.ndarray]) -> None:
+    """The scale on which curves can be seen: logarithmic where they span many powers of ten, on both sides of 0 too."""
+    values = np.concatenate([curve[np.isfinite(curve)].ravel() for curve in curves])
+    if not values.size:
+        return
+    starts = np.concatenate([np.atleast_1d(curve[0]) for curve in curves])
+    size = np.abs(starts[np.isfinite(starts)]).max(initial=0.0) or 1.0
+    if values.min() > 0 and values.max() > _LINEAR * values.min():
+        ax.set_yscale("log")
+    elif np.abs(values).max() > _LINEAR * size:
+        size = 10 ** math.ceil(math.log10(size))
+        ax.set_yscale("symlog", linthresh=size)
+        # Its own ticks stand on one another around zero.
+        ticks = ticker.SymmetricalLogLocator(base=10, linthresh=size)
+        ticks.set_params(numticks=7)
+        ax.yaxis.set_major_locator(ticks)
 
 
 def draw_plane(ax: Axes, comparison: "Comparison") -> None:
     """Contours and gradient field, the flow's path, and the iterates of each method."""
     energy = comparison.flow.energy
-    tracks = [np.asarray(comparison.path.x)]
-    for entry in comparison.entries.values():
-        tracks.append(np.asarray(entry.run.x))
-        if type(entry.method.flow) is not type(comparison.flow):
-            tracks.append(np.asarray(entry.path.x))
+    own = {
+        label: _smooth(entry.path)
+        for label, entry in comparison.entries.items()
+        if not eqx.tree_equal(entry.method.flow, comparison.flow)
+    }
+    runs = [np.asarray(entry.run.x) for entry in comparison.entries.values()]
+    tracks = [_smooth(comparison.path), *runs, *own.values()]
     minimizer = energy.minimizer
     box = _frame(tracks, [] if minimizer is None else [np.asarray(minimizer)])
     draw_landscape(ax, energy, box)
     for (label, entry), colour, marker in _styled(comparison):
         points = np.asarray(entry.run.x)
-        if type(entry.method.flow) is not type(comparison.flow):
-            own = np.asarray(entry.path.x)
-            ax.plot(own[:, 0], own[:, 1], color=colour, lw=1.0, ls="--", alpha=0.8)
+        if label in own:
+            path = own[label]
+            ax.plot(path[:, 0], path[:, 1], color=colour, lw=1.0, ls="--", alpha=0.8, label=f"{label}: its own flow")
         many = len(points) > 60
         ax.plot(
             points[:, 0], points[:, 1], color=colour, marker=None if many else marker, ms=4, lw=1.0, label=label,
@@ -166,6 +205,8 @@ def draw_energy(ax: Axes, comparison: "Comparison") -> None:
     if minimum is not None:
         top, bottom = _range(gaps)
         ax.set(yscale="log", ylim=(max(bottom / 3, top * 1e-16), min(top * 3, 1e12)))
+    else:
+        scale_for(ax, gaps)
     ax.grid(True, alpha=0.3)
 
 
@@ -203,14 +244,13 @@ def draw_errors(ax: Axes, comparison: "Comparison") -> None:
     ax.grid(True, alpha=0.3)
 
 
-def _legend_below(figure: Figure, ax: Axes, columns: int = 4) -> None:
-    """One legend for all axes, where it covers no data."""
-    handles, labels = ax.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] != "flow")
-    figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=columns,
-        fontsize=9, frameon=False,
-    )  # fmt: skip
+def _smooth(path: Trajectory) -> np.ndarray:
+    """A path's points in the plane, between the saved times too where it knows them."""
+    saved = np.asarray(path.x)
+    if path.evaluate is None or len(saved) >= _SMOOTH:
+        return saved
+    times = np.asarray(path.t, dtype=float)
+    return np.asarray(path(np.union1d(times, np.linspace(times[0], times[-1], _SMOOTH))))
 
 
 def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:

@@ -34,11 +34,9 @@ def blaming(*recipes: Any) -> Iterator[None]:
         raise
     except Exception as error:
         first_line, *_ = str(error).splitlines() or [""]
-        refusal = (
-            str(error)
-            if isinstance(error, NotExactError)
-            else f"not rational arithmetic ({type(error).__name__}: {first_line})"
-        )
+        # What JAX says of a leaf of ours is no help.
+        said = "" if "Exact" in first_line else f" ({type(error).__name__}: {first_line})"
+        refusal = str(error) if isinstance(error, NotExactError) else f"not rational arithmetic{said}"
         names = " of ".join(dict.fromkeys(type(recipe).__name__ for recipe in recipes))
         if isinstance(error, ImpureError):
             raise ImpureError(names) from error

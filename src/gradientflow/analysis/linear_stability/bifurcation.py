@@ -14,6 +14,7 @@ from gradientflow.discretizers import Discretizer, Method, as_method, check_answ
 from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, max_norm, prepare
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 
 # The longest cycle that is told from chaos.
 _LONGEST_PERIOD = 64
@@ -22,8 +23,10 @@ _LANES = 64
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Bifurcation(Measured):
+class Bifurcation(Measured, Drawn):
     """Where iterates settle, over the step.
+
+    `.plot()` draws the values settled on, and the Lyapunov exponent, over the step.
 
     Attributes:
         h: the steps, shape (n,).
@@ -32,6 +35,8 @@ class Bifurcation(Measured):
             on a cycle, positive where they are chaotic, NaN where they ran away.
         states: one combination of all coordinates of the same iterates, shape (n, keep), which tells periods.
     """
+
+    drawn_by = "linear_stability.figures:plot_bifurcation"
 
     h: np.ndarray
     values: np.ndarray
@@ -62,12 +67,6 @@ class Bifurcation(Measured):
         """The first step at which a cycle of that length is seen, or `None`."""
         seen = np.flatnonzero(self.period == period)
         return float(self.h[seen[0]]) if len(seen) else None
-
-    def plot(self) -> Any:
-        """The values settled on, and the Lyapunov exponent, over the step."""
-        from .figures import plot_bifurcation
-
-        return plot_bifurcation(self)
 
 
 def bifurcation(

@@ -13,6 +13,7 @@ References:
 """
 
 import dataclasses
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -21,12 +22,17 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import GradientFlow, Mode
+from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, Mode, UnansweredQuestionError
 
 from ..exact.algebra import fraction, rational, rational_functions
 from ..exact.inertia import inertia
 from ..exact.leaf import Exact, NotExactError
 from ..exact.state_reading import read_step
+from ..results.grades import Grade
+from .curvature import Curvatures
+
+# What a curvature bound in floating point is widened by before a theorem is applied to it.
+_MARGIN = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +78,29 @@ def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
     pencil = DomainMatrix([[rational(-m[i][j] / b[i]) for j in kept] for i in kept], (len(kept), len(kept)), QQ)
     roots: Any = sympy.Poly(pencil.charpoly(), sympy.Symbol("rho"), domain=QQ).real_roots()
     return sympy.nsimplify(2 / roots[-1])
+
+
+def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures) -> tuple[float | None, str, Grade]:
+    """2/L and its like, by the contractivity of the scheme's own coefficients; the theorem's words; the grade."""
+    unknown = Grade.UNKNOWN
+    if type(flow) is not GradientFlow:
+        return None, f"no theorem is known here for schemes of {flow.name}", unknown
+    bound, grade = flow.energy.curvature, Grade.CERTIFIED
+    if isinstance(flow.energy, (AbstractQuadratic, Mode)):
+        greatest, grade = float(curvatures.greatest[1]), curvatures.grade
+    elif bound is None or not float(bound.mu) >= 0:
+        return None, "no bound says that this energy is convex", unknown
+    else:
+        greatest = float(bound.L) * (1 + _MARGIN)
+    try:
+        length = contractivity_limit(read_coefficients(discretizer))
+    except (NotExactError, UnansweredQuestionError):
+        return None, "no theorem is known here for this scheme: it isn't a sum of exact multiples of gradients", unknown
+    if length is None:
+        return None, "no step is contractive on all convex energies: the scheme fails the theorem's condition", unknown
+    if length == sympy.oo or greatest <= 0:
+        return math.inf, "distances never grow on convex energies, whatever the step (algebraic stability)", grade
+    return float(length) / greatest, f"distances never grow on convex energies while hL ≤ {sympy.N(length, 6)}", grade
 
 
 def _weights(row: Any, field: Any) -> tuple[Fraction, ...]:

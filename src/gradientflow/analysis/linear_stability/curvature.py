@@ -16,6 +16,7 @@ from gradientflow.flows import Energy, LeastSquares, LinearRegression, Mode, Qua
 
 from ..exact.inertia import bracket_greatest, inertia
 from ..results.grades import Grade
+from ..results.result import Result
 
 # Up to here eigenvalues are bracketed by exact inertia counts: 0.1 s, growing as n⁴.
 LARGEST_EXACT = 30
@@ -26,8 +27,8 @@ _LANCZOS_SEED = 0
 Bracket = tuple[Fraction, Fraction]
 
 
-@dataclasses.dataclass(frozen=True)
-class Curvatures:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Curvatures(Result):
     """The Hessian's extreme eigenvalues at a point.
 
     Attributes:

@@ -15,14 +15,17 @@ from gradientflow.flows import Energy, Flow, Trajectory, inner
 
 from ..exact.roots import AlwaysFailsError
 from ..results.grades import Measured
+from ..results.result import Drawn
 from .curvature import curvatures_at
 from .reading import ModeReading, Recipe
 from .stability import unpacked
 
 
 @dataclasses.dataclass(frozen=True)
-class EdgeOfStability(Measured):
+class EdgeOfStability(Measured, Drawn):
     """The sharpness along a run, and the steps that it would allow.
+
+    `.plot()` draws step and limit, and the energy, along the run.
 
     Attributes:
         steps: the indices of the steps looked at, shape (n,).
@@ -36,6 +39,8 @@ class EdgeOfStability(Measured):
         lr_limit: of an optimizer, the learning rate that a mode of that curvature allows with its other parameters
             fixed, shape (n,): with momentum another one than the flow's, whose friction and mass stay; else `None`.
     """
+
+    drawn_by = "linear_stability.figures:plot_edge"
 
     steps: np.ndarray
     t: np.ndarray
@@ -59,12 +64,6 @@ class EdgeOfStability(Measured):
         if self.lr_limit is not None:
             columns["lr limit"] = self.lr_limit
         return pd.DataFrame(columns).set_index("step")
-
-    def plot(self) -> Any:
-        """Step and limit, and the energy, along the run."""
-        from .figures import plot_edge
-
-        return plot_edge(self)
 
     def __repr__(self) -> str:
         """The table."""

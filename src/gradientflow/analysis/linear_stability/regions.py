@@ -17,8 +17,10 @@ from ..exact.algebra import polynomials, rational
 from ..exact.roots import AlwaysFailsError, first_failure
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
 from ..results.grades import Grade, Graded, Measured
+from ..results.result import Drawn
 from .arrays import spectral_radii
 from .function import read_in_z
+from .step_limit import readable, without_roots
 
 _DEFAULT_POINTS = 400
 # A grid to see how tall a region is.
@@ -38,6 +40,15 @@ class StabilityIntervals(Graded):
 
     real: sympy.Expr
     imaginary: sympy.Expr
+
+    def fields(self) -> dict[str, str]:
+        """Both ends, roots without a short form as numbers."""
+        return {"real": readable(self.real), "imaginary": readable(self.imaginary)}
+
+    def latex(self) -> str:
+        """Both intervals in LaTeX."""
+        real, imaginary = (sympy.latex(without_roots(end)) for end in (self.real, self.imaginary))
+        return rf"[-{real}, 0],\quad [-{imaginary}, {imaginary}]\,i"
 
     @property
     def grade(self) -> Grade:
@@ -65,8 +76,10 @@ def stability_intervals(discretizer: Discretizer | Method) -> StabilityIntervals
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class StabilityRegion(Measured):
+class StabilityRegion(Measured, Drawn):
     """The spectral radius of a step over a rectangle of the complex plane of z = hλ (as in ẋ = λx).
+
+    `.plot()` draws the region with its boundary and a few level lines.
 
     Attributes:
         scheme: the scheme's name.
@@ -76,17 +89,13 @@ class StabilityRegion(Measured):
         intervals: how far it is stable along the axes, exactly.
     """
 
+    drawn_by = "linear_stability.figures:plot_region"
+
     scheme: str
     real: np.ndarray
     imaginary: np.ndarray
     radius: np.ndarray
     intervals: StabilityIntervals
-
-    def plot(self) -> Any:
-        """The region with its boundary and a few level lines."""
-        from .figures import plot_region
-
-        return plot_region(self)
 
 
 def stability_region(
@@ -138,8 +147,10 @@ def stability_region(
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class StabilityMap(Measured):
+class StabilityMap(Measured, Drawn):
     """The spectral radius of an optimizer's step over two of its parameters, on quadratics with given curvatures.
+
+    `.plot()` draws the map, with the stability boundary and the best pair.
 
     Attributes:
         optimizer: its name.
@@ -149,6 +160,8 @@ class StabilityMap(Measured):
         curvatures: the modes' curvatures, of which the slowest counts.
         radius: the spectral radius, shape (m, n).
     """
+
+    drawn_by = "linear_stability.figures:plot_map"
 
     optimizer: str
     names: tuple[str, str]
@@ -162,12 +175,6 @@ class StabilityMap(Measured):
         """The two parameters' values where the spectral radius is least on the map, and the radius there."""
         i, j = np.unravel_index(np.nanargmin(self.radius), self.radius.shape)
         return float(self.horizontal[j]), float(self.vertical[i]), float(self.radius[i, j])
-
-    def plot(self) -> Any:
-        """The map, with the stability boundary and the best pair."""
-        from .figures import plot_map
-
-        return plot_map(self)
 
 
 def stability_map(

@@ -25,7 +25,6 @@ from gradientflow.flows import (
     Composite,
     Energy,
     Flow,
-    GradientFlow,
     Mode,
     UnansweredQuestionError,
     dtype_of,
@@ -35,23 +34,24 @@ from gradientflow.flows import (
 
 from ..exact.leaf import ImpureError, NotExactError
 from ..results.grades import Grade
+from ..results.result import Drawn
 from .arrays import eigenvalues, spectral_radii
-from .contractivity import contractivity_limit, read_coefficients
+from .contractivity import global_limit_of
 from .curvature import Curvatures, curvatures_at
 from .jacobian import has_no_derivative, is_affine, leaves_at_once, measured_limit, step_eigenvalues, unknown
 from .reading import ModeReading, Recipe
-from .step_limit import StepLimit, exact_limit, readable
+from .step_limit import StepLimit, exact_limit, readable, without_roots
 
 # How far from an equilibrium a point may be, relative to its size: 1e-6 in double precision, 2e-3 in single.
 # ‖∇E‖/λ_max estimates the distance.
 _STATIONARY_POWER = 0.375
-# What a curvature bound in floating point is widened by before a theorem is applied to it.
-_MARGIN = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
-class Stability:
+class Stability(Drawn):
     """How long a step of a scheme may be.
+
+    `.plot()` draws the spectral radius over the step, mode by mode, and the limit.
 
     Attributes:
         flow: the flow, which stays the same as the step changes.
@@ -70,6 +70,8 @@ class Stability:
         is_linear: whether the step is affine in the state on this energy, by the reading or, to rounding, by trial.
         jacobian_eigenvalues: h ↦ the eigenvalues of the step's Jacobian at the minimizer.
     """
+
+    drawn_by = "linear_stability.figures:plot_stability"
 
     flow: Flow
     discretizer: Discretizer
@@ -120,6 +122,16 @@ class Stability:
         rule = None if self.method is None else as_step_rule(self.method.step)
         return float(rule.h) if isinstance(rule, ConstantStep) else None
 
+    def latex(self) -> str:
+        """The steps that are stable at the minimizer, by their formula.
+
+        Raises:
+            ValueError: if the limit has none.
+        """
+        if self.formula is None:
+            raise ValueError("latex: the limit has no short formula; it is `limit`, a number")
+        return f"h < {sympy.latex(without_roots(self.formula), fold_short_frac=False)}"
+
     def spectral_radius(self, h: Any) -> Any:
         """The factor by which a step of length h multiplies the slowest mode's error in the long run.
 
@@ -159,12 +171,6 @@ class Stability:
     def _scope(self) -> str:
         return f"{'near this point only' if self.is_local else 'from everywhere'}; {self.step_limit.cause}"
 
-    def plot(self) -> Any:
-        """The spectral radius over the step, mode by mode, and the limit."""
-        from .figures import plot_stability
-
-        return plot_stability(self)
-
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes `report.html`, `table.csv` and `figures/` into a directory, made if it isn't there.
 
@@ -175,13 +181,19 @@ class Stability:
 
         StabilitySurvey({f"{self.discretizer.name} of {self.flow.name}": self}).save(directory)
 
-    def __repr__(self) -> str:
-        """The table, and where the curvatures come from."""
+    @property
+    def headline(self) -> str:
+        """The scheme and the flow, where the curvatures come from, and why the scheme could not be read, if so."""
         name = f"{self.discretizer.name} of {self.flow.name}"
         low, high = (float(sum(bracket) / 2) for bracket in (self.curvatures.least, self.curvatures.greatest))
-        text = self.table().drop(columns=["low", "high"]).to_string(float_format=lambda v: f"{v:.10g}", na_rep="–")
         unread = f"\n{self.unread}" if self.unread else ""
-        return f"{name}; curvatures {low:.6g} to {high:.6g}, {self.curvatures.how}\n{text}{unread}"
+        return f"{name}; curvatures {low:.6g} to {high:.6g}, {self.curvatures.how}{unread}"
+
+    def __repr__(self) -> str:
+        """What it is about, and the table."""
+        text = self.table().drop(columns=["low", "high"]).to_string(float_format=lambda v: f"{v:.10g}", na_rep="–")
+        head, *unread = self.headline.split("\n", 1)
+        return "\n".join([head, text, *unread])
 
 
 def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: Any = None) -> Stability:
@@ -229,7 +241,7 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
         limit = measured_limit(flow_on_arrays, discretizer, z)
     else:
         limit = exact_limit(recipe, reading, curvatures)
-    global_limit, reason, global_grade = _global_limit(flow_on_arrays, discretizer, curvatures)
+    global_limit, reason, global_grade = global_limit_of(flow_on_arrays, discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
         lr_step_limit=_lr_limit(method, curvatures, silent), global_limit=global_limit, global_reason=reason,
@@ -320,29 +332,6 @@ def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str) -> Ste
     if reading is not None and silent:
         return unknown(silent)
     return None if reading is None else exact_limit(recipe, reading, curvatures)
-
-
-def _global_limit(flow: Flow, discretizer: Discretizer, curvatures: Curvatures) -> tuple[float | None, str, Grade]:
-    """2/L and its like, by the contractivity of the scheme's own coefficients; the theorem's words; the grade."""
-    unknown = Grade.UNKNOWN
-    if type(flow) is not GradientFlow:
-        return None, f"no theorem is known here for schemes of {type(flow).__name__}", unknown
-    bound, grade = flow.energy.curvature, Grade.CERTIFIED
-    if isinstance(flow.energy, (AbstractQuadratic, Mode)):
-        greatest, grade = float(curvatures.greatest[1]), curvatures.grade
-    elif bound is None or not float(bound.mu) >= 0:
-        return None, "no bound says that this energy is convex", unknown
-    else:
-        greatest = float(bound.L) * (1 + _MARGIN)
-    try:
-        length = contractivity_limit(read_coefficients(discretizer))
-    except (NotExactError, UnansweredQuestionError):
-        return None, "no theorem is known here for this scheme: it isn't a sum of exact multiples of gradients", unknown
-    if length is None:
-        return None, "no step is contractive on all convex energies: the scheme fails the theorem's condition", unknown
-    if length == sympy.oo or greatest <= 0:
-        return math.inf, "distances never grow on convex energies, whatever the step (algebraic stability)", grade
-    return float(length) / greatest, f"distances never grow on convex energies while hL ≤ {sympy.N(length, 6)}", grade
 
 
 def _row(name: str, limit: StepLimit, meaning: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..exact.algebra import rational
 from ..exact.leaf import NotExactError
 from ..exact.roots import AlwaysFailsError, PositiveRoot
 from ..results.grades import Grade
+from ..results.result import Result
 from .curvature import Bracket, Curvatures
 from .reading import LAM, STEP, ModeReading, Recipe, generator
 
@@ -23,8 +24,8 @@ _LONGEST_CONDITION = 40
 _MOST_MODES = 32
 
 
-@dataclasses.dataclass(frozen=True)
-class StepLimit:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StepLimit(Result):
     """The bound below which every step is stable.
 
     Attributes:

@@ -16,7 +16,8 @@ from gradientflow.flows import UnansweredQuestionError, size
 
 from ..exact.leaf import NotExactError
 from ..results.grades import Grade, weakest
-from ..results.page import describe_energy, file_name, inline_figure, inline_formula, render_page
+from ..results.page import describe_energy, file_names, inline_figure, inline_formula, render_page
+from ..results.result import Result
 from .figures import formula_latex, plot_region, plot_stability
 from .regions import stability_region
 from .stability import Stability
@@ -24,7 +25,7 @@ from .step_limit import readable
 
 
 @dataclasses.dataclass(frozen=True)
-class StabilitySurvey:
+class StabilitySurvey(Result):
     """The limits of several methods on one energy.
 
     Attributes:
@@ -61,9 +62,9 @@ class StabilitySurvey:
         table = self.table()
 
         def fill(folder: pathlib.Path) -> None:
-            for figures in sections.values():
-                for label, figure in figures.items():
-                    figure.savefig(folder / "figures" / f"{file_name(label)}.png", dpi=140)
+            drawn = [pair for figures in sections.values() for pair in figures.items()]
+            for name, (_, figure) in zip(file_names(label for label, _ in drawn), drawn, strict=True):
+                figure.savefig(folder / "figures" / f"{name}.png", dpi=140)
             table.to_csv(folder / "table.csv")
             (folder / "report.html").write_text(self._page(table, sections, experiment), encoding="utf-8")
             if experiment is not None:
@@ -107,11 +108,17 @@ def _row(label: str, found: Stability) -> dict[str, Any]:
         "h": math.nan if found.step is None else found.step,
         "limit of h": found.limit,
         "limit of lr": math.nan if found.lr_limit is None else found.lr_limit,
-        "from everywhere": math.nan if found.global_limit is None else found.global_limit,
+        "from everywhere": _from_everywhere(found),
         "formula": readable(found.formula),
         "grade": str(found.grade),
         "verdict": _verdict(found),
     }
+
+
+def _from_everywhere(found: Stability) -> float:
+    """The step below which it converges from every start: on a quadratic, linear steps do up to the limit itself."""
+    proved = math.nan if found.global_limit is None else found.global_limit
+    return proved if found.is_local else float(np.fmax(found.limit, proved))
 
 
 def _verdict(found: Stability) -> str:
@@ -119,9 +126,7 @@ def _verdict(found: Stability) -> str:
         return "no constant step"
     if found.step >= found.limit:
         return f"unstable: h is {found.step / found.limit:.3g} times the limit" if found.limit > 0 else "unstable"
-    if found.global_limit is not None and found.step <= found.global_limit:
-        return "stable, from everywhere"
-    return "stable near the minimizer" if found.is_local else "stable, from everywhere"
+    return "stable, from everywhere" if found.step <= _from_everywhere(found) else "stable near the minimizer"
 
 
 def _reason(found: Stability) -> str:

@@ -13,6 +13,7 @@ from gradientflow.discretizers import Discretizer, Method, as_method, iterate
 from gradientflow.flows import Flow, Trajectory, check_integer, check_positive
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 from .stability import Stability, stability
 
 _ROUNDING = 1e-12
@@ -28,8 +29,10 @@ class Behaviour(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class StepSweep(Measured):
+class StepSweep(Measured, Drawn):
     """Runs of one scheme with many steps.
+
+    `.plot()` draws the three behaviours side by side, and the factor a step over all steps.
 
     Attributes:
         stability: the limit, and the point it is about.
@@ -39,6 +42,8 @@ class StepSweep(Measured):
         measured: the factor by which the distance to the minimizer shrank a step, over the last half of each run: NaN
             where it had nothing left to shrink, or was not finite.
     """
+
+    drawn_by = "linear_stability.figures:plot_sweep"
 
     stability: Stability
     h: np.ndarray
@@ -67,12 +72,6 @@ class StepSweep(Measured):
             for i, h in enumerate(self.h)
         ]  # fmt: skip
         return pd.DataFrame(rows).set_index("h")
-
-    def plot(self) -> Any:
-        """The three behaviours side by side, and the factor a step over all steps."""
-        from .figures import plot_sweep
-
-        return plot_sweep(self)
 
     def __repr__(self) -> str:
         """The table."""

@@ -1,9 +1,10 @@
 """How certain a result is. The grades are never mixed, and always shown."""
 
 import abc
-import dataclasses
 import enum
 from collections.abc import Iterable
+
+from .result import Result
 
 
 class Grade(enum.StrEnum):
@@ -41,22 +42,13 @@ def weakest(grades: Iterable[Grade]) -> Grade:
     return Grade.REFUTED if Grade.REFUTED in found else max(found, key=_ORDER.index)
 
 
-class Graded(abc.ABC):
-    """A result: it says how certain it is, and its `repr` shows it."""
+class Graded(Result, abc.ABC):
+    """A result that works its grade out."""
 
     @property
     @abc.abstractmethod
     def grade(self) -> Grade:
         """How certain it is."""
-
-    def __repr__(self) -> str:
-        """What it is, its grade, and its fields: numbers and words as they are, arrays by their shape."""
-        lines = [f"{type(self).__name__}, {self.grade}"]
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
-            value = getattr(self, field.name)
-            shape = getattr(value, "shape", ())
-            lines.append(f"  {field.name}: {f'array of shape {shape}' if shape else value}")
-        return "\n".join(lines)
 
 
 class Measured(Graded):

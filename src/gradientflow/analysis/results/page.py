@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import jinja2
@@ -53,8 +55,32 @@ def inline_formula(latex: str) -> str | None:
 
 
 def file_name(label: str) -> str:
-    """A label as a file's name."""
-    return re.sub(r"[^\w.=-]+", "-", label).strip("-")
+    """A label as a file's name that every system and shell takes: letters of ASCII, digits, dots and dashes.
+
+    Greek letters by their names, numbers by their digits: `momentum lr=0.1 β=0.9` is `momentum-lr-0.1-beta-0.9`.
+    """
+    named = "".join(_spelled(letter) for letter in unicodedata.normalize("NFKD", label))
+    return re.sub(r"[^A-Za-z0-9._]+", "-", named).strip("-.") or "figure"
+
+
+def file_names(labels: Iterable[str]) -> list[str]:
+    """A file's name for each label; those that would share one are numbered."""
+    found: list[str] = []
+    for label in labels:
+        name, number = file_name(label), 1
+        while name.lower() in (other.lower() for other in found):
+            number += 1
+            name = f"{file_name(label)}-{number}"
+        found.append(name)
+    return found
+
+
+def _spelled(letter: str) -> str:
+    if unicodedata.combining(letter):
+        return ""
+    found = re.fullmatch(r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)", unicodedata.name(letter, ""))
+    # Unicode's own spelling of λ is an old mistake of it.
+    return f" {found[1].lower().replace('lamda', 'lambda')} " if found else letter
 
 
 def describe_energy(energy: Energy) -> str:

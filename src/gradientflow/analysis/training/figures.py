@@ -1,12 +1,14 @@
 """Drawing of what was found about training. Nothing here computes a result."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gradientflow.discretizers import MinibatchWithReplacement
 
+from ..results.figure import lay_out
 from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
     from .validation import ValidationCurve
 
 
-def plot_gradient_noise(noise: "GradientNoise") -> Figure:
+def plot_gradient_noise(noise: "GradientNoise", **user: Any) -> Figure:
     """The noise of a batch's gradient over the batch size, beside the gradient."""
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
-    ax = figure.subplots()
+    return lay_out([lambda ax: _draw_noise(ax, noise)], (7, 4.6), **user)
+
+
+def _draw_noise(ax: Axes, noise: "GradientNoise") -> None:
     sizes = np.unique(np.geomspace(1, noise.count, 60).astype(int))
     without = [np.sqrt(noise.variance(int(size))) for size in sizes[:-1]]
     independent = [np.sqrt(noise.variance(MinibatchWithReplacement(int(size)))) for size in sizes]
@@ -28,13 +32,14 @@ def plot_gradient_noise(noise: "GradientNoise") -> Figure:
         ax.axvline(noise.noise_scale, color="0.5", lw=1, ls=":", label=f"noise scale {noise.noise_scale:.3g}")
     ax.set(xlabel="batch size B", ylabel="size of the gradient's noise", title=f"{noise.count} examples")
     ax.legend()
-    return figure
 
 
-def plot_validation(curve: "ValidationCurve") -> Figure:
+def plot_validation(curve: "ValidationCurve", **user: Any) -> Figure:
     """Both curves over the steps, with the best row marked."""
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
-    ax = figure.subplots()
+    return lay_out([lambda ax: _draw_validation(ax, curve)], (7, 4.6), **user)
+
+
+def _draw_validation(ax: Axes, curve: "ValidationCurve") -> None:
     ax.plot(curve.steps, curve.training, color=COLOURS[0], label="training")
     ax.plot(curve.steps, curve.validation, color=COLOURS[1], label="validation")
     best = curve.best
@@ -42,4 +47,3 @@ def plot_validation(curve: "ValidationCurve") -> Figure:
             label=f"best: step {curve.steps[best]}")  # fmt: skip
     ax.set(xlabel="step k", ylabel="energy")
     ax.legend()
-    return figure

@@ -15,11 +15,14 @@ from gradientflow.discretizers import BatchOracle, Minibatch
 from gradientflow.flows import Energy, MeanOverExamples, along, as_floating, check_positive
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientNoise(Measured):
+class GradientNoise(Measured, Drawn):
     r"""The gradients of N examples at a point: their mean g, and their covariance Σ by its trace.
+
+    `.plot()` draws the noise of a batch's gradient over the batch size, beside the gradient.
 
     Attributes:
         gradient: g = ∇E, shaped like the position. Units: E/X.
@@ -28,13 +31,15 @@ class GradientNoise(Measured):
         count: N.
     """
 
+    drawn_by = "training.figures:plot_gradient_noise"
+
     gradient: Any
     traces: Mapping[str, float]
     count: int
 
     @property
     def trace(self) -> float:
-        """Tr Σ, the variance of one example's gradient. Units: (E/X)²."""
+        r"""$\operatorname{tr}\Sigma$, the variance of one example's gradient. Units: (E/X)²."""
         return sum(self.traces.values())
 
     @property
@@ -49,7 +54,7 @@ class GradientNoise(Measured):
 
     @property
     def noise_scale(self) -> float:
-        """Tr Σ/‖g‖², the batch size at which noise and gradient are of one size; ∞ where g = 0.
+        r"""$\operatorname{tr}\Sigma/\|g\|^2$, the batch size at which noise and gradient are equal in size; ∞ at g = 0.
 
         Smaller batches give steps that are mostly noise; larger ones save few steps. Towards a minimum it grows.
         """
@@ -88,12 +93,6 @@ class GradientNoise(Measured):
                 for name, square in squares.items()}  # fmt: skip
         rows["all"] = self.grad_norm, math.sqrt(self.trace), self.noise_scale
         return pd.DataFrame.from_dict(rows, orient="index", columns=["‖g‖", "√tr Σ", "noise scale"])
-
-    def plot(self) -> Any:
-        """The noise of a batch's gradient over the batch size, beside the gradient."""
-        from .figures import plot_gradient_noise
-
-        return plot_gradient_noise(self)
 
     def __repr__(self) -> str:
         """The table."""

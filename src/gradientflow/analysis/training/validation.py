@@ -11,11 +11,14 @@ from gradientflow.flows import Energy, Trajectory, along, check_integer
 from gradientflow.flows import energy as as_energy
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 
 
 @dataclasses.dataclass(frozen=True)
-class ValidationCurve(Measured):
+class ValidationCurve(Measured, Drawn):
     """Two energies along a run: the one that it descends, and the one that counts.
+
+    `.plot()` draws both curves over the steps, with the best row marked.
 
     Attributes:
         steps: the saved steps' indices, shape (n,).
@@ -24,6 +27,8 @@ class ValidationCurve(Measured):
         validation: the other one, shape (n,).
         positions: the user's pytree with a leading axis of length n.
     """
+
+    drawn_by = "training.figures:plot_validation"
 
     steps: np.ndarray
     t: np.ndarray
@@ -72,12 +77,6 @@ class ValidationCurve(Measured):
         columns = {"step": self.steps, "t": self.t, "training": self.training, "validation": self.validation,
                    "gap": self.gap}  # fmt: skip
         return pd.DataFrame(columns).set_index("step")
-
-    def plot(self) -> Any:
-        """Both curves over the steps, with the best row marked."""
-        from .figures import plot_validation
-
-        return plot_validation(self)
 
     def __repr__(self) -> str:
         """The best row, and the last."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..results.grades import Grade, weakest
+from ..results.result import Result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Evidence:
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
+class Claim(Result):
     """One statement, decided.
 
     Attributes:
@@ -56,13 +57,17 @@ class Claim:
         """Its grade, or that it does not apply."""
         return "does not apply" if self.applies is False else str(self.grade)
 
-    def _repr_latex_(self) -> str:
-        """For notebooks."""
-        return f"${self.statement}$"
+    def latex(self) -> str:
+        """The statement."""
+        return self.statement
+
+    def __repr__(self) -> str:
+        """The verdict, and how it was found."""
+        return f"{self.name}, {self.verdict}: {self.reason}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Verification:
+class Verification(Result):
     """What `verify` found.
 
     Attributes:
@@ -90,6 +95,11 @@ class Verification:
         return all(claim.grade is Grade.PROVED for claim in about_formulas) and all(
             sibling.grade is Grade.REFUTED for sibling in siblings
         )
+
+    @property
+    def headline(self) -> str:
+        """What it is about."""
+        return self.subject
 
     def table(self) -> pd.DataFrame:
         """One row a claim: name, grade, statement in LaTeX, reason, and the false sibling's counterexample."""

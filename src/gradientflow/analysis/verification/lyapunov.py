@@ -183,9 +183,7 @@ def setting(
             if leaf.value.degree(t.value) > 0:
                 raise NotExactError(f"{type(flow).__name__} depends on the time: {leaf}")
         if function is not None and function.value.degree(g.value) > 0 and _through_hessian(drift[0]) is None:
-            raise NotExactError(
-                f"{type(flow).__name__}'s Lyapunov function holds ∇E, whose derivative isn't known here"
-            )
+            raise NotExactError(f"{flow.name}'s Lyapunov function holds ∇E, whose derivative isn't known here")
         return abstract, state, drift, function
 
     abstract, state, drift, function = ask(x + minimizer)
@@ -342,7 +340,7 @@ def own_decrease(situation: Setting) -> Decrease:
     squares = [(weighted[unit], gens[name]) for name, unit in _SQUARES.items() if unit in weighted]
     crossed = [(weighted[_CROSSED], gens[_GRADIENT] * gens[_POSITION])] if _CROSSED in weighted else []
     return Decrease(
-        name=f"{type(situation.flow).__name__}'s own Lyapunov function never rises",
+        name=f"{situation.flow.name}'s own Lyapunov function never rises",
         statement=r"\dot V \le 0",
         function=own_function,
         bound=lambda q: 0 * q[_GAP],

@@ -63,7 +63,7 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
         return {f"dz{i}/dt and the drift": (clock.derivative(leaf), slope)
                 for i, (leaf, slope) in enumerate(zip(leaves, drift, strict=True))}  # fmt: skip
 
-    name, statement = f"closed form of {type(flow).__name__} on every mode", _statement(matrix, clock)
+    name, statement = f"closed form of {flow.name} on every mode", _statement(matrix, clock)
     # With one number a mode the sine has no part in it: there the false sibling has the wrong rate.
     false = candidate(-1) if matrix.size == 2 else [g["e"] * leaf for leaf in candidate(1)]
     sibling = refuted_sibling(decide_equations(name, f"{statement} with a wrong sign or rate", equations(false), "",

@@ -13,12 +13,13 @@ from gradientflow._files import write_folder
 
 from ..results.grades import Grade, weakest
 from ..results.page import inline_figure, inline_formula, render_page
+from ..results.result import Result
 from .claims import Claim, Evidence, Verification
 from .figures import plot_evidence
 
 
 @dataclasses.dataclass(frozen=True)
-class VerificationSurvey:
+class VerificationSurvey(Result):
     """What is proved on one energy.
 
     Attributes:

@@ -173,7 +173,7 @@ def _any_nonzero(matrix: DomainMatrix) -> bool:
 
 def _limit_claim(scheme: Discretizer, reading: ModeReading, limit: StepLimit, curvatures: Curvatures) -> Claim:
     """The step limit, and that one and a half times as much is not stable."""
-    name = f"step limit of {type(scheme).__name__}"
+    name = f"step limit of {scheme.name}"
     if limit.value == 0:
         return Claim(name, r"\text{no step is stable}", limit.grade, limit.cause)
     lam = curvatures.greatest[0]
@@ -210,7 +210,7 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
     if flow.brownian(run.state) is not None:
         return Claim(name, statement, Grade.UNKNOWN, "one noisy path neither confirms nor refutes a mean")
     if method is not None and type(flow) not in (GradientFlow, HeavyBall):
-        return Claim(name, statement, Grade.UNKNOWN, f"where {type(flow).__name__} comes to rest is not known here")
+        return Claim(name, statement, Grade.UNKNOWN, f"where {flow.name} comes to rest is not known here")
     if method is not None:
         try:
             found = iterates_claim(method, run)
@@ -222,7 +222,7 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
         try:
             return solution_claim_of(flow, run)
         except UnansweredQuestionError:
-            return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {type(flow).__name__} is known here")
+            return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {flow.name} is known here")
     return path_claim(flow, run) or Claim(name, statement, Grade.UNKNOWN, "nothing is at rest: E has no minimum")
 
 

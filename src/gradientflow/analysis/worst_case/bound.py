@@ -13,6 +13,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import check_integer
 
 from ..results.grades import Grade, Measured
+from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities, product
 from .interpolant import extreme
@@ -44,7 +45,7 @@ class WorstRun(Measured):
 
 
 @dataclasses.dataclass(frozen=True)
-class WorstCaseBound:
+class WorstCaseBound(Result):
     r"""What N steps guarantee on all of F_{μ,L}: final ≤ value · initial.
 
     Attributes:
@@ -122,10 +123,6 @@ class WorstCaseBound:
         from .proof import bound_proof
 
         return bound_proof(self)
-
-    def _repr_latex_(self) -> str:
-        """For notebooks."""
-        return f"$${self.latex()}$$" if self.certificate is not None else self.reason
 
     def __repr__(self) -> str:
         """The bound in words."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..exact.algebra import solution_near
 from ..results.grades import Grade, Graded
+from ..results.result import described
 from .conditions import Condition, Points
 from .semidefinite import Solution
 
@@ -34,6 +35,15 @@ class Certificate(Graded):
     conditions: tuple[Condition, ...]
     weights: tuple[Fraction, ...]
     multipliers: tuple[tuple[Fraction, ...], ...]
+
+    def fields(self) -> dict[str, str]:
+        """What must hold, as LaTeX, and the fractions under which it does."""
+        multipliers = "; ".join(", ".join(map(str, some)) for some in self.multipliers)
+        return {
+            "conditions": "; ".join(condition.statement for condition in self.conditions),
+            "weights": described(", ".join(map(str, self.weights))),
+            "multipliers": described(multipliers),
+        }
 
     @property
     def grade(self) -> Grade:

@@ -19,6 +19,7 @@ from ..exact.state_space import characteristic
 from ..exact.subject import check_method
 from ..exact.unit_disk import is_simple_von_neumann
 from ..results.grades import Grade, Graded, weakest
+from ..results.result import Drawn
 from .cycles import best_cycle
 from .problem import EnergyClass, Problem, balanced, energy_class
 from .rate import certificate_at
@@ -29,8 +30,10 @@ _CURVATURES = 33
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvergenceMap(Graded):
+class ConvergenceMap(Graded, Drawn):
     """Whether an optimizer converges on all of F_{μ,L}, over two of its parameters.
+
+    `.plot()` draws the map: where it is proved to converge, where a quadratic or a cycle refutes it, and what is left.
 
     Attributes:
         optimizer: its name.
@@ -41,6 +44,8 @@ class ConvergenceMap(Graded):
         grades: *proved*, *refuted* or *unknown*, shape (m, n).
         periods: of refuted cells, the steps of a cycle; 1 where a quadratic does it; else 0. Shape (m, n).
     """
+
+    drawn_by = "worst_case.figures:plot_convergence_map"
 
     optimizer: str
     names: tuple[str, str]
@@ -56,12 +61,6 @@ class ConvergenceMap(Graded):
             pd.Index(v, name=n) for v, n in zip((self.vertical, self.horizontal), self.names[::-1], strict=True)
         )
         return pd.DataFrame([[str(grade) for grade in row] for row in self.grades], index=rows, columns=columns)
-
-    def plot(self) -> Any:
-        """The map: where it is proved to converge, where a quadratic or a cycle refutes it, and what is left."""
-        from .figures import plot_convergence_map
-
-        return plot_convergence_map(self)
 
     @property
     def grade(self) -> Grade:

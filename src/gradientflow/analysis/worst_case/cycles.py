@@ -31,6 +31,7 @@ from gradientflow.flows import Energy, numbers_to_arrays
 from ..exact.state_space import transfer
 from ..exact.subject import read_subject
 from ..results.grades import Grade, Graded
+from ..results.result import Drawn
 from .problem import EnergyClass, Problem, balanced, energy_class, on_energy
 
 # The longest cycles that are looked for.
@@ -85,11 +86,13 @@ class PolygonEnergy(Energy):
 
 
 @dataclasses.dataclass(frozen=True)
-class Cycle(Graded):
+class Cycle(Graded, Drawn):
     """A periodic orbit of a method on an energy of the class.
 
     So it is not true that from every state, of position and velocity or memory, it converges on all of the class. A
     start at rest need not reach the orbit.
+
+    `.plot()` draws the energy's levels with the orbit on them, and the distance to the minimizer step by step.
 
     Attributes:
         method: the method on that energy.
@@ -101,6 +104,8 @@ class Cycle(Graded):
         excess: the left side of the inequality, ≤ 0, divided by L².
         problem: what was read.
     """
+
+    drawn_by = "worst_case.figures:plot_cycle"
 
     method: Method
     energies: EnergyClass
@@ -148,12 +153,6 @@ class Cycle(Graded):
         with jax.enable_x64(True):
             flat = jnp.asarray(x, dtype=float).reshape(-1, 2)
             return np.asarray(jax.vmap(self.energy.value)(flat)).reshape(np.shape(x)[:-1])
-
-    def plot(self) -> Any:
-        """The energy's levels with the orbit on them, and the distance to the minimizer step by step."""
-        from .figures import plot_cycle
-
-        return plot_cycle(self)
 
     def check(self) -> bool:
         """Whether the inequality holds, decided by interval arithmetic on the exact coefficients."""

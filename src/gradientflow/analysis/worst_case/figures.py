@@ -1,15 +1,17 @@
 """The figures of worst cases."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gradientflow.flows import Quadratic
 
+from ..results.figure import lay_out
 from ..results.grades import Grade
 from ..results.palette import COLOURS
 
@@ -27,10 +29,12 @@ _SHADES = {
 _LEGIBLE = 400
 
 
-def plot_convergence_map(found: "ConvergenceMap") -> Figure:
+def plot_convergence_map(found: "ConvergenceMap", **user: Any) -> Figure:
     """Each cell by how it was decided; cycles with their periods."""
-    figure = Figure(figsize=(7.6, 5.6), layout="constrained")
-    ax = figure.subplots()
+    return lay_out([lambda ax: _draw_cells(ax, found)], (7.6, 5.6), **user)
+
+
+def _draw_cells(ax: Axes, found: "ConvergenceMap") -> None:
     kinds = np.full(found.grades.shape, 3)
     kinds[found.grades == Grade.PROVED] = 0
     kinds[found.periods == 1] = 1
@@ -50,15 +54,15 @@ def plot_convergence_map(found: "ConvergenceMap") -> Figure:
     first, second = found.names
     numbers = "; numbers are cycles' periods" if written else ""
     ax.set(xlabel=first, ylabel=second, title=f"{found.optimizer} on all of {found.energies}{numbers}")
-    return figure
 
 
-def plot_cycle(cycle: "Cycle") -> Figure:
+def plot_cycle(cycle: "Cycle", **user: Any) -> Figure:
     """The energy's levels, the orbit on them, and its distance to the minimizer."""
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    steps = max(60, 4 * cycle.period)
-    run = cycle.run(steps)
+    panels = [lambda ax: _draw_orbit(ax, cycle), lambda ax: _draw_distance(ax, cycle)]
+    return lay_out(panels, (11, 4.8), width_ratios=(1.15, 1), **user)
+
+
+def _draw_orbit(left: Axes, cycle: "Cycle") -> None:
     reach = 1.35 * float(np.abs(cycle.points).max())
     axis = np.linspace(-reach, reach, 161)
     levels = cycle.values(np.stack(np.meshgrid(axis, axis), axis=-1))
@@ -68,6 +72,11 @@ def plot_cycle(cycle: "Cycle") -> Figure:
     left.plot(0, 0, "*", color="black", ms=12, label="minimizer")
     left.set(aspect="equal", title=f"an energy of {cycle.energies} on which it never arrives", xlabel="x₁", ylabel="x₂")
     left.legend(loc="upper right")
+
+
+def _draw_distance(right: Axes, cycle: "Cycle") -> None:
+    steps = max(60, 4 * cycle.period)
+    run = cycle.run(steps)
     rate, lam = cycle.problem.slowest()
     on_quadratic = cycle.run(steps, Quadratic(lam * jnp.eye(2)))
     right.semilogy(np.linalg.norm(run, axis=-1), ".-", color=COLOURS[1], label="on this energy")
@@ -76,4 +85,3 @@ def plot_cycle(cycle: "Cycle") -> Figure:
     right.set(xlabel="step k", ylabel="$\\|x_k - x^*\\|$", title="distance to the minimizer")
     right.legend(loc="lower left")
     right.grid(True, alpha=0.3)
-    return figure

@@ -13,6 +13,7 @@ from gradientflow.flows import Flow
 
 from ..exact.inertia import Inertia, inertia
 from ..results.grades import Grade
+from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition
 from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
@@ -27,7 +28,7 @@ _SMALLEST, _LARGEST = 1e-6, 1e3
 
 
 @dataclasses.dataclass(frozen=True)
-class WorstCaseRate:
+class WorstCaseRate(Result):
     r"""How fast distances to the minimizer shrink at worst, over all of F_{μ,L}.
 
     Attributes:
@@ -111,10 +112,6 @@ class WorstCaseRate:
         from .proof import rate_proof
 
         return rate_proof(self)
-
-    def _repr_latex_(self) -> str:
-        """For notebooks."""
-        return f"$${self.latex()}$$" if self.certificate is not None else self.reason
 
     def __repr__(self) -> str:
         """Rate, grade, and what the quadratics alone would give."""

@@ -18,6 +18,7 @@ from gradientflow.flows import Energy, check_integer
 from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact, NotExactError
 from ..results.grades import Grade, Graded
+from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
 from .interpolant import extreme
@@ -79,7 +80,7 @@ class Counterexample(Graded):
 
 
 @dataclasses.dataclass(frozen=True)
-class Settled:
+class Settled(Result):
     """A claim about N steps of a method on all of F_{μ,L}, decided.
 
     Attributes:

@@ -192,7 +192,7 @@ class PerIteration(eqx.Module):
     schedule: Callable[[Any], Any]
 
     def __call__(self, t: Any) -> Any:
-        """Schedule(⌈t⌉ − 1)."""
+        """The schedule at ⌈t⌉ − 1."""
         return self.schedule(jnp.maximum(jnp.ceil(t) - 1, 0).astype(int))
 
 

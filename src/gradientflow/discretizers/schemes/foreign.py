@@ -38,6 +38,11 @@ class FromDiffrax(Discretizer):
         self.solver = solver
 
     @property
+    def name(self) -> str:
+        """The solver's own name, and where it is from."""
+        return f"{type(self.solver).__name__} (diffrax)"
+
+    @property
     def order(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The order that the solver reports."""
         return self.solver.order(dfx.ODETerm(lambda t, y, args: y))

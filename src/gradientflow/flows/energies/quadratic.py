@@ -257,7 +257,7 @@ class LinearEnergy(Proximable):
         return inner(self.slope, x)
 
     def grad(self, x: Any) -> Any:
-        """G, everywhere."""
+        r"""$\nabla E = g$, everywhere."""
         return self.slope
 
     def prox(self, x: Any, h: Any) -> Any:

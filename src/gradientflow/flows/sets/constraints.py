@@ -133,7 +133,7 @@ class Simplex(Constraint):
         check_positive("Simplex", mass=mass)
 
     def project(self, x: Any) -> Any:
-        """Max(x − θ, 0), θ such that the sum is m."""
+        r"""$\max(x - \theta, 0)$, θ such that the sum is m."""
         return jax.tree.map(lambda leaf: jnp.maximum(_levelled(leaf, jnp.ones_like(leaf, bool), self.mass), 0), x)
 
     def project_tangent(self, x: Any, v: Any) -> Any:

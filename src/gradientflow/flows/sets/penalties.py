@@ -55,7 +55,7 @@ class L1(ProximalSemigroup, Weighted):
         return jax.tree.map(lambda leaf, w: soft_threshold(leaf, h * w), x, weights_of_leaves("L1", self.weight, x))
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
-        """Slope + w sign x; where x is 0, what of the slope exceeds w."""
+        r"""$s + w\operatorname{sign} x$ with the slope s; where x is 0, what of s exceeds w."""
 
         def one(a: Any, s: Any, w: Any) -> Any:
             return jnp.where(a == 0, soft_threshold(s, w), s + w * jnp.sign(a))
@@ -152,7 +152,7 @@ class L2(ProximalSemigroup):
         return jax.tree.map(lambda leaf: kept * leaf, x)
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
-        """Slope + wx/‖x‖; where x is 0, the slope shortened by w."""
+        r"""$s + wx/\|x\|$ with the slope s; where x is 0, s shortened by w."""
         norm, kept = l2_norm(x), share_kept(l2_norm(slope), self.weight)
         pull = self.weight / jnp.where(norm == 0, 1, norm)
         return jax.tree.map(lambda a, s: jnp.where(norm == 0, kept * s, s + pull * a), x, slope)
@@ -337,7 +337,7 @@ class Nuclear(ProximalSemigroup):
         return jax.tree.map(lambda leaf: singular_threshold(leaf, h * self.weight), x)
 
     def least_subgradient(self, x: Any, slope: Any) -> Any:
-        """Slope + wUVᵀ; on what X maps to 0 from and nothing to, the slope with its singular values thresholded."""
+        r"""$s + wUV^\top$ with the slope s; on what X maps to 0 from and nothing to, s with its singular values cut."""
 
         def one(x: Any, slope: Any) -> Any:
             u, sigma, v = singular_values(x)

@@ -99,7 +99,7 @@ class Entropy(Potential):
         return sum(map(_xlogx, jax.tree.leaves(x)))
 
     def gradient(self, x: Any) -> Any:
-        """Log xᵢ: the constant 1 is left out, which moves nothing along the simplex."""
+        r"""$\log x_i$: the constant 1 is left out, which moves nothing along the simplex."""
         return jax.tree.map(_log, x)
 
     def inverse(self, y: Any) -> Any:
@@ -131,11 +131,11 @@ class PositiveEntropy(Separable):
         return sum(_xlogx(leaf) - jnp.sum(leaf) for leaf in jax.tree.leaves(x))
 
     def gradient(self, x: Any) -> Any:
-        """Log xᵢ."""
+        r"""$\log x_i$."""
         return jax.tree.map(_log, x)
 
     def inverse(self, y: Any) -> Any:
-        """Exp yᵢ."""
+        r"""$\exp y_i$."""
         return jax.tree.map(jnp.exp, y)
 
     def check(self, x: Any) -> None:
@@ -177,7 +177,7 @@ class BoxEntropy(Separable):
         return jax.tree.map(lambda leaf: jnp.log((leaf - self.lower) / (self.upper - leaf)), x)
 
     def inverse(self, y: Any) -> Any:
-        """A + (b − a)/(1 + e^{−y})."""
+        r"""$a + (b - a)/(1 + e^{-y})$."""
         return jax.tree.map(lambda leaf: self.lower + (self.upper - self.lower) * jax.nn.sigmoid(leaf), y)
 
     def check(self, x: Any) -> None:
@@ -218,7 +218,7 @@ class HyperbolicEntropy(Separable):
         )
 
     def gradient(self, x: Any) -> Any:
-        """Arsinh(x/β)."""
+        r"""$\operatorname{arsinh}(x/\beta)$."""
         return jax.tree.map(lambda leaf: jnp.arcsinh(leaf / self.beta), x)
 
     def inverse(self, y: Any) -> Any:
@@ -283,5 +283,5 @@ def _xlogx(x: Any) -> Any:
 
 
 def _log(x: Any) -> Any:
-    """Log x; the most negative number for 0, which no step moves."""
+    r"""$\log x$; the most negative number for 0, which no step moves."""
     return jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1)), jnp.finfo(x.dtype).min / 2)

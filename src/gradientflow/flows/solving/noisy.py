@@ -22,7 +22,7 @@ _DEFAULT_TIMES = 201
 def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any) -> Trajectory:
     """The path of a flow with noise, by fixed small steps: of strong order 3/2 (SRA1) where the noise is additive.
 
-    Else by Euler–Maruyama's (Itô), of strong order 1/2, ten times as small. The step resolves
+    Where it is not, by Euler–Maruyama (Itô), of strong order 1/2, with steps a tenth as long. The step resolves
     twentyfold what is the fastest mode at the start, and a thousandth of the time; where a flow gets to places that are
     steeper by far, `iterate` with a step of yours. Saved at `ts`, or at 201 equal times.
 

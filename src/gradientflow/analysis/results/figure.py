@@ -1,0 +1,113 @@
+"""Figures that show themselves in a notebook, and how one is laid out from its panels."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+from matplotlib.axes import Axes
+
+from gradientflow.flows import Number
+
+# Dots an inch in a notebook, and those that it shows an inch with: two to one, so that screens of high density show
+# sharp lines.
+_DRAWN, _SHOWN = 144, 72
+
+Panel = Callable[[Axes], Any]
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure made outside of pyplot, which a notebook shows whatever the backend.
+
+    Where a backend of the notebook has its own way to show figures, that is taken, and nothing is shown twice: no other
+    figure of the user's is touched, and no setting is.
+    """
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        """For notebooks: the picture, and the size at which to show it."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=_DRAWN)
+        width, height = self.get_size_inches() * _SHOWN
+        return buffer.getvalue(), {"width": float(width), "height": float(height)}
+
+
+def lay_out(
+    panels: Sequence[Panel],
+    size: Sequence[Number],
+    *,
+    ax: Any = None,
+    figsize: Sequence[Number] | None = None,
+    title: str | None = None,
+    legend_below: int = 0,
+    shape: tuple[int, int] | None = None,
+    **subplots: Any,
+) -> matplotlib.figure.Figure:
+    """Draws panels side by side into a figure of its own, or into the user's axes.
+
+    Args:
+        panels: each draws into the axes that it is given; the first is the main one.
+        size: the figure's size in inches, unless the user gives one.
+        ax: axes to draw into: one, for the main panel alone, or as many as there are panels.
+        figsize: the user's size; with `ax` there is no figure to size.
+        title: the user's title, of the figure, or of the first axes given.
+        legend_below: in how many columns one legend stands below all panels, that of the main one; 0 for none.
+        shape: rows and columns, if the panels don't stand side by side.
+        subplots: what else `Figure.subplots` takes.
+
+    Returns:
+        The figure, the axes' own where axes are given.
+
+    Raises:
+        TypeError: if `ax` isn't axes.
+        ValueError: if they are not as many as the panels, or `figsize` is given with them.
+    """
+    if ax is None:
+        figure = Figure(figsize=_size(size, figsize), layout="constrained")
+        drawn = list(figure.subplots(*(shape or (1, len(panels))), squeeze=False, **subplots).ravel())
+    else:
+        if figsize is not None:
+            raise ValueError("plot: `figsize` is the size of a new figure; with `ax` set that of its own figure")
+        drawn = _given_axes(ax, len(panels))
+        figure = drawn[0].figure.figure
+    for axes, draw in zip(drawn, panels, strict=False):
+        draw(axes)
+    if legend_below and ax is None:
+        _legend_below(figure, drawn[0], legend_below)
+    elif legend_below:
+        drawn[0].legend(fontsize=9)
+    if title is not None:
+        if ax is None and len(drawn) > 1:
+            figure.suptitle(title)
+        else:
+            drawn[0].set_title(title)
+    return figure
+
+
+def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:
+    try:
+        width, height = (float(number) for number in (size if figsize is None else figsize))
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (0 < width < np.inf and 0 < height < np.inf):
+        raise ValueError(f"plot: `figsize` must be a width and a height in inches, (8, 4) say, got {figsize!r}")
+    return width, height
+
+
+def _given_axes(ax: Any, count: int) -> list[Axes]:
+    given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
+    if not given or not all(isinstance(one, Axes) for one in given):
+        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {ax!r}")
+    if len(given) not in (1, count):
+        raise ValueError(f"plot: `ax` must be one axes, for the main panel, or {count}, got {len(given)}")
+    return given
+
+
+def _legend_below(figure: Any, ax: Axes, columns: int) -> None:
+    """One legend for all axes, where it covers no data; the flow comes first."""
+    handles, labels = ax.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != "flow")
+    figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=columns,
+        fontsize=9, frameon=False,
+    )  # fmt: skip
