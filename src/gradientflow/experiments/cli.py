@@ -273,6 +273,9 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
         os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
     import jax
 
+    from .programs import keep_programs
+
+    keep_programs()
     jax.config.update("jax_enable_x64", experiment.precision == "float64")
     if device:
         jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
