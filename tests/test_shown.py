@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 import gradientflow as gf
 import gradientflow.analysis
 from gradientflow.analysis.comparison.compare import Entry
-from gradientflow.analysis.comparison.figures import draw_energy, draw_plane
+from gradientflow.analysis.comparison.figures import _limits, draw_energy, draw_plane
 from gradientflow.analysis.linear_stability.survey import StabilitySurvey
 from gradientflow.analysis.results.figure import Figure
 from gradientflow.analysis.results.html import show_formula, show_table
@@ -258,6 +258,7 @@ def test_a_default_comparison_arrives():
     assert float(path.energy[-1]) < 1e-4
 
 
+@pytest.mark.filterwarnings("error")
 def test_energies_that_diverge_are_drawn_on_a_logarithmic_scale(run):
     saddle = gf.GradientFlow(gf.energy(lambda x: x[0] ** 2 - x[1] ** 2))
     path = gf.iterate(saddle, EULER, [1.0, 0.1], step=0.1, steps=100)
@@ -270,6 +271,10 @@ def test_energies_that_diverge_are_drawn_on_a_logarithmic_scale(run):
         ),
     )
     assert ax.get_yscale() == "symlog"
+    # To the end of all numbers, without a word from the library that draws.
+    gf.iterate(FLOW, EULER, [1.0, 2.0], step=10.0, steps=400).plot()._repr_png_()
+    low, high = _limits([np.array([1e2, 1e302])], 1e-14)
+    assert 0 < low < high < 1e13
     short = gf.iterate(FLOW, EULER, [1.0, 2.0], step=0.01, steps=20)
     assert short.plot().axes[0].get_yscale() == "linear"
 

@@ -28,6 +28,10 @@ _GRID = 160
 _LINEAR = 1e3
 # A smooth path is drawn through so many points, whatever was saved of it.
 _SMOOTH = 600
+# Ticks of an axis overshoot its end, by as many powers of ten as it has.
+_LARGEST = 1e120
+# So far is seen of what diverges, beside what converges.
+_TALLEST = 3e11
 # One line, and one of many.
 _WIDTHS = (1.5, 0.8)
 
@@ -86,6 +90,7 @@ def plot_trajectory(trajectory: Trajectory, **user: Any) -> Figure:
 
 def _draw_own_energy(ax: Axes, trajectory: Trajectory) -> None:
     t, energy = _lanes(trajectory, trajectory.energy)
+    energy = _drawable(energy)
     ax.plot(t, energy, color=FLOW_COLOUR, lw=_WIDTHS[t.shape[1] > 1])
     ax.set(xlabel="time t", ylabel="energy E", title="Energy")
     scale_for(ax, [energy])
@@ -94,6 +99,7 @@ def _draw_own_energy(ax: Axes, trajectory: Trajectory) -> None:
 
 def _draw_own_gradient(ax: Axes, trajectory: Trajectory) -> None:
     t, norm = _lanes(trajectory, trajectory.grad_norm)
+    norm = _drawable(norm)
     ax.semilogy(t, np.where(norm > 0, norm, np.nan), color=FLOW_COLOUR, lw=_WIDTHS[t.shape[1] > 1])
     ax.set(xlabel="time t", ylabel="‖∇E‖∞", title="Gradient")
     ax.grid(True, alpha=0.3)
@@ -106,6 +112,11 @@ def _draw_own_path(ax: Axes, trajectory: Trajectory) -> None:
     ax.plot(points[:, 0, 0], points[:, 0, 1], "o", mfc="white", mec="black")
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title=str(trajectory.status))
     ax.grid(True, alpha=0.3)
+
+
+def _drawable(values: np.ndarray) -> np.ndarray:
+    """Values with what is not finite, or too large for an axis around it, left out."""
+    return np.where(np.abs(values) < _LARGEST, values, np.nan)
 
 
 def _lanes(trajectory: Trajectory, values: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +136,7 @@ def is_planar(x: Any, leading: int = 1) -> bool:
 
 def scale_for(ax: Axes, curves: Sequence[np.ndarray]) -> None:
     """The scale on which curves can be seen: logarithmic where they span many powers of ten, on both sides of 0 too."""
-    values = np.concatenate([curve[np.isfinite(curve)].ravel() for curve in curves])
+    values = np.concatenate([curve[np.isfinite(_drawable(curve))].ravel() for curve in curves])
     if not values.size:
         return
     starts = np.concatenate([np.atleast_1d(curve[0]) for curve in curves])
@@ -203,8 +214,7 @@ def draw_energy(ax: Axes, comparison: "Comparison") -> None:
         _curve(ax, entry.run, gaps[-1], colour, label, positive=minimum is not None, marker=marker, ms=4, lw=1.0)
     ax.set(xlabel="time t", title="Energy", ylabel="$E(x)$" if minimum is None else "$E(x) - E^*$")
     if minimum is not None:
-        top, bottom = _range(gaps)
-        ax.set(yscale="log", ylim=(max(bottom / 3, top * 1e-16), min(top * 3, 1e12)))
+        ax.set(yscale="log", ylim=_limits(gaps, 1e-16))
     else:
         scale_for(ax, gaps)
     ax.grid(True, alpha=0.3)
@@ -222,10 +232,9 @@ def draw_distance(ax: Axes, comparison: "Comparison") -> None:
     for (label, entry), colour, marker in _styled(comparison):
         distances.append(away(entry.run))
         _curve(ax, entry.run, distances[-1], colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
-    top, bottom = _range(distances)
     ax.set(
         yscale="log", xlabel="time t", ylabel="$‖x - x^*‖$", title="Distance to the minimizer",
-        ylim=(max(bottom / 3, top * 1e-16), min(top * 3, 1e12)),
+        ylim=_limits(distances, 1e-16),
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
 
@@ -236,10 +245,9 @@ def draw_errors(ax: Axes, comparison: "Comparison") -> None:
     for (label, entry), colour, marker in _styled(comparison):
         errors.append(entry.error)
         _curve(ax, entry.run, entry.error, colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
-    top, bottom = _range(errors)
     ax.set(
         yscale="log", xlabel="time t", ylabel="$‖x_k - x(t_k)‖$", title="Error against the method's own flow",
-        ylim=(max(bottom / 3, top * 1e-14), min(top * 3, 1e12)),
+        ylim=_limits(errors, 1e-14),
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
 
@@ -261,7 +269,7 @@ def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:
 def _curve(
     ax: Axes, trajectory: Trajectory, values: np.ndarray, colour: str, label: str, positive: bool = True, **style: Any
 ) -> None:
-    shown = np.where(np.isfinite(values) & ((values > 0) | (not positive)), values, np.nan)
+    shown = np.where((values > 0) | (not positive), _drawable(values), np.nan)
     ax.plot(np.asarray(trajectory.t), shown, color=colour, label=label, **style)
 
 
@@ -269,9 +277,12 @@ def _sparse_marker(trajectory: Trajectory, marker: str) -> str | None:
     return marker if len(trajectory) <= 60 else None
 
 
-def _range(curves: Sequence[np.ndarray]) -> tuple[float, float]:
+def _limits(curves: Sequence[np.ndarray], least: float) -> tuple[float, float]:
+    """An axis from the least to the greatest, at most so many powers of ten; what diverges runs out of it."""
     values = np.concatenate([curve[np.isfinite(curve) & (curve > 0)] for curve in curves])
-    return (float(values.max()), float(values.min())) if len(values) else (1.0, 1e-3)
+    top, bottom = (float(values.max()), float(values.min())) if len(values) else (1.0, 1e-3)
+    top = min(top, _TALLEST)
+    return max(min(bottom, top / 3) / 3, top * least), top * 3
 
 
 def _frame(tracks: Sequence[np.ndarray], extra: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
