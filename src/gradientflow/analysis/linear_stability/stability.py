@@ -313,7 +313,8 @@ def _says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curv
 
 
 def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str) -> StepLimit | None:
-    if method is None or method.family is None:
+    # Of a sum no mode is alone: what a proximal method does there hangs on its other part.
+    if method is None or method.family is None or isinstance(method.flow.energy, Composite):
         return None
     recipe = Recipe(method.flow, method.discretizer, method.family)
     reading, _ = _try_reading(recipe)
