@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.analysis.comparison.compare import _Reference
 from gradientflow.analysis.linear_stability.jacobian import _time_scale
 from gradientflow.discretizers import as_method
 
@@ -125,3 +127,15 @@ def test_the_edge_of_a_run_that_left_its_floats_is_read_where_it_was_still_there
 def test_free_motion_has_no_time_scale_and_any_will_do():
     free = gf.HessianDamped(gf.Quadratic([[0.0]]), friction=0.0, damping=0.0)
     assert _time_scale(free, gf.Phase(jnp.zeros(1), jnp.zeros(1))) == 1.0
+
+
+def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths():
+    flows = [gf.SGDDiffusion(gf.FiniteSum(lambda x, d: jnp.sum((x - d) ** 2), jnp.ones((n, 1))), 0.1) for n in (2, 3)]
+    reference = _Reference([0.0], jax.random.key(0), None, None, None)
+    for flow in flows:
+        reference.cover(flow, 0.2)
+    for flow, n in zip(flows, (2, 3), strict=True):
+        noise = reference._brownian(flow)
+        run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
+        assert np.isfinite(run.x).all()
+        assert reference._noise(flow) == ("SGDDiffusion", f"[({n},)]")
