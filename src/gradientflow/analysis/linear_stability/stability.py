@@ -220,8 +220,7 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     x = flow_on_arrays.position(z)
     curvatures = curvatures_at(flow_on_arrays.energy, x)
     _check_minimizer(flow_on_arrays.energy, x, curvatures)
-    recipe = Recipe(flow, discretizer)
-    reading, unread = _try_reading(recipe)
+    reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
     silent = _says_nothing(flow_on_arrays, discretizer, z, curvatures)
     if silent:
         limit = unknown(silent)
