@@ -195,8 +195,8 @@ WRITER = """
 import sys
 from itertools import count
 from gradientflow import _files
-from gradientflow.experiments.cli import _end_at_signals
-_end_at_signals()
+from gradientflow.experiments.signals import end_at_signals
+end_at_signals()
 def fill(text):
     def into(folder):
         for name in ("table.csv", "report.html", "figures/a.png"):

@@ -141,7 +141,7 @@ def _remedy(error: TypeError) -> str | None:
 
 def _line(error: BaseException) -> str:
     """Where it was, outside the libraries that the step runs in."""
-    libraries = tuple(str(pathlib.Path(module.__file__).parent) for module in (jax, eqx, gradientflow))
+    libraries = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
     return f", {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
 

@@ -3,9 +3,7 @@
 import json
 import os
 import pathlib
-import signal
 import sys
-import threading
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -16,6 +14,8 @@ from typer.core import TyperGroup
 from gradientflow import _files
 
 from .entries import check, check_code, read_experiment, read_experiment_file
+from .printing import PRINTERS
+from .signals import end_at_signals
 from .vocabulary import DEVICES
 
 
@@ -215,32 +215,8 @@ def list_names(
 
 def main() -> None:
     """The entry point of the command `gradientflow`."""
-    _end_at_signals()
+    end_at_signals()
     app()
-
-
-def _end_at_signals() -> None:
-    """Lets SIGINT and SIGTERM end the process at once, with one line, whatever library is at work.
-
-    Python's own exception is swallowed where it falls into a callback, and waits until a compilation is over. So the
-    signal is read from a pipe in a thread of its own.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signals = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
-
-    def wait() -> None:
-        number = os.read(reading, 1)[0]
-        _files.abandon()
-        os.write(2, f"gradientflow: {signals[number]}\n".encode())
-        os._exit(128 + number)
-
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in signals:
-        signal.signal(number, lambda *_: None)
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _ask(
@@ -296,68 +272,10 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
     if as_json:
         print(table.reset_index().to_json(orient="records", force_ascii=False, indent=2))
     elif not quiet:
-        _PRINTERS[experiment.question](found)
+        PRINTERS[experiment.question](found)
         if out:
             print(f"report: {pathlib.Path(out) / 'report.html'}")
     return found
-
-
-def _print_comparison(found: Any) -> None:
-    _print_frame(found.table().drop(columns=["flow", "scheme", "t"]))
-
-
-def _print_stability(found: Any) -> None:
-    first = next(iter(found.entries.values()))
-    low, high = _bracket(first.curvatures.least), _bracket(first.curvatures.greatest)
-    print(f"curvatures {low} to {high}: {first.curvatures.how}")
-    if first.is_local:
-        print("the energy is not quadratic: limits hold near the minimizer only")
-    _print_frame(found.table())
-
-
-def _print_proofs(found: Any) -> None:
-    for label, claims in found.claims().items():
-        table = Table(
-            box=None, pad_edge=False, title=label, title_justify="left", title_style="bold", show_header=False
-        )
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        table.add_column(overflow="fold", style="dim")
-        for claim in claims:
-            sibling = f"its false sibling is {claim.sibling.grade}" if claim.sibling else ""
-            table.add_row(claim.verdict, f"{claim.name}: {claim.counterexample or claim.reason}", sibling)
-        _console().print(table)
-        print()
-
-
-def _bracket(bracket: Any) -> str:
-    return f"{float(sum(bracket) / 2):.10g}"
-
-
-_PRINTERS = {"compare": _print_comparison, "stability": _print_stability, "verify": _print_proofs}
-
-
-def _print_frame(shown: Any) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("method", no_wrap=True)
-    for column in shown.columns:
-        left = column in ("status", "formula", "verdict")
-        table.add_column(column, justify="left" if left else "right", overflow="fold")
-    for label, values in zip(shown.index, shown.to_numpy(), strict=True):
-        table.add_row(str(label), *map(_cell, values))
-    _console().print(table)
-
-
-def _console() -> Console:
-    """Standard output. A pipe has no width: lines are not to be broken for it."""
-    console = Console()
-    return Console(width=max(console.width, 160) if not console.is_terminal else None)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "–" if value != value else "∞" if value == float("inf") else f"{value:.4g}"
-    return str(value)
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:

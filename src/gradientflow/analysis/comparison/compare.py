@@ -217,7 +217,7 @@ class _Reference:
     def __init__(self, x0: Any, key: Any, solver: Any, rtol: Number | None, atol: Number | None) -> None:
         self.x0, self.key, self.solver = x0, key, solver
         self.rtol, self.atol = rtol, atol
-        self.brownian: dict[str, BrownianPath] = {}
+        self.brownian: dict[tuple[str, str], BrownianPath] = {}
 
     def run(self, method: Method, t1: float) -> Trajectory:
         """The method's iterates up to the first that is at t1 or after."""
@@ -252,10 +252,10 @@ class _Reference:
         """Makes sure that the Brownian path of a noisy flow reaches `end`."""
         if not self._is_noisy(flow):
             return
-        name = type(flow).__name__
-        known = self.brownian.get(name)
+        noise = self._noise(flow)
+        known = self.brownian.get(noise)
         if known is None or float(known.tree.t1) < end:
-            self.brownian[name] = BrownianPath(flow, self.x0, 0.0, 1.5 * end, check_key("compare", flow, self.key))
+            self.brownian[noise] = BrownianPath(flow, self.x0, 0.0, 1.5 * end, check_key("compare", flow, self.key))
 
     def path(self, flow: Flow, end: float, ts: np.ndarray | None = None) -> Trajectory:
         """The flow's own path up to an end, at given times or at the solver's own."""
@@ -282,7 +282,12 @@ class _Reference:
         return Entry(method, run, path, error, order)
 
     def _brownian(self, flow: Flow) -> BrownianPath:
-        return self.brownian[type(flow).__name__]
+        return self.brownian[self._noise(flow)]
+
+    def _noise(self, flow: Flow) -> tuple[str, str]:
+        """What flows share that share a Brownian path: their kind, and the shape of its increments."""
+        increments = flow.brownian(prepare("compare", flow, self.x0, None)[1])
+        return type(flow).__name__, str([leaf.shape for leaf in jax.tree.leaves(increments)])
 
     def _is_noisy(self, flow: Flow) -> bool:
         return is_stochastic(flow, prepare("compare", flow, self.x0, None)[1])

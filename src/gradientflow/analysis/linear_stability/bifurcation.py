@@ -104,8 +104,8 @@ def bifurcation(
         >>> found.period.tolist()
         [1, 2, 4, 0]
     """
-    _, flow, discretizer, _ = as_method("bifurcation", flow, discretizer)
-    flow, z = prepare("bifurcation", flow, x0, None)
+    _, asked, discretizer, _ = as_method("bifurcation", flow, discretizer)
+    flow, z = prepare("bifurcation", asked, x0, None)
     check_answers(flow, discretizer, z)
     check_integer("bifurcation", 1, settle=settle, keep=keep)
     steps = np.asarray(h, dtype=float)

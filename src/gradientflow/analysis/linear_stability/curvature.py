@@ -22,6 +22,7 @@ from ..results.result import Result
 LARGEST_EXACT = 30
 # Up to here the Hessian is formed and all its eigenvalues are found.
 LARGEST_DENSE = 1_000
+_MULTIPLE_OF_IDENTITY = 1e-13
 _LANCZOS_SEED = 0
 
 Bracket = tuple[Fraction, Fraction]
@@ -203,16 +204,26 @@ def _by_lanczos(energy: Energy, x: Any) -> Curvatures:
     start = np.random.default_rng(_LANCZOS_SEED).normal(size=n)
 
     def hessian_times(vector: np.ndarray) -> np.ndarray:
-        return np.asarray(_hessian_times(energy, x, jnp.asarray(vector.ravel(), flat.dtype)), dtype=float)
+        product = np.asarray(_hessian_times(energy, x, jnp.asarray(vector.ravel(), flat.dtype)), dtype=float)
+        # LAPACK would print what it thinks of them on the terminal.
+        if not np.isfinite(product).all():
+            raise ArithmeticError("the Hessian is not finite there")
+        return product
 
-    def greatest_of(times: Callable[[np.ndarray], np.ndarray], tolerance: float) -> tuple[float, float]:
+    def greatest_of(times: Callable[[np.ndarray], np.ndarray], tolerance: float, of: float) -> tuple[float, float]:
+        # Where a random vector is an eigenvector, every one is; ARPACK fails there.
+        image, length = times(start), float(np.linalg.norm(start))
+        mean = float(start @ image) / length**2
+        off = float(np.linalg.norm(image - mean * start)) / length
+        if off <= _MULTIPLE_OF_IDENTITY * max(of, abs(mean)):
+            return mean, off
         found: Any = eigsh(matrix_free(n, times), k=1, which="LA", v0=start, tol=tolerance)  # pyright: ignore
         (value,), vectors = found
         return float(value), float(np.linalg.norm(times(vectors[:, 0]) - value * vectors[:, 0]))
 
-    high, above = greatest_of(hessian_times, 1e-12 if double else 1e-5)
+    high, above = greatest_of(hessian_times, 1e-12 if double else 1e-5, 0.0)
     # The least from the other end of the same spectrum, and to the scale of the greatest: near 0 there is no other.
-    gap, below = greatest_of(lambda v: abs(high) * v.ravel() - hessian_times(v), 1e-6 if double else 1e-4)
+    gap, below = greatest_of(lambda v: abs(high) * v.ravel() - hessian_times(v), 1e-6 if double else 1e-4, abs(high))
     low = abs(high) - gap
     how = f"Lanczos iteration on Hessian-vector products of {n} unknowns, residual {above:.1e}"
     return Curvatures(_around(low, below), _around(high, above), np.array([low, high]), Grade.MEASURED, how)

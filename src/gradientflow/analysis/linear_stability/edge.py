@@ -102,8 +102,16 @@ def edge_of_stability(
     if not isinstance(run, Trajectory) or "scheme" not in run.stats:
         raise TypeError(f"edge_of_stability: `run` must be made by iterate, got {type(run).__name__}")
     reading = Recipe(flow, discretizer).read()
-    rows = np.unique(np.linspace(0, len(run.t) - 1, min(points, len(run.t))).astype(int))
-    finite = [row for row in rows if all(np.isfinite(leaf[row]).all() for leaf in jax.tree.leaves(run.x))]
+    # What is not finite is dropped first: a run that diverges at once has few rows, and all of them are looked at.
+    numbers = [
+        np.asarray(leaf).reshape(len(run.t), -1) for leaf in (*jax.tree.leaves(run.x), run.energy, run.grad_norm)
+    ]
+    known = np.flatnonzero(np.all([np.isfinite(rows).all(axis=1) for rows in numbers], axis=0))
+    if not known.size:
+        raise ValueError(
+            "edge_of_stability: no saved iterate of `run` is finite, so that there is no curvature to read"
+        )
+    finite = known[np.unique(np.linspace(0, len(known) - 1, min(points, len(known))).astype(int))]
     sharpness = np.array([_sharpness(flow.energy, _row(run.x, int(row))) for row in finite])
     t, indices = np.asarray(run.t, dtype=float), np.asarray(run.steps)
     slopes = np.diff(t) / np.diff(indices)

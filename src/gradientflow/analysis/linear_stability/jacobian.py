@@ -225,7 +225,9 @@ def _time_scale(flow: Flow, z: Any) -> float:
         t *= 4
     while t / at(t) > 240 and t > 1 / _FOR_EVER:
         t /= 4
-    return at(t)
+    found = at(t)
+    # A field without frequencies, free motion say, has no time scale: any will do that leaves equations solvable.
+    return found if found < _FOR_EVER else 1.0
 
 
 def _moved(

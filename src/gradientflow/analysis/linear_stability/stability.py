@@ -232,8 +232,7 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     x = flow_on_arrays.position(z)
     curvatures = curvatures_at(flow_on_arrays.energy, x)
     _check_minimizer(flow_on_arrays.energy, x, curvatures)
-    recipe = Recipe(flow, discretizer)
-    reading, unread = _try_reading(recipe)
+    reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
     silent = _says_nothing(flow_on_arrays, discretizer, z, curvatures)
     if silent:
         limit = unknown(silent)
@@ -325,7 +324,8 @@ def _says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curv
 
 
 def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str) -> StepLimit | None:
-    if method is None or method.family is None:
+    # Of a sum no mode is alone: what a proximal method does there hangs on its other part.
+    if method is None or method.family is None or isinstance(method.flow.energy, Composite):
         return None
     recipe = Recipe(method.flow, method.discretizer, method.family)
     reading, _ = _try_reading(recipe)

@@ -108,8 +108,8 @@ def step_sweep(
         >>> list(sweep.table()["behaviour"])
         ['monotone', 'oscillating', 'growing']
     """
-    _, flow, discretizer, _ = as_method("step_sweep", flow, discretizer)
-    found = stability(flow, discretizer, at)
+    _, asked, discretizer, _ = as_method("step_sweep", flow, discretizer)
+    found = stability(asked, discretizer, at)
     check_integer("step_sweep", 4, steps=steps)
     chosen = np.asarray(multiples, dtype=float)
     if chosen.ndim != 1 or not chosen.size or (np.diff(chosen) <= 0).any():
@@ -118,7 +118,7 @@ def step_sweep(
     top = float(sum(found.curvatures.greatest) / 2)
     check_positive("step_sweep", greatest_curvature=top)
     h = chosen / top
-    runs = tuple(iterate(flow, discretizer, x0, step=float(step), steps=steps) for step in h)
+    runs = tuple(iterate(asked, discretizer, x0, step=float(step), steps=steps) for step in h)
     target = _flat_point(found.at)
     measured = np.array([_factor(np.linalg.norm(_flat(run.x) - target, axis=1)) for run in runs])
     return StepSweep(found, h, runs, np.asarray(found.spectral_radius(h)), measured)

@@ -211,7 +211,9 @@ def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] |
         return None
     weight = certificate.weights[0]
     rate = -weight / 2 if asked.is_flow else _root(weight)
-    what = "‖x − x*‖² itself falls: its multipliers are exact"
+    falls = rate > 0 if asked.is_flow else rate < 1
+    what = "‖x − x*‖² itself falls" if falls else "‖x − x*‖² may grow, and by no more than that"
+    what = f"{what}: its multipliers are exact"
     return rate, Grade.PROVED, what, certificate
 
 

@@ -1,0 +1,141 @@
+"""Mistakes from Python: one line that names the argument, the user's own line, and the remedy."""
+
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradientflow as gf
+from gradientflow.analysis.comparison.compare import _Reference
+from gradientflow.analysis.linear_stability.jacobian import _time_scale
+from gradientflow.discretizers import as_method
+
+Q = gf.Quadratic([[1.0, 0.0], [0.0, 2.0]])
+FLOW = gf.GradientFlow(Q)
+METHOD = gf.optimizers.gradient_descent(Q, 0.35)
+BOTH = gf.Composite(Q, gf.penalties.L1(0.1))
+
+
+class Tenth(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * Fraction(1, 10) * flow.drift(t, z)
+
+
+class Branching(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + (h if h < 1 else 1) * flow.drift(t, z)
+
+
+class Converting(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * np.asarray(flow.drift(t, z))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "line", "remedy"),
+    [
+        (Tenth(), "`return z + h * Fraction(1, 10) * flow.drift(t, z)`", "an array takes no Fraction; write h*1/10"),
+        (Branching(), "`return z + (h if h < 1 else 1) * flow.drift(t, z)`", "write jnp.where(condition, a, b)"),
+        (Converting(), "`return z + h * np.asarray(flow.drift(t, z))`", "use jax.numpy in its place"),
+    ],
+)
+def test_what_arrays_do_not_take_in_a_step_is_told_by_its_line(scheme, line, remedy):
+    for ask in (
+        lambda: gf.iterate(FLOW, scheme, [1.0, 1.0], step=0.1, steps=2),
+        lambda: gf.stability(FLOW, scheme),
+    ):
+        with pytest.raises(TypeError) as caught:
+            ask()
+        said = str(caught.value)
+        assert said.startswith(f"{type(scheme).__name__}.step, test_mistakes.py:")
+        assert line in said
+        assert remedy in said
+        assert len(said.splitlines()) == 1
+
+
+def test_a_rounded_float_in_a_step_is_advised_as_what_runs_too():
+    class Rounded(gf.Discretizer):
+        def step(self, flow, t, z, h, **_):
+            return z + h * 0.1 * flow.drift(t, z)
+
+    with pytest.raises(gf.NotExactError, match=r"in a step, whose arrays take no Fraction, h\*1/10"):
+        gf.order(Rounded())
+
+
+def test_every_question_about_a_scheme_takes_the_method_that_stability_takes():
+    assert gf.order(METHOD).order == 1
+    assert gf.modified_equation(METHOD, 2).order == gf.modified_equation(gf.ForwardEuler(), 2).order
+    assert str(gf.stability_function(METHOD)) == "z + 1"
+    assert gf.stability_intervals(METHOD).real == 2
+    assert gf.stability_region(METHOD, (-2.0, 0.0), (-1.0, 1.0), points=3).radius[1].tolist() == [1, 0, 1]
+    momentum = gf.optimizers.momentum(Q, 0.1, 0.5)
+    assert gf.order(momentum).order == 1
+    assert gf.stability_function(momentum).shape == (2, 2)
+    given = {"x0": [1.0, 1.0], "h": [0.1, 0.2], "settle": 10, "keep": 4}
+    alone = gf.bifurcation(FLOW, gf.ForwardEuler(), **given)
+    np.testing.assert_array_equal(gf.bifurcation(METHOD, **given).values, alone.values)
+    swept = gf.step_sweep(METHOD, x0=[1.0, 1.0], multiples=(0.5, 2.5), steps=20)
+    assert list(swept.table()["behaviour"]) == ["monotone", "growing"]
+
+
+def test_what_is_neither_a_scheme_nor_a_method_is_refused_in_one_line():
+    alone = (gf.order, lambda x: gf.modified_equation(x, 2), gf.stability_function, gf.stability_intervals,
+             gf.stability_region)  # fmt: skip
+    for ask in alone:
+        for what in ("euler", FLOW):
+            # Tests check types at run time: what a user is told stands below.
+            with pytest.raises(Exception, match=r"TypeCheck|Type-check|or a Method"):
+                ask(what)
+    with pytest.raises(
+        TypeError, match="`discretizer` must be one such as ForwardEuler\\(\\), or a Method, got GradientF"
+    ):
+        as_method("order", FLOW, alone=True)
+    with pytest.raises(TypeError, match=r"order: a Method has its own scheme; leave `discretizer` out, .* x0="):
+        as_method("order", METHOD, [1.0, 1.0])
+    with pytest.raises(TypeError, match="`flow` must be a flow such as GradientFlow\\(energy\\), or a Method, got 3"):
+        as_method("order", 3)
+
+
+@pytest.mark.parametrize("make", [gf.optimizers.ista, gf.optimizers.fista, gf.optimizers.douglas_rachford])
+def test_a_method_for_sums_is_asked_at_its_solution(make):
+    if make is gf.optimizers.fista:
+        pytest.skip("its clock never settles")
+    found = gf.stability(make(BOTH, 0.1), at=[0.0, 0.0])
+    assert found.lr_limit is None
+    assert found.grade == "measured"
+
+
+def test_a_rate_beyond_one_is_not_said_to_fall():
+    found = gf.worst_case_rate(gf.optimizers.gradient_descent(Q, 0.35), 0.1, 6.0)
+    assert found.rate == pytest.approx(1.1)
+    assert "falls" not in repr(found)
+    assert "may grow, and by no more than that" in repr(found)
+    assert "itself falls" in repr(gf.worst_case_rate(gf.optimizers.gradient_descent(Q, 0.1), 0.1, 6.0))
+
+
+def test_the_edge_of_a_run_that_left_its_floats_is_read_where_it_was_still_there(capfd):
+    E = gf.energy(lambda x: jnp.sum(x**4))
+    method = gf.optimizers.gradient_descent(E, 1.0)
+    found = gf.edge_of_stability(method, method.iterate(jnp.ones(1101), 1000), points=3)
+    assert len(found.sharpness) == 3
+    assert np.isfinite(found.sharpness).all()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_free_motion_has_no_time_scale_and_any_will_do():
+    free = gf.HessianDamped(gf.Quadratic([[0.0]]), friction=0.0, damping=0.0)
+    assert _time_scale(free, gf.Phase(jnp.zeros(1), jnp.zeros(1))) == 1.0
+
+
+def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths():
+    flows = [gf.SGDDiffusion(gf.FiniteSum(lambda x, d: jnp.sum((x - d) ** 2), jnp.ones((n, 1))), 0.1) for n in (2, 3)]
+    reference = _Reference([0.0], jax.random.key(0), None, None, None)
+    for flow in flows:
+        reference.cover(flow, 0.2)
+    for flow, n in zip(flows, (2, 3), strict=True):
+        noise = reference._brownian(flow)
+        run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
+        assert np.isfinite(run.x).all()
+        assert reference._noise(flow) == ("SGDDiffusion", f"[({n},)]")
