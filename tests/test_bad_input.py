@@ -41,7 +41,7 @@ BAD = {
     "two steps": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=np.array([0.1, 0.2]), steps=1), TypeError,
                   "must be one number, got an array of shape (2,)"),
     "an energy by NumPy": (lambda: gf.iterate(gf.GradientFlow(gf.energy(numpys)), gf.ForwardEuler(), X0, step=0.1,
-                                              steps=1), TypeError, "can't be traced (test_bad_input.py, line"),
+                                              steps=1), TypeError, "can't be traced, test_bad_input.py:"),
     "an energy by if": (lambda: gf.integrate(gf.GradientFlow(gf.energy(lambda x: x[0] if x[0] > 0 else x[1])), X0, 1.0),
                         TypeError, "jnp.where(condition, a, b) in place of `if`"),
     "many starts as one": (lambda: gf.integrate(gf.GradientFlow(gf.landscapes.rosenbrock()), np.ones((2, 2)), 1.0),

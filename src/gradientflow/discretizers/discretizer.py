@@ -2,8 +2,6 @@
 
 import abc
 import inspect
-import pathlib
-import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,8 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-import gradientflow
-from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of
+from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of, users_line
 
 _DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
 
@@ -125,7 +122,7 @@ def advance(
     except TypeError as error:
         if (remedy := _remedy(error)) is None:
             raise
-        raise TypeError(f"{type(discretizer).__name__}.step{_line(error)}: {remedy}") from None
+        raise TypeError(f"{type(discretizer).__name__}.step{users_line(error)}: {remedy}") from None
 
 
 def _remedy(error: TypeError) -> str | None:
@@ -137,13 +134,6 @@ def _remedy(error: TypeError) -> str | None:
     if "'Fraction'" in str(error):
         return "an array takes no Fraction; write h*1/10, its numerator and its denominator one after the other"
     return None
-
-
-def _line(error: BaseException) -> str:
-    """Where it was, outside the libraries that the step runs in."""
-    libraries = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
-    return f", {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
 
 
 def refuse_dropped_noise(flow: Flow, discretizer: Discretizer, z: Any) -> None:

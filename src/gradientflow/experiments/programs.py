@@ -16,7 +16,8 @@ def keep_programs() -> None:
     `JAX_COMPILATION_CACHE_DIR` is another folder, `JAX_ENABLE_COMPILATION_CACHE=false` none. A folder that can't be
     written is no error: programs are compiled anew then.
     """
-    if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+    chosen, enabled = (jax.config.read(f"jax_{name}") for name in ("compilation_cache_dir", "enable_compilation_cache"))
+    if chosen is not None or not enabled:
         return
     folder = pathlib.Path(platformdirs.user_cache_dir("gradientflow", appauthor=False)) / "programs"
     try:

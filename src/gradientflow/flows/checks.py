@@ -5,12 +5,16 @@ Values that are not plain numbers (traced arrays, exact symbols) pass: there is 
 
 import math
 import numbers
+import pathlib
+import traceback
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import gradientflow
 from gradientflow._names import unknown_name as unknown_name
 
 from .numerics import as_floating, is_concrete, max_norm
@@ -189,3 +193,10 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, (numbers.Real, np.generic)):
         return True
     return isinstance(value, (jax.Array, np.ndarray)) and value.ndim == 0 and is_concrete(value)
+
+
+def users_line(error: BaseException) -> str:
+    """Where an error was raised, outside the libraries that a user's function runs in: `, mine.py:12, the line`."""
+    libraries = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
+    return f", {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""

@@ -1,7 +1,5 @@
 """Where a trajectory starts: the checks that `integrate`, `iterate` and the analyses share."""
 
-import pathlib
-import traceback
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .checks import position_arrays, real_arrays
+from .checks import position_arrays, real_arrays, users_line
 from .energies.energy import Energy
 from .flow import Flow
 from .numerics import dtype_of, numbers_to_arrays
@@ -89,7 +87,7 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
         value = jax.eval_shape(energy.value, x)
     except jax.errors.JAXTypeError as error:
         raise TypeError(
-            f"{where}: the energy can't be traced{_place(error)}: write it with jax.numpy in place of numpy, math and "
+            f"{where}: the energy can't be traced{users_line(error)}: write it with jax.numpy in place of numpy, math and "
             "float(…), and jnp.where(condition, a, b) in place of `if`"
         ) from error
     except (TypeError, ValueError, IndexError, KeyError) as error:
@@ -100,13 +98,6 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
     if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
-
-
-def _place(error: Exception) -> str:
-    """The line of the user's that an error came from, if it is known."""
-    ours, theirs = str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(jax.__file__).parents[1])
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, theirs))]
-    return f" ({pathlib.Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
