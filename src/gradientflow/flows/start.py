@@ -87,8 +87,8 @@ def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
         value = jax.eval_shape(energy.value, x)
     except jax.errors.JAXTypeError as error:
         raise TypeError(
-            f"{where}: the energy can't be traced{users_line(error)}: write it with jax.numpy in place of numpy, math and "
-            "float(…), and jnp.where(condition, a, b) in place of `if`"
+            f"{where}: the energy can't be traced{users_line(error)}: write it with jax.numpy in place of numpy, math "
+            "and float(…), and jnp.where(condition, a, b) in place of `if`"
         ) from error
     except (TypeError, ValueError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
