@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import jax
 import platformdirs
@@ -16,8 +17,8 @@ def keep_programs() -> None:
     `JAX_COMPILATION_CACHE_DIR` is another folder, `JAX_ENABLE_COMPILATION_CACHE=false` none. A folder that can't be
     written is no error: programs are compiled anew then.
     """
-    chosen, enabled = (jax.config.read(f"jax_{name}") for name in ("compilation_cache_dir", "enable_compilation_cache"))
-    if chosen is not None or not enabled:
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir is not None or not config.jax_enable_compilation_cache:
         return
     folder = pathlib.Path(platformdirs.user_cache_dir("gradientflow", appauthor=False)) / "programs"
     try:
@@ -25,5 +26,5 @@ def keep_programs() -> None:
     except OSError:
         return
     if os.access(folder, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+        config.update("jax_compilation_cache_dir", str(folder))
+        config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy
 
-from gradientflow.discretizers import Discretizer, Method, as_method
+from gradientflow.discretizers import Discretizer, as_method
 from gradientflow.flows import Flow, check_integer
 
 from ..exact.leaf import NotExactError
@@ -169,9 +169,7 @@ def series_latex(coefficients: Mapping[Tree, Fraction], spelled: Callable[[Tree]
     return " ".join(parts)
 
 
-def modified_equation(
-    discretizer: Discretizer | Method, order: int, flow: type[Flow] | Flow | None = None
-) -> ModifiedEquation:
+def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
     r"""The modified equation of a scheme on flows that don't depend on time, exact, from its own code.
 
     Args:

@@ -3,6 +3,7 @@ r"""The proximal map of an energy: in closed form where there is one, else Newto
 Matrix-free (Krylov) where the state is large.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +22,7 @@ from .energy import Energy, Proximable
 from .energy import energy as as_energy
 
 
-def prox(energy: Energy, x: Any, h: Any) -> Any:
+def prox(energy: Callable[[Any], Any], x: Any, h: Any) -> Any:
     r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$, compiled once for each kind of energy and shape.
 
     In closed form where the energy knows it. Otherwise Newton's method from x, and where that fails or climbs,
