@@ -54,7 +54,8 @@ def iterate(
 ) -> Trajectory:
     r"""The iterates of a discretizer: $z_{k+1} = \Phi_{h_k}(z_k)$, on the flow's clock $t_k = t_0 + \sum_{j<k} h_j$.
 
-    One compiled loop. Another step size, parameter or starting point of the same shape does not compile again.
+    One compiled loop. Another step size, parameter, number of steps or starting point of the same shape does not
+    compile again. It may be traced, batched and differentiated in forward, reverse and nested mode.
 
     Args:
         flow: the flow.
@@ -74,9 +75,9 @@ def iterate(
         gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
 
     Returns:
-        The trajectory. An iteration that diverges is a result: its status names the first step after which something
-        was not finite; or, where all still is, the first saved step of a last stretch on which the gradient is ten
-        times the first one and the energy above the start, if it ends at its highest.
+        The trajectory. An iteration that diverges is a result: its status names the first step of the rise that did
+        not end, and the first after which something is not finite; of a cycle where it began. Rises and cycles are seen
+        in the saved rows. Under jit, vmap and grad a trajectory of arrays, whose status has codes and no words yet.
 
     Raises:
         ValueError: for a step that is not finite and positive, or an x0 that isn't finite or doesn't fit.
