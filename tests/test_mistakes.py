@@ -100,8 +100,6 @@ def test_what_is_neither_a_scheme_nor_a_method_is_refused_in_one_line():
 
 @pytest.mark.parametrize("make", [gf.optimizers.ista, gf.optimizers.fista, gf.optimizers.douglas_rachford])
 def test_a_method_for_sums_is_asked_at_its_solution(make):
-    if make is gf.optimizers.fista:
-        pytest.skip("its clock never settles")
     found = gf.stability(make(BOTH, 0.1), at=[0.0, 0.0])
     assert found.lr_limit is None
     assert found.grade == "measured"

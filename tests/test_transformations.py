@@ -254,3 +254,18 @@ def test_the_second_call_traces_nothing():
     gf.iterate(flow, gf.ForwardEuler(), 2 * X0, step=0.02, steps=9)
     gf.iterate(flow, gf.ForwardEuler(), 2 * X0, step=0.02, steps=9, save_every=4)
     assert len(traces) == known
+
+
+def test_no_derivative_is_made_up_where_a_constraint_holds_the_state_of_rest():
+    """½‖x − c‖² on a box: inside x* = c, whose derivative is 1; at the wall ∇E is not zero, and no root is there."""
+    box = gf.constraints.Box(-1.0, 1.0)
+
+    def rest(c):
+        flow = gf.ProjectedFlow(gf.energy(lambda x: (x - c) ** 2 / 2), box)
+        return gf.integrate(flow, 0.1, math.inf).x[-1]
+
+    at = jax.jit(jax.value_and_grad(rest))
+    np.testing.assert_allclose(at(0.5), (0.5, 1.0), rtol=1e-6)
+    value, slope = at(2.0)
+    assert float(value) == pytest.approx(1.0)
+    assert bool(jnp.isnan(slope))

@@ -72,7 +72,8 @@ def rest_traced(
     r"""The path's two ends, of which the second is a state of rest.
 
     Derivatives of that state are those of the root of ∇E(x; θ) = 0, by the implicit function theorem,
-    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated.
+    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated. NaN where ∇E does
+    not vanish: at the boundary of a constraint, and where the solve did not arrive.
     """
     n, dtype = size(z0), dtype_of(z0)
     solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
@@ -110,8 +111,23 @@ def rest_traced(
 
     x, told = jax.lax.custom_root(lambda x: flow.energy.grad(x), x0, solve, tangent_solve=_solve_linear, has_aux=True)
     done, t1, counts = told[0] > 0, told[1], (told[2].astype(int), told[3].astype(int))
+    start, end = flow.energy.value(x0), flow.energy.value(x)
+    is_root = is_stationary(gtol, start, end, max_norm(flow.energy.grad(x)), 0.0)
+    x = _times_derivative(x, jax.lax.stop_gradient(jnp.where(is_root, 1.0, jnp.nan).astype(dtype)))
     ends = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))
     return _trajectory(flow, jnp.stack([t0, t1]), ends, done, counts, done, type(solver).__name__, rtol, atol)
+
+
+@jax.custom_jvp
+def _times_derivative(x: Any, factor: Any) -> Any:
+    """x, with its derivative times a factor."""
+    return x
+
+
+@_times_derivative.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (x, factor), (moved, _) = primals, tangents
+    return x, jax.tree.map(lambda leaf: leaf * factor, moved)
 
 
 def _solve_linear(hvp: Any, v: Any) -> Any:
