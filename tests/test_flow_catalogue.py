@@ -167,7 +167,7 @@ def test_the_bregman_divergence_to_the_minimizer_falls():
     weights = jnp.array([3.0, 1.0, 2.0])
     flow = gf.MirrorFlow(gf.energy(lambda x: jnp.sum(weights * x**2)), gf.potentials.Entropy())
     best = (1 / weights) / jnp.sum(1 / weights)
-    path = gf.integrate(flow, [0.9, 0.05, 0.05], math.inf)
+    path = gf.integrate(flow, [0.9, 0.05, 0.05], math.inf, gtol=1e-9)
     assert path.status.outcome == "converged"
     np.testing.assert_allclose(path.x[-1], best, atol=1e-8)
     divergence = jax.vmap(lambda x: flow.potential.divergence(best, x))(path.x)

@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +15,9 @@ LARGEST_DENSE = 200
 Number = float | int | np.floating | np.integer | jax.Array
 
 
-class Tolerances(NamedTuple):
-    """Default tolerances of a precision: relative and absolute (a step's error), gradient (stationarity)."""
-
-    rtol: float
-    atol: float
-    gtol: float
-
-
-def default_tolerances(dtype: Any) -> Tolerances:
-    """1e-8, 1e-8, 1e-9 in double precision; 1e-5, 1e-5, 1e-4 in single."""
-    return Tolerances(1e-8, 1e-8, 1e-9) if jnp.finfo(dtype).bits >= 64 else Tolerances(1e-5, 1e-5, 1e-4)
+def default_rtol(dtype: Any) -> float:
+    """The relative tolerance of a solver's step unless one is given: 1e-8 in double precision, 1e-5 in single."""
+    return 1e-8 if jnp.finfo(dtype).bits >= 64 else 1e-5
 
 
 def tightest_rtol(dtype: Any) -> float:

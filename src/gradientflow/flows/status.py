@@ -53,7 +53,7 @@ class Evidence(eqx.Module):
         heated: whether a Brownian motion drives it, whose heat is a rise that ends.
         settled: whether it stands where a state of rest is.
         lost_from: the step from which something is not finite.
-        lost: what was not finite there: 1 for the state, 2 for E, 4 for ∇E, and their sums.
+        lost: what was not finite there: 1 for the state, 2 for E, 4 for ∇E, 8 for the drift, and their sums.
         rises_from: the first step of the last rise above the start.
         rise: E at the end less E at the start, a median where chance moves it [E].
         rise_before: the largest such rise over the first half [E].
@@ -68,6 +68,10 @@ class Evidence(eqx.Module):
         time: the time of the end [T].
         energy: E at the start and at the end, shape (2,) [E].
         grad_norm: ‖∇E‖∞ at the start and at the end, shape (2,) [E/X].
+        left: what the Newton step from the end says is left to do, or `None` where it was not asked.
+        moved: how far the position has been from its start [X].
+        reach: the largest entry of the last state.
+        stiff: whether stability held the steps of a solve back.
     """
 
     steps: Any
@@ -92,6 +96,27 @@ class Evidence(eqx.Module):
     time: Any
     energy: Any
     grad_norm: Any
+    left: Any
+    moved: Any
+    reach: Any
+    stiff: Any
+
+
+def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
+    """Nothing but the energy and the gradient at the start and the end of what has reached its end.
+
+    Args:
+        xp: the module of arrays.
+        energy: E at both ends.
+        grad_norm: ‖∇E‖∞ at both ends.
+    """
+    no, none, zero = xp.asarray(False), xp.asarray(-1), xp.zeros_like(energy[0])
+    return Evidence(
+        steps=xp.asarray(0), at_end=xp.asarray(True), out_of_steps=no, noisy=no, heated=no, settled=no, lost_from=none,
+        lost=xp.asarray(0), rises_from=none, rise=zero, rise_before=zero, first_fall=zero, change=zero, still=no,
+        resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero, energy=energy,
+        grad_norm=grad_norm, left=None, moved=zero, reach=zero, stiff=no,
+    )  # fmt: skip
 
 
 class Status(eqx.Module):
@@ -238,25 +263,37 @@ def decide(evidence: Evidence) -> Status:
 
 
 def _sentence(status: Status) -> str:
-    e = jax.tree.map(np.asarray, status.evidence)
-    outcome, after = status.outcome, f"after {int(e.steps)} steps"
+    e: Any = jax.tree.map(np.asarray, status.evidence)
+    outcome = status.outcome
     (energy0, energy), (grad0, grad) = e.energy, e.grad_norm
+    after = f"at t = {float(e.time):.6g} after {int(e.steps)} steps"
     path = f"energy {energy0:.4g} → {energy:.4g}, ‖∇E‖∞ {grad0:.3g} → {grad:.3g} {after}"
-    if outcome is Outcome.DIVERGED and int(e.lost_from) >= 0:
-        what = " and ".join(name for bit, name in ((1, "the state"), (2, "E"), (4, "∇E")) if int(e.lost) & bit)
-        lost = f"not finite from step {int(e.lost_from)} on: {what}"
-        rose = int(e.rises_from)
-        if 0 <= rose < int(e.lost_from):
+    rose, lost_from = int(e.rises_from), int(e.lost_from)
+    single = np.asarray(e.energy).dtype.itemsize < 8
+    if outcome is Outcome.DIVERGED and lost_from >= 0:
+        names = ((1, "the state"), (2, "E"), (4, "∇E"), (8, "the drift"))
+        what = " and ".join(name for bit, name in names if int(e.lost) & bit)
+        lost = f"not finite from step {lost_from} on: {what}"
+        if 0 <= rose < lost_from:
             return f"the energy began to rise at step {rose} and did not stop; {lost}"
         return lost
     if outcome is Outcome.DIVERGED:
-        return f"the energy began to rise at step {int(e.rises_from)} and did not stop: {path}"
+        return f"the energy began to rise at step {rose} and did not stop: {path}"
     if outcome is Outcome.CYCLING:
         return f"a cycle of {int(e.period)} steps since step {int(e.cycle_from)}: {path}"
     if outcome is Outcome.RUNNING_OFF:
-        return f"the energy falls and the gradient grows, it may have no minimizer this way: {path}"
+        far = f", ‖z‖∞ = {float(e.reach):.3g}" if e.reach > 0 else ""
+        return f"the energy falls and nothing comes to rest, it may have no minimizer this way: {path}{far}"
     if outcome is Outcome.STANDING_STILL:
         return f"the last step moved nothing, though the gradient is not zero: {path}"
     if outcome is Outcome.PRECISION_FLOOR:
-        return f"the last step was below the resolution of the numbers: {path}"
-    return f"‖∇E‖∞ = {grad:.3g} {after}"
+        remedy = "loosen gtol or use double precision" if single else "loosen gtol"
+        return f"the last steps were below the resolution of the numbers: {path}; {remedy}"
+    if outcome is Outcome.OUT_OF_STEPS:
+        remedy = "stiff: give an implicit solver, or raise max_steps" if e.stiff else "raise max_steps or loosen rtol"
+        return f"{path}; {remedy}"
+    share = f", {grad / grad0:.2g} of the first," if grad0 > 0 and np.isfinite(grad) else ""
+    said = f"‖∇E‖∞ = {grad:.3g}{share} {after}, energy {energy:.6g}"
+    if outcome is Outcome.CONVERGED and e.left is not None and e.left.unstable:
+        said += "; at a saddle or a maximum, which the least nudge leaves"
+    return said

@@ -266,17 +266,35 @@ def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...
     return jax.lax.map(lambda row: function(row, *arguments), rows, batch_size=batch)
 
 
-def padded(rows: Any) -> Any:
-    """Stacked rows on the host, their last one repeated up to a power of two.
+def each_row(function: Callable[..., Any], rows: Any, count: Any) -> Any:
+    """`function` of each of the first `count` stacked rows; what lies beyond is not asked for. To be compiled.
 
-    An adaptive solve has another number of rows every time, and each would be compiled anew.
+    Args:
+        function: of one row.
+        rows: at most 64 of them, or a multiple of that.
+        count: how many are filled; it may be traced.
     """
+    capacity = len(jax.tree.leaves(rows)[0])
+    batch = min(_BATCH, capacity)
+    shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], rows))
+    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
 
-    def pad(leaf: np.ndarray) -> np.ndarray:
-        missing = (1 << max(len(leaf) - 1, _BATCH - 1).bit_length()) - len(leaf)
-        return np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)])
+    def some(index: Any, buffers: Any) -> Any:
+        start = index * batch
+        part = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch), rows)
+        # By index: an answer that several devices share does not fit into a slice of a buffer that one holds.
+        return jax.tree.map(
+            lambda buffer, new: buffer.at[start + np.arange(batch)].set(new), buffers, jax.vmap(function)(part)
+        )
 
-    return jax.tree.map(pad, rows)
+    return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
+
+
+def rows_of(leaf: Any, first: int, end: int) -> Any:
+    """Some rows of a buffer; on the CPU without a program for every number of them."""
+    if first == 0 and end == len(leaf):
+        return leaf
+    return jnp.asarray(np.asarray(leaf)[first:end]) if jax.default_backend() == "cpu" else leaf[first:end]
 
 
 def distance(left: Any, right: Any) -> np.ndarray:
@@ -287,12 +305,6 @@ def distance(left: Any, right: Any) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         squares = sum(((a[:common] - b[:common]) ** 2).reshape(common, -1).sum(axis=1) for a, b in pairs)
         return np.concatenate([np.sqrt(squares), np.full(rows - common, np.nan)])
-
-
-def is_stationary(gtol: Any, energy0: Any, energy: Any, grad_norm: Any, speed: Any, xp: Any = jnp) -> Any:
-    """Whether the gradient and the velocity are small beside the energy that was lost: gtol·max(1, E₀ − E)."""
-    threshold = gtol * xp.maximum(1, energy0 - energy)
-    return (grad_norm <= threshold) & (speed <= threshold)
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """What no flow stands behind, kept to compare with."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -12,18 +13,19 @@ from gradientflow.flows import (
     Flow,
     GradientFlow,
     Number,
-    Outcome,
     Stats,
     Status,
     Trajectory,
+    at_rest,
     check_integer,
     check_positive,
-    default_tolerances,
+    decide,
     energy,
-    is_stationary,
+    left_where_known,
+    max_norm,
     measure,
     prepare,
-    said,
+    unseen,
 )
 
 
@@ -38,7 +40,7 @@ def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None
         x0: the initial position, any pytree of arrays. The first simplex has it as a vertex, and from it along each
             coordinate a step of 5 %, or of 0.00025 where the coordinate is 0.
         steps: how many iterations; fewer if the simplex shrinks to a point before.
-        gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
+        gtol: an absolute criterion for the status `converged` [E/X]; unless given, that of `iterate`.
 
     Returns:
         The trajectory: at 0 the start, at k the best vertex after k iterations. `state` is the position, so that
@@ -81,18 +83,18 @@ def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None
     states = jax.vmap(unravel)(jnp.asarray(np.stack(best)))
     positions = flow.position(states)
     energies, grad_norms = measure(flow.energy, positions)
-    gtol = default_tolerances(start.dtype).gtol if gtol is None else float(gtol)
+    given = {} if gtol is None else {"gtol": float(gtol)}
     count = np.arange(len(best))
     stats = Stats(
         scheme="nelder_mead",
         steps=len(best) - 1,
         evaluations=int(found.nfev),
         precision=str(start.dtype),
-        gtol=gtol,
+        **given,
     )
     return Trajectory(
         t=jnp.asarray(count, start.dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
-        status=_status(energies, grad_norms, gtol), stats=stats, steps=jnp.asarray(count),
+        status=_status(flow, positions, energies, grad_norms, gtol), stats=stats, steps=jnp.asarray(count),
     )  # fmt: skip
 
 
@@ -101,11 +103,26 @@ def _value(flow: Flow, unravel: Any, flat: Any) -> Any:
     return flow.energy.value(flow.position(unravel(flat)))
 
 
-def _status(energies: Any, grad_norms: Any, gtol: float) -> Status:
-    detail = f"‖∇E‖∞ = {float(grad_norms[-1]):.3g} after {len(energies) - 1} iterations"
-    lost = ~np.isfinite(np.asarray(energies + grad_norms))
-    if lost.any():
-        step = int(np.argmax(lost))
-        return said(Outcome.DIVERGED, f"no longer finite from iteration {step} on", step)
-    settled = bool(is_stationary(gtol, energies[0], energies[-1], grad_norms[-1], 0.0))
-    return said(Outcome.CONVERGED if settled else Outcome.REACHED_END, detail)
+def _status(flow: Flow, positions: Any, energies: Any, grad_norms: Any, gtol: Number | None) -> Status:
+    first, last = (jax.tree.map(lambda leaf, i=i: leaf[i], positions) for i in (0, -1))
+    energies, grad_norms = np.asarray(energies), np.asarray(grad_norms)
+    moved = np.asarray(max_norm(jax.tree.map(lambda a, b: a - b, last, first)))
+    left = left_where_known(flow, 0.0, last)
+    lost = ~np.isfinite(energies + grad_norms)
+    if gtol is None:
+        settled = at_rest(left, moved, energies[0], energies[-1], energies.dtype, np)
+    else:
+        settled = grad_norms[-1] <= gtol
+    steps = np.asarray(len(energies) - 1)
+    return decide(
+        dataclasses.replace(
+            unseen(np, energies[[0, -1]], grad_norms[[0, -1]]),
+            steps=steps,
+            time=steps,
+            settled=np.asarray(settled),
+            lost_from=np.asarray(np.argmax(lost) if lost.any() else -1),
+            lost=np.where(lost.any(), 2, 0),
+            left=left,
+            moved=moved,
+        )
+    )

@@ -10,13 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import Evidence, Flow, all_finite, dtype_of, is_stationary, max_norm
+from gradientflow.flows import Evidence, Flow, Left, all_finite, at_rest, dtype_of, lower, max_norm, may_be_near, small
 
 from ..iteration import Iteration, Seen
 from ..oracle import is_random
 
-# A gradient that has not fallen to this share has not arrived.
-_FALLEN = 0.1
 # One that has grown to this many times the first while the energy fell goes off to where there is no minimum.
 _RUNS_OFF = 10
 # Longer cycles than this are not looked for, in rows; seen twice around, so that a slow end is not taken for one.
@@ -58,11 +56,19 @@ class Ends(eqx.Module):
         squared_gradient: ‖∇E(x₀)‖² [E²/X²].
         residual: what the last iterate's gradient lacks to being zero, what a constraint takes up aside [E/X].
         speed: what its velocity lacks to being zero [X/T].
+        near: whether the Newton step from there may be as short as it is at rest.
+        moved: how far the last iterate is from the first [X].
+        reach: the largest entry of the last state.
+        last: the last position.
     """
 
     squared_gradient: Any
     residual: Any
     speed: Any
+    near: Any
+    moved: Any
+    reach: Any
+    last: Any
 
 
 def measured(row: tuple[Any, Any], flow: Flow) -> tuple[Any, Any, Any]:
@@ -75,15 +81,21 @@ def ends_of(flow: Flow, first: tuple[Any, Any], last: tuple[Any, Any]) -> Ends:
     """What is seen at the first and the last state with their positions."""
     gradient = flow.energy.grad(first[1])
     velocity = flow.velocity(last[0])
+    # Not the last state's own: an iterate is where the scheme reads it, which need not be the state's position.
+    residual = flow.residual(flow.init(last[1]))
+    moved = max_norm(jax.tree.map(lambda a, b: a - b, last[1], first[1]))
     return Ends(
         squared_gradient=sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)),
-        # Not the last state's own: an iterate is where the scheme reads it, which need not be the state's position.
-        residual=max_norm(flow.residual(flow.init(last[1]))),
+        residual=max_norm(residual),
         speed=jnp.zeros(()) if velocity is None else max_norm(velocity),
+        near=may_be_near(flow.energy, last[1], lower(residual), small(dtype_of(residual)).way * moved),
+        moved=moved,
+        reach=max_norm(last[0]),
+        last=last[1],
     )
 
 
-def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, gtol: Any) -> Evidence:
+def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: Left | None, gtol: Any) -> Evidence:
     """What is seen of a run.
 
     Args:
@@ -91,7 +103,8 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, gtol: A
         rows: its rows; the states and positions among them are not looked at.
         tail: the last states, at most `TAIL` of them.
         ends: what was seen at its ends.
-        gtol: below which a gradient is small beside the energy lost [E/X].
+        left: what the Newton step from its end says is left to do, or `None` where a number is the criterion.
+        gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(rows.energy, np.ndarray) else jnp
     energy, grad_norm, k = rows.energy, rows.grad_norm, rows.k
@@ -104,9 +117,13 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, gtol: A
     every = xp.maximum(k[min(1, last)], 1)
     step = (rows.t[min(1, last)] - rows.t[0]) / every
     rise, rise_before, change = _rises(xp, energy, noisy)
-    # An energy without a minimum falls so far that by its own scale any gradient is small: it must have fallen too.
-    fallen = ends.residual <= xp.maximum(gtol, _FALLEN * grad_norm[0])
-    settled = fallen & is_stationary(gtol, energy[0], energy[-1], ends.residual, ends.speed, xp)
+    if left is not None:
+        dtype = dtype_of(tail)
+        # What it still moves with its velocity in a step is as little of the way as what is left of it is to be.
+        goes_on = step * ends.speed > small(dtype).way * ends.moved
+        settled = ~goes_on & at_rest(left, ends.moved, energy[0], energy[-1], dtype, xp)
+    else:
+        settled = (ends.residual <= gtol) & (ends.speed <= gtol)
     back, moved, extent = _returns(xp, tail)
     rounding = _ROUNDING * float(jnp.finfo(dtype_of(tail)).eps) * extent
     recurs = xp.where(settled | is_lost | noisy, 0, back)
@@ -135,6 +152,10 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, gtol: A
         time=rows.t[-1],
         energy=energy[np.array([0, -1])],
         grad_norm=grad_norm[np.array([0, -1])],
+        left=left,
+        moved=ends.moved,
+        reach=ends.reach,
+        stiff=xp.asarray(False),
     )
 
 

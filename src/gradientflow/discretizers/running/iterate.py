@@ -21,7 +21,6 @@ from gradientflow.flows import (
     check_key,
     check_positive,
     check_value,
-    default_tolerances,
     dtype_of,
     is_transformed,
     numbers_to_arrays,
@@ -72,7 +71,8 @@ def iterate(
         key: for flows with noise and for oracles, a key made by `jax.random.key`, and another one for a run that goes
             on where one ended, or it would see the same noise again; for flows with noise also a `BrownianPath`, to
             take the increments of a path that another run shares.
-        gtol: gradient tolerance of the status `converged` [E/X]: 1e-9 in double precision, 1e-4 in single.
+        gtol: an absolute criterion for the status `converged`, ‖∇E‖∞ ≤ gtol [E/X]. Unless given, it is the Newton step
+            from the last iterate that must be a millionth of the way (1e-4 in single precision), whatever the units.
 
     Returns:
         The trajectory. An iteration that diverges is a result: its status names the first step of the rise that did
@@ -104,18 +104,19 @@ def iterate(
         _check_room(z0, int(steps) // int(save_every))
     _check_step(iteration, z0)
     _check_start(iteration, t0, z0)
-    small = default_tolerances(dtype).gtol if gtol is None else gtol
     t0 = numbers_to_arrays(t0, dtype)
     if is_transformed():
-        rows, status = run_traced(iteration, z0, t0, small, int(steps), int(save_every))
+        rows, status = run_traced(iteration, z0, t0, gtol, int(steps), int(save_every))
     else:
-        rows, status = run_known(iteration, z0, t0, float(small), int(steps), int(save_every))
+        rows, status = run_known(iteration, z0, t0, gtol, int(steps), int(save_every))
         evidence: Any = status.evidence
         # Asked only where the clock went wrong: a schedule costs as much as a step.
         if isinstance(iteration.rule, Schedule) and not bool(np.all(np.diff(np.asarray(rows.t, float)) >= 0)):
             check_schedule("iterate", iteration.rule.schedule, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
-    stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=small)
+    stats = Stats(
+        scheme=discretizer.name, steps=int(steps), precision=str(dtype), **({} if gtol is None else {"gtol": gtol})
+    )
     return Trajectory(
         t=rows.t, x=rows.x, state=rows.z, energy=rows.energy, grad_norm=rows.grad_norm, status=status, stats=stats,
         steps=rows.k,

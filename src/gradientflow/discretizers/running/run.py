@@ -13,7 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import Status, all_finite, along, decide, max_norm, size
+from gradientflow.flows import (
+    Left,
+    Status,
+    all_finite,
+    along,
+    decide,
+    dtype_of,
+    each_row,
+    left_to_do,
+    left_where_known,
+    max_norm,
+    nothing_known,
+    rows_of,
+    size,
+    small,
+)
 
 from ..iteration import Carry, Iteration
 from .evidence import TAIL, Ends, Rows, ends_of, evidence_of, measured
@@ -30,12 +45,16 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     count = blocks + 1 + (rest > 0)
     every = None if save_every == 1 else (np.asarray(save_every), np.asarray(rest))
     rows, ends, carries = _loop(iteration, z0, t0, np.asarray(blocks), every, _capacity(count, z0))
-    rows = jax.tree.map(lambda leaf: _rows(leaf, 0, count), rows)
-    tail = jax.tree.map(lambda leaf: _rows(leaf, max(count - TAIL, 0), count), rows.z)
+    rows = jax.tree.map(lambda leaf: rows_of(leaf, 0, count), rows)
+    tail = jax.tree.map(lambda leaf: rows_of(leaf, max(count - TAIL, 0), count), rows.z)
     told = eqx.tree_at(lambda rows: (rows.z, rows.x), rows, (None, None))
     told, tail, ends = jax.device_get((told, tail, ends))
+    left: Left | None = None
+    if gtol is None:
+        near = bool(ends.near)
+        left = left_where_known(iteration.flow, told.t[-1], ends.last) if near else nothing_known(told.energy.dtype)
     with np.errstate(all="ignore"):
-        status = decide(evidence_of(iteration, told, tail, ends, gtol))
+        status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
             status = _to_the_step(iteration, status, carries, save_every)
     return rows, status
@@ -62,7 +81,11 @@ def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sa
     seen = jax.tree.map(jax.lax.stop_gradient, rows)
     ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (seen.z, seen.x)) for i in (0, -1)))
     last = jax.tree.map(lambda leaf: leaf[-TAIL:], seen.z)
-    return rows, decide(evidence_of(iteration, seen, last, ends, gtol))
+    left: Left | None = None
+    if gtol is None:
+        end = iteration.flow.init(ends.last)
+        left = left_to_do(iteration.flow, seen.t[-1], end, small(dtype_of(end)).way * ends.moved)
+    return rows, decide(evidence_of(iteration, seen, last, ends, left, gtol))
 
 
 def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_every: int) -> Status:
@@ -107,30 +130,13 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
         buffers = put(buffers, blocks + (every[1] > 0), iteration.many(carry, every[1]))
         count = count + (every[1] > 0)
     (k, t, z, x), carries = buffers
-    rows = Rows(k, t, z, x, *_each_row(lambda row: measured(row, iteration.flow), (z, x), count, capacity))
+    rows = Rows(k, t, z, x, *each_row(lambda row: measured(row, iteration.flow), (z, x), count))
     ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (z, x)) for i in (0, count - 1)))
     return rows, ends, carries
 
 
 def _kept(iteration: Iteration, carry: Carry) -> tuple[Any, Any, Any, Any]:
     return carry.k, carry.t, carry.z, iteration.position(carry)
-
-
-def _each_row(function: Any, rows: Any, count: Any, capacity: int) -> Any:
-    """`function` of each of the first `count` rows; what lies beyond is not asked for."""
-    batch = min(_BATCH, capacity)
-    shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], rows))
-    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
-
-    def some(index: Any, buffers: Any) -> Any:
-        start = index * batch
-        part = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch), rows)
-        # By index: an answer that several devices share does not fit into a slice of a buffer that one holds.
-        return jax.tree.map(
-            lambda buffer, new: buffer.at[start + np.arange(batch)].set(new), buffers, jax.vmap(function)(part)
-        )
-
-    return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 
 
 def _capacity(count: int, z: Any) -> int:
@@ -140,13 +146,6 @@ def _capacity(count: int, z: Any) -> int:
     if max(power, _BATCH) * size(z) * entry <= _ROUNDED_UP:
         return max(power, _BATCH)
     return count if count <= _BATCH else -(-count // _BATCH) * _BATCH
-
-
-def _rows(leaf: Any, first: int, end: int) -> Any:
-    """Some rows of a buffer; on the CPU without a program for every number of them."""
-    if first == 0 and end == len(leaf):
-        return leaf
-    return jnp.asarray(np.asarray(leaf)[first:end]) if jax.default_backend() == "cpu" else leaf[first:end]
 
 
 @eqx.filter_jit

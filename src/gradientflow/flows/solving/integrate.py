@@ -13,13 +13,13 @@ import numpy as np
 from ..checks import check_integer, check_positive, real_arrays
 from ..energies.composite import kinks_of
 from ..flow import Flow, is_stochastic
-from ..numerics import Number, default_tolerances, dtype_of, tightest_rtol
-from ..start import prepare
+from ..numerics import Number, default_rtol, dtype_of, tightest_rtol
+from ..start import begin, check_value
 from ..trajectory import Trajectory
 from ..transforming import is_transformed
-from .integration import integrate_traced, rest_traced
 from .noisy import integrate_noisy
-from .solve import Problem, Solve
+from .solve import Limits, Solve
+from .traced import integrate_traced, rest_traced
 
 # The times that a precision tells apart, as a share of the whole time: coarser ones lose steps and rows.
 _TOLD_APART = 1e-5
@@ -51,17 +51,20 @@ def integrate(
     Args:
         flow: what to integrate.
         x0: the initial position, any pytree of arrays; ignored (and may be `None`) where `state` is given.
-        t1: the end [T]. `math.inf`: until an equilibrium, where ‖∇E‖∞, and ‖v‖∞ where there is a velocity, are at most
-            gtol·max(1, E(x₀) − E(x)).
+        t1: the end [T]. `math.inf`: until a state of rest, whatever the units of E, x and t: where the Newton step
+            H⁻¹∇E is at most a millionth of the way so far, what E has still to fall, ½∇EᵀH⁻¹∇E, at most 1e-9 of |E| or
+            1e-18 of the fall so far (in single precision 1e-4, 1e-6, 1e-8), and no direction of negative curvature
+            carries more of ∇E than rounding; or where no more is left than the precision can tell apart.
         t0: the start [T].
         state: a full state to start from, another path's `state[-1]` say.
         ts: increasing times within [t0, t1] to save at, each reached by a step of its own; the solve ends at the last.
             Unless given, every accepted step is saved, t0 included.
         solver: a diffrax solver or the name of one; chosen unless given.
         rtol: relative tolerance of a step: 1e-8 in double precision, 1e-5 in single.
-        atol: absolute tolerance of a step [X]: 1e-8 or 1e-5.
-        gtol: gradient tolerance [E/X]: 1e-9 or 1e-4. Given with a finite t1, the solve may end early. After a fall by
-            many orders of magnitude the default can end in a valley; give a smaller one.
+        atol: absolute tolerance of a step [X]. Unless given, rtol times the largest |x| met so far, or 1 where that is
+            larger, so that a problem in other units of x is solved to the same relative accuracy.
+        gtol: an absolute criterion for rest in place of the Newton step [E/X]: ‖∇E‖∞, and ‖v‖∞ where there is a
+            velocity, are at most gtol. Given with a finite t1, the solve may end early.
         key: for flows with noise, a key made by `jax.random.key`, or a `BrownianPath` shared with other runs.
         adjoint: under a transformation, how diffrax differentiates the solve. Unless given, in reverse mode, with
             checkpoints; `diffrax.ForwardMode()` for forward mode (`jvp`, `jacfwd`), `diffrax.DirectAdjoint()` for
@@ -71,7 +74,7 @@ def integrate(
 
     Returns:
         The trajectory, whose `status` is one of: converged, reached the end, out of steps, precision floor,
-        diverged, running off with falling energy.
+        diverged, running off.
 
     Raises:
         ValueError: for a tolerance that the precision can't hold, times out of order, an x0 that isn't finite or on
@@ -84,7 +87,7 @@ def integrate(
         >>> str(path.status)
         'converged'
     """
-    flow, z0 = prepare("integrate", flow, x0, state, t0)
+    flow, z0 = begin("integrate", flow, x0, state, t0)
     if (kinks := kinks_of(flow.energy)) is not None:
         raise ValueError(
             f"integrate: where {type(kinks).__name__} has a kink or a wall the drift jumps, and a solver would only "
@@ -93,18 +96,24 @@ def integrate(
         )
     if is_transformed():
         return _traced(flow, z0, t0, t1, ts, rtol, atol, gtol, solver, key, adjoint, max_steps)
-    problem = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
+    limits = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
     if adjoint is not None:
         raise ValueError("integrate: `adjoint` says how to differentiate; outside of grad, jvp, … leave it out")
+    name = "x0" if state is None else "state"
     if is_stochastic(flow, z0):
-        if not math.isfinite(problem.t1):
+        if not math.isfinite(limits.t1):
             raise ValueError("integrate: a flow with noise has no equilibrium to reach; give a finite `t1`")
         if solver is not None:
             raise ValueError("integrate: a flow with noise chooses its own solver; leave `solver` out")
-        return integrate_noisy(flow, z0, problem.t0, problem.t1, problem.ts, key)
+        path = integrate_noisy(flow, z0, limits.t0, limits.t1, limits.ts, key)
+        check_value("integrate", name, float(path.energy[0]))
+        return path
     if key is not None:
         raise TypeError(f"integrate: {flow.name} has no noise; leave `key` out")
-    return Solve(flow, z0, problem, solver, progress).run()
+    path = Solve(flow, z0, limits, solver, progress).run()
+    evidence: Any = path.status.evidence
+    check_value("integrate", name, float(evidence.energy[0]))
+    return path
 
 
 def _traced(
@@ -137,7 +146,7 @@ def _traced(
 
 def _check(
     where: str, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any
-) -> Problem:
+) -> Limits:
     for name, value in (("t0", t0), ("t1", t1)):
         if not isinstance(value, (numbers.Real, np.generic, jax.Array)) or math.isnan(value):
             raise ValueError(f"{where}: `{name}` must be a real number, got {value!r}")
@@ -160,19 +169,16 @@ def _check(
         if not inside or not (np.diff(ts) > 0).all():
             raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")
         ts = np.minimum(ts, t1)
-    return Problem(
-        t0, t1, ts, rtol, atol, stationary, stops=gtol is not None or math.isinf(t1), max_steps=max_steps,
-    )  # fmt: skip
+    return Limits(t0, t1, ts, rtol, atol, stationary, max_steps)
 
 
-def _tolerances(where: str, rtol: Any, atol: Any, gtol: Any, dtype: Any) -> tuple[float, float, float]:
-    default = default_tolerances(dtype)
-    tolerances = {"rtol": rtol, "atol": atol, "gtol": gtol}
-    check_positive(where, **{name: value for name, value in tolerances.items() if value is not None})
-    rtol = default.rtol if rtol is None else float(rtol)
+def _tolerances(where: str, rtol: Any, atol: Any, gtol: Any, dtype: Any) -> tuple[float, float | None, float | None]:
+    given = {name: value for name, value in (("rtol", rtol), ("atol", atol), ("gtol", gtol)) if value is not None}
+    check_positive(where, **given)
+    rtol = default_rtol(dtype) if rtol is None else float(rtol)
     if rtol < tightest_rtol(dtype):
         raise ValueError(
             f"{where}: `rtol` = {rtol:g} is tighter than {dtype} holds (at least {tightest_rtol(dtype):.1g}); "
             + ("loosen it" if jnp.finfo(dtype).bits >= 64 else "loosen it, or enable double precision: jax_enable_x64")
         )
-    return rtol, default.atol if atol is None else float(atol), default.gtol if gtol is None else float(gtol)
+    return rtol, None if atol is None else float(atol), None if gtol is None else float(gtol)

@@ -1,7 +1,10 @@
-"""Integrating under a transformation: one pure solve, without a look at any value.
+"""A solve as a pure thing: `start(z0) → carry`, `one(carry) → carry`, `stretch(carry) → (carry, rows)`.
 
-Time is normalized: s = (t − t0)/(t1 − t0) runs from 0 to 1, so that t0 and t1 may be traced and differentiated, and a
-clock far from zero costs single precision nothing.
+Pytrees in, pytrees out, traced values anywhere; no look at any value and no word. The host's loop (`solve`) and solves
+to rest under a transformation (`traced`) go by it. Where a whole path is to be differentiated, diffrax's own loop is
+asked, which has the adjoints for it.
+
+Time runs from 0: a clock far from zero costs no precision.
 """
 
 from typing import Any
@@ -10,165 +13,216 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
-from ..energies.energy import with_closures_as_leaves
-from ..flow import Flow, with_energy
-from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
-from ..status import Evidence, decide
-from ..trajectory import Stats, Trajectory, along, is_stationary
+from ..flow import Flow
+from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
+from ..rest import Left, at_rest, left_to_do, little, slow, small
 from . import solvers
-from .spectrum import spectral_radius
 
-# Far above what a sound solve to rest takes; nothing of a step is kept, so that it costs no memory.
-_STEPS_TO_REST = 100_000
-
-
-def integrate_traced(
-    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: float, atol: float, solver: Any, adjoint: Any, max_steps: int
-) -> Trajectory:
-    """The path at `ts`, or at the start and the end."""
-    n, dtype = size(z0), dtype_of(z0)
-    solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
-    solver = solvers.explicit() if solver is None else solver
-    t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
-    whole = t1 - t0
-    asked = None if ts is None else jnp.clip((jnp.asarray(ts, dtype) - t0) / whole, 0, 1)
-
-    def field(s: Any, z: Any, args: tuple[Flow, Any, Any]) -> Any:
-        flow, t0, whole = args
-        return jax.tree.map(lambda f: whole * f, solvers.finite_drift(flow, t0 + s * whole, z))
-
-    controller: Any = solvers.controller(rtol, atol, _first_step(flow, t0, whole, z0))
-    if asked is not None:
-        # A time that a step ends at has the accuracy of the steps, not that of what is drawn between them.
-        controller = dfx.ClipStepSizeController(controller, step_ts=jax.lax.stop_gradient(asked))
-    try:
-        solution = dfx.diffeqsolve(
-            dfx.ODETerm(field), solver, 0.0, 1.0, None, z0, args=(flow, t0, whole),
-            saveat=dfx.SaveAt(t0=True, t1=True) if asked is None else dfx.SaveAt(ts=asked),
-            stepsize_controller=controller, max_steps=max_steps, throw=False,
-            adjoint=dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
-        )  # fmt: skip
-    except TypeError as error:
-        if "forward-mode" not in str(error):
-            raise
-        raise TypeError(
-            "integrate: its default adjoint has reverse mode only; for forward mode (jvp, jacfwd) give "
-            "`adjoint=diffrax.ForwardMode()`, for nested derivatives (hessian) `adjoint=diffrax.DirectAdjoint()`"
-        ) from None
-    done = solution.result == dfx.RESULTS.successful
-    # Where the steps ran out the last row is where they did.
-    times = t0 + solution.ts * whole if ts is None else jnp.asarray(ts, dtype)
-    # What was not reached is diffrax's padding, infinite, and none of it is a state.
-    states = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, jnp.nan), solution.ys)
-    counts = solution.stats["num_accepted_steps"], solution.stats["num_rejected_steps"]
-    return _trajectory(flow, times, states, done, counts, jnp.asarray(False), type(solver).__name__, rtol, atol)
+# A state this many times as large as the start is not followed any further.
+_FAR = 1e12
+# Large states are looked at for rest every so many steps.
+_SELDOM = 4
 
 
-def rest_traced(
-    flow: Flow, z0: Any, t0: Any, rtol: float, atol: float, gtol: float, solver: Any, max_steps: int
-) -> Trajectory:
-    r"""The path's two ends, of which the second is a state of rest.
+class Carry(eqx.Module):
+    """Where a solve stands.
 
-    Derivatives of that state are those of the root of ∇E(x; θ) = 0, by the implicit function theorem,
-    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated. NaN where ∇E does
-    not vanish: at the boundary of a constraint, and where the solve did not arrive.
+    Attributes:
+        s: the time since the start [T].
+        h: the step that is tried next [T].
+        z: the state.
+        solver: the solver's memory.
+        controller: the step size controller's memory.
+        taken: how many steps were accepted.
+        rejected: how many were not.
+        moved: ‖x − x₀‖∞ at its largest so far [X].
+        fastest: the velocity's largest entry so far [X/T].
+        rest: whether the state is at rest.
+        spent: whether E has nothing more to fall, though the state goes on.
+        asks_from: the number of steps from which on `spent` is asked.
+        stuck: whether the precision can't tell shorter steps from none, or the state is out of all bounds.
     """
-    n, dtype = size(z0), dtype_of(z0)
-    solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
-    solver = solver or (solvers.implicit(n, dtype) if n <= solvers.LARGEST_IMPLICIT else solvers.explicit())
-    t0 = jnp.asarray(t0, dtype)
 
-    def to_rest(start: tuple[Flow, Any]) -> tuple[Any, Any, Any]:
-        flow, z0 = start
-        energy0 = flow.energy.value(flow.position(z0))
+    s: Any
+    h: Any
+    z: Any
+    solver: Any
+    controller: Any
+    taken: Any
+    rejected: Any
+    moved: Any
+    fastest: Any
+    rest: Any
+    spent: Any
+    asks_from: Any
+    stuck: Any
 
-        def settled(t: Any, z: Any, args: Any, **_: Any) -> Any:
-            velocity = flow.velocity(z)
-            speed = 0.0 if velocity is None else max_norm(velocity)
-            energy = flow.energy.value(flow.position(z))
-            return is_stationary(gtol, energy0, energy, max_norm(flow.residual(z)), speed)
 
-        solution = dfx.diffeqsolve(
-            solvers.vector_field(flow), solver, t0, jnp.asarray(jnp.inf, dtype), None, z0,
-            stepsize_controller=solvers.controller(rtol, atol, _first_step(flow, t0, 1.0, z0)),
-            event=dfx.Event(settled), max_steps=min(max_steps, _STEPS_TO_REST), throw=False,
+class Rows(eqx.Module):
+    """Where a stretch began and what is kept of its steps, arrays with one row each; the rest is room.
+
+    Attributes:
+        count: how many rows are filled.
+        k: how many steps were taken before.
+        s: the times since the start [T].
+        z: the states.
+    """
+
+    count: Any
+    k: Any
+    s: Any
+    z: Any
+
+
+class Integration(eqx.Module):
+    """How a flow is solved.
+
+    Attributes:
+        flow: what is integrated.
+        solver: a diffrax solver that estimates its error.
+        tolerances: of a step.
+        t0: the time of the start [T].
+        z0: the start.
+        to_rest: whether to stop at rest.
+        gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
+    """
+
+    flow: Flow
+    solver: Any
+    tolerances: solvers.Tolerances
+    t0: Any
+    z0: Any
+    to_rest: bool = eqx.field(static=True)
+    gtol: Any = None
+
+    def start(self, h: Any) -> Carry:
+        """At z0, with a first step to try [T]."""
+        z, zero = self.z0, jnp.zeros((), dtype_of(self.z0))
+        h = jnp.asarray(h, zero.dtype)
+        largest = jnp.maximum(max_norm(z), h * max_norm(self.flow.drift(self.t0, z)))
+        solver, terms, controller = self._engine(h, largest)
+        _, known = controller.init(terms, zero, zero + h, z, None, None, solver.func, solver.error_order(terms))
+        none = jnp.zeros((), int)
+        carry = Carry(
+            s=zero, h=h, z=z, solver=solver.init(terms, zero, zero + h, z, None), controller=known, taken=none,
+            rejected=none, moved=zero, fastest=self.speed(z), rest=jnp.asarray(False), spent=jnp.asarray(False),
+            asks_from=none + 1, stuck=jnp.asarray(False),
         )  # fmt: skip
-        last, t1 = jax.tree.map(lambda leaf: leaf[-1], (solution.ys, solution.ts))
-        counts = solution.stats["num_accepted_steps"], solution.stats["num_rejected_steps"]
-        return last, solution.result == dfx.RESULTS.event_occurred, (t1, *counts)
+        carry = jax.tree.map(jnp.asarray, carry)
+        return self._looked_at(carry) if self.to_rest else carry
 
-    x0 = flow.position(z0)
-    # What a closure holds is made an argument, or a derivative would be sought along the whole solve after all.
-    known = with_energy(flow, with_closures_as_leaves(flow.energy, x0)), z0
-    known = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, known)
+    def one(self, carry: Carry, until: Any) -> Carry:
+        """A step tried, which ends at `until` at the latest [T since the start]."""
+        solver, terms, controller = self._engine(carry.h, carry.controller[1])
+        # A rest that is no longer than the step and its rounding is not left for another one.
+        reaches = until - carry.s <= carry.h * (1 + 1e-6)
+        end = jnp.where(reaches, until, carry.s + carry.h)
+        z, error, _, memory, _ = solver.step(terms, carry.s, end, carry.z, None, carry.solver, False)
+        error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)
+        keep, last, following, _, known, _ = controller.adapt_step_size(
+            carry.s, end, carry.z, z, None, error, solver.error_order(terms), carry.controller
+        )
+        h = following - last
+        # A step that was cut short to end in time says nothing against one of the length that was meant.
+        h = jnp.where(keep & reaches, jnp.maximum(h, carry.h), h)
 
-    def solve(_: Any, x: Any) -> Any:
-        last, done, told = to_rest(known)
-        # What custom_root hands along must have derivatives, be they zero.
-        return flow.position(last), jnp.stack([jnp.asarray(number, dtype) for number in (done, *told)])
+        def kept(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
-    x, told = jax.lax.custom_root(lambda x: flow.energy.grad(x), x0, solve, tangent_solve=_solve_linear, has_aux=True)
-    done, t1, counts = told[0] > 0, told[1], (told[2].astype(int), told[3].astype(int))
-    start, end = flow.energy.value(x0), flow.energy.value(x)
-    is_root = is_stationary(gtol, start, end, max_norm(flow.energy.grad(x)), 0.0)
-    x = _times_derivative(x, jax.lax.stop_gradient(jnp.where(is_root, 1.0, jnp.nan).astype(dtype)))
-    ends = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))
-    return _trajectory(flow, jnp.stack([t0, t1]), ends, done, counts, done, type(solver).__name__, rtol, atol)
+        z = kept(z, carry.z)
+        far = max_norm(z) > _FAR * (1 + max_norm(self.z0))
+        return Carry(
+            s=jnp.where(keep, end, carry.s),
+            h=h,
+            z=z,
+            solver=kept(memory, carry.solver),
+            controller=known,
+            taken=carry.taken + keep,
+            rejected=carry.rejected + ~keep,
+            moved=jnp.maximum(carry.moved, self.away(z)),
+            fastest=jnp.maximum(carry.fastest, self.speed(z)),
+            rest=carry.rest,
+            spent=carry.spent,
+            asks_from=carry.asks_from,
+            stuck=far | ~(carry.s + h > carry.s) | ~jnp.isfinite(h),
+        )
 
+    def stretch(self, carry: Carry, times: Any, end: Any, most: Any, room: int) -> tuple[Carry, Rows]:
+        """Steps up to the end, to rest, a standstill, `most` tried ones, or as many rows as there is room for.
 
-@jax.custom_jvp
-def _times_derivative(x: Any, factor: Any) -> Any:
-    """x, with its derivative times a factor."""
-    return x
+        Args:
+            carry: where it stands.
+            times: the times whose states are kept, ascending and with infinity at their end; `None` for every step's.
+            end: where to end [T since the start].
+            most: how many steps may be tried.
+            room: how many rows there is room for; with 0 none is kept.
+        """
+        tried = carry.taken + carry.rejected
+        index = jnp.zeros((), int) if times is None else jnp.searchsorted(times, carry.s, side="right")
+        first = carry.taken, carry.s, carry.z
+        buffers = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype).at[:1].set(leaf), first)
+        rows = Rows(jnp.ones((), int), *buffers)
 
+        def going(state: tuple[Carry, Rows, Any]) -> Any:
+            carry, rows, _ = state
+            stopped = carry.rest | carry.spent | carry.stuck
+            return (
+                (carry.s < end)
+                & ~stopped
+                & (carry.taken + carry.rejected < tried + most)
+                & ((rows.count < room) | (room == 0))
+            )
 
-@_times_derivative.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    (x, factor), (moved, _) = primals, tangents
-    return x, jax.tree.map(lambda leaf: leaf * factor, moved)
+        def step(state: tuple[Carry, Rows, Any]) -> tuple[Carry, Rows, Any]:
+            carry, rows, index = state
+            until = end if times is None else jnp.minimum(end, times[index])
+            now = self.one(carry, until)
+            accepted = now.taken > carry.taken
+            saved = accepted if times is None else accepted & (now.s >= until)
+            if room:
+                # What is not to be kept is written where the next row will be.
+                new, buffers = (now.taken, now.s, now.z), (rows.k, rows.s, rows.z)
+                put = jax.tree.map(lambda buffer, leaf: buffer.at[rows.count].set(leaf), buffers, new)
+                rows = Rows(rows.count + saved, *put)
+            if self.to_rest:
+                due = accepted & ((now.taken % _SELDOM == 0) | (size(now.z) <= LARGEST_DENSE))
+                now = jax.lax.cond(due, lambda carry: self._looked_at(carry), lambda carry: carry, now)
+            return now, rows, index + saved
 
+        carry, rows, _ = jax.lax.while_loop(going, step, (carry, rows, index))
+        return carry, rows
 
-def _solve_linear(hvp: Any, v: Any) -> Any:
-    """H⁻¹v, as a linear function of v that can be transposed."""
-    if size(v) > LARGEST_DENSE:
-        return jax.scipy.sparse.linalg.cg(hvp, v, tol=float(jnp.finfo(dtype_of(v)).eps) ** 0.65)[0]
-    flat, unravel = ravel_pytree(v)
-    matrix = jax.vmap(lambda row: ravel_pytree(hvp(unravel(row)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
-    return unravel(jnp.linalg.solve(matrix.T, flat))
+    def speed(self, z: Any) -> Any:
+        """The largest entry of the velocity, 0 where a state is only a position."""
+        velocity = self.flow.velocity(z)
+        return jnp.zeros((), dtype_of(self.z0)) if velocity is None else max_norm(velocity)
 
+    def judged(self, carry: Carry) -> tuple[Left, Any, Any]:
+        """What is left to do from where it stands, whether it is at rest, and whether E has nothing more to fall."""
+        dtype, energy, z = dtype_of(carry.z), self.flow.energy, carry.z
+        before, now = (energy.value(self.flow.position(state)) for state in (self.z0, z))
+        fallen = little(before, now, dtype)
+        asked = carry.taken >= carry.asks_from
+        way = small(dtype).way * carry.moved
+        left = left_to_do(self.flow, self.t0 + carry.s, z, way, jnp.where(asked, fallen, -1))
+        if self.gtol is not None:
+            rest = (max_norm(self.flow.residual(z)) <= self.gtol) & (self.speed(z) <= self.gtol)
+            return left, rest, jnp.asarray(False)
+        slowly = slow(self.speed(z), carry.fastest, dtype)
+        rest = slowly & at_rest(left, carry.moved, before, now, dtype)
+        return left, rest, slowly & asked & (left.fall <= fallen) & ~rest
 
-def _first_step(flow: Flow, t0: Any, whole: Any, z0: Any) -> Any:
-    """A tenth of the fastest mode's time, as a part of the whole; see `Solve._first_step`."""
-    radius, drift = spectral_radius(flow, t0, z0), max_norm(flow.drift(t0, z0))
-    by_curvature = jnp.where(radius > 0, 0.1 / jnp.where(radius > 0, radius, 1), jnp.inf)
-    by_drift = jnp.where(drift > 0, 0.01 * (1 + max_norm(z0)) / jnp.where(drift > 0, drift, 1), 1.0)
-    return jax.lax.stop_gradient(jnp.clip(jnp.minimum(by_curvature, by_drift) / whole, 0, 1))
+    def _looked_at(self, carry: Carry) -> Carry:
+        _, rest, spent = self.judged(carry)
+        return eqx.tree_at(lambda c: (c.rest, c.spent), carry, (rest, spent))
 
+    def away(self, z: Any) -> Any:
+        """‖x − x₀‖∞."""
+        x0, x = self.flow.position(self.z0), self.flow.position(z)
+        return max_norm(jax.tree.map(lambda a, b: a - b, x, x0))
 
-def _trajectory(
-    flow: Flow, times: Any, states: Any, done: Any, counts: Any, settled: Any, solver: str, rtol: float, atol: float
-) -> Trajectory:
-    positions, energy, grad_norm, finite = along(_measure, states, flow)
-    taken, rejected = counts
-    lost = ~(finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm)).all() & done
-    none, no = jnp.asarray(-1, taken.dtype), jnp.asarray(False)
-    zero = jnp.zeros_like(energy[0])
-    evidence = Evidence(
-        steps=taken, at_end=done, out_of_steps=~done, noisy=no, heated=no, settled=settled,
-        lost_from=jnp.where(lost, taken, none), lost=jnp.where(lost, 1, 0), rises_from=none, rise=zero,
-        rise_before=zero, first_fall=zero, change=zero, still=no, resolved=no, recurs=0 * taken, cycle_from=none,
-        period=0 * taken, runs_off=no, time=times[-1], energy=energy[jnp.array([0, -1])],
-        grad_norm=grad_norm[jnp.array([0, -1])],
-    )  # fmt: skip
-    stats = Stats(solver=solver, precision=str(dtype_of(states)), steps=taken, rejected=rejected, rtol=rtol, atol=atol)
-    return Trajectory(
-        t=times, x=positions, state=states, energy=energy, grad_norm=grad_norm,
-        status=decide(jax.lax.stop_gradient(evidence)), stats=stats, steps=jnp.full(len(times), -1, taken.dtype),
-    )  # fmt: skip
-
-
-def _measure(z: Any, flow: Flow) -> tuple[Any, Any, Any, Any]:
-    x = flow.position(z)
-    return x, flow.energy.value(x), max_norm(flow.energy.grad(x)), all_finite(z)
+    def _engine(self, first: Any, largest: Any) -> tuple[Any, Any, Any]:
+        controller = solvers.Controller(self.tolerances, first, largest)
+        term = dfx.ODETerm(lambda s, z, _: solvers.finite_drift(self.flow, self.t0 + s, z))
+        return solvers.held_to(self.solver, controller), term, controller

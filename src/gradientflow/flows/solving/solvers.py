@@ -74,33 +74,58 @@ class NewtonKvaerno3(RejectsFailedStages, dfx.Kvaerno3):
     """Kvaerno's 3(2) pair, its stages solved by Newton's method without a matrix."""
 
 
-class StartsWith(dfx.AbstractAdaptiveStepSizeController):
-    """A controller whose first step is given, traced or not: diffrax checks its own `dt0` by a call to the host.
+class Tolerances(eqx.Module):
+    """What a step's error is held to.
 
     Attributes:
-        rtol: the relative tolerance of a step.
-        atol: its absolute tolerance.
+        rtol: relative to the state.
+        atol: absolute [X]; `None`: rtol times the largest entry so far, or 1 where that is larger, so that a problem
+            in other units of x is solved to the same relative accuracy.
+    """
+
+    rtol: Any
+    atol: Any = None
+
+    def absolute(self, largest: Any) -> Any:
+        """The absolute tolerance where the state's largest entry so far is known [X]."""
+        return self.rtol * jnp.minimum(1, largest) if self.atol is None else self.atol
+
+
+class Controller(dfx.AbstractAdaptiveStepSizeController):
+    """The steps whose error is within tolerances, from a given first one on, which may be traced.
+
+    diffrax checks a `dt0` by a call to the host. Its state is the inner controller's and the largest entry so far.
+
+    Attributes:
+        rtol: the relative tolerance, as implicit stages ask for it.
+        atol: the absolute tolerance, likewise [X].
         norm: how errors are measured.
-        controller: the controller that goes on.
-        first: the first step.
+        tolerances: what a step's error is held to.
+        first: the first step [T].
+        largest: the largest entry of the state so far [X].
     """
 
     rtol: Any
     atol: Any
     norm: Callable[[Any], Any]
-    controller: dfx.PIDController
+    tolerances: Tolerances
     first: Any
+    largest: Any
 
-    def wrap(self, direction: Any) -> "StartsWith":
-        """The same for a direction of time."""
-        wrapped = self.controller.wrap(direction)
-        return StartsWith(self.rtol, self.atol, self.norm, wrapped, self.first * direction)
+    def __init__(self, tolerances: Tolerances, first: Any, largest: Any) -> None:
+        self.rtol, self.atol, self.norm = tolerances.rtol, tolerances.absolute(largest), optx.rms_norm
+        self.tolerances, self.first, self.largest = tolerances, first, largest
+
+    def wrap(self, direction: Any) -> "Controller":
+        """The same: time runs forward."""
+        return self
 
     def init(
         self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
     ) -> tuple[Any, Any]:
         """The end of the first step, and the controller's state."""
-        return self.controller.init(terms, t0, t1, y0, self.first, args, func, error_order)
+        end, inner = self._pid(self.atol).init(terms, t0, t1, y0, self.first, args, func, error_order)
+        return end, (inner, self.largest)
 
     def adapt_step_size(
         self,
@@ -113,14 +138,35 @@ class StartsWith(dfx.AbstractAdaptiveStepSizeController):
         error_order: Any,
         controller_state: Any,
     ) -> Any:
-        """The controller's own choice."""
-        return self.controller.adapt_step_size(t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state)
+        """The inner controller's choice."""
+        inner, largest = controller_state
+        keep, *following, inner, result = self._pid(self.tolerances.absolute(largest)).adapt_step_size(
+            t0, t1, y0, y1_candidate, args, y_error, error_order, inner
+        )
+        reached = jnp.maximum(largest, jax.lax.stop_gradient(max_norm(y1_candidate)))
+        return keep, *following, (inner, jnp.where(keep, reached, largest)), result
+
+    def _pid(self, atol: Any) -> Any:
+        return dfx.PIDController(rtol=self.rtol, atol=atol, norm=self.norm)
 
 
-def controller(rtol: Any, atol: Any, first: Any) -> StartsWith:
-    """Steps whose error is within tolerances, from a first one on."""
-    pid: Any = dfx.PIDController(rtol=rtol, atol=atol)
-    return StartsWith(pid.rtol, pid.atol, pid.norm, pid, first)
+# What stands in a root finder's tolerances that are to be its step's.
+_AS_THE_STEP: Any = with_stepsize_controller_tols(optx.Newton)().rtol
+
+
+def held_to(solver: Any, controller: Controller) -> Any:
+    """The solver, with the equations of its stages solved to what its steps are held to, where it leaves that open."""
+    finder = getattr(solver, "root_finder", None)
+    if finder is None:
+        return solver
+    names = [name for name in ("rtol", "atol", "norm") if getattr(finder, name, None) is _AS_THE_STEP]
+    if not names:
+        return solver
+    return eqx.tree_at(
+        lambda solver: [getattr(solver.root_finder, name) for name in names],
+        solver,
+        [getattr(controller, name) for name in names],
+    )
 
 
 def explicit() -> dfx.AbstractSolver:

@@ -1,0 +1,239 @@
+r"""Whether a position is at rest, judged by the Newton step from it: the same in any units of E, of x and of t.
+
+A small gradient says nothing: by itself it has a unit, and beside the first one it is small as soon as the first was
+large. The Newton step s = H⁻¹∇E is how far the minimum is by what is known here, and ½∇Eᵀs how much E has still to
+fall; both are compared with what the path has done so far.
+
+References:
+    J. E. Dennis, R. B. Schnabel, Numerical Methods for Unconstrained Optimization and Nonlinear Equations, 1983,
+    section 7.2, on what a gradient is to be measured by.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from .energies.energy import Energy
+from .flow import Flow
+from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
+from .state import lower
+
+# Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
+_DIRECTIONS = 100
+_FORCING = 0.1
+# Rounding errors of sums are a few units in the last place of their largest terms.
+_ULPS = 16
+
+
+class Small(NamedTuple):
+    """What is small in a precision: the way left of the way, E's fall left of |E| and of the fall, the speed left."""
+
+    way: float
+    energy: float
+    fall: float
+
+
+def small(dtype: Any) -> Small:
+    """1e-6 of the way, 1e-9 of |E|, 1e-18 of the fall in double precision; 1e-4, 1e-6, 1e-8 in single."""
+    return Small(1e-6, 1e-9, 1e-18) if jnp.finfo(dtype).bits >= 64 else Small(1e-4, 1e-6, 1e-8)
+
+
+class Terms(NamedTuple):
+    """The Hessian, x, what is left of ∇E, ∇E and ẋ as a matrix and vectors; no ẋ of what may turn round."""
+
+    H: Any
+    x: Any
+    residual: Any
+    gradient: Any
+    motion: Any
+
+
+class Left(eqx.Module):
+    """What is left to do from a position, by the quadratic that fits there.
+
+    Attributes:
+        way: ‖s‖∞ of the Newton step s [X]; infinite where there is none, or where a direction along which E is not
+            convex carries more of the gradient than rounding.
+        fall: ½∇Eᵀs, how much E has still to fall [E]; infinite likewise.
+        resolved: how much E falls over what the precision can tell x apart by [E].
+        unstable: whether there is a direction of negative curvature.
+    """
+
+    way: Any
+    fall: Any
+    resolved: Any
+    unstable: Any
+
+
+def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
+    """What is left to do from a state, looked at closely only where a cheap look allows that little is.
+
+    Args:
+        flow: whose state it is.
+        t: its time.
+        z: the state.
+        way: the longest Newton step that is of interest [X].
+        fall: how much E may still have to fall for a longer one to be of interest too [E]; beyond both, nothing is
+            said (infinite).
+    """
+    x, residual = flow.position(z), lower(flow.residual(z))
+    near = may_be_near(flow.energy, x, residual, way, fall)
+    return jax.lax.cond(near, lambda: _closely(flow, t, z), lambda: nothing_known(dtype_of(residual)))
+
+
+def left_where_known(flow: Flow, t: Any, x: Any) -> Left:
+    """The close look from a position whose value is known: eigenvalues are NumPy's, which need no program."""
+    if size(x) > LARGEST_DENSE:
+        return jax.device_get(_compiled_closely(flow, t, x))
+    eps = float(jnp.finfo(dtype_of(x)).eps)
+    with np.errstate(all="ignore"):
+        return _by_eigenvalues(jax.device_get(_compiled_terms(flow, t, x)), eps, np)
+
+
+def may_be_near(energy: Energy, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
+    r"""The cheap look: one product with the Hessian excludes most positions.
+
+    By Cauchy and Schwarz $\|H^{-1}g\| \ge \|g\|^2/\|Hg\|$ and $g^\top H^{-1}g \ge \|g\|^4/g^\top Hg$.
+    """
+    eps = float(jnp.finfo(dtype_of(residual)).eps)
+    # In units of the gradient, or its square would overflow.
+    scale = max_norm(residual)
+    unit = jax.tree.map(lambda leaf: leaf / jnp.where(scale > 0, scale, 1).astype(leaf.dtype), residual)
+    image = energy.hvp(x, unit)
+    square, curved = inner(unit, unit), inner(unit, image)
+    least_way = scale * square / jnp.sqrt(inner(image, image) * size(x))
+    least_fall = scale**2 * square**2 / (2 * curved)
+    near = (scale == 0) | (least_way <= jnp.maximum(way, _ULPS * eps * max_norm(x)))
+    return near | ((curved > 0) & (least_fall <= fall))
+
+
+def nothing_known(dtype: Any) -> Left:
+    """As much left as there can be."""
+    dtype = jnp.promote_types(dtype, jnp.float32)
+    infinite = np.asarray(np.inf, dtype)
+    return Left(infinite, infinite, np.zeros((), dtype), np.asarray(False))
+
+
+def at_rest(left: Left, moved: Any, energy0: Any, energy: Any, dtype: Any, xp: Any = jnp) -> Any:
+    """Whether so little is left that the position is at rest.
+
+    Little of the way so far and of the fall so far, or of |E|; or less than the precision can tell apart.
+
+    Args:
+        left: what is left.
+        moved: how far the path has been from its start [X].
+        energy0: E at the start.
+        energy: E here.
+        dtype: the precision.
+        xp: the module of arrays.
+    """
+    share = small(dtype)
+    near = (left.way <= share.way * moved) & (left.fall <= little(energy0, energy, dtype, xp))
+    return near | (left.fall <= left.resolved)
+
+
+def little(energy0: Any, energy: Any, dtype: Any, xp: Any = jnp) -> Any:
+    """How much E may still have to fall to have fallen: a share of |E|, or of the fall so far [E]."""
+    share = small(dtype)
+    return xp.maximum(share.energy * xp.abs(energy), share.fall * (energy0 - energy))
+
+
+def slow(speed: Any, fastest: Any, dtype: Any) -> Any:
+    """Whether a velocity is negligible beside the largest so far: its energy as small a share as E's is to be."""
+    return speed <= small(dtype).fall ** 0.5 * fastest
+
+
+def _closely(flow: Flow, t: Any, z: Any) -> Left:
+    """Densely for small states, by conjugate directions for large ones."""
+    x, residual = flow.position(z), lower(flow.residual(z))
+    if size(x) > LARGEST_DENSE:
+        return _by_conjugate_directions(lambda v: flow.energy.hvp(x, v), x, residual)
+    return _by_eigenvalues(_terms(flow, t, z), float(jnp.finfo(dtype_of(z)).eps))
+
+
+def _terms(flow: Flow, t: Any, z: Any) -> Terms:
+    x, residual = flow.position(z), lower(flow.residual(z))
+    motion = None
+    if flow.velocity(z) is None:
+        drift = jax.tree.map(lambda f, a: f.astype(a.dtype), flow.drift(t, z), z)
+        motion = jax.jvp(flow.position, (z,), (drift,))[1]
+    flat, unravel = ravel_pytree(residual)
+    eye = jnp.eye(flat.size, dtype=flat.dtype)
+    H = jax.vmap(lambda row: ravel_pytree(flow.energy.hvp(x, unravel(row)))[0])(eye)
+    vectors = [None if tree is None else ravel_pytree(tree)[0] for tree in (x, residual, flow.energy.grad(x), motion)]
+    # Half precisions have no eigenvalues.
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), Terms(H, *vectors))
+
+
+_compiled_closely = eqx.filter_jit(lambda flow, t, x: _closely(flow, t, flow.init(x)))
+_compiled_terms = eqx.filter_jit(lambda flow, t, x: _terms(flow, t, flow.init(x)))
+
+
+def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
+    """By the eigenvalues of the Hessian in coordinates in which its diagonal is ±1, whatever their units."""
+    H, x, residual, gradient, motion = terms
+    H = (H + H.T) / 2
+    size_of, place = xp.abs(H), xp.abs(x)
+    largest = xp.max(size_of, axis=1, initial=0)
+    diagonal = xp.abs(xp.diagonal(H))
+    diagonal = xp.where(diagonal > eps * largest, diagonal, xp.where(largest > 0, largest, 1))
+    units = 1 / xp.sqrt(diagonal)
+    finite = xp.isfinite(H).all() & xp.isfinite(residual).all()
+    values, vectors = xp.linalg.eigh(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)))
+    carried = vectors.T @ (units * residual)
+    # What rounding leaves of a gradient that vanishes.
+    rounding = _ULPS * eps * xp.linalg.norm(units * (xp.abs(gradient) + size_of @ place))
+    cut = _ULPS * eps * xp.max(xp.abs(values), initial=0)
+    curved = xp.abs(values) > cut
+    away = xp.where(curved, carried / xp.where(curved, values, 1), 0)
+    # A flow that is not E's own may go to a saddle.
+    leads_back = curved & False if motion is None else (vectors.T @ (motion / units)) * away < 0
+    held = (values > cut) | (curved & leads_back)
+    lost = ~finite | (~held & (xp.abs(carried) > rounding)).any()
+    along = xp.where(held, away, 0)
+    return Left(
+        way=xp.where(lost, xp.inf, xp.max(xp.abs(units * (vectors @ along)), initial=0)).astype(H.dtype),
+        fall=xp.where(lost, xp.inf, xp.sum(xp.abs(carried * along)) / 2).astype(H.dtype),
+        resolved=8 * eps**2 * (place @ (size_of @ place)),
+        unstable=(values < -cut).any() & finite,
+    )
+
+
+def _by_conjugate_directions(hvp: Callable[[Any], Any], x: Any, gradient: Any) -> Left:
+    """By conjugate gradients up to a tenth of the residual, which a direction of negative curvature ends."""
+    dtype = dtype_of(gradient)
+    eps = float(jnp.finfo(dtype).eps)
+    square0 = inner(gradient, gradient)
+
+    def going(state: tuple[Any, ...]) -> Any:
+        _, _, _, square, curved, count = state
+        return (square > _FORCING**2 * square0) & curved & (count < _DIRECTIONS)
+
+    def one(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        s, residual, direction, square, _, count = state
+        image = hvp(direction)
+        curvature = inner(direction, image)
+        curved = curvature > 0
+        length = jnp.where(curved, square / jnp.where(curved, curvature, 1), 0)
+        s = jax.tree.map(lambda a, b: a + length * b, s, direction)
+        residual = jax.tree.map(lambda a, b: a - length * b, residual, image)
+        now = inner(residual, residual)
+        direction = jax.tree.map(lambda a, b: a + now / square * b, residual, direction)
+        return s, residual, direction, now, curved, count + 1
+
+    start = (jax.tree.map(jnp.zeros_like, gradient), gradient, gradient, square0, jnp.asarray(True), 0)
+    s, _, _, square, curved, _ = jax.lax.while_loop(going, one, start)
+    found = curved & (square <= _FORCING**2 * square0)
+    infinite = jnp.asarray(jnp.inf, jnp.promote_types(dtype, jnp.float32))
+    steepness = jnp.sqrt(inner(hvp(x), hvp(x)))
+    return Left(
+        way=jnp.where(found, max_norm(s), infinite),
+        fall=jnp.where(found, inner(gradient, s) / 2, infinite),
+        resolved=8 * eps**2 * jnp.sqrt(inner(x, x)) * steepness,
+        unstable=~curved,
+    )

@@ -1,0 +1,198 @@
+"""Integrating under a transformation: one pure solve, without a look at any value.
+
+A path that may be differentiated is diffrax's own loop, which has the adjoints for it. Its time is normalized:
+s = (t − t0)/(t1 − t0) runs from 0 to 1, so that t0 and t1 may be traced and differentiated too. A solve to rest is an
+`Integration` with the derivatives of the state of rest.
+"""
+
+import dataclasses
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from ..energies.energy import Energy, with_closures_as_leaves
+from ..flow import Flow, with_energy
+from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
+from ..rest import Left, little
+from ..status import decide, unseen
+from ..trajectory import Stats, Trajectory, along
+from . import solvers
+from .choice import FAR, first_look, first_step
+from .integration import Integration
+
+
+def integrate_traced(
+    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: float, atol: float | None, solver: Any, adjoint: Any,
+    max_steps: int,
+) -> Trajectory:  # fmt: skip
+    """The path at `ts`, or at the start and the end."""
+    n, dtype = size(z0), dtype_of(z0)
+    solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
+    solver = solvers.explicit() if solver is None else solver
+    t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
+    whole = t1 - t0
+    asked = None if ts is None else jnp.clip((jnp.asarray(ts, dtype) - t0) / whole, 0, 1)
+
+    def field(s: Any, z: Any, args: tuple[Flow, Any, Any]) -> Any:
+        flow, t0, whole = args
+        return jax.tree.map(lambda f: whole * f, solvers.finite_drift(flow, t0 + s * whole, z))
+
+    look = first_look(flow, t0, z0)
+    first = jax.lax.stop_gradient(jnp.clip(first_step(look, whole) / whole, 0, 1))
+    largest = jax.lax.stop_gradient(jnp.maximum(look.size, first * whole * look.drift))
+    controller: Any = solvers.Controller(solvers.Tolerances(rtol, atol), first, largest)
+    if asked is not None:
+        # A time that a step ends at has the accuracy of the steps, not that of what is drawn between them.
+        controller = dfx.ClipStepSizeController(controller, step_ts=jax.lax.stop_gradient(asked))
+    try:
+        solution = dfx.diffeqsolve(
+            dfx.ODETerm(field), solver, 0.0, 1.0, None, z0, args=(flow, t0, whole),
+            saveat=dfx.SaveAt(t0=True, t1=True) if asked is None else dfx.SaveAt(ts=asked),
+            stepsize_controller=controller, max_steps=max_steps, throw=False,
+            adjoint=dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
+        )  # fmt: skip
+    except TypeError as error:
+        if "forward-mode" not in str(error):
+            raise
+        raise TypeError(
+            "integrate: its default adjoint has reverse mode only; for forward mode (jvp, jacfwd) give "
+            "`adjoint=diffrax.ForwardMode()`, for nested derivatives (hessian) `adjoint=diffrax.DirectAdjoint()`"
+        ) from None
+    done = solution.result == dfx.RESULTS.successful
+    # Where the steps ran out the last row is where they did.
+    times = t0 + solution.ts * whole if ts is None else jnp.asarray(ts, dtype)
+    # What was not reached is diffrax's padding, infinite, and none of it is a state.
+    states = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, jnp.nan), solution.ys)
+    taken = solution.stats["num_accepted_steps"]
+    positions, energy, grad_norm, finite = along(_measure, states, flow)
+    lost = ~(finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm)).all() & done
+    evidence = dataclasses.replace(
+        unseen(jnp, energy[jnp.array([0, -1])], grad_norm[jnp.array([0, -1])]),
+        steps=taken,
+        time=times[-1],
+        at_end=done,
+        out_of_steps=~done,
+        lost_from=jnp.where(lost, taken, -1),
+        lost=jnp.where(lost, 1, 0),
+    )
+    return Trajectory(
+        t=times, x=positions, state=states, energy=energy, grad_norm=grad_norm,
+        status=decide(jax.lax.stop_gradient(evidence)), steps=jnp.full(len(times), -1, taken.dtype),
+        stats=_stats(solver, dtype, taken, solution.stats["num_rejected_steps"], rtol, atol),
+    )  # fmt: skip
+
+
+def rest_traced(
+    flow: Flow, z0: Any, t0: Any, rtol: float, atol: float | None, gtol: float | None, solver: Any, max_steps: int
+) -> Trajectory:
+    r"""The path's two ends, of which the second is a state of rest.
+
+    Derivatives of that state are those of the root of ∇E(x; θ) = 0, by the implicit function theorem,
+    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated. NaN where ∇E does
+    not vanish: at the boundary of a constraint, and where the solve did not arrive.
+    """
+    n, dtype = size(z0), dtype_of(z0)
+    solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
+    solver = solver or (solvers.implicit(n, dtype) if n <= solvers.LARGEST_IMPLICIT else solvers.explicit())
+    t0, x0 = jnp.asarray(t0, dtype), flow.position(z0)
+    # What a closure holds is made an argument, or a derivative would be sought along the whole solve after all.
+    known = with_energy(flow, with_closures_as_leaves(flow.energy, x0)), z0, t0
+    known = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, known)
+
+    def solve(_: Any, x: Any) -> Any:
+        flow, z0, t0 = known
+        integration = Integration(flow, solver, solvers.Tolerances(rtol, atol), t0, z0, to_rest=True, gtol=gtol)
+        carry = integration.start(first_step(first_look(flow, t0, z0), jnp.asarray(jnp.inf, dtype)))
+        # It goes on where nothing falls any more, for nobody looks at the way that led there.
+        carry = eqx.tree_at(lambda c: (c.spent, c.asks_from), carry, (jnp.asarray(False), carry.asks_from + max_steps))
+        carry, _ = integration.stretch(carry, None, jnp.asarray(jnp.inf, dtype), max_steps, room=0)
+        left, rest, _ = integration.judged(eqx.tree_at(lambda c: c.asks_from, carry, jnp.zeros_like(carry.taken)))
+        numbers = rest, carry.stuck, carry.s, carry.taken, carry.rejected, carry.moved, *jax.tree.leaves(left)
+        # What custom_root hands along must have derivatives, be they zero.
+        x = flow.position(carry.z)
+        x = _polished(flow.energy, x, rest & _is_root(flow, x, z0))
+        return x, jnp.stack([jnp.asarray(number, dtype) for number in numbers])
+
+    x, told = jax.lax.custom_root(lambda x: flow.energy.grad(x), x0, solve, tangent_solve=_solve_linear, has_aux=True)
+    told = jax.lax.stop_gradient(told)
+    rest, stuck, s, taken, rejected, moved = told[0] > 0, told[1] > 0, told[2], *told[3:5].astype(int), told[5]
+    left = Left(told[6], told[7], told[8], told[9] > 0)
+    is_root = rest & _is_root(flow, x, z0)
+    x = _times_derivative(x, jax.lax.stop_gradient(jnp.where(is_root, 1.0, jnp.nan).astype(dtype)))
+    states = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))
+    times = jnp.stack([t0, t0 + s])
+    positions, energy, grad_norm, _ = along(_measure, states, flow)
+    spent = left.fall <= little(energy[0], energy[1], dtype)
+    evidence = dataclasses.replace(
+        unseen(jnp, energy, grad_norm),
+        steps=taken,
+        time=times[1],
+        at_end=jnp.asarray(False),
+        out_of_steps=~rest & ~stuck,
+        settled=rest,
+        still=stuck,
+        runs_off=~rest & (energy[1] < energy[0]) & (spent | (max_norm(x) > FAR * (1 + max_norm(x0)))),
+        left=left,
+        moved=moved,
+        reach=max_norm(x),
+    )
+    return Trajectory(
+        t=times, x=positions, state=states, energy=energy, grad_norm=grad_norm,
+        status=decide(jax.lax.stop_gradient(evidence)), steps=jnp.full(2, -1, taken.dtype),
+        stats=_stats(solver, dtype, taken, rejected, rtol, atol),
+    )  # fmt: skip
+
+
+def _is_root(flow: Flow, x: Any, z0: Any) -> Any:
+    """Whether it is ∇E that vanishes at rest, and not only what of it no constraint takes up."""
+    gradient, residual = max_norm(flow.energy.grad(x)), max_norm(flow.residual(flow.init(x)))
+    first = max_norm(flow.energy.grad(flow.position(z0)))
+    return gradient <= 2 * residual + float(jnp.finfo(gradient.dtype).eps) ** 0.5 * first
+
+
+def _polished(energy: Energy, x: Any, rest: Any) -> Any:
+    """A position at rest to its last digits, where Newton's method has them: its time is infinite, after all."""
+
+    def newton(_: Any, x: Any) -> Any:
+        gradient = energy.grad(x)
+        step = _solve_linear(lambda v: energy.hvp(x, v), gradient)
+        y = jax.tree.map(lambda a, b: a - b, x, step)
+        nearer = rest & (max_norm(energy.grad(y)) < max_norm(gradient))
+        return jax.tree.map(lambda a, b: jnp.where(nearer, a, b), y, x)
+
+    return jax.lax.fori_loop(0, 2, newton, x)
+
+
+@jax.custom_jvp
+def _times_derivative(x: Any, factor: Any) -> Any:
+    """x, with its derivative times a factor."""
+    return x
+
+
+@_times_derivative.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (x, factor), (moved, _) = primals, tangents
+    return x, jax.tree.map(lambda leaf: leaf * factor, moved)
+
+
+def _solve_linear(hvp: Any, v: Any) -> Any:
+    """H⁻¹v, as a linear function of v that can be transposed."""
+    if size(v) > LARGEST_DENSE:
+        return jax.scipy.sparse.linalg.cg(hvp, v, tol=float(jnp.finfo(dtype_of(v)).eps) ** 0.65)[0]
+    flat, unravel = ravel_pytree(v)
+    matrix = jax.vmap(lambda row: ravel_pytree(hvp(unravel(row)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
+    return unravel(jnp.linalg.solve(matrix.T, flat))
+
+
+def _stats(solver: Any, dtype: Any, taken: Any, rejected: Any, rtol: float, atol: float | None) -> Stats:
+    given = {} if atol is None else {"atol": atol}
+    return Stats(solver=type(solver).__name__, precision=str(dtype), steps=taken, rejected=rejected, rtol=rtol, **given)
+
+
+def _measure(z: Any, flow: Flow) -> tuple[Any, Any, Any, Any]:
+    x = flow.position(z)
+    return x, flow.energy.value(x), max_norm(flow.energy.grad(x)), all_finite(z)

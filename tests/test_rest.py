@@ -1,0 +1,138 @@
+"""A state of rest is told by the Newton step from it: the same in any units, and not after a steep fall alone."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradientflow as gf
+
+
+class Rosenbrock(gf.Energy):
+    """Rosenbrock's energy in other units of E and of x; one class, so that all of them are one program."""
+
+    energy_unit: jax.Array
+    length: jax.Array
+
+    def value(self, x):
+        u = x / self.length
+        return self.energy_unit * (100 * (u[1] - u[0] ** 2) ** 2 + (1 - u[0]) ** 2)
+
+
+@pytest.mark.parametrize("energy_unit", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_units_of_energy_and_length_change_nothing(energy_unit, length):
+    flow = gf.GradientFlow(Rosenbrock(jnp.asarray(energy_unit), jnp.asarray(length)))
+    path = gf.integrate(flow, np.array([-1.2, 1.0]) * length, math.inf)
+    assert path.status.outcome == "converged"
+    # The Newton step is at most a millionth of the way, which is 2.2 lengths.
+    np.testing.assert_allclose(path.x[-1] / length, 1.0, atol=2.2e-6)
+    assert float(path.energy[-1]) <= 1e-17 * float(path.energy[0])
+    step = 10 * length**2 / energy_unit
+    run = gf.iterate(flow, gf.BackwardEuler(), np.array([-1.2, 1.0]) * length, step=step, steps=20)
+    assert run.status.outcome == "converged"
+
+
+@pytest.mark.parametrize("energy_unit", [1e-9, 1.0])
+def test_a_small_gradient_is_not_rest_in_single_precision_either(energy_unit):
+    flow = gf.GradientFlow(Rosenbrock(jnp.asarray(energy_unit, jnp.float32), jnp.asarray(1.0, jnp.float32)))
+    start = gf.iterate(flow, gf.ForwardEuler(), jnp.array([-1.2, 1.0], jnp.float32), step=1e-6 / energy_unit, steps=1)
+    assert start.status.outcome == "reached the end"
+    path = gf.integrate(flow, jnp.array([-1.2, 1.0], jnp.float32), math.inf)
+    assert path.status.outcome == "converged"
+    np.testing.assert_allclose(path.x[-1], 1.0, atol=1e-3)
+
+
+def test_a_steep_first_fall_does_not_excuse_the_valley_after_it():
+    """The energy falls by 1e10 in the first instant; the curvature along the valley is 1."""
+    E = gf.energy(lambda x: 0.5e10 * (x[0] - 0.1 * x[1] ** 2) ** 2 + (x[1] - 1) ** 2 / 2)
+    path = gf.integrate(gf.GradientFlow(E), [3.0, 3.0], math.inf)
+    assert path.status.outcome == "converged"
+    np.testing.assert_allclose(path.x[-1], [0.1, 1.0], atol=3e-6)
+
+
+def test_an_ill_conditioned_quadratic_comes_to_rest_at_its_minimum():
+    path = gf.integrate(gf.GradientFlow(gf.Quadratic(np.diag([1.0, 1e10]))), [1.0, 1.0], math.inf)
+    assert path.status.outcome == "converged"
+    assert float(jnp.max(jnp.abs(path.x[-1]))) <= 1e-6
+
+
+def test_a_metastable_start_goes_on():
+    """y' = y² − y³ from 1e-6: next to nothing moves for a million units of time, then all of it."""
+    path = gf.integrate(gf.GradientFlow(gf.energy(lambda y: -(y**3) / 3 + y**4 / 4)), 1e-6, math.inf)
+    assert path.status.outcome == "converged"
+    assert float(path.x[-1]) == pytest.approx(1, abs=1e-6)
+    assert float(path.t[-1]) > 1e6
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [lambda x: jnp.sum(x) ** 4, lambda x: (x[0] + x[1] - 1) ** 2, lambda x: x[0] ** 4 + x[1] ** 2],
+    ids=["flat in all directions", "a valley of minima", "flat in one direction"],
+)
+def test_degenerate_minima_are_minima(fn):
+    path = gf.integrate(gf.GradientFlow(gf.energy(fn)), [3.0, 1.0], math.inf)
+    assert path.status.outcome == "converged"
+    assert float(path.energy[-1]) <= 1e-17 * float(path.energy[0])
+
+
+@pytest.mark.parametrize(
+    ("energy", "at", "unstable"),
+    [
+        (lambda x: x[0] ** 2 + 5 * x[1] ** 2, [0.0, 0.0], False),
+        (lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0], True),
+        (lambda x: -jnp.sum(x**2), [0.0, 0.0], True),
+        (lambda x: -jnp.sum(x**4), [0.0, 0.0], False),
+        (lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2, [1.0, 1.0], False),
+    ],
+    ids=["minimum", "saddle", "maximum", "flat maximum", "rosenbrock"],
+)
+def test_what_starts_at_rest_is_at_rest(energy, at, unstable):
+    path = gf.integrate(gf.GradientFlow(gf.energy(energy)), at, math.inf)
+    assert path.status.outcome == "converged"
+    assert float(path.t[-1]) == 0
+    assert ("saddle or a maximum" in path.status.detail) == unstable
+
+
+def test_where_a_start_is_within_rounding_of_a_minimum_it_is_at_rest():
+    E = gf.energy(lambda x: jnp.sum(jnp.cosh(x - jnp.pi)))
+    path = gf.integrate(gf.GradientFlow(E), [math.pi * (1 + 2e-16)], math.inf)
+    assert path.status.outcome == "converged"
+    assert float(path.t[-1]) == 0
+
+
+def test_what_falls_for_ever_is_said_to_run_off():
+    path = gf.integrate(gf.GradientFlow(gf.energy(lambda x: jnp.exp(-x))), 0.0, math.inf)
+    assert path.status.outcome == "running off"
+    # x = log(1 + t).
+    assert float(path.x[-1]) == pytest.approx(math.log1p(float(path.t[-1])), rel=1e-6)
+
+
+def test_large_states_are_judged_without_a_matrix():
+    scale = jnp.linspace(1.0, 50.0, 1_000)
+    E = gf.energy(lambda x: jnp.sum(scale * (1 - jnp.cos(x))))
+    path = gf.integrate(gf.GradientFlow(E), np.full(1_000, 0.5), math.inf)
+    assert path.status.outcome == "converged"
+    assert float(jnp.max(jnp.abs(path.x[-1]))) <= 1e-6
+    at_top = gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), np.full(1_000, math.pi - 1e-3), step=1e-9, steps=1)
+    assert at_top.status.outcome == "reached the end"
+
+
+def test_a_number_given_is_taken_as_it_is():
+    flow = gf.GradientFlow(gf.Quadratic(np.diag([1.0, 4.0])))
+    path = gf.integrate(flow, [1.0, 1.0], math.inf, gtol=1e-3)
+    assert path.status.outcome == "converged"
+    assert 1e-5 < float(path.grad_norm[-1]) <= 1e-3
+    assert path.stats["gtol"] == 1e-3
+    assert gf.iterate(flow, gf.ForwardEuler(), [1.0, 1.0], step=0.2, steps=40, gtol=1e-3).status.outcome == "converged"
+
+
+def test_the_default_absolute_tolerance_follows_the_state():
+    """x of the size of a micrometre is solved as well as x of the size of a metre."""
+    flow = gf.GradientFlow(gf.energy(lambda x: jnp.sum(jnp.sqrt(1e-12 + x**2)) * 1e-6))
+    path = gf.integrate(flow, [2e-6], 1.0)
+    tight = gf.integrate(flow, [2e-6], 1.0, rtol=1e-12, atol=1e-20)
+    np.testing.assert_allclose(path.x[-1], tight.x[-1], rtol=1e-6)
+    assert path.stats["atol"] == pytest.approx(2e-14)
