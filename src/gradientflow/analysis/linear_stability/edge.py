@@ -17,8 +17,8 @@ from ..exact.roots import AlwaysFailsError
 from ..results.grades import Measured
 from ..results.result import Drawn
 from .curvature import curvatures_at
+from .place import unpacked
 from .reading import ModeReading, Recipe
-from .stability import unpacked
 
 
 @dataclasses.dataclass(frozen=True)

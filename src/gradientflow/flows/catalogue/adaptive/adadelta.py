@@ -12,7 +12,8 @@ from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
 from ...numerics import relaxed
 from ...state import Vector, lift, lower
-from .scaled import at_time, averaged, squared, total_drift
+from .held import AdaptiveFlow, HeldGradient, at_time, averaged
+from .scaled import squared, total_drift
 
 
 class Deltas(Vector):
@@ -42,7 +43,7 @@ class DeltaStates(Flow):
         return lower(z.x)
 
 
-class AdaDeltaFlow(DeltaStates):
+class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
     r"""AdaDelta in continuous time: RMSprop with a numerator that remembers velocities.
 
     $\dot x = -v$ with $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s + \varepsilon}$, $\tau\dot s = (\nabla E)^2 - s$,
@@ -95,6 +96,19 @@ class AdaDeltaFlow(DeltaStates):
             transport=DeltaTransport(self.energy, self.epsilon, self.rate),
             deltas=DeltaSquares(self.energy, self.tau, self.epsilon),
         )
+
+    def settled(self, x: Any) -> Deltas:
+        """s = d = (∇E)²: where gradients don't change, d tends to s."""
+        square = squared(self.gradient(lift(x)))
+        return Deltas(lift(x), square, square)
+
+    def inverse_preconditioner(self, t: Any, z: Deltas) -> Any:
+        """√(d + ε)/√(s + ε)."""
+        return delta(jax.tree.map(jnp.ones_like, z.x), z, self.epsilon)
+
+    def held(self) -> Flow:
+        """The gradient flow, at this one's rate."""
+        return HeldGradient(self.energy, self.rate)
 
     def lyapunov(self, t: Any, z: Deltas) -> Any:
         """E(x)."""
