@@ -17,8 +17,12 @@ from .jacobian import has_no_derivative, leaves_at_once
 _STATIONARY_POWER = 0.375
 
 
-def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Flow, Discretizer]:
+def unpacked(
+    where: str, flow: Any, discretizer: Any, own_clock: type | None = None
+) -> tuple[Method | None, Flow, Discretizer]:
     """The method (if it was given as one), the flow and the scheme that a question is about.
+
+    Of schemes that have a clock only, those of the class `own_clock` are welcome.
 
     Raises:
         TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
@@ -29,7 +33,7 @@ def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Fl
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
             f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
         )
-    if discretizer.clock_only:
+    if discretizer.clock_only and not (own_clock is not None and isinstance(discretizer, own_clock)):
         name = type(discretizer).__name__
         raise TypeError(f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit")
     return method, flow, discretizer
