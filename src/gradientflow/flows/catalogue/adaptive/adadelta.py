@@ -10,7 +10,7 @@ from ...checks import check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
-from ...numerics import relaxed
+from ...numerics import relaxed, zeros_like
 from ...state import Vector, lift, lower
 from .held import AdaptiveFlow, HeldGradient, at_time, averaged
 from .scaled import squared, total_drift
@@ -36,7 +36,7 @@ class DeltaStates(Flow):
     def init(self, x: Any) -> Deltas:
         """(x, 0, 0)."""
         x = lift(x)
-        return Deltas(x, 0 * x, 0 * x)
+        return Deltas(x, zeros_like(x), zeros_like(x))
 
     def position(self, z: Deltas) -> Any:
         """x."""
@@ -140,7 +140,7 @@ class DeltaTransport(DeltaStates):
     def drift(self, t: Any, z: Deltas) -> Deltas:
         """(−v, 0, 0)."""
         speed = at_time(self.rate, t) * delta(self.gradient(z.x), z, self.epsilon)
-        return Deltas(-speed, 0 * z.s, 0 * z.d)
+        return Deltas(-speed, zeros_like(z.s), zeros_like(z.d))
 
 
 class DeltaSquares(DeltaStates):
