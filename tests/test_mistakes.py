@@ -137,3 +137,14 @@ def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths(
         run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
         assert np.isfinite(run.x).all()
         assert reference._noise(flow) == ("SGDDiffusion", f"[({n},)]")
+
+
+def test_sets_and_geometries_take_lists_as_arrays():
+    """A list of numbers is one array, whoever is asked."""
+    phi, simplex = gf.potentials.Entropy(), gf.constraints.Simplex()
+    np.testing.assert_allclose(phi.inverse(phi.gradient([0.25, 0.75])), [0.25, 0.75], rtol=1e-12)
+    assert phi.divergence([0.25, 0.75], [0.25, 0.75]) == 0
+    np.testing.assert_allclose(simplex.project([0.4, 1.0]), [0.2, 0.8], rtol=1e-12)
+    np.testing.assert_allclose(simplex.project_tangent([0.5, 0.5], v=[1.0, 2.0]), [-0.5, 0.5], rtol=1e-12)
+    assert simplex.contains([0.25, 0.75])
+    assert gf.constraints.Box().project([[-1.0, 2.0]]).tolist() == [[0.0, 1.0]]

@@ -487,3 +487,19 @@ def test_the_edge_of_stability_of_an_optimizer_tells_its_learning_rate():
     found = gf.edge_of_stability(method, method.iterate([1e-3], 3))
     np.testing.assert_allclose(found.lr_limit, 2 * 1.9 / 13.07, rtol=1e-12)
     assert "lr limit" in found.table()
+
+
+class NeverOnArrays(gf.Discretizer):
+    """Rational arithmetic, but for arrays."""
+
+    def step(self, flow, t, z, h, **_):
+        if isinstance(z, jnp.ndarray):
+            raise RuntimeError("no arrays today")
+        return z + h * flow.drift(t, z)
+
+
+def test_nothing_is_proved_of_a_step_that_runs_on_no_arrays():
+    with pytest.raises(gf.NotExactError, match=r"NeverOnArrays was read on one coordinate.*beside it: no arrays today"):
+        gf.stability_function(NeverOnArrays())
+    with pytest.raises(gf.NotExactError, match=r"no arrays today"):
+        gf.order(NeverOnArrays())

@@ -14,14 +14,22 @@ from jax.flatten_util import ravel_pytree
 
 from ..checks import bounds, check_positive
 from ..implicit import newton
-from ..numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
+from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
 _ROUNDINGS = 64
 
 
 class Potential(eqx.Module):
-    """A strictly convex function φ, its gradient, which maps positions to dual variables, and the inverse of that."""
+    """A strictly convex function φ, its gradient, which maps positions to dual variables, and the inverse of that.
+
+    Where its methods are asked about lists of numbers, these are arrays, as everywhere.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Its methods take lists."""
+        super().__init_subclass__(**options)
+        take_lists(cls, "value", "gradient", "inverse", "check", "unbalanced")
 
     @abc.abstractmethod
     def value(self, x: Any) -> Any:
@@ -59,6 +67,7 @@ class Potential(eqx.Module):
 
     def divergence(self, x: Any, y: Any) -> Any:
         """The Bregman divergence φ(x) − φ(y) − ⟨∇φ(y), x − y⟩."""
+        x, y = as_arrays(x), as_arrays(y)
         away = jax.tree.map(lambda a, b: a - b, x, y)
         return self.value(x) - self.value(y) - inner(self.gradient(y), away)
 
