@@ -503,3 +503,16 @@ def test_nothing_is_proved_of_a_step_that_runs_on_no_arrays():
         gf.stability_function(NeverOnArrays())
     with pytest.raises(gf.NotExactError, match=r"no arrays today"):
         gf.order(NeverOnArrays())
+
+
+class AnotherOnArrays(gf.Discretizer):
+    """Heun's on exact numbers, Euler's on arrays."""
+
+    def step(self, flow, t, z, h, **_):
+        slope = flow.drift(t, z)
+        return z + h * slope if isinstance(z, jnp.ndarray) else z + h * (slope + flow.drift(t + h, z + h * slope)) / 2
+
+
+def test_an_order_is_held_against_the_step_that_runs():
+    with pytest.raises(gf.NotExactError, match=r"AnotherOnArrays is another step on vectors .* off by 0\.12"):
+        gf.order(AnotherOnArrays())

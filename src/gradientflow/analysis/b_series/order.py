@@ -22,6 +22,7 @@ from ..exact.unit_disk import is_simple_von_neumann
 from ..linear_stability.function import read_in_z
 from ..results.grades import Grade
 from ..results.result import Result
+from .tree_arrays import check_on_arrays
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
 
@@ -152,6 +153,8 @@ def read_series(
         colours, acts_on = tuple(instance.parts), structure(instance)
         split = _Run(discretizer, forest(up_to, colours, "", acts_on), colours)
         return Series(split.weights(), split.has_memory, "")
+    if not tried.has_memory:
+        check_on_arrays(discretizer, seen)
     if not tried.late or autonomous:
         return Series(seen, tried.has_memory, "")
     time, clock = tried.late[0]
