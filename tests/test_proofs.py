@@ -372,6 +372,14 @@ def _results():
 
 
 @pytest.mark.parametrize("cls", _results(), ids=lambda cls: cls.__name__)
+def test_every_result_says_why_it_has_its_grade(cls):
+    """By a field, or by words that its kind forms; no field of that name has a default by accident."""
+    assert "reason" in inspect.getattr_static(cls, "__annotations__", {}) or callable(cls.why_so)
+    for field in dataclasses.fields(cls):
+        assert field.name != "reason" or field.default is dataclasses.MISSING
+
+
+@pytest.mark.parametrize("cls", _results(), ids=lambda cls: cls.__name__)
 def test_every_result_has_a_grade(cls):
     assert hasattr(cls, "grade") or "grade" in {field.name for field in dataclasses.fields(cls)}
     if isinstance(getattr(cls, "grade", None), property):
@@ -418,6 +426,7 @@ def test_a_result_shows_its_grade(name):
     assert isinstance(found.grade, gf.Grade)
     assert found.grade == grade
     assert grade in repr(found)
+    assert len(found.reason.split()) >= 3
 
 
 # --- Where the linearization says nothing ----------------------------------------------------------------------------

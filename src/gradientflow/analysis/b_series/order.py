@@ -55,6 +55,11 @@ class OrderProof(Result):
     against: Mapping[Tree, tuple[Fraction, Fraction]]
     remark: str
 
+    def why_so(self) -> str:
+        """What was compared, and what else decided."""
+        compared = f"its elementary weights, exact, beside the exact flow's on all trees through order {self.up_to}"
+        return f"{compared}; {self.remark}" if self.remark else compared
+
     def __repr__(self) -> str:
         """The order, and what stands against the next."""
         at_least, remark = "" if self.against else " at least", f"; {self.remark}" if self.remark else ""

@@ -46,6 +46,10 @@ class Curvatures(Result):
     grade: Grade
     how: str
 
+    def why_so(self) -> str:
+        """How they were found."""
+        return self.how
+
 
 def curvatures_at(energy: Energy, x: Any) -> Curvatures:
     """The extreme curvatures of an energy at a position.

@@ -56,7 +56,7 @@ class EdgeOfStability(Drawn):
             `None`.
         threshold: the greatest that the optimizer's own step allows then, shape (n,): 2 for gradient descent,
             2(1 + β)/(1 − β) for an averaged momentum; NaN where it can't be read.
-        reason: why it can't, where it can't.
+        unread: why it can't, where it can't.
     """
 
     drawn_by = "linear_stability.figures:plot_edge"
@@ -71,12 +71,19 @@ class EdgeOfStability(Drawn):
     lr_limit: np.ndarray | None = None
     preconditioned: np.ndarray | None = None
     threshold: np.ndarray | None = None
-    reason: str = ""
+    unread: str = ""
 
     @property
     def grade(self) -> Grade:
         """Measured, in floating point; unknown where no limit could be read at any iterate."""
         return Grade.UNKNOWN if np.isnan(self.limit).all() else Grade.MEASURED
+
+    def why_so(self) -> str:
+        """How limits were read, and why some could not be."""
+        read = "the Hessian along the run in floating point, against the step read exactly"
+        if self.preconditioned is not None:
+            read = "the Hessian along the run in floating point, against the optimizer's own update"
+        return f"{read}; {self.unread}" if self.unread else read
 
     @property
     def ratio(self) -> np.ndarray:
@@ -96,7 +103,7 @@ class EdgeOfStability(Drawn):
 
     def __repr__(self) -> str:
         """The table."""
-        why = f"; {self.reason}" if self.reason else ""
+        why = f"; {self.unread}" if self.unread else ""
         return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}{why}"
 
 
@@ -163,8 +170,8 @@ def edge_of_stability(
         least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
                           for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip
         threshold = np.array([step.threshold for step in steps])
-        reason = next((step.reason for step in steps if step.reason), "")
-        held = {"preconditioned": least, "threshold": threshold, "reason": reason}
+        missing = next((step.reason for step in steps if step.reason), "")
+        held = {"preconditioned": least, "threshold": threshold, "unread": missing}
         lr = None if method is None else learning_rate(method)
         with np.errstate(all="ignore"):
             share = np.maximum(least, 0) / threshold

@@ -108,6 +108,10 @@ class Stability(Drawn):
         """How certain the limit is."""
         return self.step_limit.grade
 
+    def why_so(self) -> str:
+        """What happens at the limit, how the curvatures were found, and why the scheme could not be read, if so."""
+        return "; ".join(filter(None, (self.step_limit.cause, self.curvatures.how, self.unread)))
+
     @property
     def formula(self) -> sympy.Expr | None:
         """The limit in the greatest curvature λ and the flow's parameters, where it has a short formula."""

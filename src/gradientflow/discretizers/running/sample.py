@@ -272,23 +272,24 @@ def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws
     carries, x = jax.lax.scan(draw, steps(start, burn_in), length=draws)
     energy = jax.lax.map(jax.vmap(iteration.flow.energy.value), x)
     x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
-    kept = jax.vmap(all_finite)((carries.z, x, energy)) & ~_ran_away(iteration, z0, energy)
-    return x, energy, kept & jax.vmap(lambda carry: _is_moved(iteration, carry))(carries)
+    first = jax.tree.map(lambda leaf: leaf[0], start)
+    h, _ = iteration.rule(iteration.flow, iteration.scheme, first.t, first.z, first.rule_state)
+    kept = jax.vmap(all_finite)((carries.z, x, energy)) & ~_ran_away(iteration.flow, z0, energy, h)
+    return x, energy, kept & jax.vmap(lambda carry: _is_moved(iteration.flow, carry, h))(carries)
 
 
-def _ran_away(iteration: Iteration, z0: Any, energy: Any) -> Any:
+def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
     """Which chains' energies rose so far above the start's that no heat explains it."""
-    flow = iteration.flow
     first = jax.vmap(lambda z: flow.energy.value(flow.position(z)))(z0)
     slope = jax.vmap(lambda z: l2_norm(flow.energy.grad(flow.position(z))))(z0)
     changes = jnp.abs(jnp.diff(energy, axis=1))
     if not changes.shape[1]:
         return jnp.zeros(first.shape, bool)
-    usual = jnp.maximum(jnp.median(changes, axis=1), iteration.rule.h * slope**2)
+    usual = jnp.maximum(jnp.median(changes, axis=1), h * slope**2)
     return jnp.max(energy, axis=1) - first > _FAR * jnp.maximum(usual, jnp.finfo(energy.dtype).tiny)
 
 
-def _is_moved(iteration: Iteration, carry: Carry) -> Any:
+def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
     """Whether a step's noise is still above the rounding of the state that it moves."""
     flow, z = iteration.flow, carry.z
     shape = flow.brownian(z)
