@@ -291,11 +291,9 @@ def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
 
 def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
     """Whether a step's noise is still above the rounding of the state that it moves."""
-    flow, z = iteration.flow, carry.z
-    shape = flow.brownian(z)
-    moved = flow.diffusion(carry.t, z)(
-        jax.tree.map(lambda leaf: jnp.sqrt(iteration.rule.h) * jnp.ones_like(leaf), shape)
-    )
+    z = carry.z
+    usual = jax.tree.map(lambda leaf: jnp.sqrt(h) * jnp.ones_like(leaf), flow.brownian(z))
+    moved = flow.diffusion(carry.t, z)(usual)
     noise, size = l2_norm(moved), l2_norm(z)
     return (noise == 0) | (noise > jnp.finfo(dtype_of(z)).eps * size)
 
