@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 import gradientflow as gf
 from gradientflow.flows import standardized
@@ -147,3 +148,23 @@ def test_a_network_whose_parameters_are_a_pytree():
     table = gf.compare(gf.GradientFlow(E), methods, x0, 1.0).table()
     assert table.loc["sgd", "observed order"] == pytest.approx(1, abs=0.1)
     assert table.loc["momentum", "observed order"] == pytest.approx(1, abs=0.1)
+
+
+def test_sums_with_kinks_are_compared_with_their_own_flow():
+    """x²/2 + |x|/2: x(t) = (x₀ + ½)e^{−t} − ½ until it is 0, and stays; FISTA and Douglas–Rachford beside ISTA."""
+    E = gf.Composite(gf.Quadratic([[1.0]]), gf.penalties.L1(0.5))
+    ours = gf.optimizers
+    methods = {"ista": ours.ista(E, 0.1), "fista": ours.fista(E, 0.04), "splitting": ours.douglas_rachford(E, 0.1)}
+    found = gf.compare(gf.GradientFlow(E), methods, [1.0], 2.0, orders=False)
+    t = np.asarray(found.path.t)
+    np.testing.assert_allclose(found.path.x[:, 0], np.maximum(1.5 * np.exp(-t) - 0.5, 0), atol=2e-4)
+    ista = found.entries["ista"]
+    np.testing.assert_allclose(ista.run.x[:5, 0], 1.5 * 0.9 ** np.arange(5) - 0.5, rtol=1e-12)
+    path = found.entries["fista"].path
+    t = np.asarray(path.t[1:])
+    np.testing.assert_allclose(path.x[1:, 0], 1.5 * 2 * scipy.special.j1(t) / t - 0.5, atol=2e-3)
+    assert 0 < found.errors["ista"].max() < 0.05
+    # Its position is a proximal point of its sequence: at the start already h/2 nearer to 0.
+    assert found.errors["splitting"].max() == pytest.approx(0.05)
+    assert found.table().loc["fista", "flow"] == "Nesterov"
+    assert len(found.plot().axes) >= 2

@@ -524,3 +524,29 @@ def test_adamw_rests_where_its_gradient_balances_the_decay():
     gradient = E.grad(end)
     np.testing.assert_allclose(gradient / (jnp.abs(gradient) + epsilon), -decay * end, atol=1e-6)
     assert 1.9 < float(end[1]) < 2
+
+
+@pytest.mark.parametrize("start", [[1.0, 0.0, 0.0], [1 - 2e-12, 1e-12, 1e-12]])
+def test_a_mirror_flow_near_a_vertex_is_not_at_rest(start):
+    """The velocity vanishes there, but ∇E points along the simplex: 1e-12 off it leaves at t ≈ 14."""
+    E = gf.energy(lambda x: x @ jnp.array([1.0, 0.0, 0.5]), minimum=0.0)
+    flow = gf.MirrorFlow(E, gf.potentials.Entropy())
+    run = gf.iterate(flow, gf.ForwardEuler(), start, step=0.1, steps=1000)
+    if start[1]:
+        assert gf.integrate(flow, start, math.inf).energy[-1] < 1e-6
+        assert run.energy[-1] < 1e-6
+    else:
+        assert run.status.outcome != "converged"
+
+
+def test_what_is_unbalanced_vanishes_at_rest_only():
+    """At a wall what points out is held; what points in is not, however small the velocity there."""
+    slope = jnp.array([1.0, -1.0])
+    for phi, x in (
+        (gf.potentials.PositiveEntropy(), jnp.array([0.0, 2.0])),
+        (gf.potentials.BoxEntropy(0.0, 1.0), jnp.array([1e-15, 1 - 1e-15])),
+        (gf.potentials.Entropy(), jnp.array([0.0, 1.0])),
+    ):
+        assert float(jnp.abs(phi.unbalanced(x, jnp.zeros(2))).max()) == 0
+        assert float(jnp.abs(phi.unbalanced(x, -slope)).max()) >= 0.9
+        assert float(jnp.abs(phi.unbalanced(x, slope))[0]) <= 1e-14

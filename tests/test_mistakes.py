@@ -9,7 +9,7 @@ import pytest
 
 import gradientflow as gf
 from gradientflow.analysis.comparison.compare import _Reference
-from gradientflow.analysis.linear_stability.jacobian import _time_scale
+from gradientflow.analysis.linear_stability.jacobian import time_scale
 from gradientflow.discretizers import as_method
 
 Q = gf.Quadratic([[1.0, 0.0], [0.0, 2.0]])
@@ -124,7 +124,7 @@ def test_the_edge_of_a_run_that_left_its_floats_is_read_where_it_was_still_there
 
 def test_free_motion_has_no_time_scale_and_any_will_do():
     free = gf.HessianDamped(gf.Quadratic([[0.0]]), friction=0.0, damping=0.0)
-    assert _time_scale(free, gf.Phase(jnp.zeros(1), jnp.zeros(1))) == 1.0
+    assert time_scale(free, gf.Phase(jnp.zeros(1), jnp.zeros(1))) == 1.0
 
 
 def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths():
@@ -137,3 +137,14 @@ def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths(
         run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
         assert np.isfinite(run.x).all()
         assert reference._noise(flow) == ("SGDDiffusion", f"[({n},)]")
+
+
+def test_sets_and_geometries_take_lists_as_arrays():
+    """A list of numbers is one array, whoever is asked."""
+    phi, simplex = gf.potentials.Entropy(), gf.constraints.Simplex()
+    np.testing.assert_allclose(phi.inverse(phi.gradient([0.25, 0.75])), [0.25, 0.75], rtol=1e-12)
+    assert phi.divergence([0.25, 0.75], [0.25, 0.75]) == 0
+    np.testing.assert_allclose(simplex.project([0.4, 1.0]), [0.2, 0.8], rtol=1e-12)
+    np.testing.assert_allclose(simplex.project_tangent([0.5, 0.5], v=[1.0, 2.0]), [-0.5, 0.5], rtol=1e-12)
+    assert simplex.contains([0.25, 0.75])
+    assert gf.constraints.Box().project([[-1.0, 2.0]]).tolist() == [[0.0, 1.0]]

@@ -647,7 +647,7 @@ def test_single_precision_noise_keeps_the_state_double():
 def test_chains_that_diverge_are_told():
     chains = gf.sample(gf.Langevin(DOUBLE), gf.EulerMaruyama(), 0.0, step=1.0, draws=2, chains=3, burn_in=50, key=KEY)
     assert not chains.finite.any()
-    assert "3 not finite" in repr(chains)
+    assert "3 lost" in repr(chains)
 
 
 @pytest.mark.parametrize(
@@ -694,3 +694,30 @@ def test_integrating_multiplicative_noise_is_ito():
     coarse = gf.iterate(flow, gf.EulerMaruyama(), [0.5], step=0.25 / 1024, steps=1024, save_every=1024, key=brownian)
     assert fine.stats["solver"] == "Euler"
     assert float(abs(fine.x[-1, 0] - coarse.x[-1, 0])) < 1e-3
+
+
+def test_chains_that_ran_away_are_lost_though_their_numbers_are_finite():
+    """Beyond 2/λ Euler–Maruyama grows by |1 − hλ| a step; below it heat alone is no flight."""
+    flow, key = gf.Langevin(gf.Quadratic([[1.0]])), jax.random.key(0)
+    lost = gf.sample(flow, gf.EulerMaruyama(), [0.0], step=2.5, draws=200, chains=4, key=key)
+    assert np.isfinite(lost.x).all()
+    assert not lost.finite.any()
+    assert "4 lost" in repr(lost)
+    with pytest.raises(ValueError, match=r"4 of 4 chains did not stay finite or ran away.*shorten the `step`"):
+        lost.expectation()
+    assert gf.sample(flow, gf.EulerMaruyama(), [0.0], step=0.1, draws=200, chains=4, key=key).finite.all()
+    far = gf.sample(flow, gf.EulerMaruyama(), [1e4], step=0.1, draws=200, chains=4, key=key)
+    assert far.finite.all()
+
+
+def test_mirror_langevin_says_what_its_scheme_needs():
+    """An exponential law does not vanish at 0; Γ(5, 1/2), the law of x⁴ e^{−2x}, does, and has the mean 5/2."""
+    key, walls = jax.random.key(0), gf.potentials.PositiveEntropy()
+    exponential = gf.MirrorLangevin(gf.energy(lambda x: x[0]), walls, temperature=0.5)
+    chains = gf.sample(exponential, gf.EulerMaruyama(), [1.0], step=0.01, draws=400, chains=50, key=key)
+    with pytest.raises(ValueError, match=r"ran away.*let the density e\^\{−E/T\} vanish at the walls"):
+        chains.expectation()
+    gamma = gf.MirrorLangevin(gf.energy(lambda x: x[0] - 2 * jnp.log(x[0])), walls, temperature=0.5)
+    chains = gf.sample(gamma, gf.EulerMaruyama(), [2.5], step=0.01, draws=400, chains=200, burn_in=400, key=key)
+    mean, error = chains.expectation(lambda x: x[0])
+    assert abs(mean - 2.5) < 4 * error + 0.05

@@ -131,3 +131,15 @@ def test_adaptive_methods_are_optaxs_in_every_precision(name):
         theirs = optax_run(E, ADAPTIVE[name], x0, 5)
         close(make(E, 0.01).iterate(x0, 5).x, theirs, x0.dtype)
         assert (theirs[-1] == 0).all() or (np.abs(theirs[-1]) < np.abs(theirs[0])).all()
+
+
+def test_adadelta_stands_where_its_squares_overflow_as_optax_does():
+    """In single precision (1e22)² is ∞: optax divides by it and stands still, and nothing becomes NaN."""
+    steep = gf.energy(lambda x: 1e22 * jnp.sum(x))
+    start = jnp.ones(2, jnp.float32)
+    run = gf.optimizers.adadelta(steep).iterate(start, steps=3)
+    theirs, state = start, (optimizer := optax.adadelta(1.0)).init(start)
+    for _ in range(3):
+        updates, state = optimizer.update(jnp.full(2, 1e22, jnp.float32), state, theirs)
+        theirs = optax.apply_updates(theirs, updates)
+    np.testing.assert_array_equal(run.x[-1], theirs)

@@ -372,6 +372,14 @@ def _results():
 
 
 @pytest.mark.parametrize("cls", _results(), ids=lambda cls: cls.__name__)
+def test_every_result_says_why_it_has_its_grade(cls):
+    """By a field, or by words that its kind forms; no field of that name has a default by accident."""
+    assert "reason" in inspect.getattr_static(cls, "__annotations__", {}) or callable(cls.why_so)
+    for field in dataclasses.fields(cls):
+        assert field.name != "reason" or field.default is dataclasses.MISSING
+
+
+@pytest.mark.parametrize("cls", _results(), ids=lambda cls: cls.__name__)
 def test_every_result_has_a_grade(cls):
     assert hasattr(cls, "grade") or "grade" in {field.name for field in dataclasses.fields(cls)}
     if isinstance(getattr(cls, "grade", None), property):
@@ -418,6 +426,7 @@ def test_a_result_shows_its_grade(name):
     assert isinstance(found.grade, gf.Grade)
     assert found.grade == grade
     assert grade in repr(found)
+    assert len(found.reason.split()) >= 3
 
 
 # --- Where the linearization says nothing ----------------------------------------------------------------------------
@@ -487,3 +496,32 @@ def test_the_edge_of_stability_of_an_optimizer_tells_its_learning_rate():
     found = gf.edge_of_stability(method, method.iterate([1e-3], 3))
     np.testing.assert_allclose(found.lr_limit, 2 * 1.9 / 13.07, rtol=1e-12)
     assert "lr limit" in found.table()
+
+
+class NeverOnArrays(gf.Discretizer):
+    """Rational arithmetic, but for arrays."""
+
+    def step(self, flow, t, z, h, **_):
+        if isinstance(z, jnp.ndarray):
+            raise RuntimeError("no arrays today")
+        return z + h * flow.drift(t, z)
+
+
+def test_nothing_is_proved_of_a_step_that_runs_on_no_arrays():
+    with pytest.raises(gf.NotExactError, match=r"NeverOnArrays was read on one coordinate.*beside it: no arrays today"):
+        gf.stability_function(NeverOnArrays())
+    with pytest.raises(gf.NotExactError, match=r"no arrays today"):
+        gf.order(NeverOnArrays())
+
+
+class AnotherOnArrays(gf.Discretizer):
+    """Heun's on exact numbers, Euler's on arrays."""
+
+    def step(self, flow, t, z, h, **_):
+        slope = flow.drift(t, z)
+        return z + h * slope if isinstance(z, jnp.ndarray) else z + h * (slope + flow.drift(t + h, z + h * slope)) / 2
+
+
+def test_an_order_is_held_against_the_step_that_runs():
+    with pytest.raises(gf.NotExactError, match=r"AnotherOnArrays is another step on vectors .* off by 0\.12"):
+        gf.order(AnotherOnArrays())

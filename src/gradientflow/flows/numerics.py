@@ -1,5 +1,7 @@
 """Leaves, precisions and norms: the small numerical vocabulary that every floor shares."""
 
+import functools
+import inspect
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +56,27 @@ def is_nested_numbers(tree: Any) -> bool:
     if type(tree) not in (list, tuple) or not tree:
         return False
     return all(isinstance(item, (numbers.Real, np.generic)) or is_nested_numbers(item) for item in tree)
+
+
+def as_arrays(tree: Any) -> Any:
+    """A list of numbers, or a number, as a floating-point array; whatever else it is, as it is."""
+    return as_floating(tree) if isinstance(tree, (list, tuple, int, float)) and is_nested_numbers(tree) else tree
+
+
+def take_lists(cls: type, *names: str) -> None:
+    """Lets methods that a class itself defines take lists of numbers in the place of arrays."""
+    for name in names:
+        method = cls.__dict__.get(name)
+        if inspect.isfunction(method):
+            setattr(cls, name, _taking_lists(method))
+
+
+def _taking_lists(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def taking(self: Any, *arguments: Any, **named: Any) -> Any:
+        return method(self, *map(as_arrays, arguments), **{name: as_arrays(value) for name, value in named.items()})
+
+    return taking
 
 
 def numbers_to_arrays(tree: Any, dtype: Any, integers: bool = True) -> Any:

@@ -205,7 +205,8 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
 def modified_rate(discretizer: Discretizer) -> sympy.Expr:
     r"""The rate $-\log R(-h\lambda)/h$ at which iterates decay on a mode of the gradient flow: all orders at once.
 
-    On quadratics it is the exact modified equation, $\dot{\tilde x} = -r\,\tilde x$, wherever R is positive.
+    On quadratics it is the exact modified equation, $\dot{\tilde x} = -r\,\tilde x$, wherever R is positive. An
+    expression has no grade: R is the scheme's own arithmetic on exact numbers, and so this is proved, or refused.
 
     Args:
         discretizer: the scheme, without memory.

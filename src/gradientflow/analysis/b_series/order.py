@@ -22,6 +22,7 @@ from ..exact.unit_disk import is_simple_von_neumann
 from ..linear_stability.function import read_in_z
 from ..results.grades import Grade
 from ..results.result import Result
+from .tree_arrays import check_on_arrays
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
 
@@ -53,6 +54,11 @@ class OrderProof(Result):
     coefficients: Mapping[Tree, Fraction]
     against: Mapping[Tree, tuple[Fraction, Fraction]]
     remark: str
+
+    def why_so(self) -> str:
+        """What was compared, and what else decided."""
+        compared = f"its elementary weights, exact, beside the exact flow's on all trees through order {self.up_to}"
+        return f"{compared}; {self.remark}" if self.remark else compared
 
     def __repr__(self) -> str:
         """The order, and what stands against the next."""
@@ -152,6 +158,8 @@ def read_series(
         colours, acts_on = tuple(instance.parts), structure(instance)
         split = _Run(discretizer, forest(up_to, colours, "", acts_on), colours)
         return Series(split.weights(), split.has_memory, "")
+    if not tried.has_memory:
+        check_on_arrays(discretizer, seen)
     if not tried.late or autonomous:
         return Series(seen, tried.has_memory, "")
     time, clock = tried.late[0]

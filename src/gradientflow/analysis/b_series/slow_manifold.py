@@ -65,6 +65,7 @@ def slow_rate(method: Any) -> sympy.Expr:
     r"""The rate at which settled iterates decay on a mode λ, all orders at once: $-\log(w)/h$, w the root near 1.
 
     On quadratics it is the slow equation exactly, $\dot{\tilde x} = -r\,\tilde x$, as long as w is real and positive.
+    An expression has no grade: w is a root of the method's own recursion, read exactly: it is proved, or refused.
 
     Args:
         method: a method with a constant step that asks one gradient a step, and whose recursion has degree 1 or 2.

@@ -122,9 +122,10 @@ def _compare(trial: Trial, expected: np.ndarray, repeated: int) -> None:
         alike = all(np.array_equal(found, step(start), equal_nan=True) for _ in range(repeated))
     except NotExactError:
         raise
-    except Exception:
-        # It runs on no arrays of this kind (fractions among its numbers, say): nothing can be said against it.
-        return
+    except Exception as error:
+        # What runs on no arrays can't be held against the step itself, and nothing is proved of it.
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotExactError(f"{name} was read on one coordinate and can't be run on vectors beside it: {why}") from None
     if not alike:
         raise ImpureError(name)
     if expected.shape[1:] != (len(moving), len(moving)):

@@ -46,6 +46,10 @@ class Curvatures(Result):
     grade: Grade
     how: str
 
+    def why_so(self) -> str:
+        """How they were found."""
+        return self.how
+
 
 def curvatures_at(energy: Energy, x: Any) -> Curvatures:
     """The extreme curvatures of an energy at a position.
@@ -60,15 +64,15 @@ def curvatures_at(energy: Energy, x: Any) -> Curvatures:
     hessian = exact_hessian(energy)
     if hessian is not None and len(hessian) <= LARGEST_EXACT:
         return _bracketed(hessian)
-    known = _double_hessian(energy)
+    known = double_hessian(energy)
     if known is not None:
-        return _certified(*known)
+        return certified(*known)
     if size(x) <= LARGEST_DENSE:
         return _measured(np.asarray(dense_hessian(energy, x), dtype=float))
     return _by_lanczos(energy, x)
 
 
-def _double_hessian(energy: Energy) -> tuple[np.ndarray, float, bool] | None:
+def double_hessian(energy: Energy) -> tuple[np.ndarray, float, bool] | None:
     """A quadratic's Hessian in double precision, a bound on its rounding, and whether its form is semidefinite."""
     eps = float(np.finfo(float).eps)
     match energy:
@@ -170,7 +174,7 @@ def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
     return Curvatures(least, greatest, values, Grade.PROVED, how)
 
 
-def _certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curvatures:
+def certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curvatures:
     """All eigenvalues in floating point, within the residual's norm (Weyl's inequality) and a margin for rounding."""
     symmetric = (hessian + hessian.T) / 2
     values, vectors = np.linalg.eigh(symmetric)

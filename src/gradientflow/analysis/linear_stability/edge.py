@@ -10,19 +10,31 @@ import jax
 import numpy as np
 import pandas as pd
 
-from gradientflow.discretizers import Discretizer, Method
-from gradientflow.flows import Energy, Flow, Trajectory, inner
+from gradientflow.discretizers import Discretizer, FromOptax, Method
+from gradientflow.flows import (
+    Composite,
+    Energy,
+    Flow,
+    Trajectory,
+    UnansweredQuestionError,
+    inner,
+    smooth_part,
+    with_energy,
+)
 
+from ..exact.leaf import NotExactError
 from ..exact.roots import AlwaysFailsError
-from ..results.grades import Measured
+from ..results.grades import Grade
 from ..results.result import Drawn
 from .curvature import curvatures_at
-from .reading import ModeReading, Recipe
-from .stability import unpacked
+from .held_run import held_along_run
+from .place import unpacked
+from .preconditioned import learning_rate, preconditioned_curvatures
+from .reading import ModeReading, NoPenalty, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
-class EdgeOfStability(Measured, Drawn):
+class EdgeOfStability(Drawn):
     """The sharpness along a run, and the steps that it would allow.
 
     `.plot()` draws step and limit, and the energy, along the run.
@@ -30,7 +42,7 @@ class EdgeOfStability(Measured, Drawn):
     Attributes:
         steps: the indices of the steps looked at, shape (n,).
         t: their times [T], shape (n,).
-        sharpness: the greatest curvature λ at each iterate, shape (n,). Units: E/X².
+        sharpness: the greatest curvature λ at each iterate, of a sum f + g that of f, shape (n,). Units: E/X².
         h: the step taken there [T], shape (n,).
         limit: the step that a mode of that curvature allows [T], shape (n,); ∞ where it is not positive.
         descent_limit: the step up to which the quadratic model falls along −∇E, 2‖∇E‖²/∇EᵀH∇E [T], shape (n,); ∞ where
@@ -38,6 +50,13 @@ class EdgeOfStability(Measured, Drawn):
         energy: the energy there, shape (n,).
         lr_limit: of an optimizer, the learning rate that a mode of that curvature allows with its other parameters
             fixed, shape (n,): with momentum another one than the flow's, whose friction and mass stay; else `None`.
+        preconditioned: of an adaptive method, a clipped one, any optax transformation: the greatest eigenvalue of P⁻¹H,
+            shape (n,), P⁻¹ each coordinate's gain: how far it goes in the end for a gradient that lasts, the learning
+            rate included, with second moments, clipping factors and the like held as they are at that step; else
+            `None`.
+        threshold: the greatest that the optimizer's own step allows then, shape (n,): 2 for gradient descent,
+            2(1 + β)/(1 − β) for an averaged momentum; NaN where it can't be read.
+        unread: why it can't, where it can't.
     """
 
     drawn_by = "linear_stability.figures:plot_edge"
@@ -50,6 +69,21 @@ class EdgeOfStability(Measured, Drawn):
     descent_limit: np.ndarray
     energy: np.ndarray
     lr_limit: np.ndarray | None = None
+    preconditioned: np.ndarray | None = None
+    threshold: np.ndarray | None = None
+    unread: str = ""
+
+    @property
+    def grade(self) -> Grade:
+        """Measured, in floating point; unknown where no limit could be read at any iterate."""
+        return Grade.UNKNOWN if np.isnan(self.limit).all() else Grade.MEASURED
+
+    def why_so(self) -> str:
+        """How limits were read, and why some could not be."""
+        read = "the Hessian along the run in floating point, against the step read exactly"
+        if self.preconditioned is not None:
+            read = "the Hessian along the run in floating point, against the optimizer's own update"
+        return f"{read}; {self.unread}" if self.unread else read
 
     @property
     def ratio(self) -> np.ndarray:
@@ -63,11 +97,14 @@ class EdgeOfStability(Measured, Drawn):
                    "h / limit": self.ratio, "descent limit": self.descent_limit, "energy": self.energy}  # fmt: skip
         if self.lr_limit is not None:
             columns["lr limit"] = self.lr_limit
+        if self.preconditioned is not None:
+            columns |= {"P⁻¹ sharpness": self.preconditioned, "threshold": self.threshold}
         return pd.DataFrame(columns).set_index("step")
 
     def __repr__(self) -> str:
         """The table."""
-        return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}"
+        why = f"; {self.unread}" if self.unread else ""
+        return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}{why}"
 
 
 def edge_of_stability(
@@ -76,7 +113,8 @@ def edge_of_stability(
     """Follows the greatest curvature along a run, and the step that it allows: why training diverges, or doesn't.
 
     At each point looked at, the limit is that of the quadratic with the Hessian there. It is local, and no guarantee:
-    runs are seen to stay at its edge for long.
+    runs are seen to stay at its edge for long. Of a method that adapts (Adam, a clipped step, a chain of optax) the
+    limit is that of its own update with what it adapts held as it is at that step.
 
     Args:
         flow: the flow, or the `Method` that made the run.
@@ -86,7 +124,8 @@ def edge_of_stability(
 
     Raises:
         TypeError: if it isn't a run of iterates.
-        NotExactError: if the scheme can't be read exactly.
+        NotExactError: if the scheme can be read neither exactly nor as one update a gradient.
+        ValueError: if no iterate is finite, or the run can't be made again, which the optimizer's state would take.
 
     References:
         J. Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, ICLR 2021.
@@ -98,10 +137,14 @@ def edge_of_stability(
         >>> bool(found.ratio.max() > 1 > found.ratio[-1])
         True
     """
-    method, flow, discretizer = unpacked("edge_of_stability", flow, discretizer)
+    method, flow, discretizer = unpacked("edge_of_stability", flow, discretizer, own_clock=FromOptax)
     if not isinstance(run, Trajectory) or "scheme" not in run.stats:
         raise TypeError(f"edge_of_stability: `run` must be made by iterate, got {type(run).__name__}")
-    reading = Recipe(flow, discretizer).read()
+    if isinstance(flow.energy, Composite):
+        # A convex penalty's proximal map brings points no farther apart: the smooth part alone limits the step.
+        flow = with_energy(flow, Composite(flow.energy.smooth, NoPenalty()))
+        method = None if method is None else Method(flow, discretizer, method.step, method.family)
+    smooth = smooth_part(flow)
     # What is not finite is dropped first: a run that diverges at once has few rows, and all of them are looked at.
     numbers = [
         np.asarray(leaf).reshape(len(run.t), -1) for leaf in (*jax.tree.leaves(run.x), run.energy, run.grad_norm)
@@ -112,20 +155,45 @@ def edge_of_stability(
             "edge_of_stability: no saved iterate of `run` is finite, so that there is no curvature to read"
         )
     finite = known[np.unique(np.linspace(0, len(known) - 1, min(points, len(known))).astype(int))]
-    sharpness = np.array([_sharpness(flow.energy, _row(run.x, int(row))) for row in finite])
+    sharpness = np.array([_sharpness(smooth, _row(run.x, int(row))) for row in finite])
     t, indices = np.asarray(run.t, dtype=float), np.asarray(run.steps)
     slopes = np.diff(t) / np.diff(indices)
     h = slopes[np.minimum(finite, len(slopes) - 1)]
-    limit = np.array([_limit(reading, value) for value in sharpness])
-    lr_limit = None
-    if method is not None and method.family is not None:
-        in_lr = Recipe(method.flow, method.discretizer, method.family).read()
-        lr_limit = np.array([_limit(in_lr, value) for value in sharpness])
-    descent = np.array([_descent_limit(flow.energy, _row(run.x, int(row))) for row in finite])
+    descent = np.array([_descent_limit(smooth, _row(run.x, int(row))) for row in finite])
+    lr_limit, held, unread = None, {}, None
+    try:
+        reading = None if discretizer.clock_only else Recipe(flow, discretizer).read()
+    except (NotExactError, UnansweredQuestionError) as error:
+        reading, unread = None, error
+    if reading is None:
+        steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
+        least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
+                          for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip
+        threshold = np.array([step.threshold for step in steps])
+        missing = next((step.reason for step in steps if step.reason), "")
+        held = {"preconditioned": least, "threshold": threshold, "unread": missing}
+        lr = None if method is None else learning_rate(method)
+        with np.errstate(all="ignore"):
+            share = np.maximum(least, 0) / threshold
+            limit, lr_limit = h / share, None if lr is None else lr / share
+    else:
+        limit = np.array([_limit(reading, value) for value in sharpness])
+        if method is not None and method.family is not None:
+            in_lr = Recipe(method.flow, method.discretizer, method.family).read()
+            lr_limit = np.array([_limit(in_lr, value) for value in sharpness])
     return EdgeOfStability(
         indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite],
-        lr_limit,
+        lr_limit, **held,
     )  # fmt: skip
+
+
+def _preconditioned(energy: Energy, x: Any, inverse: Any) -> float:
+    if inverse is None:
+        return math.nan
+    try:
+        return float(sum(preconditioned_curvatures(energy, x, inverse).greatest) / 2)
+    except ArithmeticError:
+        return math.inf
 
 
 def _row(xs: Any, row: int) -> Any:

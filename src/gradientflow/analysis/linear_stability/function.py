@@ -23,6 +23,9 @@ def stability_function(
 ) -> sympy.Expr | sympy.Matrix:
     r"""The stability function R(z) of a scheme, z = hλ with the sign of $\dot x = \lambda x$; read from its own code.
 
+    An expression has no grade: it is the scheme's own arithmetic on exact numbers, held against a step on vectors, and
+    so it is proved, or refused.
+
     Args:
         discretizer: the scheme, a user's own as well; or a Method, read on its own flow.
         flow: for schemes that ask for a flow's parts, the flow's class (its parameters become symbols) or a flow (they

@@ -15,22 +15,15 @@ from gradientflow.discretizers import Discretizer, advance
 from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, size, spectral_radius
 
 from ..exact.draws import read_alike
-from ..results.grades import Grade
 from .curvature import matrix_free
-from .step_limit import StepLimit
 
 # Up to here the Jacobian is formed; beyond, Arnoldi iteration on products with it.
 LARGEST_DENSE = 500
-# Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.
-_SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # Where the field depends on time the long run counts: the clock is put on until a step changes no more than this, at
 # most to so many times the fastest mode's own time, or so many units of it.
-_UNCHANGED, _LATEST = 1e-7, 1e10
+UNCHANGED, LATEST = 1e-7, 1e10
 # No mode is so slow: the field is 0.
 _FOR_EVER = 1e30
-# How far beyond the limit the radius' slope is taken, relatively; the bracket's lower end is so many times as far below
-# as the slope says, since the radius may rise like a square root's inverse.
-_AHEAD, _SAFE = 1e-4, 3.0
 # Points near and nearer, as powers of the rounding: what a step does to them is seen in its digits. A step is carried
 # off that is longer than so many times the distance, and two sides differ that do by so much of their sum.
 _NEAR, _LEAP, _BEND = (0.6, 0.65), 1e3, 0.05
@@ -40,13 +33,22 @@ _FEW_UNKNOWNS = 20
 _REPEATED = 16
 
 
-def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[float], np.ndarray]:
-    """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest."""
+def step_eigenvalues(
+    flow: Flow, discretizer: Discretizer, z: Any, late: float | None = None
+) -> Callable[[float], np.ndarray]:
+    """h ↦ the eigenvalues of the step's Jacobian at the equilibrium z, memory included; of a large one, the largest.
+
+    Args:
+        flow: the flow.
+        discretizer: the scheme.
+        z: the equilibrium.
+        late: the time at which, where it is known: that of `late_time`.
+    """
     dtype = dtype_of(z)
     n = _flat_step(flow, discretizer, z, jnp.ones((), dtype), jnp.zeros((), dtype))[0].size
-    late = late_time(flow, discretizer, z)
+    late = late_time(flow, discretizer, z) if late is None else late
     # With a clock that never settles, eigenvalues are those of one time, and no limit is made of them.
-    t = jnp.asarray(late if math.isfinite(late) else _time_scale(flow, z), dtype)
+    t = jnp.asarray(late if math.isfinite(late) else time_scale(flow, z), dtype)
 
     def found(h: float) -> np.ndarray:
         step = jnp.asarray(h, dtype)
@@ -66,81 +68,29 @@ def step_eigenvalues(flow: Flow, discretizer: Discretizer, z: Any) -> Callable[[
     return found
 
 
-def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
-    """The first step found at which the Jacobian's spectral radius exceeds one, by bisection; ∞ if none is found.
-
-    A short window of instability between two of the steps tried would be missed: the limit is measured.
-    """
-    _check_repeats(flow, discretizer, z)
-    eigenvalues, dtype = step_eigenvalues(flow, discretizer, z), dtype_of(z)
-
-    def radius(h: float) -> float:
-        return float(np.abs(eigenvalues(h)).max())
-
-    scale = _time_scale(flow, z)
-    late = late_time(flow, discretizer, z)
-    if leaves_at_once(flow, discretizer, z):
-        cause = "no step is stable: from however near, a step of whatever length leaves the point by its own length"
-        return StepLimit(0.0, 0.0, 0.0, None, cause, Grade.MEASURED)
-    clock = f" with the clock at t = {late:.3g}" if late else ""
-    slack = 1 + float(jnp.finfo(dtype).eps) ** 0.6
-    stable, h = 0.0, _SHORTEST * scale
-    if not math.isfinite(radius(h)):
-        return unknown(
-            "the flow or the step has no derivative at this point that is finite: its Jacobian is not finite"
-        )
-    if math.isinf(late):
-        return unknown(f"the clock never settles: at t = {_LATEST * scale:.3g} a step still changes with the time")
-    while radius(h) <= slack:
-        stable, h = h, h * _RATIO
-        if h > _LONGEST * scale:
-            cause = f"stable at every step tried, up to {stable:.3g}{clock}"
-            return StepLimit(math.inf, stable, math.inf, None, cause, Grade.MEASURED)
-    if stable == 0.0:
-        return StepLimit(0.0, 0.0, h, None, f"unstable at the shortest step tried, {h:.3g}{clock}", Grade.MEASURED)
-    unstable = h
-    while unstable - stable > 1e-12 * unstable:
-        middle = (stable + unstable) / 2
-        if not stable < middle < unstable:
-            break
-        stable, unstable = (middle, unstable) if radius(middle) <= slack else (stable, middle)
-    cause = f"the spectral radius of the step's Jacobian reaches 1{clock}"
-    # The radius was let exceed 1 by rounding: how much sooner it is 1 is told by how fast it rises there.
-    ahead = unstable * _AHEAD
-    slope = (radius(unstable + ahead) - radius(unstable)) / ahead
-    low = unstable - _SAFE * (radius(unstable) - 1) / slope if slope > 0 else unstable / _RATIO
-    low = min(max(low, unstable / _RATIO), stable)
-    return StepLimit(low, low, unstable, None, cause, Grade.MEASURED)
-
-
-def unknown(cause: str) -> StepLimit:
-    """No limit, and why."""
-    return StepLimit(math.nan, 0.0, math.inf, None, cause, Grade.UNKNOWN)
-
-
 def late_time(flow: Flow, discretizer: Discretizer, z: Any) -> float:
     """The time at which a step is linearized: 0 where it does not depend on time, else when it no longer changes.
 
     ∞ where it never ceases to.
     """
-    scale = _time_scale(flow, z)
+    scale = time_scale(flow, z)
 
     def changes(t: float, later: float) -> bool:
         early, late = (_moved(flow, discretizer, z, time, ((1.0, 1.0),))[0] for time in (t, later))
-        return bool(jnp.max(jnp.abs(late - early)) > _UNCHANGED * (1 + jnp.max(jnp.abs(early))))
+        return bool(jnp.max(jnp.abs(late - early)) > UNCHANGED * (1 + jnp.max(jnp.abs(early))))
 
     def changes_its_modes(t: float, later: float) -> bool:
         """In other variables too: a step whose coordinates grow with the clock may be one of fixed modes."""
         if not changes(t, later):
             return False
         early, late = (_characteristic(flow, discretizer, z, 0.1 * scale, time) for time in (t, later))
-        return early is None or late is None or bool(abs(late - early).max() > _UNCHANGED * (1 + abs(early).max()))
+        return early is None or late is None or bool(abs(late - early).max() > UNCHANGED * (1 + abs(early).max()))
 
     if not changes(0.7 * scale, 1.9 * scale):
         return 0.0
     late = scale
     while changes_its_modes(late, 100 * late) or changes_its_modes(0.37 * late, 23.1 * late):
-        if late >= _LATEST * max(1.0, scale):
+        if late >= LATEST * max(1.0, scale):
             return math.inf
         late *= 10
     return 10 * late
@@ -168,7 +118,7 @@ def is_affine(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
     return bool(jnp.max(bend) <= float(jnp.finfo(at.dtype).eps) ** 0.6 * (1 + jnp.max(jnp.abs(both - at))))
 
 
-def _check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+def check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     """Refuses a step that, asked again, answers differently: what compiled code kept of it would be an accident."""
 
     def asked() -> Any:
@@ -194,7 +144,7 @@ def _quotients(flow: Flow, discretizer: Discretizer, z: Any) -> list[tuple[float
     """Near the point, and nearer: how far a step carries off what is away by 1, and how much the two sides differ."""
     dtype = dtype_of(z)
     late = late_time(flow, discretizer, z)
-    t = late if math.isfinite(late) else _time_scale(flow, z)
+    t = late if math.isfinite(late) else time_scale(flow, z)
     size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(z) if leaf.size)
     found = []
     for rounding in _NEAR:
@@ -207,13 +157,13 @@ def _quotients(flow: Flow, discretizer: Discretizer, z: Any) -> list[tuple[float
     return found
 
 
-def _time_scale(flow: Flow, z: Any) -> float:
+def time_scale(flow: Flow, z: Any) -> float:
     """1/ρ of the drift's Jacobian: at time 0, or at 1 where a clock stands still at its start."""
     dtype = dtype_of(z)
     tiny = float(jnp.finfo(dtype).tiny)
 
     def at(t: float) -> float:
-        return 1 / max(float(spectral_radius(flow, jnp.asarray(t, dtype), z)), tiny)
+        return 1 / max(_fastest(flow, z, jnp.asarray(t, dtype)), tiny)
 
     scale = at(0.0)
     if scale < _FOR_EVER:
@@ -230,12 +180,21 @@ def _time_scale(flow: Flow, z: Any) -> float:
     return found if found < _FOR_EVER else 1.0
 
 
+def _fastest(flow: Flow, z: Any, t: jax.Array) -> float:
+    """ρ of the drift's Jacobian: by eigenvalues where there are few, since powers of one far from normal tell less."""
+    if size(z) <= _FEW_UNKNOWNS:
+        matrix = np.asarray(_drift_jacobian(flow, z, t), dtype=float)
+        if np.isfinite(matrix).all():
+            return float(np.abs(np.linalg.eigvals(matrix)).max())
+    return float(spectral_radius(flow, t, z))
+
+
 def _moved(
     flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[tuple[float, float], ...]
 ) -> list[jax.Array]:
     """A short step at time t from states away from z by so many times two directions."""
     dtype = dtype_of(z)
-    h = jnp.asarray(0.1 * _time_scale(flow, z), dtype)
+    h = jnp.asarray(0.1 * time_scale(flow, z), dtype)
     flat, step = _flat_step(flow, discretizer, z, h, jnp.asarray(t, dtype))
     draw = np.random.default_rng(1)
     directions = jnp.asarray(draw.uniform(0.5, 1.5, (2, flat.size)) * draw.choice([-1, 1], (2, flat.size)), dtype)
@@ -270,3 +229,9 @@ def _transpose_times(
     """The transposed Jacobian, which has the same eigenvalues: solvers may know reverse-mode derivatives only."""
     flat, step = _flat_step(flow, discretizer, z, h, t)
     return jax.vjp(step, flat)[1](direction)[0]
+
+
+@eqx.filter_jit
+def _drift_jacobian(flow: Flow, z: Any, t: jax.Array) -> jax.Array:
+    flat, unravel = ravel_pytree(z)
+    return jax.jacrev(lambda point: ravel_pytree(flow.drift(t, unravel(point)))[0])(flat)

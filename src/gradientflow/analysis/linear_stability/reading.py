@@ -7,11 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
+import jax
 import sympy
 from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Discretizer, Method
-from gradientflow.flows import Energy, Flow, Mode
+from gradientflow.flows import Composite, Energy, Flow, Mode, Proximable
 
 from ..exact.algebra import rational
 from ..exact.amplification import Amplification, read_amplification
@@ -111,6 +112,18 @@ def _keeps_its_sign(condition: PolyElement, step: str, lam: Fraction, end: Any) 
     return len(signs) == 1
 
 
+class NoPenalty(Proximable):
+    """0: the other part of a sum of which only the smooth one is read."""
+
+    def value(self, x: Any) -> Any:
+        """0."""
+        return sum(jax.tree.leaves(jax.tree.map(lambda leaf: (0 * leaf).sum(), x)))
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """The point itself."""
+        return x
+
+
 class Recipe(eqx.Module):
     """What is read: a scheme of a flow at a step h, or an optimizer at a learning rate η, its other parameters fixed.
 
@@ -165,13 +178,21 @@ class Recipe(eqx.Module):
             flow, discretizer, family = self._parametrized(mode, convert or (lambda name, _: generators[name]))
             if family is None:
                 return flow, discretizer, step
-            method = family(mode, step)
+            method = family(self._energy(mode), step)
             return method.flow, method.discretizer, method.step
 
         return ModeReading(read_amplification((LAM, self.step, *names), build), self.step)
 
+    def _energy(self, mode: Energy) -> Energy:
+        """The mode, beside nothing where it is the smooth part of a sum."""
+        energy = self.flow.energy
+        if isinstance(energy, Composite) and isinstance(energy.nonsmooth, NoPenalty):
+            return Composite(mode, energy.nonsmooth)
+        return mode
+
     def _parametrized(self, mode: Energy, convert: Convert) -> tuple[Flow, Discretizer, Any]:
         """Flow, scheme and family with the mode as energy and every number among their parameters converted."""
+        mode = self._energy(mode)
         if self.family is not None:
             return self.flow, self.discretizer, with_parameters(self.family, convert)
         return (

@@ -15,22 +15,22 @@ from gradientflow.discretizers import (
     ConstantStep,
     Discretizer,
     Method,
-    Schedule,
-    as_method,
     as_step_rule,
     check_answers,
 )
 from gradientflow.flows import (
     AbstractQuadratic,
     Composite,
-    Energy,
     Flow,
     Mode,
+    Quadratic,
+    Trajectory,
     UnansweredQuestionError,
     dtype_of,
-    max_norm,
     prepare,
+    with_energy,
 )
+from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow, HeldMoments
 
 from ..exact.leaf import ImpureError, NotExactError
 from ..results.grades import Grade
@@ -38,13 +38,12 @@ from ..results.result import Drawn
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import global_limit_of
 from .curvature import Curvatures, curvatures_at
-from .jacobian import has_no_derivative, is_affine, leaves_at_once, measured_limit, step_eigenvalues, unknown
+from .jacobian import is_affine, step_eigenvalues
+from .measured import measured_limit, measured_lr_limit, unknown
+from .place import check_minimizer, minimizer_of, says_nothing, unpacked
+from .preconditioned import Held, HeldFamily, held_along, held_at, learning_rate, preconditioned_curvatures
 from .reading import ModeReading, Recipe
 from .step_limit import StepLimit, exact_limit, readable, without_roots
-
-# How far from an equilibrium a point may be, relative to its size: 1e-6 in double precision, 2e-3 in single.
-# ‖∇E‖/λ_max estimates the distance.
-_STATIONARY_POWER = 0.375
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +68,8 @@ class Stability(Drawn):
         unread: why it can't be.
         is_linear: whether the step is affine in the state on this energy, by the reading or, to rounding, by trial.
         jacobian_eigenvalues: h ↦ the eigenvalues of the step's Jacobian at the minimizer.
+        held: of an adaptive method, what it adapts as it was held; then `curvatures` are those of P⁻¹H, and λ in
+            formulas is theirs.
     """
 
     drawn_by = "linear_stability.figures:plot_stability"
@@ -87,6 +88,7 @@ class Stability(Drawn):
     unread: str
     is_linear: bool
     jacobian_eigenvalues: Callable[[float], np.ndarray]
+    held: Held | None = None
 
     @property
     def limit(self) -> float:
@@ -106,6 +108,10 @@ class Stability(Drawn):
         """How certain the limit is."""
         return self.step_limit.grade
 
+    def why_so(self) -> str:
+        """What happens at the limit, how the curvatures were found, and why the scheme could not be read, if so."""
+        return "; ".join(filter(None, (self.step_limit.cause, self.curvatures.how, self.unread)))
+
     @property
     def formula(self) -> sympy.Expr | None:
         """The limit in the greatest curvature λ and the flow's parameters, where it has a short formula."""
@@ -114,7 +120,8 @@ class Stability(Drawn):
     @property
     def is_local(self) -> bool:
         """Whether the limit is that of the linearization only: the energy is not quadratic, or the step not linear."""
-        return not (self.is_linear and isinstance(self.flow.energy, (AbstractQuadratic, Mode)))
+        quadratic = isinstance(self.flow.energy, (AbstractQuadratic, Mode))
+        return not (self.is_linear and quadratic and self.held is None)
 
     @property
     def step(self) -> float | None:
@@ -156,20 +163,24 @@ class Stability(Drawn):
         return eigenvalues(self._on_arrays, modes, np.full(modes.shape, float(h))).ravel()
 
     def _on_arrays(self, lam: Any, h: Any) -> Any:
-        return Recipe(self.flow, self.discretizer).on_arrays(lam, h)
+        flow = self.flow.held() if isinstance(self.flow, AdaptiveFlow) else self.flow
+        return Recipe(flow, self.discretizer).on_arrays(lam, h)
 
     def table(self) -> pd.DataFrame:
         """One row a limit: value, bracket, formula, grade, and what it means."""
-        rows = [_row("h at the minimizer", self.step_limit, self._scope())]
+        where = "at the minimizer" if self.held is None else "with P as it is"
+        rows = [_row(f"h {where}", self.step_limit, self._scope(self.step_limit))]
         if self.lr_step_limit is not None:
-            rows.append(_row("lr at the minimizer", self.lr_step_limit, f"{self._scope()}; other parameters fixed"))
+            meaning = f"{self._scope(self.lr_step_limit)}; other parameters fixed"
+            rows.append(_row(f"lr {where}", self.lr_step_limit, meaning))
         value = math.nan if self.global_limit is None else self.global_limit
         rows.append({"limit": "h from everywhere", "value": value, "low": math.nan, "high": math.nan, "formula": "",
                      "grade": str(self.global_grade), "meaning": self.global_reason})  # fmt: skip
         return pd.DataFrame(rows).set_index("limit")
 
-    def _scope(self) -> str:
-        return f"{'near this point only' if self.is_local else 'from everywhere'}; {self.step_limit.cause}"
+    def _scope(self, limit: StepLimit) -> str:
+        place = "near this point only" if self.is_local else "from everywhere"
+        return f"{place if self.held is None else 'while P is as it is'}; {limit.cause}"
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes `report.html`, `table.csv` and `figures/` into a directory, made if it isn't there.
@@ -187,7 +198,21 @@ class Stability(Drawn):
         name = f"{self.discretizer.name} of {self.flow.name}"
         low, high = (float(sum(bracket) / 2) for bracket in (self.curvatures.least, self.curvatures.greatest))
         unread = f"\n{self.unread}" if self.unread else ""
-        return f"{name}; curvatures {low:.6g} to {high:.6g}, {self.curvatures.how}{unread}"
+        of, held = ("", "") if self.held is None else (" of P⁻¹H", f"\n{self.held.words}")
+        return f"{name}; curvatures{of} {low:.6g} to {high:.6g}, {self.curvatures.how}{held}{self._own_rate()}{unread}"
+
+    def _own_rate(self) -> str:
+        """What the limit means for the optimizer as it is."""
+        lr = None if self.method is None else learning_rate(self.method)
+        if lr is None or self.lr_limit is None or not 0 < self.lr_limit < math.inf:
+            return ""
+        share = lr / self.lr_limit
+        if share <= 1:
+            return f"\nyour lr = {lr:.4g} is {share:.3g} of the limit {self.lr_limit:.4g}"
+        larger = ""
+        if self.held is not None:
+            larger = f"; it would be stable where P is {share:.3g} times as large: gradients that large, no smaller"
+        return f"\nyour lr = {lr:.4g} is {share:.3g} times the limit {self.lr_limit:.4g}{larger}"
 
     def __repr__(self) -> str:
         """What it is about, and the table."""
@@ -196,7 +221,9 @@ class Stability(Drawn):
         return "\n".join([head, text, *unread])
 
 
-def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: Any = None) -> Stability:
+def stability(
+    flow: Flow | Method, discretizer: Discretizer | None = None, at: Any = None, step: int | None = None
+) -> Stability:
     r"""How long a step may be, at a fixed flow: the limit at a minimizer, and from everywhere where a theorem says so.
 
     One step on a quadratic mode, run on exact numbers, is a matrix of rational functions of h and λ; the steps at which
@@ -207,7 +234,11 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     Args:
         flow: the flow; or a `Method`, which is asked about instead of a flow and a scheme.
         discretizer: the scheme.
-        at: the minimizer at which to linearize; the energy's own unless given. Not needed for quadratics.
+        at: the minimizer at which to linearize; the energy's own unless given. Not needed for quadratics. Of adaptive
+            methods (Adam, RMSprop, AdaGrad, AdaDelta) any point: what they adapt, the preconditioner P, is held as the
+            gradient there makes it, and the limit is that of P⁻¹H. At a minimizer only ε is left of P. Or a run, whose
+            averages are taken as they are; momentum's bias correction has settled.
+        step: the step of that run, its last saved one unless given.
 
     Raises:
         ValueError: if the point is not stationary (naming its gradient norm) or not a minimizer (naming a negative
@@ -226,14 +257,18 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
         2/lambda 0.093781 proved
     """
     method, flow, discretizer = unpacked("stability", flow, discretizer)
-    x = _minimizer(flow, at)
+    if step is not None and not isinstance(at, Trajectory):
+        raise ValueError(f"stability: `step` names a step of a run, and `at` is none; give at=run, got at={at!r}")
+    if isinstance(flow, AdaptiveFlow):
+        return _of_held(method, flow, discretizer, at, step)
+    x = minimizer_of(flow, at, step)
     flow_on_arrays, z = prepare("stability", flow, x, None)
     check_answers(flow_on_arrays, discretizer, z)
     x = flow_on_arrays.position(z)
     curvatures = curvatures_at(flow_on_arrays.energy, x)
-    _check_minimizer(flow_on_arrays.energy, x, curvatures)
+    check_minimizer(flow_on_arrays.energy, x, curvatures)
     reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
-    silent = _says_nothing(flow_on_arrays, discretizer, z, curvatures)
+    silent = says_nothing(flow_on_arrays, discretizer, z, curvatures)
     if silent:
         limit = unknown(silent)
     elif reading is None:
@@ -243,62 +278,42 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     global_limit, reason, global_grade = global_limit_of(flow_on_arrays, discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
-        lr_step_limit=_lr_limit(method, curvatures, silent), global_limit=global_limit, global_reason=reason,
+        lr_step_limit=_lr_limit(method, curvatures, silent, x), global_limit=global_limit, global_reason=reason,
         global_grade=global_grade, reading=reading, unread=unread,
         is_linear=reading is not None or is_affine(flow_on_arrays, discretizer, z),
         jacobian_eigenvalues=step_eigenvalues(flow_on_arrays, discretizer, z),
     )  # fmt: skip
 
 
-def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Flow, Discretizer]:
-    """The method (if it was given as one), the flow and the scheme that a question is about.
-
-    Raises:
-        TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
-    """
-    method, flow, discretizer, step = as_method(where, flow, discretizer)
-    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, Schedule)):
-        raise TypeError(
-            f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
-            f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
-        )
-    if discretizer.clock_only:
-        name = type(discretizer).__name__
-        raise TypeError(f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit")
-    return method, flow, discretizer
-
-
-def _minimizer(flow: Flow, at: Any) -> Any:
-    if at is not None:
-        return at
-    match flow.energy:
-        case Mode():
-            return jnp.zeros(())
-        case AbstractQuadratic() as energy:
-            known = energy.minimizer
-            return jnp.zeros(energy.linear.shape, energy.linear.dtype) if known is None else known
-    if flow.energy.minimizer is None:
-        raise ValueError(
-            "stability: no minimizer of this energy is known; give `at`, integrate(flow, x0, math.inf).x[-1] say"
-        )
-    return flow.energy.minimizer
-
-
-def _check_minimizer(energy: Energy, x: Any, curvatures: Curvatures) -> None:
-    if float(curvatures.least[1]) < 0:
-        raise ValueError(
-            f"stability: not a minimizer: the least curvature is {float(curvatures.least[1]):.6g} < 0, so that the "
-            "flow itself leaves it; give `at`, a minimizer"
-        )
-    if isinstance(energy, (AbstractQuadratic, Mode)):
-        return
-    gradient = float(max_norm(energy.grad(x)))
-    away = gradient / max(float(curvatures.greatest[1]), 1e-300)
-    if away > float(jnp.finfo(dtype_of(x)).eps) ** _STATIONARY_POWER * max(1.0, float(max_norm(x))):
-        raise ValueError(
-            f"stability: `at` is not stationary: ‖∇E‖∞ = {gradient:.3g} there; follow the flow to its end, "
-            "integrate(flow, at, math.inf).x[-1], with a smaller gtol where the curvature vanishes"
-        )
+def _of_held(method: Method | None, flow: AdaptiveFlow, discretizer: Discretizer, at: Any,
+             step: int | None) -> Stability:  # fmt: skip
+    """The limits of an adaptive method with what it adapts held as it is at a point or in a run."""
+    held = held_along(flow, at, step) if isinstance(at, Trajectory) else held_at(flow, minimizer_of(flow, at, None))
+    curvatures = preconditioned_curvatures(held.flow.energy, held.x, held.inverse)
+    read = flow.held()
+    reading, unread = _try_reading(recipe := Recipe(read, discretizer))
+    # Its modes are those of P⁻¹H, and each is a problem of its own.
+    modes = jnp.asarray(np.unique(np.maximum(curvatures.values, 0)), dtype_of(held.x))
+    on_modes, z = prepare("stability", with_energy(read, Quadratic(jnp.diag(modes))), jnp.zeros_like(modes), None)
+    silent = "" if curvatures.greatest[0] > 0 else "no curvature is positive at this point, and nothing limits the step"
+    if silent:
+        limit = unknown(silent)
+    elif reading is None:
+        limit = measured_limit(on_modes, discretizer, z)
+    else:
+        limit = exact_limit(recipe, reading, curvatures)
+    if isinstance(read, HeldMoments) and reading is None:
+        unread = "of h, at fixed averaging times τ, the limit is measured: β = e^{−h/τ} is not rational in h"
+    lr_limit = None
+    if method is not None and method.family is not None:
+        on_mode = Method(on_modes, discretizer, method.step, HeldFamily(method.family))
+        lr_limit = _lr_limit(on_mode, curvatures, silent, on_modes.position(z))
+    return Stability(
+        flow=flow, discretizer=discretizer, method=method, at=held.x, curvatures=curvatures, step_limit=limit,
+        lr_step_limit=lr_limit, global_limit=None, global_reason=f"no theorem is known here for schemes of {flow.name}",
+        global_grade=Grade.UNKNOWN, reading=reading, unread=unread, is_linear=True,
+        jacobian_eigenvalues=step_eigenvalues(on_modes, discretizer, z), held=held,
+    )  # fmt: skip
 
 
 def _try_reading(recipe: Recipe) -> tuple[ModeReading | None, str]:
@@ -310,28 +325,17 @@ def _try_reading(recipe: Recipe) -> tuple[ModeReading | None, str]:
         return None, str(error)
 
 
-def _says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curvatures) -> str:
-    """Why the linearization of what is no quadratic says nothing at the point; empty where it does."""
-    if isinstance(flow.energy, (AbstractQuadratic, Mode, Composite)):
-        return ""
-    if curvatures.greatest[0] <= 0:
-        return "the Hessian vanishes at the point, and says nothing of what is near: follow a run instead"
-    if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
-        return (
-            "the gradient has a kink at the point: the curvature differs from side to side; ask `at` a point beside it"
-        )
-    return ""
-
-
-def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str) -> StepLimit | None:
+def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str, x: Any) -> StepLimit | None:
     # Of a sum no mode is alone: what a proximal method does there hangs on its other part.
     if method is None or method.family is None or isinstance(method.flow.energy, Composite):
         return None
+    if silent:
+        return unknown(silent)
     recipe = Recipe(method.flow, method.discretizer, method.family)
     reading, _ = _try_reading(recipe)
-    if reading is not None and silent:
-        return unknown(silent)
-    return None if reading is None else exact_limit(recipe, reading, curvatures)
+    if reading is not None:
+        return exact_limit(recipe, reading, curvatures)
+    return measured_lr_limit(method, x, float(curvatures.greatest[1])) if curvatures.greatest[1] > 0 else None
 
 
 def _row(name: str, limit: StepLimit, meaning: str) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class StepLimit(Result):
     cause: str
     grade: Grade
 
+    def why_so(self) -> str:
+        """What happens at the bound."""
+        return self.cause
+
 
 def readable(formula: sympy.Expr | None) -> str:
     """A limit's formula as text, irrational roots of higher degree as numbers; empty where there is none."""

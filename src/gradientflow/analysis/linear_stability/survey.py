@@ -19,6 +19,7 @@ from ..results.grades import Grade, weakest
 from ..results.page import describe_energy, file_names, inline_figure, inline_formula, render_page
 from ..results.result import Result
 from .figures import formula_latex, plot_region, plot_stability
+from .preconditioned import learning_rate
 from .regions import stability_region
 from .stability import Stability
 from .step_limit import readable
@@ -122,6 +123,11 @@ def _from_everywhere(found: Stability) -> float:
 
 
 def _verdict(found: Stability) -> str:
+    lr = None if found.method is None else learning_rate(found.method)
+    if found.held is not None and lr is not None and found.lr_limit is not None:
+        if lr <= found.lr_limit:
+            return f"stable while P is as it is, {found.held.where}"
+        return f"unstable {found.held.where}: lr is {lr / found.lr_limit:.3g} times the limit"
     if found.step is None:
         return "no constant step"
     if found.step >= found.limit:

@@ -18,14 +18,40 @@ _MOST_WORDS = 200
 _FEW = 9
 
 
+# What a grade means, where a result has no words of its own.
+_MEANS = {
+    "proved": "exact arithmetic on exact input",
+    "certified": "a numerical certificate, checked again with a margin",
+    "measured": "floating point, from beginning to end",
+    "unknown": "nothing could be said",
+    "refuted": "there is a counterexample",
+}
+
+
+class _Reason:
+    """`reason`, unless a result has a field of that name; a class itself has none, or the field had a default."""
+
+    def __get__(self, result: Any, cls: type) -> str:
+        if result is None:
+            raise AttributeError("reason")
+        return result.why_so()
+
+
 class Result:
     """What an analysis found.
 
-    It has a grade, a readable `repr`, and shows itself in a notebook: its formula as a formula, its table as a table.
+    It has a grade, the reason of that, a readable `repr`, and shows itself in a notebook: its formula as a formula, its
+    table as a table.
     """
 
     # A field or a property of what is derived from it: how certain it is.
     grade: Any
+    # Why it has that grade, in words.
+    reason: Any = _Reason()
+
+    def why_so(self) -> str:
+        """Why it has its grade, in words: what the grade means, where a kind of result has no words of its own."""
+        return _MEANS[str(self.grade)]
 
     @property
     def headline(self) -> str:

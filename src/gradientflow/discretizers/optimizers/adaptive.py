@@ -23,6 +23,7 @@ from gradientflow.flows import (
     check_positive,
     energy,
 )
+from gradientflow.flows.catalogue.adaptive.held import DecayTime
 
 from ..running.method import Method, written
 from ..schemes.averages import AdaDeltaStep, AdaptiveStep
@@ -207,13 +208,15 @@ def _clock(where: str, lr: Any) -> tuple[Any, Any]:
 
 
 def memory_time(where: str, h: Any, **decay: Any) -> Any:
-    """The τ with e^{−h/τ} = β.
+    """The τ with e^{−h/τ} = β; of an exact β, which has no logarithm, it remembers β.
 
     Raises:
         ValueError: if β is not between 0 and 1.
     """
     check_number(where, **decay)
     ((name, beta),) = decay.items()
+    if not isinstance(beta, (int, float)) and not hasattr(beta, "dtype"):
+        return DecayTime(h, beta)
     if not isinstance(beta, (int, float)):
         return -h / jnp.log(jnp.asarray(beta))
     if not 0 < beta < 1:

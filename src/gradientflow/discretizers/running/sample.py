@@ -20,12 +20,16 @@ from gradientflow.flows import (
     dtype_of,
     is_stochastic,
     is_transformed,
+    l2_norm,
     numbers_to_arrays,
     prepare,
 )
 
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration
+
+# A chain ran away whose energy rose by so many times what it changes from draw to draw.
+_FAR = 1e6
 
 
 class Chains(eqx.Module):
@@ -35,7 +39,9 @@ class Chains(eqx.Module):
         x: the positions, with leading axes (chains, draws).
         t: the times of the draws [T], of shape (draws,).
         energy: E at the draws, of shape (chains, draws).
-        finite: which chains stayed finite, all their draws and energies, of shape (chains,).
+        finite: which chains stayed finite, all their draws and energies, and did not run away, of shape (chains,): one
+            is lost too whose state is so large that a step's noise is below its rounding, or whose energy rose above
+            the start's by a million times all that it changes from draw to draw, and h‖∇E‖² at the start.
         stats: scheme, step, burn-in, thinning, precision.
 
     Example:
@@ -58,7 +64,7 @@ class Chains(eqx.Module):
     def __repr__(self) -> str:
         """One line: how many, and of what."""
         chains, draws = self.energy.shape
-        lost = f"; {chains - int(self.finite.sum())} not finite" if not bool(self.finite.all()) else ""
+        lost = f"; {chains - int(self.finite.sum())} lost" if not bool(self.finite.all()) else ""
         return f"Chains({chains} chains of {draws} draws by {self.stats['scheme']}, step {self.stats['step']:g}{lost})"
 
     def expectation(self, fn: Callable[[Any], Any] | None = None) -> tuple[Any, Any]:
@@ -80,8 +86,8 @@ class Chains(eqx.Module):
         if not bool(self.finite.all()):
             lost = int((~self.finite).sum())
             raise ValueError(
-                f"expectation: {lost} of {len(self.finite)} chains did not stay finite, which a mean over the others "
-                "would hide; shorten the `step`"
+                f"expectation: {lost} of {len(self.finite)} chains did not stay finite or ran away, which a mean over "
+                f"the others would hide; {self.stats.get('needs', 'shorten the `step`')}"
             )
         chains = len(self.finite)
         if chains < 2:
@@ -206,6 +212,7 @@ def sample(
         thin=int(thin),
         precision=str(dtype),
         noise_precision=str(noise_dtype),
+        **({"needs": needs} if (needs := getattr(type(flow), "needs", "")) else {}),
     )
     return Chains(x, jnp.asarray(start + h * taken.astype(dtype)), energy, finite, stats)
 
@@ -265,7 +272,30 @@ def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws
     carries, x = jax.lax.scan(draw, steps(start, burn_in), length=draws)
     energy = jax.lax.map(jax.vmap(iteration.flow.energy.value), x)
     x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
-    return x, energy, jax.vmap(all_finite)((carries.z, x, energy))
+    first = jax.tree.map(lambda leaf: leaf[0], start)
+    h, _ = iteration.rule(iteration.flow, iteration.scheme, first.t, first.z, first.rule_state)
+    kept = jax.vmap(all_finite)((carries.z, x, energy)) & ~_ran_away(iteration.flow, z0, energy, h)
+    return x, energy, kept & jax.vmap(lambda carry: _is_moved(iteration.flow, carry, h))(carries)
+
+
+def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
+    """Which chains' energies rose so far above the start's that no heat explains it."""
+    first = jax.vmap(lambda z: flow.energy.value(flow.position(z)))(z0)
+    slope = jax.vmap(lambda z: l2_norm(flow.energy.grad(flow.position(z))))(z0)
+    changes = jnp.abs(jnp.diff(energy, axis=1))
+    if not changes.shape[1]:
+        return jnp.zeros(first.shape, bool)
+    usual = jnp.maximum(jnp.median(changes, axis=1), h * slope**2)
+    return jnp.max(energy, axis=1) - first > _FAR * jnp.maximum(usual, jnp.finfo(energy.dtype).tiny)
+
+
+def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
+    """Whether a step's noise is still above the rounding of the state that it moves."""
+    z = carry.z
+    usual = jax.tree.map(lambda leaf: jnp.sqrt(h) * jnp.ones_like(leaf), flow.brownian(z))
+    moved = flow.diffusion(carry.t, z)(usual)
+    noise, size = l2_norm(moved), l2_norm(z)
+    return (noise == 0) | (noise > jnp.finfo(dtype_of(z)).eps * size)
 
 
 _compiled = eqx.filter_jit(_draw)

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from gradientflow.flows import Flow, UnansweredQuestionError
 from gradientflow.flows.catalogue.adaptive.adadelta import DeltaSquares
+from gradientflow.flows.catalogue.adaptive.held import Still
 
 from ..discretizer import Discretizer
 
@@ -63,7 +64,7 @@ class AdaDeltaStep(Discretizer):
         z = flow.parts["gradients"].solution(t, z, h)
         moved = h * flow.parts["transport"].drift(t + h, z)
         deltas = flow.parts["deltas"]
-        if not isinstance(deltas, DeltaSquares):
+        if not isinstance(deltas, (DeltaSquares, Still)):
             why = "AdaDelta's scheme wants AdaDelta's own averages, on no other clock"
             raise UnansweredQuestionError(flow, "parts", why)
         return deltas.frozen(t, z, h) + moved

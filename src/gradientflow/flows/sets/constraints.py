@@ -8,14 +8,22 @@ import jax
 import jax.numpy as jnp
 
 from ..checks import bounds, check_positive
-from ..numerics import dtype_of, inner, l2_norm, max_norm
+from ..numerics import as_arrays, dtype_of, inner, l2_norm, max_norm, take_lists
 
 # A point this many roundings away from a set is in it.
 _ROUNDINGS = 1e3
 
 
 class Constraint(eqx.Module):
-    """A closed convex set C."""
+    """A closed convex set C.
+
+    Where its methods are asked about lists of numbers, these are arrays, as everywhere.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Its methods take lists."""
+        super().__init_subclass__(**options)
+        take_lists(cls, "project", "project_tangent")
 
     @abc.abstractmethod
     def project(self, x: Any) -> Any:
@@ -27,6 +35,7 @@ class Constraint(eqx.Module):
 
     def contains(self, x: Any) -> jax.Array:
         """Whether x is in C; a point off it by rounding is."""
+        x = as_arrays(x)
         away = max_norm(jax.tree.map(lambda a, b: a - b, self.project(x), x))
         return away <= _ROUNDINGS * jnp.finfo(dtype_of(x)).eps * (1 + max_norm(x))
 

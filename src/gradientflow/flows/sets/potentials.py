@@ -14,14 +14,22 @@ from jax.flatten_util import ravel_pytree
 
 from ..checks import bounds, check_positive
 from ..implicit import newton
-from ..numerics import LARGEST_DENSE, dtype_of, inner, size
+from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
 _ROUNDINGS = 64
 
 
 class Potential(eqx.Module):
-    """A strictly convex function φ, its gradient, which maps positions to dual variables, and the inverse of that."""
+    """A strictly convex function φ, its gradient, which maps positions to dual variables, and the inverse of that.
+
+    Where its methods are asked about lists of numbers, these are arrays, as everywhere.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Its methods take lists."""
+        super().__init_subclass__(**options)
+        take_lists(cls, "value", "gradient", "inverse", "check", "unbalanced")
 
     @abc.abstractmethod
     def value(self, x: Any) -> Any:
@@ -45,8 +53,21 @@ class Potential(eqx.Module):
     def check(self, x: Any) -> None:
         """Raises `ValueError` where x is outside the domain."""
 
+    def unbalanced(self, x: Any, slope: Any) -> Any:
+        """What vanishes where x is stationary, and only there: ∇²φ*(y)∇E unless walls hold what would leave them.
+
+        At a wall the velocity vanishes whichever way ∇E points; a potential with walls counts in full what points
+        inwards.
+
+        Args:
+            x: the position.
+            slope: ∇E there.
+        """
+        return jax.jvp(self.inverse, (self.gradient(x),), (slope,))[1]
+
     def divergence(self, x: Any, y: Any) -> Any:
         """The Bregman divergence φ(x) − φ(y) − ⟨∇φ(y), x − y⟩."""
+        x, y = as_arrays(x), as_arrays(y)
         away = jax.tree.map(lambda a, b: a - b, x, y)
         return self.value(x) - self.value(y) - inner(self.gradient(y), away)
 
@@ -106,6 +127,15 @@ class Entropy(Potential):
         """Softmax."""
         return jax.tree.map(lambda leaf: jax.nn.softmax(leaf, axis=-1), y)
 
+    def unbalanced(self, x: Any, slope: Any) -> Any:
+        """∂ᵢE less its mean, times xᵢ where it points out of the face xᵢ = 0."""
+
+        def one(x: Any, g: Any) -> Any:
+            over = g - jnp.sum(x * g, axis=-1, keepdims=True)
+            return jnp.where(over > 0, x * over, over)
+
+        return jax.tree.map(one, x, slope)
+
     def check(self, x: Any) -> None:
         """Nonnegative, and of sum 1."""
         for leaf in map(np.asarray, jax.tree.leaves(x)):
@@ -137,6 +167,11 @@ class PositiveEntropy(Separable):
     def inverse(self, y: Any) -> Any:
         r"""$\exp y_i$."""
         return jax.tree.map(jnp.exp, y)
+
+    def unbalanced(self, x: Any, slope: Any) -> Any:
+        """xᵢ∂ᵢE, with the largest coordinate in the place of xᵢ where it points away from 0."""
+        largest = max_norm(x)
+        return jax.tree.map(lambda x, g: jnp.where(g > 0, x, largest) * g, x, slope)
 
     def check(self, x: Any) -> None:
         """Nonnegative."""
@@ -179,6 +214,10 @@ class BoxEntropy(Separable):
     def inverse(self, y: Any) -> Any:
         r"""$a + (b - a)/(1 + e^{-y})$."""
         return jax.tree.map(lambda leaf: self.lower + (self.upper - self.lower) * jax.nn.sigmoid(leaf), y)
+
+    def unbalanced(self, x: Any, slope: Any) -> Any:
+        """∂ᵢE times the way to the wall towards which it leads downhill."""
+        return jax.tree.map(lambda x, g: jnp.where(g > 0, x - self.lower, self.upper - x) * g, x, slope)
 
     def check(self, x: Any) -> None:
         """Strictly inside."""

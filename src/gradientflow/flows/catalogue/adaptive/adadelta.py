@@ -10,9 +10,10 @@ from ...checks import check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
-from ...numerics import relaxed
+from ...numerics import relaxed, zeros_like
 from ...state import Vector, lift, lower
-from .scaled import at_time, averaged, squared, total_drift
+from .held import AdaptiveFlow, HeldGradient, at_time, averaged
+from .scaled import squared, total_drift
 
 
 class Deltas(Vector):
@@ -35,14 +36,14 @@ class DeltaStates(Flow):
     def init(self, x: Any) -> Deltas:
         """(x, 0, 0)."""
         x = lift(x)
-        return Deltas(x, 0 * x, 0 * x)
+        return Deltas(x, zeros_like(x), zeros_like(x))
 
     def position(self, z: Deltas) -> Any:
         """x."""
         return lower(z.x)
 
 
-class AdaDeltaFlow(DeltaStates):
+class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
     r"""AdaDelta in continuous time: RMSprop with a numerator that remembers velocities.
 
     $\dot x = -v$ with $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s + \varepsilon}$, $\tau\dot s = (\nabla E)^2 - s$,
@@ -96,6 +97,19 @@ class AdaDeltaFlow(DeltaStates):
             deltas=DeltaSquares(self.energy, self.tau, self.epsilon),
         )
 
+    def settled(self, x: Any) -> Deltas:
+        """s = d = (∇E)²: where gradients don't change, d tends to s."""
+        square = squared(self.gradient(lift(x)))
+        return Deltas(lift(x), square, square)
+
+    def inverse_preconditioner(self, t: Any, z: Deltas) -> Any:
+        """√(d + ε)/√(s + ε)."""
+        return delta(jax.tree.map(jnp.ones_like, z.x), z, self.epsilon)
+
+    def held(self) -> Flow:
+        """The gradient flow, at this one's rate."""
+        return HeldGradient(self.energy, self.rate)
+
     def lyapunov(self, t: Any, z: Deltas) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))
@@ -126,7 +140,7 @@ class DeltaTransport(DeltaStates):
     def drift(self, t: Any, z: Deltas) -> Deltas:
         """(−v, 0, 0)."""
         speed = at_time(self.rate, t) * delta(self.gradient(z.x), z, self.epsilon)
-        return Deltas(-speed, 0 * z.s, 0 * z.d)
+        return Deltas(-speed, zeros_like(z.s), zeros_like(z.d))
 
 
 class DeltaSquares(DeltaStates):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +13,8 @@ from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts, UnansweredQuestionError
 from ...numerics import inner, zeros_like
 from ...state import Vector, lift, lower
-from .scaled import at_time, averaged, divided, squared, total_drift
+from .held import AdaptiveFlow, HeldMoments, at_time, averaged
+from .scaled import divided, squared, total_drift
 
 
 class Moments(Vector):
@@ -42,8 +44,21 @@ class MomentStates(Flow):
         return lower(z.x)
 
 
-class MomentFlow(MomentStates):
+class MomentFlow(MomentStates, AdaptiveFlow):
     """What Adam and AdamW share: the averages of the gradient and of its square, and what they drive."""
+
+    epsilon: eqx.AbstractVar[Any]
+    epsilon_root: eqx.AbstractVar[Any]
+
+    def settled(self, x: Any) -> Moments:
+        """(x, ∇E, (∇E)²)."""
+        gradient = self.gradient(lift(x))
+        return Moments(lift(x), gradient, squared(gradient))
+
+    def inverse_preconditioner(self, t: Any, z: Moments) -> Any:
+        """1/(√(ŝ + ε₀) + ε)."""
+        _, square = _corrected(self, jnp.asarray(t), z)
+        return divided(jax.tree.map(jnp.ones_like, z.x), square, self.epsilon_root, self.epsilon)
 
     def velocity(self, z: Moments) -> Any:
         """m, which drives x."""
@@ -119,6 +134,10 @@ class AdamFlow(MomentFlow):
         check_positive("AdamFlow", tau1=tau1, tau2=tau2)
         check_nonnegative("AdamFlow", epsilon=epsilon, epsilon_root=epsilon_root)
 
+    def held(self) -> Flow:
+        """m at its own pace, and what it drives."""
+        return HeldMoments(self.energy, self.tau1, 0, self.rate)
+
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
@@ -191,6 +210,10 @@ class AdamWFlow(MomentFlow):
         check_rate("AdamWFlow", rate=rate)
         check_positive("AdamWFlow", tau1=tau1, tau2=tau2)
         check_nonnegative("AdamWFlow", epsilon=epsilon, epsilon_root=epsilon_root, weight_decay=weight_decay)
+
+    def held(self) -> Flow:
+        """m at its own pace, and what it drives."""
+        return HeldMoments(self.energy, self.tau1, self.weight_decay, self.rate)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

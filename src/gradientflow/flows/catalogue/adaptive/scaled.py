@@ -12,6 +12,7 @@ from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
 from ...numerics import zeros_like
 from ...state import Vector, lift, lower
+from .held import AdaptiveFlow, HeldGradient, at_time, averaged
 
 
 class Scaled(Vector):
@@ -38,7 +39,7 @@ class ScaledStates(Flow):
         return lower(z.x)
 
 
-class AdaGradFlow(Flow):
+class AdaGradFlow(AdaptiveFlow):
     r"""AdaGrad as a flow: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
     State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
@@ -113,12 +114,24 @@ class AdaGradFlow(Flow):
             transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
 
+    def settled(self, x: Any) -> Scaled:
+        """s(0) + (∇E)²: one step's, from the start that it has."""
+        return Scaled(lift(x), self.init(x).s + squared(self.gradient(lift(x))))
+
+    def inverse_preconditioner(self, t: Any, z: Scaled) -> Any:
+        """1/(√(s + ε) + δ)."""
+        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
+
+    def held(self) -> Flow:
+        """The gradient flow, at this one's rate."""
+        return HeldGradient(self.energy, self.rate)
+
     def lyapunov(self, t: Any, z: Scaled) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))
 
 
-class RMSpropFlow(ScaledStates):
+class RMSpropFlow(ScaledStates, AdaptiveFlow):
     r"""RMSprop as a flow: $\tau\dot s = (\nabla E)^2 - s$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
     State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
@@ -174,6 +187,18 @@ class RMSpropFlow(ScaledStates):
             averages=Averaging(self.energy, self.tau),
             transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
+
+    def settled(self, x: Any) -> Scaled:
+        """s = (∇E)²."""
+        return Scaled(lift(x), squared(self.gradient(lift(x))))
+
+    def inverse_preconditioner(self, t: Any, z: Scaled) -> Any:
+        """1/(√(s + ε) + δ)."""
+        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
+
+    def held(self) -> Flow:
+        """The gradient flow, at this one's rate."""
+        return HeldGradient(self.energy, self.rate)
 
     def lyapunov(self, t: Any, z: Scaled) -> Any:
         """E(x)."""
@@ -243,15 +268,6 @@ def squared(gradient: Any) -> Any:
     return jax.tree.map(lambda g: g * g, gradient)
 
 
-def averaged(old: Any, new: Any, elapsed: Any) -> Any:
-    """An average that relaxes to `new` for `elapsed` times its own time: (1 − β)new + βold with β = e^{−elapsed}."""
-    # As optax rounds it, not by expm1: near a minimum adaptive steps are chaotic, and one last digit is another run.
-    # In half a precision 1 − β would be 0 and the average never start.
-    decay = jnp.exp(-jnp.asarray(elapsed, jnp.promote_types(jnp.result_type(elapsed), jnp.float32)))
-    share, kept = (factor.astype(jnp.result_type(elapsed)) for factor in (1 - decay, decay))
-    return share * new + kept * old
-
-
 def divided(gradient: Any, squares: Any, epsilon: Any, floor: Any) -> Any:
     """g/(√(s + ε) + δ); 0 where g is, even over 0."""
 
@@ -262,8 +278,3 @@ def divided(gradient: Any, squares: Any, epsilon: Any, floor: Any) -> Any:
         return jnp.where((below == 0) & (g == 0), 0, g * (1 / jnp.where((below == 0) & (g == 0), 1, below)))
 
     return jax.tree.map(one, gradient, squares)
-
-
-def at_time(rate: Any, t: Any) -> Any:
-    """A factor that may be a function of time."""
-    return rate(t) if callable(rate) else rate

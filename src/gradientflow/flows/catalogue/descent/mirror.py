@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import jax
-
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
@@ -69,8 +67,9 @@ class MirrorFlow(Flow):
         return -lift(self.energy.grad(self.position(z)))
 
     def residual(self, z: Any) -> Any:
-        """∇²φ*(y)∇E, the position's velocity: what a boundary holds back is no part of it."""
-        return jax.jvp(self.position, (z,), (self.drift(None, z),))[1]
+        """∇²φ*(y)∇E, the position's velocity; of what a wall all but stops, what leads away from the wall in full."""
+        x = self.position(z)
+        return lift(self.potential.unbalanced(x, self.energy.grad(x)))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """E(x)."""

@@ -18,7 +18,10 @@ class MirrorLangevin(Flow):
     The state is the dual variable y, the position $x = \nabla\varphi^*(y)$, and the equation is Itô's. Stationary
     density of x ∝ e^{−E/T} on the potential's domain, which it never leaves: `potentials.PositiveEntropy()` samples
     positive quantities, `potentials.BoxEntropy(a, b)` a box. The noise is multiplicative: Euler–Maruyama of it has
-    strong order 1/2, and is biased.
+    strong order 1/2, and is biased. It needs a density that vanishes at the domain's walls, as
+    $x^{a-1}e^{-x}$ with a > 1 does at 0: where it does not (an exponential law, a uniform one) chains come so close to
+    a wall that the noise throws them out at any step, and `sample` calls them lost. `Langevin` in another variable, log
+    x say, with the density that it has there, is the way then.
 
     Args:
         energy: the potential E.
@@ -34,12 +37,15 @@ class MirrorLangevin(Flow):
         section 1.
 
     Example:
-        >>> import gradientflow as gf
-        >>> flow = gf.MirrorLangevin(gf.energy(lambda x: x[0]), gf.potentials.PositiveEntropy(), temperature=0.5)
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> E = gf.energy(lambda x: x[0] - 2 * jnp.log(x[0]))  # at T = 1/2 the law ∝ x⁴ e^{−2x}
+        >>> flow = gf.MirrorLangevin(E, gf.potentials.PositiveEntropy(), temperature=0.5)
         >>> flow.diffusion(0.0, flow.init(gf.flows.as_floating([0.25])))(1.0).tolist()
         [2.0]
     """
 
+    # What chains of it need, where they are lost otherwise: a shorter step would not help.
+    needs: ClassVar[str] = "let the density e^{−E/T} vanish at the walls, which MirrorLangevin's chains need"
     equation: ClassVar[str] = "dy = −∇E(x) dt + √(2T) [∇²φ(x)]^{1/2} dW, y = ∇φ(x)"
     energy: Energy
     potential: Potential

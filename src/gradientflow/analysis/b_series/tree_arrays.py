@@ -1,0 +1,82 @@
+"""What was read on exact trees, beside the step that runs: the same system as arrays."""
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.discretizers import Discretizer, advance
+from gradientflow.flows import Energy, FirstOrder
+
+from ..exact.leaf import NotExactError
+from .trees import Forest, Tree, forest
+
+# Trees of so many nodes are looked at, on steps of this length from this time; Newton's method is off by no more.
+_NODES, _STEP, _TIME, _POWER = 3, 0.5, 0.75, 0.4
+
+
+class ArrayTrees(FirstOrder):
+    """The tree system on arrays: ż_τ is the product of the components of τ's branches.
+
+    Args:
+        forest: the trees.
+    """
+
+    forest: Any
+
+    def __init__(self, forest: Forest) -> None:
+        self.forest = forest
+
+    @property
+    def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """An energy whose gradient is the field's negative."""
+        return _ArrayTreeEnergy(self)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """The products of the children's components."""
+        products: list[Any] = []
+        for trunk, branch in zip(self.forest.trunk.tolist(), self.forest.branch.tolist(), strict=True):
+            products.append(jnp.ones_like(z[0]) if trunk < 0 else products[trunk] * z[branch])
+        return jnp.stack(products)
+
+    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
+        """None: a scheme for flows with noise is read without it."""
+        return lambda increment: 0 * z
+
+
+class _ArrayTreeEnergy(Energy):
+    flow: Any
+
+    def value(self, x: Any) -> Any:
+        raise NotExactError("the energy's value: a scheme that depends on values is no B-series")
+
+    def grad(self, x: Any) -> Any:
+        return -self.flow.drift(0.0, x)
+
+
+def check_on_arrays(discretizer: Discretizer, weights: Mapping[Tree, Fraction]) -> None:
+    """Compares elementary weights with the step itself, from 0 on the tree system as arrays.
+
+    Raises:
+        NotExactError: if the step on arrays is another one, or runs on none.
+    """
+    few, name = forest(_NODES), type(discretizer).__name__
+    known = [i for i, tree in enumerate(few.trees) if tree in weights]
+    expected = np.array([float(weights[few.trees[i]]) * _STEP ** few.trees[i].order for i in known])
+    flow, rest = ArrayTrees(few), jnp.zeros(len(few.trees))
+    try:
+        after, _ = advance(discretizer, flow, _TIME, rest, _STEP, memory=discretizer.init(flow, _TIME, rest, _STEP))
+        found = np.asarray(after, dtype=float)[known]
+    except NotExactError:
+        raise
+    except Exception as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotExactError(f"{name} was read on exact numbers and can't be run on vectors beside it: {why}") from None
+    eps = float(jnp.finfo(rest.dtype).eps)
+    if not np.abs(found - expected).max() <= eps**_POWER * (1 + np.abs(expected).max()):
+        raise NotExactError(
+            f"{name} is another step on vectors than on exact numbers: on the tree system it is off by "
+            f"{np.abs(found - expected).max():.2g} from what was read"
+        )

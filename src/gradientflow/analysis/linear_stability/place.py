@@ -1,0 +1,119 @@
+"""What is asked about, and where its flow is linearized."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.discretizers import ConstantStep, Discretizer, Method, Schedule, as_method, as_step_rule
+from gradientflow.flows import AbstractQuadratic, Composite, Energy, Flow, Mode, Trajectory, dtype_of, max_norm
+
+from .curvature import Curvatures
+from .jacobian import has_no_derivative, leaves_at_once
+
+# How far from an equilibrium a point may be, relative to its size: 1e-6 in double precision, 2e-3 in single.
+# ‖∇E‖/λ_max estimates the distance.
+_STATIONARY_POWER = 0.375
+
+
+def unpacked(
+    where: str, flow: Any, discretizer: Any, own_clock: type | None = None
+) -> tuple[Method | None, Flow, Discretizer]:
+    """The method (if it was given as one), the flow and the scheme that a question is about.
+
+    Of schemes that have a clock only, those of the class `own_clock` are welcome.
+
+    Raises:
+        TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
+    """
+    method, flow, discretizer, step = as_method(where, flow, discretizer)
+    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, Schedule)):
+        raise TypeError(
+            f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
+            f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
+        )
+    if discretizer.clock_only and not (own_clock is not None and isinstance(discretizer, own_clock)):
+        name = type(discretizer).__name__
+        raise TypeError(f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit")
+    return method, flow, discretizer
+
+
+def minimizer_of(flow: Flow, at: Any, step: int | None) -> Any:
+    """The point at which a flow is linearized: the one given, that of a run, or its energy's minimizer.
+
+    Raises:
+        ValueError: if none is known.
+    """
+    if isinstance(at, Trajectory):
+        row = row_of("stability", at, step)
+        return jax.tree.map(lambda leaf: leaf[row], at.x)
+    if at is not None:
+        return at
+    match flow.energy:
+        case Mode():
+            return jnp.zeros(())
+        case AbstractQuadratic() as energy:
+            known = energy.minimizer
+            return jnp.zeros(energy.linear.shape, energy.linear.dtype) if known is None else known
+    if flow.energy.minimizer is None:
+        raise ValueError(
+            "stability: no minimizer of this energy is known; give `at`, integrate(flow, x0, math.inf).x[-1] say"
+        )
+    return flow.energy.minimizer
+
+
+def is_stationary(energy: Energy, x: Any, greatest: float) -> bool:
+    """Whether a gradient is as small as rounding makes it beside a curvature."""
+    away = float(max_norm(energy.grad(x))) / max(greatest, 1e-300)
+    return away <= float(jnp.finfo(dtype_of(x)).eps) ** _STATIONARY_POWER * max(1.0, float(max_norm(x)))
+
+
+def check_minimizer(energy: Energy, x: Any, curvatures: Curvatures) -> None:
+    """Refuses a point that is no minimizer.
+
+    Raises:
+        ValueError: naming the negative curvature, or the gradient's norm.
+    """
+    if float(curvatures.least[1]) < 0:
+        raise ValueError(
+            f"stability: not a minimizer: the least curvature is {float(curvatures.least[1]):.6g} < 0, so that the "
+            "flow itself leaves it; give `at`, a minimizer"
+        )
+    if isinstance(energy, (AbstractQuadratic, Mode)):
+        return
+    if not is_stationary(energy, x, float(curvatures.greatest[1])):
+        gradient = float(max_norm(energy.grad(x)))
+        raise ValueError(
+            f"stability: `at` is not stationary: ‖∇E‖∞ = {gradient:.3g} there; follow the flow to its end, "
+            "integrate(flow, at, math.inf).x[-1], with a smaller gtol where the curvature vanishes"
+        )
+
+
+def row_of(where: str, run: Trajectory, step: int | None) -> int:
+    """The row of a run at which a step was saved; the last one unless a step is named.
+
+    Raises:
+        ValueError: if it wasn't.
+    """
+    steps = np.asarray(run.steps)
+    if step is None:
+        return len(steps) - 1
+    found = np.flatnonzero(steps == step)
+    if not found.size:
+        saved = f"{steps[0]} to {steps[-1]}" + ("" if len(steps) < 2 else f", every {steps[1] - steps[0]}")
+        raise ValueError(f"{where}: step={step} was not saved by the run, which has {saved}; give one of those")
+    return int(found[0])
+
+
+def says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curvatures) -> str:
+    """Why the linearization of what is no quadratic says nothing at the point; empty where it does."""
+    if isinstance(flow.energy, (AbstractQuadratic, Mode, Composite)):
+        return ""
+    if curvatures.greatest[0] <= 0:
+        return "the Hessian vanishes at the point, and says nothing of what is near: follow a run instead"
+    if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
+        return (
+            "the gradient has a kink at the point: the curvature differs from side to side; ask `at` a point beside it"
+        )
+    return ""
