@@ -183,7 +183,9 @@ class Integration(eqx.Module):
             if room:
                 # What is not to be kept is written where the next row will be.
                 new, buffers = (now.taken, now.s, now.z), (rows.k, rows.s, rows.z)
-                put = jax.tree.map(lambda buffer, leaf: buffer.at[rows.count].set(leaf), buffers, new)
+                put = jax.tree.map(
+                    lambda kept, row: jax.lax.dynamic_update_index_in_dim(kept, row, rows.count, 0), buffers, new
+                )
                 rows = Rows(rows.count + saved, *put)
             if self.to_rest:
                 due = accepted & ((now.taken % _SELDOM == 0) | (size(now.z) <= LARGEST_DENSE))

@@ -18,6 +18,7 @@ from ..checks import unknown_name
 from ..flow import Flow
 from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, max_norm
+from .rosenbrock import RosenbrockWanner
 
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
 LARGEST_IMPLICIT = 20_000
@@ -175,10 +176,10 @@ def explicit() -> dfx.AbstractSolver:
 
 
 def implicit(n: int, dtype: Any) -> dfx.AbstractSolver:
-    """For n unknowns: Kvaerno's 5(4) with dense Newton; beyond a few hundred, 3(2) with matrix-free Newton."""
-    newton = with_stepsize_controller_tols(StageNewton)
+    """For n unknowns: a Rosenbrock–Wanner method; beyond a few hundred, Kvaerno's 3(2) with matrix-free Newton."""
     if n <= LARGEST_DENSE:
-        return NewtonKvaerno5(root_finder=newton(cauchy_termination=False), root_find_max_steps=20)
+        return RosenbrockWanner()
+    newton = with_stepsize_controller_tols(StageNewton)
     finder = newton(linear_solver=krylov(dtype), cauchy_termination=False)
     return NewtonKvaerno3(root_finder=finder, root_find_max_steps=20)
 
@@ -187,7 +188,10 @@ _NAMED: Mapping[str, Callable[[int, Any], dfx.AbstractSolver]] = {
     "tsit5": lambda n, dtype: dfx.Tsit5(),
     "dopri5": lambda n, dtype: dfx.Dopri5(),
     "dopri8": lambda n, dtype: dfx.Dopri8(),
-    "kvaerno5": implicit,
+    "kvaerno5": lambda n, dtype: NewtonKvaerno5(
+        root_finder=with_stepsize_controller_tols(StageNewton)(cauchy_termination=False), root_find_max_steps=20
+    ),
+    "rosenbrock-wanner": lambda n, dtype: RosenbrockWanner(),
 }
 
 
