@@ -46,6 +46,7 @@ class KnownFlow(Flow):
     """Likewise."""
 
     energy: Energy = KnownEnergy()
+    has_energy = property(lambda self: False)
 
     def init(self, x):
         return 2 * x
@@ -105,6 +106,7 @@ ENERGY_QUESTIONS = {
 }
 FLOW_QUESTIONS = {
     "energy": lambda f: f.energy,
+    "has_energy": lambda f: f.has_energy,
     "init": lambda f: f.init(X),
     "position": lambda f: f.position(X),
     "drift": lambda f: f.drift(T, X),

@@ -172,6 +172,7 @@ from .flows import UnansweredQuestionError as UnansweredQuestionError
 from .flows import Vector as Vector
 from .flows import constraints as constraints
 from .flows import energy as energy
+from .flows import field as field
 from .flows import from_expression as from_expression
 from .flows import from_sympy as from_sympy
 from .flows import integrate as integrate

@@ -168,7 +168,8 @@ class Experiment:
         self.check_precision()
         E = self.make_energy()
         full = self._resolve(E)
-        methods = {label(spec): make_method(spec, E) for spec in full.methods}
+        made = [(spec, make_method(spec, E)) for spec in full.methods]
+        methods = {label(spec, method): method for spec, method in made}
         x0 = jnp.asarray(full.x0)
         if self.question == "stability":
             return survey_stability(E, methods, x0, progress)

@@ -72,10 +72,13 @@ from .energies.tables import read_table as read_table
 from .energies.tables import regression as regression
 from .energies.tables import standardized as standardized
 from .energies.wrapped import WrappedEnergy as WrappedEnergy
+from .field import FieldFlow as FieldFlow
+from .field import field as field
 from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
+from .flow import check_energy as check_energy
 from .flow import is_stochastic as is_stochastic
 from .flow import smooth_part as smooth_part
 from .flow import with_energy as with_energy

@@ -20,7 +20,7 @@ class UnansweredQuestionError(TypeError):
         why: why there is no answer.
     """
 
-    def __init__(self, flow: "Flow", question: str, why: str) -> None:
+    def __init__(self, flow: Any, question: str, why: str) -> None:
         self.question, self.why = question, why
         super().__init__(f"{type(flow).__name__} does not answer `{question}`: {why}")
 
@@ -57,6 +57,11 @@ class Flow(eqx.Module):
     def name(self) -> str:
         """The name under which results show it: its class's."""
         return type(self).__name__
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether there is an energy; else `energy` only stands for the force."""
+        return True
 
     @abc.abstractmethod
     def init(self, x: Any) -> Any:
@@ -158,6 +163,16 @@ def with_smooth_part(flow: Flow, energy: Energy) -> Flow:
     """The flow with its energy's smooth part replaced: what oracles change; a penalty stays whole."""
     whole = Composite(energy, flow.energy.nonsmooth) if isinstance(flow.energy, Composite) else energy
     return with_energy(flow, whole)
+
+
+def check_energy(where: str, flow: Flow, why: str) -> None:
+    """Refuses a field without an energy, for what asks for its values.
+
+    Raises:
+        TypeError: saying why they are asked for.
+    """
+    if not flow.has_energy:
+        raise TypeError(f"{where}: {flow.name} is a field without an energy; {why}")
 
 
 def is_stochastic(flow: Flow, z: Any) -> bool:

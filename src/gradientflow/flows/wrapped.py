@@ -29,6 +29,11 @@ class WrappedFlow(Flow):
         """That of the flow inside, as are all answers here."""
         return self.flow.energy
 
+    @property
+    def has_energy(self) -> bool:
+        """Whether there is an energy."""
+        return Flow.has_energy.__get__(self) if self._own("has_energy") else self.flow.has_energy
+
     def init(self, x: Any) -> Any:
         """The state at rest at the position x."""
         return self.flow.init(x)

@@ -38,6 +38,7 @@ from ..results.result import Drawn
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import global_limit_of
 from .curvature import Curvatures, curvatures_at
+from .field_rates import check_rest, rates_at
 from .jacobian import has_no_derivative, is_affine, leaves_at_once, measured_limit, step_eigenvalues, unknown
 from .reading import ModeReading, Recipe
 from .step_limit import StepLimit, exact_limit, readable, without_roots
@@ -230,8 +231,12 @@ def stability(flow: Flow | Method, discretizer: Discretizer | None = None, at: A
     flow_on_arrays, z = prepare("stability", flow, x, None)
     check_answers(flow_on_arrays, discretizer, z)
     x = flow_on_arrays.position(z)
-    curvatures = curvatures_at(flow_on_arrays.energy, x)
-    _check_minimizer(flow_on_arrays.energy, x, curvatures)
+    if flow.has_energy:
+        curvatures = curvatures_at(flow_on_arrays.energy, x)
+        _check_minimizer(flow_on_arrays.energy, x, curvatures)
+    else:
+        curvatures = rates_at(flow_on_arrays, z)
+        check_rest(flow_on_arrays, z, curvatures)
     reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
     silent = _says_nothing(flow_on_arrays, discretizer, z, curvatures)
     if silent:
@@ -314,7 +319,7 @@ def _says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curv
     """Why the linearization of what is no quadratic says nothing at the point; empty where it does."""
     if isinstance(flow.energy, (AbstractQuadratic, Mode, Composite)):
         return ""
-    if curvatures.greatest[0] <= 0:
+    if flow.has_energy and curvatures.greatest[0] <= 0:
         return "the Hessian vanishes at the point, and says nothing of what is near: follow a run instead"
     if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
         return (

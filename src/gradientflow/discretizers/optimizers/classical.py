@@ -5,8 +5,6 @@ Parameters and conventions are optax's; the conversion to the flow's parameters 
 
 from typing import Any
 
-import equinox as eqx
-
 from gradientflow.flows import (
     Energy,
     GradientFlow,
@@ -43,7 +41,7 @@ def gradient_descent(E: Any, lr: Any) -> Method:
         0.1
     """
     check_rate("gradient_descent", lr=lr)
-    return Method(GradientFlow(energy(E)), ForwardEuler(), lr, gradient_descent)
+    return Method(GradientFlow(energy(E)), ForwardEuler(), lr)
 
 
 @written("x' = argmin_y E(y) + ‖y − x‖²/(2η)")
@@ -63,7 +61,7 @@ def proximal_point(E: Any, lr: Any) -> Method:
         [0.25]
     """
     check_rate("proximal_point", lr=lr)
-    return Method(GradientFlow(energy(E)), BackwardEuler(), lr, proximal_point)
+    return Method(GradientFlow(energy(E)), BackwardEuler(), lr)
 
 
 @written("b' = βb + ∇E(x), x' = x − ηb'")
@@ -94,7 +92,7 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     flow, h = heavy_ball_of(energy(E), lr, beta)
     if flow is None:
         return gradient_descent(E, lr)
-    return Method(flow, MomentumEuler(), h, eqx.Partial(momentum, beta=beta))
+    return Method(flow, MomentumEuler(), h)
 
 
 def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]:
@@ -137,7 +135,7 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
         return gradient_descent(E, lr)
     damping = 1 - beta
     flow = HeavyBall(energy(E), mass=beta * beta * lr / (damping * damping), friction=1)
-    return Method(flow, NesterovLookahead(), beta * lr / damping, eqx.Partial(nesterov, beta=beta))
+    return Method(flow, NesterovLookahead(), beta * lr / damping)
 
 
 @written("x' = x − η sign ∇E(x)")
@@ -157,7 +155,7 @@ def sign_descent(E: Any, lr: Any) -> Method:
         [2.5, 0.5]
     """
     check_rate("sign_descent", lr=lr)
-    return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr, sign_descent)
+    return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr)
 
 
 @written("x' = x + αd', d' = −∇E + βd, α exact along d'")

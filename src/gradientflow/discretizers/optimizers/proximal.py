@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
-
 from gradientflow.flows import Composite, GradientFlow, Nesterov, check_positive, check_rate
 
 from ..discretizer import Discretizer
@@ -35,7 +33,7 @@ def ista(E: Any, lr: Any) -> Method:
         [0.0, 1.0, 1.5]
     """
     check_rate("ista", lr=lr)
-    return Method(GradientFlow(_composite("ista", E)), ForwardBackward(), lr, ista)
+    return Method(GradientFlow(_composite("ista", E)), ForwardBackward(), lr)
 
 
 @written("x' = prox_ηg(y − η∇f(y)), y' = x' + (k + 2)/(k + r + 2)·(x' − x)", "NesterovStep of Nesterov of a Composite")
@@ -64,7 +62,7 @@ def fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
         >>> gf.optimizers.fista(E, lr=0.25).iterate([0.0], steps=2).x[:, 0].tolist()
         [0.0, 0.5, 1.025]
     """
-    return _accelerated("fista", E, lr, r, NesterovStep(), fista)
+    return _accelerated("fista", E, lr, r, NesterovStep())
 
 
 @written("fista, from rest again after ⟨y − x', x' − x⟩ > 0", "RestartedNesterov of Nesterov of a Composite")
@@ -89,7 +87,7 @@ def restarted_fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
         >>> gf.optimizers.restarted_fista(E, lr=0.25).iterate([0.0], steps=60).x[-1].round(6)
         Array([2.], dtype=...)
     """
-    return _accelerated("restarted_fista", E, lr, r, RestartedNesterov(), restarted_fista)
+    return _accelerated("restarted_fista", E, lr, r, RestartedNesterov())
 
 
 @written("x = prox_ηg(z), z' = z + prox_ηf(2x − z) − x", "DouglasRachford of GradientFlow of a Composite")
@@ -113,12 +111,12 @@ def douglas_rachford(E: Any, lr: Any) -> Method:
         Array([2.], dtype=...)
     """
     _check_number("douglas_rachford", lr, "z depends on it, and so does where z converges")
-    return Method(GradientFlow(_composite("douglas_rachford", E)), DouglasRachford(), lr, douglas_rachford)
+    return Method(GradientFlow(_composite("douglas_rachford", E)), DouglasRachford(), lr)
 
 
-def _accelerated(where: str, E: Any, lr: Any, r: Any, scheme: Discretizer, make: Any) -> Method:
+def _accelerated(where: str, E: Any, lr: Any, r: Any, scheme: Discretizer) -> Method:
     _check_number(where, lr, "the momentum goes by the flow's clock")
-    return Method(Nesterov(_composite(where, E), r), scheme, lr**0.5, eqx.Partial(make, r=r))
+    return Method(Nesterov(_composite(where, E), r), scheme, lr**0.5)
 
 
 def _check_number(where: str, lr: Any, why: str) -> None:

@@ -11,6 +11,7 @@ from gradientflow.flows import (
     Energy,
     Flow,
     WrappedEnergy,
+    check_energy,
     check_nonnegative,
     check_number,
     check_rate,
@@ -120,6 +121,7 @@ class SPSA(RandomOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the estimated gradient."""
+        check_energy("SPSA", flow, "its estimate is made of values: give NoisyGradient(scale)")
         width = self.width(k) if callable(self.width) else self.width
         return with_smooth_part(flow, PerturbedEnergy(smooth_part(flow), key, width))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradientflow.flows import (
     Flow,
+    check_energy,
     check_fraction,
     check_integer,
     check_number,
@@ -70,7 +71,9 @@ class PolyakStep(StepRule):
 
         Raises:
             ValueError: if it is not known.
+            TypeError: of a field without an energy.
         """
+        check_energy("PolyakStep", flow, "the step is found from its value: give a step size")
         minimum = flow.energy.minimum if self.minimum is None else self.minimum
         if minimum is None:
             name = type(flow.energy).__name__
