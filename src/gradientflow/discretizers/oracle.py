@@ -14,7 +14,6 @@ from gradientflow.flows import (
     WrappedEnergy,
     check_positive,
     l2_norm,
-    smooth_part,
     with_smooth_part,
 )
 
@@ -135,7 +134,7 @@ class ClipGradient(DeterministicOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the clipped gradient."""
-        return with_smooth_part(flow, ClippedEnergy(smooth_part(flow), self.threshold))
+        return with_smooth_part(flow, ClippedEnergy(flow.energy.smooth, self.threshold))
 
 
 class ClippedEnergy(WrappedEnergy):

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .energies.composite import Composite
 from .energies.energy import Energy
 from .implicit import solve_resolvent
 from .state import lift, lower
@@ -62,6 +61,11 @@ class Flow(eqx.Module):
     def has_energy(self) -> bool:
         """Whether there is an energy; else `energy` only stands for the force."""
         return True
+
+    @property
+    def is_gradient_flow(self) -> bool:
+        """Whether its drift is −∇E(x) and nothing else."""
+        return False
 
     @abc.abstractmethod
     def init(self, x: Any) -> Any:
@@ -156,13 +160,12 @@ def with_energy(flow: Flow, energy: Energy) -> Flow:
 
 def smooth_part(flow: Flow) -> Energy:
     """The flow's energy, without the penalty if it is a sum of both."""
-    return flow.energy.smooth if isinstance(flow.energy, Composite) else flow.energy
+    return flow.energy.smooth
 
 
 def with_smooth_part(flow: Flow, energy: Energy) -> Flow:
     """The flow with its energy's smooth part replaced: what oracles change; a penalty stays whole."""
-    whole = Composite(energy, flow.energy.nonsmooth) if isinstance(flow.energy, Composite) else energy
-    return with_energy(flow, whole)
+    return with_energy(flow, flow.energy.with_smooth(energy))
 
 
 def check_energy(where: str, flow: Flow, why: str) -> None:

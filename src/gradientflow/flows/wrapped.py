@@ -34,6 +34,11 @@ class WrappedFlow(Flow):
         """Whether there is an energy."""
         return Flow.has_energy.__get__(self) if self._own("has_energy") else self.flow.has_energy
 
+    @property
+    def is_gradient_flow(self) -> bool:
+        """Whether the drift is −∇E(x): not where it is another one."""
+        return False if self._own("drift") else self.flow.is_gradient_flow
+
     def init(self, x: Any) -> Any:
         """The state at rest at the position x."""
         return self.flow.init(x)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gradientflow.flows import Composite, GradientFlow, Nesterov, check_positive, check_rate
+from gradientflow.flows import Energy, GradientFlow, Nesterov, check_positive, check_rate
 
 from ..discretizer import Discretizer
 from ..running.method import Method, written
@@ -125,7 +125,7 @@ def _check_number(where: str, lr: Any, why: str) -> None:
     check_positive(where, lr=lr)
 
 
-def _composite(where: str, E: Any) -> Composite:
-    if not isinstance(E, Composite):
+def _composite(where: str, E: Any) -> Energy:
+    if not isinstance(E, Energy) or E.nonsmooth is None:
         raise TypeError(f"{where}: `E` must be a sum, Composite(f, penalties.L1(0.1)) say, got {type(E).__name__}")
     return E

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, smooth_part, with_smooth_part
+from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, with_smooth_part
 
 from ..oracle import RandomOracle
 from .shuffling import shuffled
@@ -259,7 +259,7 @@ def _grad(energy: Energy, x: Any) -> Any:
 
 
 def _examples(where: str, flow: Flow) -> MeanOverExamples:
-    energy = smooth_part(flow)
+    energy = flow.energy.smooth
     if not isinstance(energy, MeanOverExamples):
         raise TypeError(
             f"{where}: the flow's energy must be a mean over examples, FiniteSum(loss, data) say, got "

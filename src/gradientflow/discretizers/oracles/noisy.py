@@ -18,7 +18,6 @@ from gradientflow.flows import (
     drawn,
     inner,
     is_concrete,
-    smooth_part,
     with_smooth_part,
 )
 
@@ -63,7 +62,7 @@ class NoisyGradient(RandomOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the tilted energy."""
-        return with_smooth_part(flow, TiltedEnergy(smooth_part(flow), key, self.scale))
+        return with_smooth_part(flow, TiltedEnergy(flow.energy.smooth, key, self.scale))
 
 
 class TiltedEnergy(WrappedEnergy):
@@ -123,7 +122,7 @@ class SPSA(RandomOracle):
         """The flow of the estimated gradient."""
         check_energy("SPSA", flow, "its estimate is made of values: give NoisyGradient(scale)")
         width = self.width(k) if callable(self.width) else self.width
-        return with_smooth_part(flow, PerturbedEnergy(smooth_part(flow), key, width))
+        return with_smooth_part(flow, PerturbedEnergy(flow.energy.smooth, key, width))
 
 
 class PerturbedEnergy(WrappedEnergy):

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
-    AbstractQuadratic,
     FirstOrder,
     Flow,
     check_fraction,
@@ -77,7 +76,7 @@ class ExactLineSearch(StepRule):
         """The first minimum of φ."""
         line = Line(flow, discretizer, t, z)
         straight = isinstance(discretizer, ForwardEuler) and type(flow).position is FirstOrder.position
-        if straight and isinstance(flow.energy, AbstractQuadratic):
+        if straight and flow.energy.is_quadratic:
             return _to_the_vertex(self, line), rule_state
         return _to_the_minimum(self, line), rule_state
 

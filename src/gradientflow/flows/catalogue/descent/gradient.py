@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from ...energies.composite import Composite, ProximalSemigroup
+from ...energies.composite import ProximalSemigroup
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.prox import prox_of_vector
@@ -42,6 +42,11 @@ class GradientFlow(FirstOrder):
     equation: ClassVar[str] = "ẋ = −∇E(x)"
     energy: Energy = eqx.field(converter=as_energy)
 
+    @property
+    def is_gradient_flow(self) -> bool:
+        """It is, unless a subclass moves otherwise."""
+        return type(self).drift is GradientFlow.drift
+
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""
         return -self.gradient(z)
@@ -53,7 +58,7 @@ class GradientFlow(FirstOrder):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`, of a composite energy."""
-        if not isinstance(self.energy, Composite):
+        if self.energy.nonsmooth is None:
             why = "its field does not split into named parts, unless its energy is a Composite(f, g)"
             raise UnansweredQuestionError(self, "parts", why)
         smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.quadratic import AbstractQuadratic
 from ...flow import FirstOrder, Flow
+from ...linear.modes import modes_of
 from ...numerics import inner, relaxed
 from ...state import lift, lower
 
@@ -55,11 +55,11 @@ class NewtonFlow(FirstOrder):
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """Mode by mode x* + e^{−hλ/(λ+ε)}(x − x*)."""
-        if not isinstance(self.energy, AbstractQuadratic):
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
+        lam, into, back = modes_of(self, "solution")
         metric = lam + self.regularization
-        return z - modes @ (relaxed(lam / metric, h) / metric * (modes.T @ self.gradient(z)))
+        return z - back(into(self.gradient(z)) * (relaxed(lam / metric, h) / metric))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """‖∇E(x)‖²/2."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ...checks import check_nonnegative, check_positive
-from ...energies.composite import Composite
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.prox import prox_of_vector
@@ -88,6 +87,6 @@ def inertial_parts(flow: Inertial, mass: Any, friction: Inertial) -> Parts:
     A step of backward Euler of that transport, ẋ = v, mv̇ ∈ −∂g(x), is a proximal step on g.
     """
     E = flow.energy
-    if isinstance(E, Composite):
+    if E.nonsmooth is not None:
         return Parts(flow, transport=HeavyBall(E.nonsmooth, mass, 0), friction=friction, force=Force(E.smooth, mass))
     return Parts(flow, transport=Transport(E), friction=friction, force=Force(E, mass))

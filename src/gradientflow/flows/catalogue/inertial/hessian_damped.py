@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from ...checks import check_nonnegative, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.quadratic import AbstractQuadratic
 from ...flow import Flow
+from ...linear.modes import modes_of
 from ...linear.oscillation import damped_oscillation
 from ...numerics import inner
 from ...state import Phase, lift, lower
@@ -60,14 +60,13 @@ class HessianDamped(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The damped oscillation of every mode of a quadratic, its friction γ + βλ."""
-        if not isinstance(self.energy, AbstractQuadratic):
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
+        lam, into, back = modes_of(self, "solution")
         a = (self.friction + self.damping * lam) / 2
         cosine, sine, work = damped_oscillation(a, self.gain * lam, h)
-        push = -self.gain * (modes.T @ self.gradient(z.x))
-        v = modes.T @ z.v
-        return Phase(z.x + modes @ (v * sine + push * work), modes @ (v * (cosine - a * sine) + push * sine))
+        push, v = -self.gain * into(self.gradient(z.x)), into(z.v)
+        return Phase(z.x + back(v * sine + push * work), back(v * (cosine - a * sine) + push * sine))
 
     def lyapunov(self, t: Any, z: Phase) -> Any:
         """(b + βγ)E(x) + ‖v + β∇E(x)‖²/2."""

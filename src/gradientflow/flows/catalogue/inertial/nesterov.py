@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from ...checks import check_clock, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.quadratic import AbstractQuadratic
 from ...flow import Flow
 from ...linear.bessel import propagator
+from ...linear.modes import modes_of
 from ...numerics import inner, is_numeric
 from ...state import Phase, lower
 from .heavy_ball import HeavyBall, inertial_parts
@@ -79,18 +79,20 @@ class Nesterov(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
-        if not isinstance(self.energy, AbstractQuadratic):
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
-        force, flat = modes.T @ self.gradient(z.x), lam == 0
+        lam, into, back = modes_of(self, "solution")
+        force = into(self.gradient(z.x))
+        lam = jnp.broadcast_to(lam, jnp.shape(force))
+        flat = lam == 0
         # A particular solution: rest at the minimizer, or falling where nothing pulls back.
         away, fall = force / jnp.where(flat, 1, lam), -force / (self.r + 1)
-        v = modes.T @ z.v - jnp.where(flat, fall * t, 0)
+        v = into(z.v) - jnp.where(flat, fall * t, 0)
         step = propagator(lam, self.r, t, h)
-        xx, xv, vx, vv = (step[:, i, j] for i in (0, 1) for j in (0, 1))
+        xx, xv, vx, vv = (step[..., i, j] for i in (0, 1) for j in (0, 1))
         moved = jnp.where(flat, fall * (h * t + h * h / 2), (xx - 1) * away) + xv * v
         speed = jnp.where(flat, fall * (t + h), vx * away) + vv * v
-        return Phase(z.x + modes @ moved, modes @ speed)
+        return Phase(z.x + back(moved), back(speed))
 
     def lyapunov(self, t: Any, z: Phase) -> Any:
         """E(x) + ‖v‖²/2, whose derivative is −(r/t)‖v‖²."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ...checks import check_nonnegative
-from ...energies.composite import kinks_of
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import FirstOrder, Flow, Parts
@@ -208,7 +207,7 @@ def check_no_wall(where: str, energy: Energy, mover: str) -> None:
     Raises:
         ValueError: naming the wall, and the remedy.
     """
-    if isinstance(wall := kinks_of(energy), Indicator):
+    if isinstance(wall := energy.kinks, Indicator):
         raise ValueError(
             f"{where}: {mover} would carry the flow through the wall of {type(wall.constraint).__name__}; "
             "MirrorLangevin stays inside, or soften it: Composite(f, MoreauEnvelope(wall, delta))"
