@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, ExactFlow, advance, check_answers, packed
+from gradientflow.discretizers import Discretizer, ExactFlow, Iteration, check_answers, packed
 from gradientflow.flows import (
     Flow,
     Number,
@@ -265,20 +265,23 @@ def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
 @eqx.filter_jit
 def _step_parts(flow: Flow, discretizer: Discretizer, z0: Any, h: Any) -> tuple[Any, ...]:
     """The step's affine parts, read at the start and elsewhere."""
-    memory = discretizer.init(flow, jnp.zeros_like(h), z0, h)
-    moving, fixed = eqx.partition((z0, memory), eqx.is_inexact_array)
+    iteration = Iteration(flow, discretizer, h)
+    start = iteration.start(z0)
+    moving, fixed = eqx.partition((start.z, start.memory), eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
     parts = discretizer.increments(flow, z0)
     increments, unravel_noise = ravel_pytree((flow.brownian(z0),) * parts)
 
-    def step(t: Any, s: Any, w: Any) -> Any:
+    def carry(t: Any, s: Any) -> Any:
         z, memory = eqx.combine(unravel(s), fixed)
-        after = advance(discretizer, flow, t, z, h, packed(unravel_noise(w)), memory)
-        return ravel_pytree(eqx.filter(after, eqx.is_inexact_array))[0]
+        return dataclasses.replace(start, z=z, memory=memory, t=t, t0=t)
+
+    def step(t: Any, s: Any, w: Any) -> Any:
+        after = iteration.one(carry(t, s), packed(unravel_noise(w)))
+        return ravel_pytree(eqx.filter((after.z, after.memory), eqx.is_inexact_array))[0]
 
     def position(s: Any) -> Any:
-        z, _ = eqx.combine(unravel(s), fixed)
-        return ravel_pytree(discretizer.position(flow, z, h))[0]
+        return ravel_pytree(iteration.position(carry(start.t, s)))[0]
 
     def at(t: Any, s: Any) -> Any:
         still = 0 * increments
