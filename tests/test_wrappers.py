@@ -15,7 +15,7 @@ import gradientflow as gf
 from gradientflow.analysis.stochastic.one_number import OneCoordinate
 from gradientflow.discretizers.oracle import ClippedEnergy
 from gradientflow.discretizers.oracles.noisy import PerturbedEnergy, TiltedEnergy
-from gradientflow.flows import Energy, Flow, WrappedEnergy, WrappedFlow
+from gradientflow.flows import Energy, Flow, Noise, WrappedEnergy, WrappedFlow
 from gradientflow.flows.catalogue.ensemble import MeanEnergy
 from gradientflow.flows.energies.energy import Curvature, Modes
 
@@ -71,21 +71,10 @@ class KnownFlow(Flow):
 
     parts = property(lambda self: {"all": self})
 
-    def diffusion(self, t, z):
-        return lambda increment: 5 * increment
-
-    def brownian(self, z):
-        return None
-
-    additive = property(lambda self: False)
+    noise = property(lambda self: Noise(jnp.sin, lambda t, z: jnp.cos, False, 2, lambda t, z, h, noise: 11 * z))
 
     def solution(self, t, z, h):
         return 7 * z
-
-    increments = property(lambda self: 2)
-
-    def transition(self, t, z, h, noise):
-        return 11 * z
 
     def check_start(self, t, z):
         raise ValueError("not here")
@@ -124,6 +113,8 @@ FOLLOWS = {
     **{name: {"value", "grad"} for name in ("smooth", "nonsmooth", "with_smooth", "is_quadratic", "modes")},
     "is_gradient_flow": {"drift"},
 }
+# What says no more than another question.
+PARTS_OF = {"transition": "noise", "brownian": "noise", "diffusion": "noise"}
 FLOW_QUESTIONS = {
     "energy": lambda f: f.energy,
     "has_energy": lambda f: f.has_energy,
@@ -134,11 +125,10 @@ FLOW_QUESTIONS = {
     "resolvent": lambda f: f.resolvent(T, X, H),
     "parts": lambda f: dict(f.parts),
     "diffusion": lambda f: f.diffusion(T, X)(X),
+    "noise": lambda f: (f.noise.shape(X), f.noise.sigma(T, X)(X), f.noise.additive, f.noise.parts),
+    "transition": lambda f: f.noise.transition(T, X, H, (X, X)),
     "brownian": lambda f: f.brownian(X),
-    "additive": lambda f: f.additive,
     "solution": lambda f: f.solution(T, X, H),
-    "increments": lambda f: f.increments,
-    "transition": lambda f: f.transition(T, X, H, (X, X)),
     "check_start": lambda f: f.check_start(T, X),
     "velocity": lambda f: f.velocity(X),
     "residual": lambda f: f.residual(X),
@@ -176,7 +166,7 @@ def every_subclass(base):
 
 
 def test_the_questions_are_all():
-    for base, asked in ((Energy, set(ENERGY_QUESTIONS)), (Flow, set(FLOW_QUESTIONS) - {"energy"})):
+    for base, asked in ((Energy, set(ENERGY_QUESTIONS)), (Flow, set(FLOW_QUESTIONS) - {"energy", "transition"})):
         assert {name for name in vars(base) if not name.startswith("_")} - {"equation", "name"} == asked
 
 
@@ -198,7 +188,7 @@ def test_wrappers_answer_what_the_wrapped_one_answers(base, known, questions):
                 general = vars(base.__base__)[name]
                 general = general.fget(wrapper) if isinstance(general, property) else ask(gf.Mode(1.0))
                 assert eqx.tree_equal(answer(ask, wrapper), general), (cls.__name__, name)
-            elif name not in cls.changes:
+            elif PARTS_OF.get(name, name) not in cls.changes:
                 expected, found = answer(ask, known), answer(ask, wrapper)
                 assert jax.tree.structure(found) == jax.tree.structure(expected), (cls.__name__, name)
                 jax.tree.map(np.testing.assert_array_equal, found, expected)
@@ -305,3 +295,24 @@ def test_closed_forms_on_a_mode_are_those_on_a_matrix_of_it(flow):
     x = jnp.asarray([3.0])
     for a, b in zip(*(jax.tree.leaves(f.solution(0.0, f.init(x), 0.7)) for f in (one, many)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_a_class_may_tell_of_its_noise_by_methods():
+    class Shaken(gf.GradientFlow):
+        def brownian(self, z):
+            return z
+
+        def diffusion(self, t, z):
+            return lambda increment: 2 * increment
+
+    old, new = Shaken(gf.Mode(1.0)), gf.Langevin(gf.Mode(1.0), temperature=2.0)
+    assert (old.noise.additive, old.noise.parts, old.noise.transition) == (True, 1, None)
+    runs = [gf.iterate(flow, gf.EulerMaruyama(), 1.0, step=0.1, steps=3, key=KEY).x for flow in (old, new)]
+    np.testing.assert_allclose(*runs, rtol=1e-12)
+    with pytest.raises(TypeError, match=r"Shaken does not answer `noise\.transition`: the law of its states"):
+        gf.iterate(old, gf.ExactFlow(), 1.0, step=0.1, steps=3, key=KEY)
+    changed = gf.TimeChanged(old, lambda t: 4 * t)
+    assert float(changed.diffusion(0.0, 1.0)(1.0)) == 4.0
+    assert gf.GradientFlow(gf.Mode(1.0)).noise is None
+    with pytest.raises(TypeError, match="GradientFlow does not answer `diffusion`: it has no noise"):
+        gf.GradientFlow(gf.Mode(1.0)).diffusion(0.0, 1.0)

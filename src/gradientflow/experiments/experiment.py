@@ -176,7 +176,7 @@ class Experiment:
         assert full.t1 is not None
         if self.question == "verify":
             return survey_proofs(E, methods, x0, full.t1, progress)
-        noisy = any(spec.split(":")[0].endswith("langevin") for spec in full.methods)
+        noisy = any(method.flow.noise is not None for method in methods.values())
         key = jax.random.key(self.seed) if noisy else None
         solver = self.solver or None
         return compare(GradientFlow(E), methods, x0, full.t1, key=key, solver=solver, progress=progress)

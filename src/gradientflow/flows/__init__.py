@@ -79,10 +79,12 @@ from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
 from .flow import check_energy as check_energy
+from .flow import exact_transition as exact_transition
 from .flow import is_stochastic as is_stochastic
 from .flow import smooth_part as smooth_part
 from .flow import with_energy as with_energy
 from .flow import with_smooth_part as with_smooth_part
+from .noise import Noise as Noise
 from .numerics import Number as Number
 from .numerics import all_finite as all_finite
 from .numerics import as_floating as as_floating

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from gradientflow.flows import Flow
+from gradientflow.flows import Flow, exact_transition
 
 from ..discretizer import Discretizer
 
@@ -23,8 +23,8 @@ class ExactFlow(Discretizer):
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
         """The flow's closed form over h."""
-        return flow.solution(t, z, h) if noise is None else flow.transition(t, z, h, noise)
+        return flow.solution(t, z, h) if noise is None else exact_transition(flow, t, z, h, noise)
 
     def increments(self, flow: Flow, z: Any) -> int:
         """As many as the flow's transition takes."""
-        return flow.increments
+        return 1 if flow.noise is None else flow.noise.parts

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from gradientflow.flows import Flow, is_stochastic, unknown_name
+from gradientflow.flows import Flow, exact_transition, is_stochastic, unknown_name
 
 from ..discretizer import Discretizer
 
@@ -127,7 +127,8 @@ def BAOAB() -> StrangSplitting:
 
 def _moved(part: Flow, t: Any, z: Any, h: Any, noise: Any) -> Any:
     """A part's exact solution over h; along the noise, if it is the part with noise."""
-    return part.solution(t, z, h) if noise is None or not is_stochastic(part, z) else part.transition(t, z, h, noise)
+    still = noise is None or not is_stochastic(part, z)
+    return part.solution(t, z, h) if still else exact_transition(part, t, z, h, noise)
 
 
 def _check_distinct(where: str, names: tuple[str, ...]) -> None:

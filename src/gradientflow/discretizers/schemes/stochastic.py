@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError, with_energy
+from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError, exact_transition, with_energy
 
 from ..discretizer import Discretizer
 
@@ -65,7 +65,7 @@ class LeimkuhlerMatthews(Discretizer):
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """No increment yet."""
         flow.diffusion(t, z)
-        if not flow.additive:
+        if flow.noise is not None and not flow.noise.additive:
             raise UnansweredQuestionError(flow, "diffusion", "its noise changes with the state, and half comes late")
         return 0 * flow.brownian(z)
 
@@ -101,8 +101,8 @@ class StochasticExponential(Discretizer):
         """The transition, or without noise the solution, of the flow of the energy's tangent at x."""
         tangent = LinearEnergy(flow.energy.grad(flow.position(z)))
         frozen = with_energy(flow, tangent)
-        return frozen.solution(t, z, h) if noise is None else frozen.transition(t, z, h, noise)
+        return frozen.solution(t, z, h) if noise is None else exact_transition(frozen, t, z, h, noise)
 
     def increments(self, flow: Flow, z: Any) -> int:
         """As many as the flow's transition takes."""
-        return flow.increments
+        return 1 if flow.noise is None else flow.noise.parts

@@ -13,6 +13,7 @@ from ..energies.energy import Energy
 from ..energies.energy import energy as as_energy
 from ..energies.wrapped import WrappedEnergy
 from ..flow import Flow
+from ..noise import Noise
 from ..state import lift, lower
 from .noisy.langevin import check_no_wall
 
@@ -161,11 +162,6 @@ class InteractingLangevin(Ensemble):
         check_no_wall("InteractingLangevin", as_energy(energy), "noise")
         self.energy, self.temperature = MeanEnergy(energy), temperature
 
-    @property
-    def additive(self) -> bool:
-        """False: the noise is made of the particles' own deviations."""
-        return False
-
     def drift(self, t: Any, z: Any) -> Any:
         """−C∇E(xᵢ), and what makes up for C moving with the particles."""
         x, forces, state = self.rows(z)
@@ -174,13 +170,17 @@ class InteractingLangevin(Ensemble):
         descent = -(forces @ deviations.T) @ deviations / n
         return state(descent + self.temperature * (d + 1) / n * deviations)
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """dWᵢⱼ ↦ √(2T/N) Σⱼ (xⱼ − x̄) dWᵢⱼ."""
+    @property
+    def noise(self) -> Noise:
+        """√(2T/N) Σⱼ (xⱼ − x̄) dWᵢⱼ, one Brownian motion for every pair; it is made of the particles' own deviations."""
+        return Noise(_pairs, self._sigma, additive=False)
+
+    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
         x, _, state = self.rows(z)
         deviations = x - jnp.mean(x, axis=0)
         return lambda increment: state(jnp.sqrt(2 * self.temperature / len(x)) * (increment @ deviations))
 
-    def brownian(self, z: Any) -> Any:
-        """One Brownian motion for every pair of particles."""
-        leaf = jax.tree.leaves(z)[0]
-        return jnp.zeros((len(leaf), len(leaf)), leaf.dtype)
+
+def _pairs(z: Any) -> Any:
+    leaf = jax.tree.leaves(z)[0]
+    return jnp.zeros((len(leaf), len(leaf)), leaf.dtype)

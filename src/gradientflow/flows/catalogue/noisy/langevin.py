@@ -9,6 +9,7 @@ from ...energies.energy import energy as as_energy
 from ...flow import FirstOrder, Flow, Parts
 from ...linear.modes import modes_of
 from ...linear.oscillation import decayed, oscillated
+from ...noise import Noise
 from ...sets.penalties import Indicator
 from ...state import Phase
 from ..descent.gradient import GradientFlow
@@ -56,23 +57,23 @@ class Langevin(FirstOrder):
         """prox_{hE}(x): that of the drift."""
         return GradientFlow(self.energy).resolvent(t, z, h)
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """dW ↦ √(2T) dW."""
-        # A power and no call of `sqrt`: exact numbers have it too, where they are squares.
-        return lambda increment: (2 * self.temperature) ** 0.5 * increment
-
-    def brownian(self, z: Any) -> Any:
-        """One Brownian motion a coordinate."""
-        return z
+    @property
+    def noise(self) -> Noise:
+        """√(2T) dW, one Brownian motion a coordinate."""
+        return Noise(lambda z: z, lambda t, z: self._kicked, transition=self._transition)
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """The mean on a quadratic, which is the gradient flow's."""
         return GradientFlow(self.energy).solution(t, z, h)
 
-    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+    def _kicked(self, increment: Any) -> Any:
+        # A power and no call of `sqrt`: exact numbers have it too, where they are squares.
+        return (2 * self.temperature) ** 0.5 * increment
+
+    def _transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
         """On a quadratic, mode by mode: Gaussian around the gradient flow, with the variance T(1 − e^{−2λh})/λ."""
-        lam, into, back = modes_of(self, "transition")
-        return self.solution(t, z, h) + (2 * self.temperature) ** 0.5 * back(decayed(lam, h, into(noise)))
+        lam, into, back = modes_of(self, "noise.transition")
+        return self.solution(t, z, h) + self._kicked(back(decayed(lam, h, into(noise))))
 
 
 class KineticLangevin(Inertial):
@@ -133,34 +134,32 @@ class KineticLangevin(Inertial):
         thermostat = Thermostat(self.energy, self.mass, self.friction, self.temperature)
         return Parts(self, **{**self.mechanics.parts, "friction": thermostat})
 
-    def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
-        """dW ↦ (0, √(2γT) dW/m)."""
-        return lambda increment: Phase(0 * increment, self.noise * increment)
+    @property
+    def noise(self) -> Noise:
+        """(0, √(2γT) dW/m), one Brownian motion a coordinate of the velocity; position and velocity are two Gaussians.
+
+        So its transition takes two increments.
+        """
+        return Noise(_velocity, lambda t, z: self._kicked, parts=2, transition=self._transition)
+
+    def _kicked(self, increment: Any) -> Phase:
+        return Phase(0 * increment, self._strength * increment)
 
     @property
-    def noise(self) -> Any:
-        """√(2γT)/m, the strength of the noise on the velocity."""
+    def _strength(self) -> Any:
+        """√(2γT)/m, of the noise on the velocity."""
         return (2 * self.friction * self.temperature) ** 0.5 / self.mass
-
-    def brownian(self, z: Phase) -> Any:
-        """One Brownian motion a coordinate of the velocity."""
-        return z.v
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The mean on a quadratic, which is the heavy ball's."""
         return self.mechanics.solution(t, z, h)
 
-    @property
-    def increments(self) -> int:
-        """Two: position and velocity are two Gaussians."""
-        return 2
-
-    def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
+    def _transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
         """On a quadratic, mode by mode: Gaussian around the heavy ball's motion, with its covariance."""
-        lam, into, back = modes_of(self, "transition")
+        lam, into, back = modes_of(self, "noise.transition")
         halves = (into(noise[0]), into(noise[1]))
         x, v = oscillated(self.friction / (2 * self.mass), lam / self.mass, h, halves)
-        return self.solution(t, z, h) + self.noise * Phase(back(x), back(v))
+        return self.solution(t, z, h) + self._strength * Phase(back(x), back(v))
 
 
 class Thermostat(Inertial):
@@ -188,17 +187,19 @@ class Thermostat(Inertial):
         """(x, e^{−hγ/m} v): the mean."""
         return self.decay.solution(t, z, h)
 
-    def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
-        """dW ↦ (0, √(2γT) dW/m)."""
-        return KineticLangevin(self.energy, self.mass, self.friction, self.temperature).diffusion(t, z)
+    @property
+    def noise(self) -> Noise:
+        """(0, √(2γT) dW/m), one Brownian motion a coordinate of the velocity."""
+        whole = KineticLangevin(self.energy, self.mass, self.friction, self.temperature)
+        return Noise(_velocity, whole.diffusion, transition=self._transition)
 
-    def brownian(self, z: Phase) -> Any:
-        """One Brownian motion a coordinate of the velocity."""
-        return z.v
-
-    def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
+    def _transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
         """(x, e^{−hγ/m}v + √(T/m)√(1 − e^{−2hγ/m}) ξ), with ξ the increment in units of √h."""
         return self.solution(t, z, h) + self.diffusion(t, z)(decayed(self.friction / self.mass, h, noise))
+
+
+def _velocity(z: Phase) -> Any:
+    return z.v
 
 
 def check_no_wall(where: str, energy: Energy, mover: str) -> None:
