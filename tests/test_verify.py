@@ -10,8 +10,9 @@ import scipy.linalg
 import sympy
 
 import gradientflow as gf
+from gradientflow.analysis.verification.abstract_energy import setting
 from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
-from gradientflow.analysis.verification.lyapunov import decide_decrease, setting
+from gradientflow.analysis.verification.decrease import decide_decrease
 from gradientflow.analysis.verification.lyapunov_functions import GRADIENT_FLOW, nesterov_flow, tight_heavy_ball
 
 from .catalogue import FLOWS

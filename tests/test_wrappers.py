@@ -16,8 +16,8 @@ from gradientflow.analysis.stochastic.one_number import OneCoordinate
 from gradientflow.discretizers.oracle import ClippedEnergy
 from gradientflow.discretizers.oracles.noisy import PerturbedEnergy, TiltedEnergy
 from gradientflow.flows import Energy, Flow, Noise, WrappedEnergy, WrappedFlow
-from gradientflow.flows.catalogue.ensemble import MeanEnergy
 from gradientflow.flows.energies.energy import Curvature, Modes
+from gradientflow.flows.energies.mean import MeanEnergy
 
 KEY = jax.random.key(0)
 

@@ -63,12 +63,12 @@ from .step_rule import Schedule as Schedule
 from .step_rule import StepRule as StepRule
 from .step_rule import as_step_rule as as_step_rule
 from .steps import schedules as schedules
-from .steps.adaptive_steps import BarzilaiBorweinLong as BarzilaiBorweinLong
-from .steps.adaptive_steps import BarzilaiBorweinShort as BarzilaiBorweinShort
-from .steps.adaptive_steps import ClippedStep as ClippedStep
-from .steps.adaptive_steps import PolyakStep as PolyakStep
-from .steps.adaptive_steps import TrustRegion as TrustRegion
+from .steps.barzilai_borwein import BarzilaiBorweinLong as BarzilaiBorweinLong
+from .steps.barzilai_borwein import BarzilaiBorweinShort as BarzilaiBorweinShort
+from .steps.clipped import ClippedStep as ClippedStep
 from .steps.line_search import Armijo as Armijo
 from .steps.line_search import ExactLineSearch as ExactLineSearch
 from .steps.line_search import GridSearch as GridSearch
 from .steps.line_search import Wolfe as Wolfe
+from .steps.polyak import PolyakStep as PolyakStep
+from .steps.trust_region import TrustRegion as TrustRegion

@@ -24,10 +24,11 @@ from ..exact.leaf import NotExactError
 from ..linear_stability.curvature import Curvatures
 from ..results.grades import Grade
 from . import closed_forms, lyapunov_functions
+from .abstract_energy import setting
 from .claims import Claim
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
 from .conditions import Asked, Condition, number, under
-from .lyapunov import Decrease, decide_decrease, own_decrease, setting
+from .decrease import Decrease, decide_decrease, own_decrease
 from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball, tight_heavy_ball
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim

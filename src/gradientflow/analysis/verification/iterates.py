@@ -23,9 +23,9 @@ from ..exact.leaf import Exact
 from ..exact.linear_forms import generic_state, linear_form
 from ..exact.mode import ExactMode
 from ..linear_stability.reading import Recipe
+from .abstract_energy import AbstractEnergy
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
-from .lyapunov import AbstractEnergy
 
 
 def power_claim(discretizer: Discretizer) -> Claim | None:

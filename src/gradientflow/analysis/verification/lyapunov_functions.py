@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from gradientflow.flows import HeavyBall, HessianDamped, Mode, Nesterov, NewtonFlow
 
 from ..exact.leaf import Exact
+from .abstract_energy import Setting, setting
 from .claims import Claim
-from .lyapunov import Decrease, Setting, decide_decrease, own_decrease, own_function, setting
+from .decrease import Decrease, decide_decrease, own_decrease, own_function
 
 
 def _half_squared_distance(situation: Setting) -> Exact:

@@ -1,0 +1,108 @@
+"""What Adam and AdamW share: the state with its moments, parts, bias corrections."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...checks import check_clock
+from ...energies.energy import Energy
+from ...flow import Flow
+from ...numerics import zeros_like
+from ...state import Vector, lift, lower
+from .scaled import at_time, averaged, divided, squared, total_drift
+
+
+class Moments(Vector):
+    """Adam's state.
+
+    Attributes:
+        x: position [X].
+        m: averaged gradient, shaped like the position [E/X].
+        s: averaged squared gradient, likewise [E²/X²].
+    """
+
+    x: Any
+    m: Any
+    s: Any
+
+
+class MomentStates(Flow):
+    """A flow on states `Moments(x, m, s)`: Adam's, and its parts."""
+
+    def init(self, x: Any) -> Moments:
+        """(x, 0, 0)."""
+        x = lift(x)
+        return Moments(x, zeros_like(x), zeros_like(x))
+
+    def position(self, z: Moments) -> Any:
+        """x."""
+        return lower(z.x)
+
+
+class MomentFlow(MomentStates):
+    """What Adam and AdamW share: the averages of the gradient and of its square, and what they drive."""
+
+    def velocity(self, z: Moments) -> Any:
+        """m, which drives x."""
+        return z.m
+
+    def check_start(self, t: Any, z: Moments) -> None:
+        """At t = 0 both averages must be zero."""
+        check_clock(type(self).__name__, t, m=z.m, s=z.s)
+
+    def drift(self, t: Any, z: Moments) -> Moments:
+        """The sum of the parts."""
+        return total_drift(self, t, z)
+
+
+class MomentAverages(MomentStates):
+    """The part τ₁ṁ = ∇E − m, τ₂ṡ = (∇E)² − s at frozen x."""
+
+    energy: Energy
+    tau1: Any
+    tau2: Any
+
+    def drift(self, t: Any, z: Moments) -> Moments:
+        """(0, (∇E − m)/τ₁, ((∇E)² − s)/τ₂)."""
+        gradient = self.gradient(z.x)
+        return Moments(zeros_like(z.x), (gradient - z.m) / self.tau1, (squared(gradient) - z.s) / self.tau2)
+
+    def resolvent(self, t: Any, z: Moments, h: Any) -> Moments:
+        """The implicit averages: (τ₁m + h∇E)/(τ₁ + h), and s likewise."""
+        gradient = self.gradient(z.x)
+        m = (self.tau1 * z.m + h * gradient) / (self.tau1 + h)
+        return Moments(z.x, m, (self.tau2 * z.s + h * squared(gradient)) / (self.tau2 + h))
+
+    def solution(self, t: Any, z: Moments, h: Any) -> Moments:
+        """(x, β₁m + (1 − β₁)∇E, β₂s + (1 − β₂)(∇E)²) with β = e^{−h/τ}."""
+        gradient = self.gradient(z.x)
+        m = averaged(z.m, gradient, h / self.tau1)
+        return Moments(z.x, m, averaged(z.s, squared(gradient), h / self.tau2))
+
+
+class MomentTransport(MomentStates):
+    """The part ẋ = −m̂/(√(ŝ + ε₀) + ε) − wx at frozen averages."""
+
+    energy: Energy
+    tau1: Any
+    tau2: Any
+    epsilon: Any
+    epsilon_root: Any
+    weight_decay: Any
+    rate: Any
+
+    def drift(self, t: Any, z: Moments) -> Moments:
+        """(−m̂/(√(ŝ + ε₀) + ε) − wx, 0, 0)."""
+        mean, square = _corrected(self, t, z)
+        speed = divided(mean, square, self.epsilon_root, self.epsilon) + self.weight_decay * z.x
+        return Moments(-(at_time(self.rate, t) * speed), zeros_like(z.m), zeros_like(z.s))
+
+
+def _corrected(flow: Any, t: Any, z: Moments) -> tuple[Any, Any]:
+    """The bias-corrected averages; at t = 0 their limits, ∇E and its square."""
+    started = t != 0
+    first, second = (-jnp.expm1(-jnp.where(started, t, 1) / tau) for tau in (flow.tau1, flow.tau2))
+    gradient = flow.gradient(z.x)
+    mean = jax.tree.map(lambda m, g: jnp.where(started, m / first, g), z.m, gradient)
+    return mean, jax.tree.map(lambda s, g: jnp.where(started, s / second, g * g), z.s, gradient)
