@@ -16,6 +16,7 @@ import equinox as eqx
 import pytest
 
 import gradientflow as gf
+from gradientflow._names import MOVED
 
 SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis", "experiments")
@@ -106,6 +107,19 @@ def test_every_lazy_name_resolves_and_is_in_the_stub():
     assert set(gf.__all__) <= set(dir(gf))
     with pytest.raises(AttributeError, match="no attribute 'grad_flow'"):
         _ = gf.grad_flow
+
+
+def test_the_front_door_has_few_names_and_the_old_ones_lead_to_where_they_went():
+    assert len(gf.__all__) <= 140
+    assert not set(MOVED) & set(gf.__all__)
+    for old, now in MOVED.items():
+        thing = gf
+        for step in now.split("."):
+            thing = getattr(thing, step)
+        assert getattr(gf, old) is thing
+    for room in (gf.flows, gf.discretizers, gf.analysis):
+        with pytest.raises(AttributeError, match="no attribute 'grad_flow'"):
+            _ = room.grad_flow
 
 
 def _public():
