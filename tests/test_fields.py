@@ -59,11 +59,14 @@ def test_a_game_has_no_stable_forward_step():
 
 REFUSED = {
     "a worst case": (lambda: gf.worst_case_rate(gf.Method(SPIRAL, EULER, 0.1), 1, 10), "field without an energy"),
-    "a line search": (lambda: gf.iterate(SPIRAL, EULER, X0, step=gf.Armijo(), steps=1), "Armijo: FieldFlow is a field"),
+    "a line search": (
+        lambda: gf.iterate(SPIRAL, EULER, X0, step=gf.Armijo(), steps=1),
+        "ArmijoSearch: FieldFlow is a field",
+    ),
     "Polyak's step": (lambda: gf.iterate(SPIRAL, EULER, X0, step=gf.PolyakStep(0.0), steps=1), "give a step size"),
     "two values": (
         lambda: gf.iterate(SPIRAL, EULER, X0, step=0.1, steps=1, oracle=gf.SPSA(0.1), key=jax.random.key(0)),
-        "SPSA: FieldFlow is a field without an energy",
+        "SPSAGradient: FieldFlow is a field without an energy",
     ),
     "a Hessian": (lambda: SPIRAL.energy.hvp(jnp.ones(2), jnp.ones(2)), "field without an energy has no Hessian"),
     "no function": (lambda: gf.field(3), "field: `fn` must be a function of the position, got 3"),

@@ -22,7 +22,9 @@ CENTERED = gf.Quadratic([[17, 7], [7, 10]])
 
 
 # Of these everything that is claimed is proved; of the others at least the energy's part, and the rest says why not.
-PROVED = {"GradientFlow", "HeavyBall", "HessianDamped", "KineticLangevin", "Langevin", "Nesterov", "NewtonFlow"}
+PROVED = {
+    "GradientFlow", "HeavyBallFlow", "HessianDampedFlow", "KineticLangevin", "Langevin", "NesterovFlow", "NewtonFlow",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("flow_class", [make for make in FLOWS if make.__name__ not in PROVED])

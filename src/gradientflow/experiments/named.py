@@ -50,7 +50,7 @@ METHODS: Mapping[str, MethodKind] = {
     "implicit_midpoint": MethodKind(
         _of_gradient_flow(lambda: gf.ImplicitMidpoint()), "gradient flow by implicit midpoint"
     ),
-    "exact": MethodKind(_of_gradient_flow(lambda: gf.ExactFlow()), "gradient flow in closed form, on quadratics"),
+    "exact": MethodKind(_of_gradient_flow(lambda: gf.ExactSolution()), "gradient flow in closed form, on quadratics"),
     **{
         name: _runge_kutta(name, order)
         for name, order in tableaus().items()
@@ -66,7 +66,7 @@ METHODS: Mapping[str, MethodKind] = {
         "beta", 0.9,
     ),
     "accelerated": MethodKind(
-        lambda E, h, r: gf.Method(gf.Nesterov(E, r), gf.NesterovStep(), h),
+        lambda E, h, r: gf.Method(gf.NesterovFlow(E, r), gf.NesterovScheme(), h),
         "Nesterov's flow, its gradient step being h²",
         "r", 3.0,
     ),

@@ -1,15 +1,19 @@
 """The ground floor: what is integrated. Energies, flows, and their solution by diffrax."""
 
+import functools
+
+from gradientflow._lazy import old_name
+
 from .brownian import BrownianPath as BrownianPath
 from .brownian import check_key as check_key
 from .catalogue.adaptive.adadelta import AdaDeltaFlow as AdaDeltaFlow
-from .catalogue.adaptive.adadelta import Deltas as Deltas
+from .catalogue.adaptive.adadelta import DeltasState as DeltasState
 from .catalogue.adaptive.adagrad import AdaGradFlow as AdaGradFlow
 from .catalogue.adaptive.adam import AdamFlow as AdamFlow
 from .catalogue.adaptive.adamw import AdamWFlow as AdamWFlow
-from .catalogue.adaptive.moments import Moments as Moments
+from .catalogue.adaptive.moments import MomentsState as MomentsState
 from .catalogue.adaptive.rmsprop import RMSpropFlow as RMSpropFlow
-from .catalogue.adaptive.scaled import Scaled as Scaled
+from .catalogue.adaptive.scaled import ScaledState as ScaledState
 from .catalogue.descent.gradient import GradientFlow as GradientFlow
 from .catalogue.descent.mirror import MirrorFlow as MirrorFlow
 from .catalogue.descent.newton import NewtonFlow as NewtonFlow
@@ -21,18 +25,18 @@ from .catalogue.descent.riemannian import RiemannianFlow as RiemannianFlow
 from .catalogue.descent.sign import SignFlow as SignFlow
 from .catalogue.descent.stein import SteinFlow as SteinFlow
 from .catalogue.ensemble import Ensemble as Ensemble
-from .catalogue.inertial.bregman import AcceleratedFlow as AcceleratedFlow
-from .catalogue.inertial.bregman import Coupled as Coupled
-from .catalogue.inertial.heavy_ball import HeavyBall as HeavyBall
-from .catalogue.inertial.hessian_damped import HessianDamped as HessianDamped
+from .catalogue.inertial.bregman import BregmanFlow as BregmanFlow
+from .catalogue.inertial.bregman import CoupledState as CoupledState
+from .catalogue.inertial.heavy_ball import HeavyBallFlow as HeavyBallFlow
+from .catalogue.inertial.hessian_damped import HessianDampedFlow as HessianDampedFlow
 from .catalogue.inertial.hessian_damped import high_resolution as high_resolution
-from .catalogue.inertial.nesterov import Nesterov as Nesterov
+from .catalogue.inertial.nesterov import NesterovFlow as NesterovFlow
 from .catalogue.noisy.interacting_langevin import InteractingLangevin as InteractingLangevin
 from .catalogue.noisy.kinetic_langevin import KineticLangevin as KineticLangevin
 from .catalogue.noisy.langevin import Langevin as Langevin
 from .catalogue.noisy.mirror_langevin import MirrorLangevin as MirrorLangevin
 from .catalogue.noisy.sgd_diffusion import SGDDiffusion as SGDDiffusion
-from .catalogue.time_changed import TimeChanged as TimeChanged
+from .catalogue.time_changed import TimeChangedFlow as TimeChangedFlow
 from .checks import check_finite as check_finite
 from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
@@ -110,7 +114,7 @@ from .start import begin as begin
 from .start import check_value as check_value
 from .start import prepare as prepare
 from .state import Phase as Phase
-from .state import Tree as Tree
+from .state import PytreeState as PytreeState
 from .state import Vector as Vector
 from .state import lift as lift
 from .state import lower as lower
@@ -129,3 +133,5 @@ from .trajectory import measure as measure
 from .transforming import is_transformed as is_transformed
 from .transforming import once_per_shape as once_per_shape
 from .wrapped import WrappedFlow as WrappedFlow
+
+__getattr__ = functools.partial(old_name, __name__)

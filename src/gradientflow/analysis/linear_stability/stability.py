@@ -15,7 +15,7 @@ from gradientflow.discretizers import (
     ConstantStep,
     Discretizer,
     Method,
-    Schedule,
+    ScheduledStep,
     as_method,
     as_step_rule,
     check_answers,
@@ -262,7 +262,7 @@ def unpacked(where: str, flow: Any, discretizer: Any) -> tuple[Method | None, Fl
         TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
-    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, Schedule)):
+    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, ScheduledStep)):
         raise TypeError(
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
             f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, ExactFlow, Iteration, check_answers, packed
+from gradientflow.discretizers import Discretizer, ExactSolution, Iteration, check_answers, packed
 from gradientflow.flows import (
     Flow,
     Number,
@@ -155,7 +155,7 @@ def gaussian_law(
     count = 0 if steps is None else int(steps)
     scheme = _scheme("gaussian_law", discretizer, "steps", float(t) / count if count else None)
     if scheme is None and _has_closed_form(flow, x0):
-        scheme, count = (ExactFlow(), t), 1
+        scheme, count = (ExactSolution(), t), 1
     read = _read("gaussian_law", flow, x0, scheme)
     n = len(read.matrix)
     start = np.zeros((n, n)) if covariance is None else _padded(np.asarray(covariance, dtype=float), n)
@@ -178,7 +178,7 @@ def _has_closed_form(flow: Flow, x0: Any) -> bool:
     try:
         with jax.enable_x64(True):
             flow, z0 = prepare("gaussian_law", flow, as_floating(x0), None)
-            check_answers(flow, ExactFlow(), z0)
+            check_answers(flow, ExactSolution(), z0)
     except UnansweredQuestionError:
         return False
     return is_stochastic(flow, z0)
@@ -197,7 +197,7 @@ def _at_rest(flow: Flow, x0: Any) -> _Affine | None:
         return None
     h = 1.0 / float(lam.min())
     while h < _LONGEST:
-        read = _read("stationary_law", flow, x0, (ExactFlow(), h))
+        read = _read("stationary_law", flow, x0, (ExactSolution(), h))
         if np.abs(read.matrix).max() <= 1e-18 * max(np.abs(read.noise).max(), 1e-300):
             return read
         h *= 64

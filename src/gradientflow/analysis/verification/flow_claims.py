@@ -10,12 +10,12 @@ import numpy as np
 from gradientflow.flows import (
     Flow,
     GradientFlow,
-    HeavyBall,
-    HessianDamped,
+    HeavyBallFlow,
+    HessianDampedFlow,
     KineticLangevin,
     Langevin,
     Mode,
-    Nesterov,
+    NesterovFlow,
     NewtonFlow,
     UnansweredQuestionError,
 )
@@ -43,7 +43,7 @@ def flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
         yield under(solution_claim(gradient_flow(), "gradient flow on quadratics"), asked.quadratic)
         situation = setting(flow, ("mu",), symbolic=True)
         yield from (under(decide_decrease(claim, situation), *_needs(claim, asked)) for claim in GRADIENT_FLOW)
-    elif type(flow) is HeavyBall:
+    elif type(flow) is HeavyBallFlow:
         for form in (make(heavy_ball) for make in INERTIAL):
             claim = solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
             yield under(claim, asked.quadratic)
@@ -53,13 +53,13 @@ def flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
         tuned = _tuned_friction(flow, asked)
         yield under(strongly_convex_heavy_ball(), *tuned)
         yield under(tight_heavy_ball(), *tuned)
-    elif type(flow) is Nesterov:
+    elif type(flow) is NesterovFlow:
         yield under(solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics"), asked.quadratic)
         bounded, falls = lyapunov_functions.nesterov_flow()
         r = float(flow.r)
         yield under(bounded, number("r", "r ≥ 3", r, r >= 3), asked.convex)
         yield under(falls, asked.differentiable)
-    elif type(flow) is HessianDamped:
+    elif type(flow) is HessianDampedFlow:
         for form in (make(closed_forms.hessian_damped) for make in INERTIAL):
             yield under(solution_claim(form, "Hessian-damped inertia on quadratics"), asked.quadratic)
         yield under(lyapunov_functions.hessian_damped(), asked.differentiable)
@@ -96,7 +96,7 @@ def _needs(claim: Decrease, asked: Asked) -> tuple[Condition, ...]:
     return (asked.differentiable,)
 
 
-def _tuned_friction(flow: HeavyBall, asked: Asked) -> tuple[Condition, ...]:
+def _tuned_friction(flow: HeavyBallFlow, asked: Asked) -> tuple[Condition, ...]:
     """Mass 1 and friction 2√μ for a μ of which E is strongly convex: then of each smaller one too."""
     mass, friction = float(flow.mass), float(flow.friction)
     mu = Fraction(friction) ** 2 / 4

@@ -15,7 +15,7 @@ from gradientflow.discretizers import (
     MomentumEuler,
     RungeKutta,
 )
-from gradientflow.flows import GradientFlow, HeavyBall, Langevin, Mode, Phase
+from gradientflow.flows import GradientFlow, HeavyBallFlow, Langevin, Mode, Phase
 
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
@@ -106,7 +106,7 @@ def momentum_claim() -> Claim:
     h, m, friction = (Exact(generator) for generator in field.gens)
     ring = polynomials(("x", "x_before", "g"), field)
     x, before, g = (Exact(generator) for generator in ring.gens)
-    flow = HeavyBall(AbstractEnergy(x, x * 0, g), mass=m, friction=friction)
+    flow = HeavyBallFlow(AbstractEnergy(x, x * 0, g), mass=m, friction=friction)
     scheme = MomentumEuler()
     with blaming(scheme, flow):
         after = scheme.step(flow, Exact(0), Phase(x, (x - before) / h), h).x

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from gradientflow.flows import HeavyBall, HessianDamped, Mode, Nesterov, NewtonFlow
+from gradientflow.flows import HeavyBallFlow, HessianDampedFlow, Mode, NesterovFlow, NewtonFlow
 
 from ..exact.leaf import Exact
 from .abstract_energy import Setting, setting
@@ -163,7 +163,7 @@ def strongly_convex_heavy_ball() -> Claim:
     References:
         A. C. Wilson, B. Recht, M. I. Jordan, A Lyapunov analysis of accelerated methods in optimization, JMLR 22, 2021.
     """
-    flow = HeavyBall(Mode(None), mass=1.0, friction=2.0)
+    flow = HeavyBallFlow(Mode(None), mass=1.0, friction=2.0)
     situation = setting(flow, ("r",), values=lambda s: {"m": Exact(1), "gamma": 2 * s["r"]})
     return decide_decrease(STRONGLY_CONVEX_HEAVY_BALL, situation)
 
@@ -175,7 +175,7 @@ def tight_heavy_ball() -> Claim:
         J. M. Sanz-Serna, K. C. Zygalakis, The connections between Lyapunov functions for some optimization algorithms
         and differential equations, SIAM J. Numer. Anal. 59, 2021, for such functions.
     """
-    flow = HeavyBall(Mode(None), mass=1.0, friction=2.0)
+    flow = HeavyBallFlow(Mode(None), mass=1.0, friction=2.0)
     situation = setting(flow, ("r",), values=lambda s: {"m": Exact(1), "gamma": 2 * s["r"]})
     return decide_decrease(TIGHT_HEAVY_BALL, situation)
 
@@ -187,10 +187,10 @@ def nesterov_flow() -> Iterator[Claim]:
         W. Su, S. Boyd, E. J. Candès, A differential equation for modeling Nesterov's accelerated gradient method, JMLR
         17, 2016, theorem 5.
     """
-    situation = setting(Nesterov(Mode(None)), ("d", "s"), values=lambda s: {"r": 3 + s["d"]}, clock="s")
+    situation = setting(NesterovFlow(Mode(None)), ("d", "s"), values=lambda s: {"r": 3 + s["d"]}, clock="s")
     yield decide_decrease(NESTEROV, situation)
     # Friction of any strength takes energy.
-    whatever = setting(Nesterov(Mode(None)), ("r", "s"), values=lambda s: {"r": s["r"]}, clock="s")
+    whatever = setting(NesterovFlow(Mode(None)), ("r", "s"), values=lambda s: {"r": s["r"]}, clock="s")
     yield decide_decrease(own_decrease(whatever), whatever)
 
 
@@ -201,7 +201,7 @@ def hessian_damped() -> Claim:
         F. Alvarez, H. Attouch, J. Bolte, P. Redont, A second-order gradient-like dissipative dynamical system with
         Hessian-driven damping, J. Math. Pures Appl. 81, 2002.
     """
-    situation = setting(HessianDamped(Mode(None)), symbolic=True)
+    situation = setting(HessianDampedFlow(Mode(None)), symbolic=True)
     claim = dataclasses.replace(
         own_decrease(situation),
         statement=r"\dot V = -\gamma\|v\|^2 - b\beta\|\nabla E\|^2,\quad "

@@ -8,7 +8,7 @@ from typing import Any
 from gradientflow.flows import (
     Energy,
     GradientFlow,
-    HeavyBall,
+    HeavyBallFlow,
     SignFlow,
     check_fraction,
     check_positive,
@@ -21,7 +21,7 @@ from ..running.method import Method, written
 from ..schemes.conjugate_gradients import ConjugateGradients, SteepestDescent
 from ..schemes.euler import BackwardEuler, ForwardEuler
 from ..schemes.momentum import MomentumEuler
-from ..schemes.nesterov import NesterovLookahead
+from ..schemes.nesterov import NesterovExtrapolated
 
 
 @written("x' = x − η∇E(x)")
@@ -95,13 +95,13 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     return Method(flow, MomentumEuler(), h)
 
 
-def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]:
+def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBallFlow | None, Any]:
     """The heavy ball and the step that momentum's (η, β) stand for; no flow where β = 0, whose mass would vanish."""
     check_fraction("momentum", beta=beta)
     if is_zero(beta):
         return None, lr
     damping = 1 - beta
-    return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
+    return HeavyBallFlow(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
 
 
 @written("b' = βb + ∇E(x), x' = x − η(∇E(x) + βb')")
@@ -109,8 +109,8 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     r"""Nesterov momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta(\nabla E(x) + \beta b')$, as in optax.
 
     The iterates are the points at which gradients are asked, the textbook's y; so are PyTorch's. It is the heavy ball
-    with friction 1 and mass $m = \eta\beta^2/(1-\beta)^2$ under `NesterovLookahead` with $h = \eta\beta/(1-\beta)$.
-    The textbook's own iterates x are those of `NesterovStep` on that flow, or on `Nesterov` for the β that grows.
+    with friction 1 and mass $m = \eta\beta^2/(1-\beta)^2$ under `NesterovExtrapolated` with $h = \eta\beta/(1-\beta)$.
+    The textbook's own iterates x are those of `NesterovScheme` on that flow, or on `NesterovFlow` for the β that grows.
 
     Args:
         E: an energy or a callable.
@@ -134,8 +134,8 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     if is_zero(beta):
         return gradient_descent(E, lr)
     damping = 1 - beta
-    flow = HeavyBall(energy(E), mass=beta * beta * lr / (damping * damping), friction=1)
-    return Method(flow, NesterovLookahead(), beta * lr / damping)
+    flow = HeavyBallFlow(energy(E), mass=beta * beta * lr / (damping * damping), friction=1)
+    return Method(flow, NesterovExtrapolated(), beta * lr / damping)
 
 
 @written("x' = x − η sign ∇E(x)")

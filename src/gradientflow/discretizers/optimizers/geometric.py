@@ -4,7 +4,7 @@ from typing import Any
 
 from gradientflow.flows import (
     MirrorFlow,
-    Nesterov,
+    NesterovFlow,
     NewtonFlow,
     PreconditionedFlow,
     ProjectedFlow,
@@ -17,7 +17,7 @@ from gradientflow.flows import (
 from ..running.method import Method, written
 from ..schemes.euler import ForwardEuler
 from ..schemes.forward_backward import ForwardBackward
-from ..schemes.nesterov import NesterovStep
+from ..schemes.nesterov import NesterovScheme
 
 
 @written("x' = x − η(∇²E(x) + εI)⁻¹∇E(x)")
@@ -120,7 +120,7 @@ def projected_gradient(E: Any, lr: Any, constraint: Any) -> Method:
 def accelerated_gradient(E: Any, lr: Any, r: Any = 3.0) -> Method:
     r"""Nesterov's accelerated gradient for convex energies, its momentum growing as 1 − r/k.
 
-    `NesterovStep` of Nesterov's flow with h = √η, from rest. $E - E^* = O(1/k^2)$ for η ≤ 1/L.
+    `NesterovScheme` of Nesterov's flow with h = √η, from rest. $E - E^* = O(1/k^2)$ for η ≤ 1/L.
 
     Args:
         E: an energy or a callable.
@@ -139,4 +139,4 @@ def accelerated_gradient(E: Any, lr: Any, r: Any = 3.0) -> Method:
     if callable(lr):
         raise TypeError("accelerated_gradient: `lr` must be a number: the momentum goes by the flow's clock")
     check_positive("accelerated_gradient", lr=lr)
-    return Method(Nesterov(energy(E), r), NesterovStep(), lr**0.5)
+    return Method(NesterovFlow(energy(E), r), NesterovScheme(), lr**0.5)

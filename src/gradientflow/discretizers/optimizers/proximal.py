@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from gradientflow.flows import Energy, GradientFlow, Nesterov, check_positive, check_rate
+from gradientflow.flows import Energy, GradientFlow, NesterovFlow, check_positive, check_rate
 
 from ..discretizer import Discretizer
 from ..running.method import Method, written
 from ..schemes.douglas_rachford import DouglasRachford
 from ..schemes.forward_backward import ForwardBackward
-from ..schemes.nesterov import NesterovStep, RestartedNesterov
+from ..schemes.nesterov import NesterovScheme, RestartedNesterov
 
 
 @written("x' = prox_ηg(x − η∇f(x))", "ForwardBackward of GradientFlow of a Composite")
@@ -36,11 +36,13 @@ def ista(E: Any, lr: Any) -> Method:
     return Method(GradientFlow(_composite("ista", E)), ForwardBackward(), lr)
 
 
-@written("x' = prox_ηg(y − η∇f(y)), y' = x' + (k + 2)/(k + r + 2)·(x' − x)", "NesterovStep of Nesterov of a Composite")
+@written(
+    "x' = prox_ηg(y − η∇f(y)), y' = x' + (k + 2)/(k + r + 2)·(x' − x)", "NesterovScheme of NesterovFlow of a Composite"
+)
 def fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
     r"""FISTA: $x' = \operatorname{prox}_{\eta g}(y - \eta\nabla f(y))$, $y' = x' + \tfrac{k+2}{k+r+2}(x' - x)$.
 
-    `NesterovStep` of Nesterov's flow with h = √η, from rest; with g = 0 it is `accelerated_gradient`. For η ≤ 1/L, L
+    `NesterovScheme` of Nesterov's flow with h = √η, from rest; with g = 0 it is `accelerated_gradient`. For η ≤ 1/L, L
     that of f, and r = 3, $E_k - E^* \le (2\|x_0 - x^*\|^2/\eta + 3(E_0 - E^*))/(k + 2)^2$. (Beck and Teboulle's
     coefficients start two steps earlier and have $2\|x_0 - x^*\|^2/(\eta(k + 1)^2)$.)
 
@@ -62,10 +64,10 @@ def fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
         >>> gf.optimizers.fista(E, lr=0.25).iterate([0.0], steps=2).x[:, 0].tolist()
         [0.0, 0.5, 1.025]
     """
-    return _accelerated("fista", E, lr, r, NesterovStep())
+    return _accelerated("fista", E, lr, r, NesterovScheme())
 
 
-@written("fista, from rest again after ⟨y − x', x' − x⟩ > 0", "RestartedNesterov of Nesterov of a Composite")
+@written("fista, from rest again after ⟨y − x', x' − x⟩ > 0", "RestartedNesterov of NesterovFlow of a Composite")
 def restarted_fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
     r"""FISTA with adaptive restarts: `fista` that drops its momentum whenever $\langle y - x', x' - x\rangle > 0$.
 
@@ -116,7 +118,7 @@ def douglas_rachford(E: Any, lr: Any) -> Method:
 
 def _accelerated(where: str, E: Any, lr: Any, r: Any, scheme: Discretizer) -> Method:
     _check_number(where, lr, "the momentum goes by the flow's clock")
-    return Method(Nesterov(_composite(where, E), r), scheme, lr**0.5)
+    return Method(NesterovFlow(_composite(where, E), r), scheme, lr**0.5)
 
 
 def _check_number(where: str, lr: Any, why: str) -> None:

@@ -31,7 +31,7 @@ from gradientflow.flows import (
 from ..discretizer import Discretizer, with_schemes_that_fit
 from ..iteration import Draws, Iteration, Seen, Shared
 from ..oracle import check_oracle, is_random
-from ..step_rule import ConstantStep, Schedule, StepRule, as_step_rule, check_schedule
+from ..step_rule import ConstantStep, ScheduledStep, StepRule, as_step_rule, check_schedule
 from .run import run_known, run_traced
 
 # What a run's key is folded with: one stream of random numbers for oracles, another for noise.
@@ -78,7 +78,7 @@ def checked_run(
         rows, status = run_known(iteration, z0, t0, float(small), int(steps), int(save_every))
         evidence: Any = status.evidence
         # Asked only where the clock went wrong: a schedule costs as much as a step.
-        if isinstance(iteration.rule, Schedule) and not bool(np.all(np.diff(np.asarray(rows.t, float)) >= 0)):
+        if isinstance(iteration.rule, ScheduledStep) and not bool(np.all(np.diff(np.asarray(rows.t, float)) >= 0)):
             check_schedule("iterate", iteration.rule.schedule, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
     stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), gtol=small)

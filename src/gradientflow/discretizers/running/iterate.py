@@ -40,8 +40,8 @@ def iterate(
         t0: the time at the start [T].
         state: a full state to start from, another run's `state[-1]` say.
         oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients: `Minibatch`, `NoisyGradient`, or
-            a function of yours. A tuple is several, one after the other. A `DeterministicOracle` such as `ClipGradient`
-            needs no key.
+            a function of yours. A tuple is several, one after the other. A `DeterministicOracle`, `ClippedGradient`
+            say, needs no key.
         key: for flows with noise and for oracles, a key made by `jax.random.key`, and another one for a run that goes
             on where one ended, or it would see the same noise again; for flows with noise also a `BrownianPath`, to
             take the increments of a path that another run shares.

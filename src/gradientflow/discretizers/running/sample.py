@@ -43,7 +43,7 @@ class Chains(eqx.Module):
         >>> import jax, gradientflow as gf
         >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
         >>> chains = gf.sample(
-        ...     flow, gf.ExactFlow(), [0.0], step=1.0, draws=50, chains=200, burn_in=5, key=jax.random.key(0)
+        ...     flow, gf.ExactSolution(), [0.0], step=1.0, draws=50, chains=200, burn_in=5, key=jax.random.key(0)
         ... )
         >>> mean, error = chains.expectation(lambda x: x[0] ** 2)
         >>> bool(abs(mean - 0.5) < 3 * error), bool(error < 0.02)  # T/λ

@@ -7,7 +7,7 @@ from gradientflow.flows import Flow, exact_transition
 from ..discretizer import Discretizer
 
 
-class ExactFlow(Discretizer):
+class ExactSolution(Discretizer):
     r"""The flow itself, sampled: $z' = \varphi_h(z)$ in closed form. For gradient flow and heavy ball on quadratics.
 
     It has every order and no step-size limit of its own: what other schemes are compared with.
@@ -15,7 +15,7 @@ class ExactFlow(Discretizer):
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 4.0]]))
-        >>> gf.iterate(flow, gf.ExactFlow(), [1.0, 1.0], step=1.0, steps=1).x[-1].round(4)
+        >>> gf.iterate(flow, gf.ExactSolution(), [1.0, 1.0], step=1.0, steps=1).x[-1].round(4)
         Array([0.3679, 0.0183], dtype=...)
     """
 

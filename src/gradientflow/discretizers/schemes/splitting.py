@@ -28,7 +28,7 @@ class LieSplitting(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=0.0)
+        >>> ball = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=0.0)
         >>> gf.LieSplitting("force", "transport").step(ball, 0.0, gf.Phase(1.0, 0.0), 0.5)
         Phase(x=0.75, v=-0.5)
     """
@@ -72,7 +72,7 @@ class StrangSplitting(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=0.0)
+        >>> ball = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=0.0)
         >>> gf.StrangSplitting("force", "transport").step(ball, 0.0, gf.Phase(1.0, 0.0), 1.0)
         Phase(x=0.5, v=-0.75)
     """

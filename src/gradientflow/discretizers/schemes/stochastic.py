@@ -75,7 +75,7 @@ class LeimkuhlerMatthews(Discretizer):
         return (drifted, memory) if noise is None else (drifted + flow.diffusion(t, z)(memory + noise) / 2, noise)
 
 
-class StochasticExponential(Discretizer):
+class ExponentialEuler(Discretizer):
     r"""The force frozen over the step, all else solved exactly: exponential Euler, with noise or without.
 
     Of kinetic Langevin the friction, the drift and both Gaussians of position and velocity are exact at the constant
@@ -89,8 +89,8 @@ class StochasticExponential(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.energy(lambda x: x**2 / 2), mass=1.0, friction=1.0)
-        >>> round(float(gf.StochasticExponential().step(ball, 0.0, ball.init(1.0), 1.0).x), 4)
+        >>> ball = gf.HeavyBallFlow(gf.energy(lambda x: x**2 / 2), mass=1.0, friction=1.0)
+        >>> round(float(gf.ExponentialEuler().step(ball, 0.0, ball.init(1.0), 1.0).x), 4)
         0.6321
     """
 

@@ -17,8 +17,8 @@ from ..step_rule import StepRule, as_step_rule
 class ClippedStep(StepRule):
     r"""Another rule's step, shortened so that the state moves no further than a radius: $\|h f(t, z)\| \le r$.
 
-    A trust region of fixed size. The norm is Euclidean, over all leaves of the state. Not the same as `ClipGradient`,
-    which bounds ‖∇E‖ whatever the step.
+    A trust region of fixed size. The norm is Euclidean, over all leaves of the state. Not the same as
+    `ClippedGradient`, which bounds ‖∇E‖ whatever the step.
 
     Args:
         rule: a number h [T], a schedule or a step rule.

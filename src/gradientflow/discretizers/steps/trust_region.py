@@ -22,7 +22,7 @@ from ..step_rule import StepRule
 from .line import Line, check_searchable, rounding
 
 
-class TrustRegion(StepRule):
+class TrustRegionStep(StepRule):
     r"""A trust region along the flow: of the steps with $\|h\dot x\| \le \Delta$ the best of a model, if E confirms it.
 
     The model is of second order, $m(h) = E + h\langle\nabla E, \dot x\rangle + h^2\langle\dot x, H\dot x\rangle/2$,
@@ -51,7 +51,7 @@ class TrustRegion(StepRule):
 
     Example:
         >>> import gradientflow as gf
-        >>> rule = gf.TrustRegion(radius=1.0)
+        >>> rule = gf.TrustRegionStep(radius=1.0)
         >>> run = gf.optimizers.gradient_descent(gf.landscapes.rosenbrock(), rule).iterate([-2.0, 3.0], steps=200)
         >>> bool((run.energy[1:] <= run.energy[:-1]).all())
         True
@@ -68,19 +68,21 @@ class TrustRegion(StepRule):
     def __init__(
         self, radius: Any, accept: Any = 0.1, good: Any = 0.75, shrink: Any = 0.5, grow: Any = 2.0, trials: Any = 100
     ) -> None:
-        check_positive("TrustRegion", radius=radius, accept=accept, shrink=shrink, grow=grow)
-        check_fraction("TrustRegion", accept=accept, good=good, shrink=shrink)
-        check_integer("TrustRegion", 1, trials=trials)
+        check_positive("TrustRegionStep", radius=radius, accept=accept, shrink=shrink, grow=grow)
+        check_fraction("TrustRegionStep", accept=accept, good=good, shrink=shrink)
+        check_integer("TrustRegionStep", 1, trials=trials)
         if is_concrete(accept, good) and good < accept:
-            raise ValueError(f"TrustRegion: `good` must be at least accept = {accept}, got {good}; 0.75 is customary")
+            raise ValueError(
+                f"TrustRegionStep: `good` must be at least accept = {accept}, got {good}; 0.75 is customary"
+            )
         if is_concrete(grow) and grow <= 1:
-            raise ValueError(f"TrustRegion: `grow` must be above 1, got {grow}; the radius would never recover")
+            raise ValueError(f"TrustRegionStep: `grow` must be above 1, got {grow}; the radius would never recover")
         self.radius, self.accept, self.good = radius, accept, good
         self.shrink, self.grow, self.trials = shrink, grow, trials
 
     def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
         """Δ; refuses schemes with memory and flows with noise."""
-        check_searchable("TrustRegion", flow, discretizer, t, z)
+        check_searchable("TrustRegionStep", flow, discretizer, t, z)
         return jnp.asarray(self.radius, dtype_of(z))
 
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
@@ -89,7 +91,7 @@ class TrustRegion(StepRule):
 
 
 @eqx.filter_jit
-def _trust(rule: TrustRegion, line: Line, radius: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _trust(rule: TrustRegionStep, line: Line, radius: jax.Array) -> tuple[jax.Array, jax.Array]:
     # h times the pace of ẋ, and ẋ over it: its square may overflow.
     energy, slope, pace = line.start()
     x, velocity = line.velocity()

@@ -11,7 +11,7 @@ from ..noise import Noise
 from ..wrapped import WrappedFlow
 
 
-class TimeChanged(WrappedFlow):
+class TimeChangedFlow(WrappedFlow):
     r"""A flow run on another clock: $\dot z = s'(t)\,f(s(t), z)$, so that $z(t)$ is the flow's state at s(t).
 
     The same path at another speed: every rate becomes another function of t, and the order of methods that reach a
@@ -31,7 +31,7 @@ class TimeChanged(WrappedFlow):
 
     Example:
         >>> import gradientflow as gf
-        >>> slow = gf.TimeChanged(gf.GradientFlow(gf.Mode(1.0)), lambda t: t**2)
+        >>> slow = gf.TimeChangedFlow(gf.GradientFlow(gf.Mode(1.0)), lambda t: t**2)
         >>> float(slow.drift(3.0, 1.0))
         -6.0
     """
@@ -45,9 +45,9 @@ class TimeChanged(WrappedFlow):
 
     def __init__(self, flow: Any, clock: Any) -> None:
         if not isinstance(flow, Flow):
-            raise TypeError(f"TimeChanged: `flow` must be a flow such as GradientFlow(energy), got {flow!r}")
+            raise TypeError(f"TimeChangedFlow: `flow` must be a flow such as GradientFlow(energy), got {flow!r}")
         if not callable(clock):
-            raise TypeError(f"TimeChanged: `clock` must be a function t -> s(t), got {clock!r}")
+            raise TypeError(f"TimeChangedFlow: `clock` must be a function t -> s(t), got {clock!r}")
         self.flow, self.clock = flow, clock
 
     def check_start(self, t: Any, z: Any) -> None:
@@ -67,7 +67,7 @@ class TimeChanged(WrappedFlow):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """The flow's own, each on the clock."""
-        return Parts(self, **{name: TimeChanged(part, self.clock) for name, part in self.flow.parts.items()})
+        return Parts(self, **{name: TimeChangedFlow(part, self.clock) for name, part in self.flow.parts.items()})
 
     @property
     def noise(self) -> Noise | None:

@@ -64,8 +64,8 @@ class Composite(Energy):
 
     It is an energy like another. `GradientFlow` of it is the inclusion $\dot x \in -\nabla f(x) - \partial g(x)$: its
     drift is the element of least norm, the one that the solution takes; its resolvent the proximal map of hE; its parts
-    are `smooth` and `nonsmooth`, and `ForwardBackward` of them is ISTA. `NesterovStep` of `Nesterov` or of `HeavyBall`
-    is FISTA. To integrate it, give it a smooth g: `Composite(f, MoreauEnvelope(g, delta))`.
+    are `smooth` and `nonsmooth`, and `ForwardBackward` of them is ISTA. `NesterovScheme` of `NesterovFlow` or of
+    `HeavyBallFlow` is FISTA. To integrate it, give it a smooth g: `Composite(f, MoreauEnvelope(g, delta))`.
 
     Of a regression with an intercept a penalty with one weight for all coordinates (`L1(0.3)`, `ElasticNet`,
     `SquaredL2`) leaves the intercept alone, as the regression's own ridge and scikit-learn do; an array of weights, one

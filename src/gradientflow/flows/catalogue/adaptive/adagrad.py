@@ -10,13 +10,13 @@ from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
 from ...state import lift, lower
-from .scaled import Accumulation, Scaled, ScaledTransport, total_drift
+from .scaled import Accumulation, ScaledState, ScaledTransport, total_drift
 
 
 class AdaGradFlow(Flow):
     r"""AdaGrad as a flow: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
-    State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
+    State `ScaledState(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
     Where ∇E = 0 the speed is 0, even if s + ε is.
 
     Parts: `averages` ṡ at frozen x, `transport` ẋ at frozen s.
@@ -66,16 +66,16 @@ class AdaGradFlow(Flow):
         check_positive("AdaGradFlow", tau=tau)
         check_nonnegative("AdaGradFlow", epsilon=epsilon, floor=floor, initial=initial)
 
-    def init(self, x: Any) -> Scaled:
+    def init(self, x: Any) -> ScaledState:
         """(x, s(0))."""
         x = lift(x)
-        return Scaled(x, jax.tree.map(lambda leaf: 0 * leaf + self.initial, x))
+        return ScaledState(x, jax.tree.map(lambda leaf: 0 * leaf + self.initial, x))
 
-    def position(self, z: Scaled) -> Any:
+    def position(self, z: ScaledState) -> Any:
         """x."""
         return lower(z.x)
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
@@ -88,6 +88,6 @@ class AdaGradFlow(Flow):
             transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
 
-    def lyapunov(self, t: Any, z: Scaled) -> Any:
+    def lyapunov(self, t: Any, z: ScaledState) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))

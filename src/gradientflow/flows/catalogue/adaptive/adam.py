@@ -9,7 +9,7 @@ from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts, UnansweredQuestionError
 from ...numerics import inner
 from ...state import lower
-from .moments import MomentAverages, MomentFlow, Moments, MomentTransport, _corrected
+from .moments import MomentAverages, MomentFlow, MomentsState, MomentTransport, _corrected
 from .scaled import divided
 
 
@@ -20,7 +20,7 @@ class AdamFlow(MomentFlow):
     $\dot x = -\hat m/(\sqrt{\hat s + \varepsilon_0} + \varepsilon)$, with the bias corrections
     $\hat m = m/(1 - e^{-t/\tau_1})$, $\hat s = s/(1 - e^{-t/\tau_2})$, by coordinate.
 
-    State `Moments(x, m, s)`. Units: x [X], t [X] (the speed has no unit), τ₁, τ₂ [X].
+    State `MomentsState(x, m, s)`. Units: x [X], t [X] (the speed has no unit), τ₁, τ₂ [X].
     At t = 0 both corrected averages are the gradient's own, their limit, and it moves like sign descent: where
     gradients vary slowly it goes on so, $\dot x \approx -\operatorname{sign}\nabla E$; where they are mostly noise
     the speed is their signal-to-noise ratio. Lyapunov function for τ₂ ≥ τ₁/3: $V = E + \frac{\tau_1}{2(1 -
@@ -84,7 +84,7 @@ class AdamFlow(MomentFlow):
             transport=MomentTransport(self.energy, self.tau1, self.tau2, *scale, 0.0, self.rate),
         )
 
-    def lyapunov(self, t: Any, z: Moments) -> Any:
+    def lyapunov(self, t: Any, z: MomentsState) -> Any:
         """E(x) + ρτ₁/(2(1 − e^{−t/τ₁}))·Σ m²/(√(ŝ + ε₀) + ε), ρ the rate; none is known for a rate that changes."""
         if callable(self.rate):
             raise UnansweredQuestionError(self, "lyapunov", "with a rate that changes in time none is known")

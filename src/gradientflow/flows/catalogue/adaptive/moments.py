@@ -13,7 +13,7 @@ from ...state import Vector, lift, lower
 from .scaled import at_time, averaged, divided, squared, total_drift
 
 
-class Moments(Vector):
+class MomentsState(Vector):
     """Adam's state.
 
     Attributes:
@@ -28,14 +28,14 @@ class Moments(Vector):
 
 
 class MomentStates(Flow):
-    """A flow on states `Moments(x, m, s)`: Adam's, and its parts."""
+    """A flow on states `MomentsState(x, m, s)`: Adam's, and its parts."""
 
-    def init(self, x: Any) -> Moments:
+    def init(self, x: Any) -> MomentsState:
         """(x, 0, 0)."""
         x = lift(x)
-        return Moments(x, zeros_like(x), zeros_like(x))
+        return MomentsState(x, zeros_like(x), zeros_like(x))
 
-    def position(self, z: Moments) -> Any:
+    def position(self, z: MomentsState) -> Any:
         """x."""
         return lower(z.x)
 
@@ -43,15 +43,15 @@ class MomentStates(Flow):
 class MomentFlow(MomentStates):
     """What Adam and AdamW share: the averages of the gradient and of its square, and what they drive."""
 
-    def velocity(self, z: Moments) -> Any:
+    def velocity(self, z: MomentsState) -> Any:
         """m, which drives x."""
         return z.m
 
-    def check_start(self, t: Any, z: Moments) -> None:
+    def check_start(self, t: Any, z: MomentsState) -> None:
         """At t = 0 both averages must be zero."""
         check_clock(type(self).__name__, t, m=z.m, s=z.s)
 
-    def drift(self, t: Any, z: Moments) -> Moments:
+    def drift(self, t: Any, z: MomentsState) -> MomentsState:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
@@ -63,22 +63,22 @@ class MomentAverages(MomentStates):
     tau1: Any
     tau2: Any
 
-    def drift(self, t: Any, z: Moments) -> Moments:
+    def drift(self, t: Any, z: MomentsState) -> MomentsState:
         """(0, (∇E − m)/τ₁, ((∇E)² − s)/τ₂)."""
         gradient = self.gradient(z.x)
-        return Moments(zeros_like(z.x), (gradient - z.m) / self.tau1, (squared(gradient) - z.s) / self.tau2)
+        return MomentsState(zeros_like(z.x), (gradient - z.m) / self.tau1, (squared(gradient) - z.s) / self.tau2)
 
-    def resolvent(self, t: Any, z: Moments, h: Any) -> Moments:
+    def resolvent(self, t: Any, z: MomentsState, h: Any) -> MomentsState:
         """The implicit averages: (τ₁m + h∇E)/(τ₁ + h), and s likewise."""
         gradient = self.gradient(z.x)
         m = (self.tau1 * z.m + h * gradient) / (self.tau1 + h)
-        return Moments(z.x, m, (self.tau2 * z.s + h * squared(gradient)) / (self.tau2 + h))
+        return MomentsState(z.x, m, (self.tau2 * z.s + h * squared(gradient)) / (self.tau2 + h))
 
-    def solution(self, t: Any, z: Moments, h: Any) -> Moments:
+    def solution(self, t: Any, z: MomentsState, h: Any) -> MomentsState:
         """(x, β₁m + (1 − β₁)∇E, β₂s + (1 − β₂)(∇E)²) with β = e^{−h/τ}."""
         gradient = self.gradient(z.x)
         m = averaged(z.m, gradient, h / self.tau1)
-        return Moments(z.x, m, averaged(z.s, squared(gradient), h / self.tau2))
+        return MomentsState(z.x, m, averaged(z.s, squared(gradient), h / self.tau2))
 
 
 class MomentTransport(MomentStates):
@@ -92,14 +92,14 @@ class MomentTransport(MomentStates):
     weight_decay: Any
     rate: Any
 
-    def drift(self, t: Any, z: Moments) -> Moments:
+    def drift(self, t: Any, z: MomentsState) -> MomentsState:
         """(−m̂/(√(ŝ + ε₀) + ε) − wx, 0, 0)."""
         mean, square = _corrected(self, t, z)
         speed = divided(mean, square, self.epsilon_root, self.epsilon) + self.weight_decay * z.x
-        return Moments(-(at_time(self.rate, t) * speed), zeros_like(z.m), zeros_like(z.s))
+        return MomentsState(-(at_time(self.rate, t) * speed), zeros_like(z.m), zeros_like(z.s))
 
 
-def _corrected(flow: Any, t: Any, z: Moments) -> tuple[Any, Any]:
+def _corrected(flow: Any, t: Any, z: MomentsState) -> tuple[Any, Any]:
     """The bias-corrected averages; at t = 0 their limits, ∇E and its square."""
     started = t != 0
     first, second = (-jnp.expm1(-jnp.where(started, t, 1) / tau) for tau in (flow.tau1, flow.tau2))

@@ -8,13 +8,13 @@ from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
 from ...state import lower
-from .scaled import Averaging, Scaled, ScaledStates, ScaledTransport, total_drift
+from .scaled import Averaging, ScaledState, ScaledStates, ScaledTransport, total_drift
 
 
 class RMSpropFlow(ScaledStates):
     r"""RMSprop as a flow: $\tau\dot s = (\nabla E)^2 - s$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
-    State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
+    State `ScaledState(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
     s is the average of the squared gradient over a time τ, and starts at 0: the first speed is $\nabla
     E/\sqrt\varepsilon$.
 
@@ -55,7 +55,7 @@ class RMSpropFlow(ScaledStates):
         check_positive("RMSpropFlow", tau=tau)
         check_nonnegative("RMSpropFlow", epsilon=epsilon, floor=floor)
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
@@ -68,6 +68,6 @@ class RMSpropFlow(ScaledStates):
             transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
 
-    def lyapunov(self, t: Any, z: Scaled) -> Any:
+    def lyapunov(self, t: Any, z: ScaledState) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))

@@ -11,7 +11,7 @@ from ...numerics import zeros_like
 from ...state import Vector, lift, lower
 
 
-class Scaled(Vector):
+class ScaledState(Vector):
     """A position and what its squared gradients have come to.
 
     Attributes:
@@ -24,13 +24,13 @@ class Scaled(Vector):
 
 
 class ScaledStates(Flow):
-    """A flow on states `Scaled(x, s)`: RMSprop's, and parts."""
+    """A flow on states `ScaledState(x, s)`: RMSprop's, and parts."""
 
-    def init(self, x: Any) -> Scaled:
+    def init(self, x: Any) -> ScaledState:
         """(x, 0)."""
-        return Scaled(lift(x), zeros_like(lift(x)))
+        return ScaledState(lift(x), zeros_like(lift(x)))
 
-    def position(self, z: Scaled) -> Any:
+    def position(self, z: ScaledState) -> Any:
         """x."""
         return lower(z.x)
 
@@ -41,17 +41,17 @@ class Accumulation(ScaledStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """(0, (∇E)²/τ)."""
-        return Scaled(zeros_like(z.x), squared(self.gradient(z.x)) / self.tau)
+        return ScaledState(zeros_like(z.x), squared(self.gradient(z.x)) / self.tau)
 
-    def resolvent(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def resolvent(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, s + h(∇E)²/τ): implicit is explicit."""
         return self.solution(t, z, h)
 
-    def solution(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def solution(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, s + h(∇E)²/τ)."""
-        return Scaled(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
+        return ScaledState(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
 
 
 class Averaging(ScaledStates):
@@ -60,17 +60,17 @@ class Averaging(ScaledStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """(0, ((∇E)² − s)/τ)."""
-        return Scaled(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau)
+        return ScaledState(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau)
 
-    def resolvent(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def resolvent(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, (τs + h(∇E)²)/(τ + h))."""
-        return Scaled(z.x, (self.tau * z.s + h * squared(self.gradient(z.x))) / (self.tau + h))
+        return ScaledState(z.x, (self.tau * z.s + h * squared(self.gradient(z.x))) / (self.tau + h))
 
-    def solution(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def solution(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, βs + (1 − β)(∇E)²) with β = e^{−h/τ}."""
-        return Scaled(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau))
+        return ScaledState(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau))
 
 
 class ScaledTransport(ScaledStates):
@@ -81,10 +81,10 @@ class ScaledTransport(ScaledStates):
     floor: Any
     rate: Any
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """(−∇E/(√(s + ε) + δ), 0)."""
         speed = divided(self.gradient(z.x), z.s, self.epsilon, self.floor)
-        return Scaled(-(at_time(self.rate, t) * speed), zeros_like(z.s))
+        return ScaledState(-(at_time(self.rate, t) * speed), zeros_like(z.s))
 
 
 def total_drift(flow: Flow, t: Any, z: Any) -> Any:

@@ -15,7 +15,7 @@ from ...state import Phase, lower
 from .inertial import Force, Friction, Inertial, Transport
 
 
-class HeavyBall(Inertial):
+class HeavyBallFlow(Inertial):
     r"""Heavy ball with friction: $m\ddot x + \gamma\dot x + \nabla E(x) = 0$.
 
     State `Phase(x, v)`, both shaped like the position. Units: x [X], t [T], E [M X²/T²], m [M], γ [M/T].
@@ -38,7 +38,7 @@ class HeavyBall(Inertial):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.energy(lambda x: x**2), mass=2.0)
+        >>> ball = gf.HeavyBallFlow(gf.energy(lambda x: x**2), mass=2.0)
         >>> float(ball.drift(0.0, gf.Phase(3.0, 0.0)).v)
         -3.0
     """
@@ -50,8 +50,8 @@ class HeavyBall(Inertial):
 
     def __init__(self, energy: Callable[[Any], Any], mass: Any = 1.0, friction: Any = 1.0) -> None:
         self.energy, self.mass, self.friction = as_energy(energy), mass, friction
-        check_positive("HeavyBall", mass=mass)
-        check_nonnegative("HeavyBall", friction=friction)
+        check_positive("HeavyBallFlow", mass=mass)
+        check_nonnegative("HeavyBallFlow", friction=friction)
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""
@@ -88,5 +88,7 @@ def inertial_parts(flow: Inertial, mass: Any, friction: Inertial) -> Parts:
     """
     E = flow.energy
     if E.nonsmooth is not None:
-        return Parts(flow, transport=HeavyBall(E.nonsmooth, mass, 0), friction=friction, force=Force(E.smooth, mass))
+        return Parts(
+            flow, transport=HeavyBallFlow(E.nonsmooth, mass, 0), friction=friction, force=Force(E.smooth, mass)
+        )
     return Parts(flow, transport=Transport(E), friction=friction, force=Force(E, mass))

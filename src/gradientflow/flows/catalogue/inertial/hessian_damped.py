@@ -14,7 +14,7 @@ from ...state import Phase, lift, lower
 from .inertial import Inertial
 
 
-class HessianDamped(Inertial):
+class HessianDampedFlow(Inertial):
     r"""Hessian-damped inertia: $\ddot x + \gamma\dot x + \beta\nabla^2E(x)\dot x + b\nabla E(x) = 0$.
 
     State `Phase(x, v)`. Units: x [X], t [T], E [X²/T²], γ [1/T], β [T], b without unit. The Hessian damps the steep
@@ -37,7 +37,7 @@ class HessianDamped(Inertial):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.HessianDamped(gf.Mode(4.0), friction=1.0, damping=0.5)
+        >>> flow = gf.HessianDampedFlow(gf.Mode(4.0), friction=1.0, damping=0.5)
         >>> flow.drift(0.0, gf.Phase(1.0, 2.0))
         Phase(x=2.0, v=-10.0)
     """
@@ -50,8 +50,8 @@ class HessianDamped(Inertial):
 
     def __init__(self, energy: Callable[[Any], Any], friction: Any = 1.0, damping: Any = 1.0, gain: Any = 1.0) -> None:
         self.energy, self.friction, self.damping, self.gain = as_energy(energy), friction, damping, gain
-        check_nonnegative("HessianDamped", friction=friction, damping=damping)
-        check_positive("HessianDamped", gain=gain)
+        check_nonnegative("HessianDampedFlow", friction=friction, damping=damping)
+        check_positive("HessianDampedFlow", gain=gain)
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −γv − βHv − b∇E(x))."""
@@ -74,7 +74,7 @@ class HessianDamped(Inertial):
         return (self.gain + self.damping * self.friction) * self.energy.value(lower(z.x)) + inner(ahead, ahead) / 2
 
 
-def high_resolution(energy: Energy, step: Any, mu: Any) -> HessianDamped:
+def high_resolution(energy: Energy, step: Any, mu: Any) -> HessianDampedFlow:
     r"""The high-resolution flow of Nesterov's method for μ-strongly convex energies with the gradient step s.
 
     $\ddot x + 2\sqrt\mu\dot x + \sqrt s\,\nabla^2E(x)\dot x + (1 + \sqrt{\mu s})\nabla E(x) = 0$: what tells the method
@@ -101,4 +101,4 @@ def high_resolution(energy: Energy, step: Any, mu: Any) -> HessianDamped:
     """
     check_positive("high_resolution", step=step, mu=mu)
     root, rate = step**0.5, mu**0.5
-    return HessianDamped(energy, friction=2 * rate, damping=root, gain=1 + root * rate)
+    return HessianDampedFlow(energy, friction=2 * rate, damping=root, gain=1 + root * rate)

@@ -13,11 +13,11 @@ from ...linear.bessel import propagator
 from ...linear.modes import modes_of
 from ...numerics import inner, is_numeric
 from ...state import Phase, lower
-from .heavy_ball import HeavyBall, inertial_parts
+from .heavy_ball import HeavyBallFlow, inertial_parts
 from .inertial import Inertial
 
 
-class Nesterov(Inertial):
+class NesterovFlow(Inertial):
     r"""Nesterov's accelerated flow: $\ddot x + \tfrac rt\dot x + \nabla E(x) = 0$, from rest at t = 0.
 
     State `Phase(x, v)`, both shaped like the position. Units: x [X], t [T], E [X²/T²].
@@ -41,7 +41,7 @@ class Nesterov(Inertial):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.Nesterov(gf.landscapes.bowl())
+        >>> flow = gf.NesterovFlow(gf.landscapes.bowl())
         >>> flow.drift(0.0, flow.init(gf.flows.as_floating([4.0, 1.0]))).v.tolist()
         [-1.0, -2.25]
     """
@@ -52,11 +52,11 @@ class Nesterov(Inertial):
 
     def __init__(self, energy: Callable[[Any], Any], r: Any = 3.0) -> None:
         self.energy, self.r = as_energy(energy), r
-        check_positive("Nesterov", r=r)
+        check_positive("NesterovFlow", r=r)
 
     def check_start(self, t: Any, z: Phase) -> None:
         """At t = 0 the velocity must be zero."""
-        check_clock("Nesterov", t, v=z.v)
+        check_clock("NesterovFlow", t, v=z.v)
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(r/t)v − ∇E(x)); at t = 0 its limit from rest, (0, −∇E(x)/(1 + r))."""
@@ -70,7 +70,7 @@ class Nesterov(Inertial):
 
     def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
         """That of a heavy ball with the friction r/t: one proximal step."""
-        return HeavyBall(self.energy, 1, self.r / t).resolvent(t, z, h)
+        return HeavyBallFlow(self.energy, 1, self.r / t).resolvent(t, z, h)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

@@ -11,7 +11,7 @@ from ...linear.modes import modes_of
 from ...linear.oscillation import decayed, oscillated
 from ...noise import Noise
 from ...state import Phase
-from ..inertial.heavy_ball import HeavyBall
+from ..inertial.heavy_ball import HeavyBallFlow
 from ..inertial.inertial import Friction, Inertial
 from .langevin import check_no_wall
 
@@ -19,7 +19,7 @@ from .langevin import check_no_wall
 class KineticLangevin(Inertial):
     r"""Kinetic (underdamped) Langevin: $dx = v\,dt$, $m\,dv = -(\gamma v + \nabla E)\,dt + \sqrt{2\gamma T}\,dW$.
 
-    State `Phase(x, v)`. Units: as `HeavyBall`, the temperature in units of E.
+    State `Phase(x, v)`. Units: as `HeavyBallFlow`, the temperature in units of E.
     Stationary density ∝ e^{−(E + m‖v‖²/2)/T}: equipartition gives each velocity the variance T/m.
 
     Args:
@@ -53,12 +53,12 @@ class KineticLangevin(Inertial):
         self.energy, self.mass, self.friction, self.temperature = as_energy(energy), mass, friction, temperature
         check_nonnegative("KineticLangevin", temperature=temperature)
         check_no_wall("KineticLangevin", self.energy, "noise")
-        HeavyBall(energy, mass, friction)
+        HeavyBallFlow(energy, mass, friction)
 
     @property
-    def mechanics(self) -> HeavyBall:
+    def mechanics(self) -> HeavyBallFlow:
         """The same flow at temperature zero."""
-        return HeavyBall(self.energy, self.mass, self.friction)
+        return HeavyBallFlow(self.energy, self.mass, self.friction)
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""
