@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from .energies.energy import Energy
+from .facts import Decrease
 from .implicit import solve_resolvent
 from .noise import Noise
 from .state import lift, lower
@@ -47,9 +48,11 @@ class Flow(eqx.Module):
 
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
+        facts: what it claims of itself, as plain data, for `verify` to prove.
     """
 
     equation: ClassVar[str] = ""
+    facts: ClassVar[tuple[Decrease, ...]] = ()
 
     energy: eqx.AbstractVar[Energy]
 

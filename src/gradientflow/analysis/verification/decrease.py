@@ -5,22 +5,22 @@ $\dot V + \rho V = -\sum_i \alpha_i I_i - \sum_j \beta_j \|u_j\|^2$ with $\alpha
 $I_i \ge 0$ says that E is convex. The identity is checked exactly; the weights are what makes it a proof.
 """
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from sympy import QQ
 from sympy.polys.fields import FracElement
 
-from gradientflow.flows import UnansweredQuestionError
+from gradientflow.flows import Flow, UnansweredQuestionError
+from gradientflow.flows.facts import Decrease
 
 from ..exact.algebra import fraction
 from ..exact.leaf import Exact
 from ..results.grades import Grade
-from .abstract_energy import GAP, GENERATORS, GRADIENT, POSITION, VELOCITY, Setting, monomial
+from .abstract_energy import GAP, GENERATORS, GRADIENT, POSITION, VELOCITY, Setting, monomial, setting
 from .claims import Claim
 from .decide import refuted_sibling
 
@@ -28,46 +28,25 @@ _SQUARES = {name: monomial(name, name) for name in (POSITION, VELOCITY, GRADIENT
 _CROSSED, _LINEAR_GAP = monomial(POSITION, GRADIENT), monomial(GAP)
 
 
-@dataclasses.dataclass(frozen=True)
-class Decrease:
-    r"""A claim $\dot V \le -B$ along a flow, with the weights that prove it.
+def decide_fact(fact: Decrease, flow: Flow) -> Claim:
+    """A flow's fact, read on the flow's own code with its parameters as symbols, or as what the fact says they are."""
+    said = fact.values
+    values = None if said is None else lambda symbols: _exactly(said(symbols))
+    situation = setting(flow, fact.symbols, values is None, values, fact.clock)
+    return decide_decrease(fact, situation)
 
-    Attributes:
-        name: what it is about.
-        statement: it, in LaTeX.
-        function: V, from the quantities.
-        bound: B, from the quantities.
-        inequalities: (weight α ≥ 0, I) pairs, I ≥ 0 by what is assumed of the energy.
-        squares: (weight β ≥ 0, u) pairs.
-        assumption: what is assumed, in words.
-        wrong: a B that is too large, and its statement.
-        positive: (weight, u) pairs whose squares V holds; `None` where it is plainly E − E* and squares.
-        held: (weight, I) pairs of inequalities that V holds besides; `None` where there are none.
-        needs: what it needs of the energy that it is made of: "convex", "strongly convex", or nothing.
-    """
 
-    name: str
-    statement: str
-    function: Callable[[Setting], Exact]
-    bound: Callable[[Any], Any]
-    inequalities: Callable[[Any], Sequence[tuple[Any, Any]]]
-    squares: Callable[[Any], Sequence[tuple[Any, Any]]]
-    assumption: str
-    wrong: tuple[str, Callable[[Any], Any]]
-    positive: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
-    held: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None
-    needs: str = ""
+def _exactly(values: Mapping[str, Any]) -> Mapping[str, Exact]:
+    return {name: value if isinstance(value, Exact) else Exact(value) for name, value in values.items()}
 
 
 def decide_decrease(claim: Decrease, situation: Setting) -> Claim:
     """Proved if the weights prove it, refuted by a quadratic on which V falls too slowly, else unknown."""
     q = situation.quantities
-    function = claim.function(situation)
+    function = own_function(situation) if claim.function is None else claim.function(q)
     falls = situation.derivative(function)
-    squares = [
-        (weight, weight * (vector * vector)) for weight, vector in ([] if claim.positive is None else claim.positive(q))
-    ]
-    held = [] if claim.held is None else claim.held(q)
+    squares = [(weight, weight * (vector * vector)) for weight, vector in claim.positive(q)]
+    held = claim.held(q)
     parts = [*(square for _, square in squares), *(weight * quantity for weight, quantity in held)]
     rest = function - sum(parts, start=0 * function)
     if not (_is_positive(rest) and all(_is_nonnegative(weight) for weight, _ in (*squares, *held))):
@@ -162,14 +141,13 @@ def own_decrease(situation: Setting) -> Decrease:
     return Decrease(
         name=f"{situation.flow.name}'s own Lyapunov function never rises",
         statement=r"\dot V \le 0",
-        function=own_function,
         bound=lambda q: 0 * q[GAP],
         inequalities=lambda q: crossed,
         squares=lambda q: squares,
         assumption=("on every convex E" if crossed else "on every differentiable E")
         + (" whose minimizer is 0" if situation.at_origin else ""),
         wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q[GAP]),
-        needs="convex" if crossed else "",
+        needs=("differentiable", "convex") if crossed else ("differentiable",),
     )
 
 

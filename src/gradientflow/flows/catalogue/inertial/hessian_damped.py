@@ -1,11 +1,13 @@
 """Inertial flows with Hessian-driven damping, among them the high-resolution limits of Nesterov's method."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from ...checks import check_nonnegative, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
+from ...facts import Decrease
 from ...flow import Flow
 from ...linear.modes import modes_of
 from ...linear.oscillation import damped_oscillation
@@ -43,6 +45,17 @@ class HessianDampedFlow(Inertial):
     """
 
     equation: ClassVar[str] = "ẍ + γẋ + β∇²E(x)ẋ + b∇E(x) = 0"
+    facts: ClassVar[tuple[Decrease, ...]] = (
+        Decrease(
+            name="HessianDampedFlow's own Lyapunov function never rises",
+            statement=r"\dot V = -\gamma\|v\|^2 - b\beta\|\nabla E\|^2,\quad "
+            r"V = (b + \beta\gamma)E + \tfrac12\|v + \beta\nabla E\|^2",
+            bound=lambda q: 0 * q["E"],
+            wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q["E"]),
+            squares=lambda q: ((q["gamma"], q["v"]), (q["gain"] * q["damping"], q["g"])),
+            positive=lambda q: ((Fraction(1, 2), q["v"] + q["damping"] * q["g"]),),
+        ),
+    )
     energy: Energy
     friction: Any
     damping: Any

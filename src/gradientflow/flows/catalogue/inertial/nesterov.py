@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ...checks import check_clock, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
+from ...facts import Decrease, OfParameter, Quantities
 from ...flow import Flow
 from ...linear.bessel import propagator
 from ...linear.modes import modes_of
@@ -15,6 +16,11 @@ from ...numerics import inner, is_numeric
 from ...state import Phase, lower
 from .heavy_ball import HeavyBallFlow, inertial_parts
 from .inertial import Inertial
+
+
+def _ahead(q: Quantities) -> Any:
+    """x − x* + tv/(r − 1)."""
+    return q["x"] + q["s"] * q["v"] / (2 + q["d"])
 
 
 class NesterovFlow(Inertial):
@@ -47,6 +53,37 @@ class NesterovFlow(Inertial):
     """
 
     equation: ClassVar[str] = "ẍ + (r/t)ẋ + ∇E(x) = 0"
+    # Su, Boyd and Candès's theorem 5, with r = 3 + d, d ≥ 0, at the time s; and friction of any strength takes energy.
+    facts: ClassVar[tuple[Decrease, ...]] = (
+        Decrease(
+            name="with friction r/t, r ≥ 3, E − E* ≤ (r−1)²‖x₀ − x*‖²/(2t²)",
+            statement=r"\dot V \le 0,\quad "
+            r"V = t^2(E - E^*) + \tfrac{(r-1)^2}{2}\left\|x - x^* + \tfrac{t}{r-1}v\right\|^2",
+            bound=lambda q: 0 * q["E"],
+            wrong=(r"\dot V \le -10 t(E - E^*)", lambda q: 10 * q["s"] * q["E"]),
+            function=lambda q: q["s"] * q["s"] * q["E"] + (2 + q["d"]) * (2 + q["d"]) * _ahead(q) * _ahead(q) / 2,
+            inequalities=lambda q: (
+                ((2 + q["d"]) * q["s"], q["g"] * q["x"] - q["E"]),
+                (q["d"] * q["s"], q["E"]),
+            ),
+            positive=lambda q: (((2 + q["d"]) * (2 + q["d"]) / 2, _ahead(q)),),
+            assumption="on every convex E",
+            needs=(OfParameter("r", "r ≥ 3", lambda flow: flow.r, lambda r: r >= 3), "convex"),
+            symbols=("d", "s"),
+            values=lambda s: {"r": 3 + s["d"]},
+            clock="s",
+        ),
+        Decrease(
+            name="NesterovFlow's own Lyapunov function never rises",
+            statement=r"\dot V \le 0",
+            bound=lambda q: 0 * q["E"],
+            wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q["E"]),
+            squares=lambda q: ((q["r"] / q["s"], q["v"]),),
+            symbols=("r", "s"),
+            values=lambda s: {"r": s["r"]},
+            clock="s",
+        ),
+    )
     energy: Energy
     r: Any
 
