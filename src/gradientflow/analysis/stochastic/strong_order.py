@@ -35,16 +35,21 @@ class StrongOrder(Measured):
     r"""Root-mean-square errors at the end, and the order that they show.
 
     Attributes:
-        steps: the steps h [T], largest first.
+        h: the steps [T], largest first.
         errors: for each step $\sqrt{\mathbb E\|x_h - x\|^2}$ [X].
         standard_errors: the sampling error of each.
         order: the slope of log error over log h, by least squares.
     """
 
-    steps: np.ndarray
+    h: np.ndarray
     errors: np.ndarray
     standard_errors: np.ndarray
     order: float
+
+    @property
+    def steps(self) -> np.ndarray:
+        """The steps h, by the name that they once had."""
+        return self.h
 
 
 def strong_order(
