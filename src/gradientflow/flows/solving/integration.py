@@ -213,7 +213,8 @@ class Integration(eqx.Module):
             return left, rest, jnp.asarray(False)
         slowly = slow(self.speed(z), carry.fastest, dtype)
         rest = slowly & at_rest(left, carry.moved, before, now, dtype)
-        return left, rest, slowly & asked & (left.fall <= fallen) & ~rest
+        spent = slowly & asked & (left.fall <= fallen) & ~rest & self.flow.has_energy
+        return left, rest, spent
 
     def _looked_at(self, carry: Carry) -> Carry:
         _, rest, spent = self.judged(carry)

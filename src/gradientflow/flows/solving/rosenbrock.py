@@ -77,7 +77,7 @@ def stiffly_accurate() -> Coefficients:
         [below[2] - b32, b32, g],
         [below[3] - b42 - b43, b42, b43, g],
     ]
-    steps = [sum(x * y for x, y in zip(row, beta, strict=False)) for row in rows]
+    steps = [sum((x * y for x, y in zip(row, beta, strict=False)), F(0)) for row in rows]
     embedded = [*_solve([*powers[:3], steps], [1 - g, F(1, 2) - g, F(1, 3) - g, F(1, 6) - g / 2]), g]
     b = [*b, b5, g]
 
