@@ -8,7 +8,6 @@ from .analysis import Grade as Grade
 from .analysis import ModifiedFlow as ModifiedFlow
 from .analysis import bifurcation as bifurcation
 from .analysis import compare as compare
-from .analysis import convergence_map as convergence_map
 from .analysis import edge_of_stability as edge_of_stability
 from .analysis import exit_time as exit_time
 from .analysis import find_cycle as find_cycle
@@ -138,5 +137,6 @@ from .flows import load as load
 from .flows import penalties as penalties
 from .flows import potentials as potentials
 from .flows import prox as prox
+from .flows import solvers as solvers
 
 __version__: str

@@ -19,7 +19,8 @@ MOVED: Mapping[str, str] = {
         "EdgeOfStability", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy", "ModifiedEquation",
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
         "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "ValidationCurve",
-        "Verification", "WorstCaseBound", "WorstCaseRate", "modified_hamiltonian", "modified_rate", "settle",
+        "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map",
+        "modified_hamiltonian", "modified_rate", "settle",
         "slow_equation", "slow_rate",
     )},
     **{name: f"discretizers.{name}" for name in (

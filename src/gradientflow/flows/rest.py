@@ -9,6 +9,7 @@ References:
     section 7.2, on what a gradient is to be measured by.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -52,7 +53,9 @@ class Terms(NamedTuple):
     motion: Any
 
 
-class Left(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Left:
     """What is left to do from a position, by the quadratic that fits there.
 
     Attributes:
