@@ -67,10 +67,10 @@ def test_pitfall_2_the_first_step_comes_from_the_curvature():
     assert path.stats["rejected"] == 0
 
 
-def test_pitfall_3_stiff_flows_get_full_newton():
+def test_pitfall_3_stiff_flows_get_an_implicit_solver():
     path = gf.integrate(gf.GradientFlow(gf.landscapes.rosenbrock()), [-1.2, 1.0], 50.0)
-    assert path.stats["solver"] == "NewtonKvaerno5"
-    assert path.stats["steps"] + path.stats["rejected"] < 300
+    assert path.stats["solver"] == "RosenbrockWanner"
+    assert path.stats["steps"] + path.stats["rejected"] < 1_000
     assert float(path.energy[-1]) < 1e-15
 
 
@@ -99,7 +99,7 @@ def test_stiffness_that_shows_later_hands_over_to_the_implicit_solver():
     """Flat where it starts, stiff where it ends."""
     flow = gf.GradientFlow(gf.energy(lambda x: -x[0] + jnp.where(x[0] > 1, 5e4 * (x[0] - 1) ** 2, 0.0)))
     path = gf.integrate(flow, [0.0], 10.0)
-    assert path.stats["solver"] == "Tsit5 → NewtonKvaerno5"
+    assert path.stats["solver"] == "Tsit5 → RosenbrockWanner"
     assert float(path.x[-1, 0]) == pytest.approx(1 + 1e-5, abs=1e-8)
 
 
@@ -150,7 +150,7 @@ def test_pitfall_7_a_stiff_start_does_not_hold_up_an_easy_one():
     easy, stiff = (gf.GradientFlow(gf.Quadratic(np.diag([1.0, lam]))) for lam in (2.0, 1e4))
     alone = gf.integrate(easy, [1.0, 1.0], 10.0).stats
     beside = gf.integrate(stiff, [1.0, 1.0], 10.0).stats
-    assert (alone["solver"], beside["solver"]) == ("Tsit5", "NewtonKvaerno5")
+    assert (alone["solver"], beside["solver"]) == ("Tsit5", "RosenbrockWanner")
     assert gf.integrate(easy, [1.0, 1.0], 10.0).stats["steps"] == alone["steps"] < 100
 
 
