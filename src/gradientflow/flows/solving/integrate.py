@@ -44,10 +44,10 @@ def integrate(
 ) -> Trajectory:
     r"""The path of a flow from a position (or a full state) over [t0, t1], or to an equilibrium.
 
-    Adaptive steps by diffrax's solvers. The first step comes from an estimate of the curvature; the solver is explicit
-    (Tsit5) unless the flow is stiff, and then implicit: a Rosenbrock–Wanner method, or Kvaerno3 without matrices for large
-    states; so it is where rest is asked for, but for large states and flows with inertia, which change over only if they
-    turn out to be stiff. `stats["solver"]` says which. The flow's Lyapunov function is checked along the path.
+    Adaptive steps by diffrax's solvers, the first from an estimate of the curvature. The solver is explicit (Tsit5)
+    unless the flow is stiff, and then implicit: a Rosenbrock–Wanner method, or Kvaerno3 without matrices for large
+    states. So it is where rest is asked for, but for large states and flows with inertia, which change over only if
+    they turn out to be stiff. `stats["solver"]` says which. The flow's Lyapunov function is checked along the path.
 
     Args:
         flow: what to integrate.

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import diffrax as dfx
 import equinox as eqx
@@ -16,15 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..flow import Flow, UnansweredQuestionError
-from ..numerics import all_finite, dtype_of, max_norm, size
-from ..rest import Left
+from ..flow import Flow
+from ..numerics import dtype_of, size
 from ..status import Status, decide, unseen
-from ..trajectory import Stats, Trajectory, each_row
+from ..trajectory import Stats, Trajectory
 from .choice import FAR, chosen, first_look, first_step, held_back, implicit, is_stiff, may_switch
 from .control import Tolerances
 from .integration import Carry, Integration, Rows
 from .spectrum import spectral_radius
+from .stretch import End, Measured, Stretch, advanced, cut, joined
 
 # Steps of one compiled stretch: the host looks at the path between them, to save it, to change solver or to give up.
 _STEPS = 512
@@ -61,42 +61,6 @@ class Limits:
     def to_rest(self) -> bool:
         """Whether the solve may end before its time."""
         return self.gtol is not None or math.isinf(self.t1)
-
-
-class Measured(NamedTuple):
-    """What is measured at the rows of a stretch.
-
-    Attributes:
-        x: positions.
-        energy: E.
-        grad_norm: ‖∇E‖∞.
-        residual: what of it no constraint takes up.
-        away: ‖x − x₀‖∞.
-        lyapunov: the flow's Lyapunov function, or `None`.
-    """
-
-    x: Any
-    energy: Any
-    grad_norm: Any
-    residual: Any
-    away: Any
-    lyapunov: Any
-
-
-class End(NamedTuple):
-    """What is seen at the end of a stretch: what is left to do, whether it is at rest, and the drift finite."""
-
-    left: Left
-    rest: Any
-    drift_finite: Any
-
-
-class Stretch(NamedTuple):
-    """The rows that a stretch filled, what was measured there, and what was seen at its end."""
-
-    rows: Rows
-    measured: Measured
-    end: End
 
 
 class Solve:
@@ -156,8 +120,8 @@ class Solve:
             times = _padded(self.times).astype(self.dtype)
             room, most = len(times), min(_STEPS_BETWEEN_TIMES, left)
         end = np.asarray(self.end, self.dtype)
-        carry, stretch = _advance(self.integration, carry, times, end, np.asarray(most), room)
-        return carry, _cut(stretch, first=0 if tried == 0 else 1)
+        carry, stretch = advanced(self.integration, carry, times, end, np.asarray(most), room)
+        return carry, cut(stretch, first=0 if tried == 0 else 1)
 
     def _rounded(self, number: Any) -> np.ndarray:
         return np.asarray(number, self.dtype).astype(float)
@@ -186,7 +150,7 @@ class Solve:
         return _handed_over(self.integration, carry)
 
     def _finish(self, carry: Carry, state: Carry, runs_off: bool, stuck: bool) -> Trajectory:
-        rows, seen, end = _joined(self.stretches)
+        rows, seen, end = joined(self.stretches)
         limits, tolerances = self.limits, self.integration.tolerances
         times = limits.t0 + np.asarray(rows.s, dtype=float)
         status = self._status(state, rows, seen, end, runs_off, stuck)
@@ -245,7 +209,7 @@ class Solve:
         """Whether it has gone very far on the last bit of the fall, its gradient no faster than t^(−p) with p ≤ 1."""
         if len(self.stretches[-1].rows.s) < self.room // 2:
             return False
-        rows, seen, _ = _joined(self.stretches)
+        rows, seen, _ = joined(self.stretches)
         energy, away = np.asarray(seen.energy, float), np.maximum.accumulate(np.asarray(seen.away, float))
         first = int(np.argmax(energy - energy[-1] <= _LAST_BIT * (energy[0] - energy[-1])))
         if not (energy[-1] < energy[0] and away[-1] > away[first] / _LAST_BIT):
@@ -254,7 +218,7 @@ class Solve:
         return g1 > 0 and math.log(g0 / g1) <= _SLOWEST_ARRIVAL * math.log(s1 / s0)
 
     def _runs_off(self) -> bool:
-        rows, seen, _ = _joined(self.stretches)
+        rows, seen, _ = joined(self.stretches)
         return _falls_too_slowly(np.asarray(rows.s, float), jax.tree.map(np.asarray, rows.z), np.asarray(seen.residual))
 
     def _count_rises(self, values: Any, taken: int) -> int:
@@ -314,51 +278,6 @@ def _handed_over(integration: Integration, carry: Carry) -> Carry:
     return eqx.tree_at(
         lambda c: (c.solver, c.controller), carry, (fresh.solver, (fresh.controller[0], carry.controller[1]))
     )
-
-
-@eqx.filter_jit
-def _advance(
-    integration: Integration, carry: Carry, times: Any, end: Any, most: Any, room: int
-) -> tuple[Carry, Stretch]:
-    """A stretch, with what is to be known of its rows, all in one program."""
-    carry, rows = integration.stretch(carry, times, end, most, room)
-    measured = each_row(lambda row: _measure(integration, *row), (rows.s, rows.z), rows.count)
-    left, rest, _ = integration.judged(carry)
-    finite = all_finite(integration.flow.drift(integration.t0 + carry.s, carry.z))
-    return carry, Stretch(rows, measured, End(left, rest, finite))
-
-
-def _measure(integration: Integration, s: Any, z: Any) -> Measured:
-    """At one row."""
-    flow = integration.flow
-    x = flow.position(z)
-    try:
-        lyapunov = flow.lyapunov(integration.t0 + s, z)
-    except UnansweredQuestionError:
-        lyapunov = None
-    gradient, residual = max_norm(flow.energy.grad(x)), max_norm(flow.residual(z))
-    return Measured(x, flow.energy.value(x), gradient, residual, integration.away(z), lyapunov)
-
-
-def _cut(stretch: Stretch, first: int) -> Stretch:
-    """The rows that were filled, from the first that is new on; on the CPU as views of what is there anyway."""
-    rows, measured, end = stretch
-    count, on_host = int(rows.count), jax.default_backend() == "cpu"
-
-    def cut(leaf: Any) -> Any:
-        return (np.asarray(leaf) if on_host else leaf)[first:count]
-
-    k, s, z, measured = jax.tree.map(cut, (rows.k, rows.s, rows.z, measured))
-    return Stretch(Rows(np.asarray(count - first), k, s, z), measured, jax.device_get(end))
-
-
-def _joined(stretches: list[Stretch]) -> Stretch:
-    """All rows, with what was seen at the end of the last stretch."""
-    if len(stretches) == 1:
-        return stretches[0]
-    parts = [(rows.k, rows.s, rows.z, measured) for rows, measured, _ in stretches]
-    k, s, z, measured = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
-    return Stretch(Rows(np.asarray(len(k)), k, s, z), measured, stretches[-1].end)
 
 
 def _padded(times: np.ndarray) -> np.ndarray:
