@@ -266,16 +266,17 @@ def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...
     return jax.lax.map(lambda row: function(row, *arguments), rows, batch_size=batch)
 
 
-def each_row(function: Callable[..., Any], rows: Any, count: Any) -> Any:
+def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _BATCH) -> Any:
     """`function` of each of the first `count` stacked rows; what lies beyond is not asked for. To be compiled.
 
     Args:
         function: of one row.
-        rows: at most 64 of them, or a multiple of that.
+        rows: at most as many as a batch, or a multiple of that.
         count: how many are filled; it may be traced.
+        batch: how many are taken at once: the last batch costs as much as the others.
     """
     capacity = len(jax.tree.leaves(rows)[0])
-    batch = min(_BATCH, capacity)
+    batch = min(batch, capacity)
     shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], rows))
     buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
 

@@ -12,6 +12,9 @@ from ..rest import Left
 from ..trajectory import each_row
 from .integration import Carry, Integration, Rows
 
+# A solve has few rows, and those of its last batch that are not filled are measured in vain.
+_BATCH = 16
+
 
 class Measured(NamedTuple):
     """What is measured at the rows of a stretch.
@@ -55,7 +58,7 @@ def advanced(
 ) -> tuple[Carry, Stretch]:
     """A stretch, with what is to be known of its rows, all in one program."""
     carry, rows = integration.stretch(carry, times, end, most, room)
-    measured = each_row(lambda row: _measure(integration, *row), (rows.s, rows.z), rows.count)
+    measured = each_row(lambda row: _measure(integration, *row), (rows.s, rows.z), rows.count, _BATCH)
     left, rest, _ = integration.judged(carry)
     finite = all_finite(integration.flow.drift(integration.t0 + carry.s, carry.z))
     return carry, Stretch(rows, measured, End(left, rest, finite))
