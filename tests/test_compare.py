@@ -166,5 +166,5 @@ def test_sums_with_kinks_are_compared_with_their_own_flow():
     assert 0 < found.errors["ista"].max() < 0.05
     # Its position is a proximal point of its sequence: at the start already h/2 nearer to 0.
     assert found.errors["splitting"].max() == pytest.approx(0.05)
-    assert found.table().loc["fista", "flow"] == "Nesterov"
+    assert found.table().loc["fista", "flow"] == "NesterovFlow"
     assert len(found.plot().axes) >= 2

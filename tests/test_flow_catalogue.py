@@ -177,7 +177,8 @@ def test_the_bregman_divergence_to_the_minimizer_falls():
 def test_faces_of_the_simplex_are_never_left_or_entered():
     flow = gf.MirrorFlow(gf.energy(lambda x: x @ jnp.array([5.0, 1.0, 0.0])), gf.potentials.Entropy())
     path = gf.integrate(flow, [0.5, 0.5, 0.0], math.inf)
-    assert path.status.outcome == "converged"
+    # At rest in its face, though the gradient points off it: E is 1 there, and 0 at the corner that it can't reach.
+    assert path.status.outcome == "standing still"
     np.testing.assert_array_equal(path.x[:, 2], 0.0)
     np.testing.assert_allclose(path.x[-1], [0, 1, 0], atol=1e-8)
     run = gf.iterate(flow, gf.ForwardEuler(), [0.5, 0.5, 0.0], step=0.5, steps=40)
@@ -241,13 +242,13 @@ def test_the_tangent_projection_is_the_derivative_of_the_projection():
 def test_a_projected_flow_ends_where_a_constrained_solver_does():
     H, b = jnp.array([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]]), jnp.array([3.0, -2.0, 2.0])
     E = gf.Quadratic(H, b)
-    box = gf.integrate(gf.ProjectedFlow(E, gf.constraints.Box(0.0, 1.0)), [0.5, 0.5, 0.5], math.inf)
+    box = gf.integrate(gf.ProjectedFlow(E, gf.constraints.Box(0.0, 1.0)), [0.5, 0.5, 0.5], math.inf, gtol=1e-9)
     found = scipy.optimize.minimize(
         E.value, np.full(3, 0.5), jac=E.grad, bounds=[(0, 1)] * 3, method="L-BFGS-B", options={"ftol": 1e-15}
     )
     assert box.status.outcome == "converged"
     np.testing.assert_allclose(box.x[-1], found.x, atol=1e-7)
-    simplex = gf.integrate(gf.ProjectedFlow(E, gf.constraints.Simplex()), [0.2, 0.5, 0.3], math.inf)
+    simplex = gf.integrate(gf.ProjectedFlow(E, gf.constraints.Simplex()), [0.2, 0.5, 0.3], math.inf, gtol=1e-9)
     total = {"type": "eq", "fun": lambda x: x.sum() - 1, "jac": lambda x: np.ones(3)}
     found = scipy.optimize.minimize(
         E.value, [0.2, 0.5, 0.3], jac=E.grad, bounds=[(0, 1)] * 3, constraints=total, method="SLSQP", tol=1e-14

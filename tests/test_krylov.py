@@ -221,7 +221,8 @@ def test_nelder_mead_is_scipys_and_its_energy_is_never_differentiated():
     assert run.stats["evaluations"] == theirs.nfev
     assert run.stats["steps"] == len(run) - 1 == 25
     assert run.status == "reached the end"
-    assert len(asked) <= 3  # traced once where the run is prepared, and where it is measured
+    # Traced where the run is prepared, where it is measured, and where its end is asked whether it is at rest.
+    assert len(asked) <= 6
 
 
 def test_nelder_mead_takes_pytrees_and_keeps_single_precision():

@@ -73,7 +73,7 @@ class Evidence:
         grad_norm: ‖∇E‖∞ at the start and at the end, shape (2,) [E/X].
         left: what the Newton step from the end says is left to do, or `None` where it was not asked.
         moved: how far the position has been from its start [X].
-        reach: the largest entry of the last state.
+        reach: the largest entry of the last position [X].
         stiff: whether stability held the steps of a solve back.
     """
 
@@ -285,7 +285,7 @@ def _sentence(status: Status) -> str:
     if outcome is Outcome.CYCLING:
         return f"a cycle of {int(e.period)} steps since step {int(e.cycle_from)}: {path}"
     if outcome is Outcome.RUNNING_OFF:
-        far = f", ‖z‖∞ = {float(e.reach):.3g}" if e.reach > 0 else ""
+        far = f", ‖x‖∞ = {float(e.reach):.3g}" if e.reach > 0 else ""
         return f"the energy falls and nothing comes to rest, it may have no minimizer this way: {path}{far}"
     if outcome is Outcome.STANDING_STILL:
         return f"the last step moved nothing, though the gradient is not zero: {path}"

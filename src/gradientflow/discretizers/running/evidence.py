@@ -58,7 +58,7 @@ class Ends(eqx.Module):
         speed: what its velocity lacks to being zero [X/T].
         near: whether the Newton step from there may be as short as it is at rest.
         moved: how far the last iterate is from the first [X].
-        reach: the largest entry of the last state.
+        reach: the largest entry of the last position [X].
         last: the last position.
     """
 
@@ -90,7 +90,7 @@ def ends_of(flow: Flow, first: tuple[Any, Any], last: tuple[Any, Any]) -> Ends:
         speed=jnp.zeros(()) if velocity is None else max_norm(velocity),
         near=may_be_near(flow, last[1], lower(residual), small(dtype_of(residual)).way * moved),
         moved=moved,
-        reach=max_norm(last[0]),
+        reach=max_norm(last[1]),
         last=last[1],
     )
 

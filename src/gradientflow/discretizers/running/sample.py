@@ -17,6 +17,7 @@ from gradientflow.flows import (
     check_integer,
     check_key,
     check_positive,
+    drawn,
     dtype_of,
     is_stochastic,
     is_transformed,
@@ -292,7 +293,10 @@ def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
 def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
     """Whether a step's noise is still above the rounding of the state that it moves."""
     z = carry.z
-    usual = jax.tree.map(lambda leaf: jnp.sqrt(h) * jnp.ones_like(leaf), flow.brownian(z))
+    shape = flow.brownian(z)
+    keys = jax.random.split(jax.random.key(0), len(jax.tree.leaves(shape)))
+    # Any draw, and not the same number everywhere, which interactions cancel.
+    usual = jax.tree.map(lambda leaf: jnp.sqrt(h) * leaf, drawn(jax.random.normal, keys, shape))
     moved = flow.diffusion(carry.t, z)(usual)
     noise, size = l2_norm(moved), l2_norm(z)
     return (noise == 0) | (noise > jnp.finfo(dtype_of(z)).eps * size)

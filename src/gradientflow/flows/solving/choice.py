@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from diffrax import with_stepsize_controller_tols
 
@@ -38,7 +39,9 @@ class Start(NamedTuple):
 @eqx.filter_jit
 def first_look(flow: Flow, t0: Any, z: Any) -> Start:
     """One compiled look at a state."""
-    return Start(spectral_radius(flow, t0, z), max_norm(z), max_norm(flow.drift(t0, z)))
+    # As a logarithm of 0 an entry stands for infinity, and is no measure of anything.
+    sane = jax.tree.map(lambda leaf: jnp.where(jnp.abs(leaf) < float(jnp.finfo(leaf.dtype).max) ** 0.5, leaf, 0), z)
+    return Start(spectral_radius(flow, t0, z), max_norm(sane), max_norm(flow.drift(t0, z)))
 
 
 def first_step(start: Start, longest: Any, xp: Any = jnp) -> Any:

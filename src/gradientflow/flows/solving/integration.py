@@ -20,7 +20,7 @@ from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, slow, small
 from .control import Controller, Tolerances, finite_drift, held_to
 
-# A state this many times as large as the start is not followed any further.
+# A position this many times as large as the start is not followed any further.
 _FAR = 1e12
 # Large states are looked at for rest every so many steps.
 _SELDOM = 4
@@ -124,7 +124,10 @@ class Integration(eqx.Module):
         reaches = until - carry.s <= carry.h * (1 + 1e-6)
         end = jnp.where(reaches, until, carry.s + carry.h)
         z, error, _, memory, _ = solver.step(terms, carry.s, end, carry.z, None, carry.solver, False)
-        error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)
+        # A step into what is not finite is no step, whatever its error is said to be.
+        error = jax.tree.map(
+            lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~jnp.isfinite(state), jnp.inf, leaf), error, z
+        )
         keep, last, following, _, known, _ = controller.adapt_step_size(
             carry.s, end, carry.z, z, None, error, solver.error_order(terms), carry.controller
         )
@@ -226,7 +229,7 @@ class Integration(eqx.Module):
 
     def _reached(self, carry: Carry) -> Carry:
         """With how far and how fast it has been by now, and stuck where it is out of all bounds."""
-        far = max_norm(carry.z) > _FAR * (1 + max_norm(self.z0))
+        far = max_norm(self.flow.position(carry.z)) > _FAR * (1 + max_norm(self.flow.position(self.z0)))
         return dataclasses.replace(
             carry,
             moved=jnp.maximum(carry.moved, self.away(carry.z)),

@@ -180,9 +180,10 @@ class Solve:
         limits = self.limits
         energies, grad_norms = np.asarray(seen.energy), np.asarray(seen.grad_norm)
         reach, start = (
-            max(float(np.max(np.abs(np.asarray(leaf)[row]), initial=0)) for leaf in jax.tree.leaves(rows.z))
+            max(float(np.max(np.abs(np.asarray(leaf)[row]), initial=0)) for leaf in jax.tree.leaves(seen.x))
             for row in (-1, 0)
         )
+        residuals = np.asarray(seen.residual)
         at_end = float(state.s) >= self.end
         far = energies[-1] < energies[0] and reach > FAR * (1 + start)
         lost = stuck and not bool(end.drift_finite)
@@ -197,6 +198,7 @@ class Solve:
                 lost_from=np.where(lost, state.taken, -1),
                 lost=np.where(lost, 8, 0),
                 still=np.asarray(stuck),
+                resolved=residuals[-1] > float(jnp.finfo(self.dtype).eps) ** 0.5 * residuals[0],
                 runs_off=np.asarray(not at_end and (far or runs_off)),
                 left=end.left,
                 moved=state.moved,
@@ -219,7 +221,7 @@ class Solve:
 
     def _runs_off(self) -> bool:
         rows, seen, _ = joined(self.stretches)
-        return _falls_too_slowly(np.asarray(rows.s, float), jax.tree.map(np.asarray, rows.z), np.asarray(seen.residual))
+        return _falls_too_slowly(np.asarray(rows.s, float), jax.tree.map(np.asarray, seen.x), np.asarray(seen.residual))
 
     def _count_rises(self, values: Any, taken: int) -> int:
         """How often the flow's Lyapunov function rose from a row to the next; told on in a warning."""
@@ -287,7 +289,7 @@ def _padded(times: np.ndarray) -> np.ndarray:
     return np.concatenate([times, np.full(length - len(times), np.inf)])
 
 
-def _falls_too_slowly(elapsed: np.ndarray, states: Any, residuals: np.ndarray) -> bool:
+def _falls_too_slowly(elapsed: np.ndarray, positions: Any, residuals: np.ndarray) -> bool:
     """Whether the gradient falls so slowly, as t^(−p) with p ≤ 1, that what it still moves adds up to infinity.
 
     Towards a minimizer, however flat, the fall is faster: p = (q − 1)/(q − 2) for an energy like |x|^q, and any
@@ -296,7 +298,7 @@ def _falls_too_slowly(elapsed: np.ndarray, states: Any, residuals: np.ndarray) -
     """
     half = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right")) - 1
     late = (np.arange(len(elapsed)) >= max(half, 1)) & (elapsed < elapsed[-1])
-    if not late.any() or _moved(states, half) <= _STILL * _moved(states, 0):
+    if not late.any() or _moved(positions, half) <= _STILL * _moved(positions, 0):
         return False
     norms = np.maximum(residuals.astype(float), 1e-300)
     fall = np.log(norms[late] / norms[-1])

@@ -4,6 +4,7 @@ A penalty is the g of `Composite(f, g)`. Its weight has the units E/X of a slope
 curvature. Norms run over all leaves of a pytree unless said otherwise.
 """
 
+from ...energies.composite import Nonsmooth as Nonsmooth
 from .groups import GroupLasso as GroupLasso
 from .groups import Nuclear as Nuclear
 from .indicator import Indicator as Indicator
