@@ -5,6 +5,7 @@ from . import discretizers as discretizers
 from . import experiments as experiments
 from . import flows as flows
 from .analysis import Bifurcation as Bifurcation
+from .analysis import Cause as Cause
 from .analysis import Certificate as Certificate
 from .analysis import Claim as Claim
 from .analysis import Comparison as Comparison
@@ -61,6 +62,7 @@ from .analysis import step_sweep as step_sweep
 from .analysis import strong_order as strong_order
 from .analysis import validation_curve as validation_curve
 from .analysis import verify as verify
+from .analysis import why as why
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import BAOAB as BAOAB
