@@ -24,10 +24,10 @@ GIVEN = {
     gf.RiemannianFlow: ({"metric": lambda x: jax.numpy.diag(1 + 4 * x**2)}, 9),
     gf.MirrorFlow: ({"potential": gf.potentials.HyperbolicEntropy(0.1)}, 6),
     gf.ProjectedFlow: ({"constraint": gf.constraints.Box([-3.0, 0.4], 3.0)}, 3),
-    gf.HeavyBall: ({"mass": 1.0, "friction": 0.6}, 9),
-    gf.Nesterov: ({}, 9),
-    gf.HessianDamped: ({"friction": 0.6, "damping": 0.4}, 9),
-    gf.AcceleratedFlow: ({"p": 4.0}, 5),
+    gf.HeavyBallFlow: ({"mass": 1.0, "friction": 0.6}, 9),
+    gf.NesterovFlow: ({}, 9),
+    gf.HessianDampedFlow: ({"friction": 0.6, "damping": 0.4}, 9),
+    gf.BregmanFlow: ({"p": 4.0}, 5),
     gf.RescaledFlow: ({}, 3),
     gf.SignFlow: ({}, 3),
     gf.AdaGradFlow: ({}, 6),
@@ -45,8 +45,8 @@ GIVEN = {
 
 def make(cls: type) -> tuple[gf.Flow, float]:
     """The flow on the bowl, and how long it runs."""
-    if cls is gf.TimeChanged:
-        return gf.TimeChanged(gf.GradientFlow(E), lambda t: t**2), 1.7
+    if cls is gf.TimeChangedFlow:
+        return gf.TimeChangedFlow(gf.GradientFlow(E), lambda t: t**2), 1.7
     if cls is gf.ModifiedFlow:
         return gf.ModifiedFlow(gf.GradientFlow(E), gf.ForwardEuler(), step=0.1, order=3), 3.0
     given, t1 = GIVEN.get(cls, ({}, 3))

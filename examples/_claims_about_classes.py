@@ -10,7 +10,7 @@ import gradientflow as gf
 ANY = gf.landscapes.bowl()
 
 
-class Nesterov(gf.Discretizer):
+class NesterovFlow(gf.Discretizer):
     """Nesterov's scheme with constant momentum, of the gradient flow."""
 
     beta: object
@@ -85,12 +85,12 @@ def a10() -> gf.Claim:
 
 def a17() -> gf.Claim:
     """D, A.17: Nesterov's method converges like (1 − 1/√κ)ᵏ."""
-    scheme, h = Nesterov(Fraction(9, 11)), Fraction(1, 100)
+    scheme, h = NesterovFlow(Fraction(9, 11)), Fraction(1, 100)
     found = gf.worst_case_rate(gf.Method(gf.GradientFlow(ANY), scheme, h), 1, 100)
     assert found.check()
     assert found.rate**2 <= 0.9
     E = gf.Quadratic(jnp.diag(jnp.array([1.0, 100.0])))
-    x = gf.iterate(gf.GradientFlow(E), Nesterov(9 / 11), [1.0, 0.0], step=0.01, steps=200).x[:, 0]
+    x = gf.iterate(gf.GradientFlow(E), NesterovFlow(9 / 11), [1.0, 0.0], step=0.01, steps=200).x[:, 0]
     growth = [float(x[k]) / 0.9**k for k in (50, 100, 200)]
     return gf.Claim(
         "D, A.17", r"O((1 - 1/\sqrt\kappa)^k)", gf.Grade.REFUTED,

@@ -28,7 +28,7 @@ def main() -> None:
     needed, values, gradient = {}, jax.jit(jax.vmap(E.value)), jax.jit(jax.vmap(E.grad))
     for start in ((-1.0, 1.0), (0.0, 0.5), (2.0, 2.0)):
         for c, colour in COLOURS.items():
-            run = gf.optimizers.gradient_descent(E, gf.Armijo(decrease=c)).iterate(start, steps=20_000)
+            run = gf.optimizers.gradient_descent(E, gf.ArmijoSearch(decrease=c)).iterate(start, steps=20_000)
             gradients = gradient(run.x)
             n = needed[start, c] = int(np.argmax(np.linalg.norm(gradients, axis=1) < 1e-6))
             h, squares = np.diff(run.t), np.sum(np.asarray(gradients) ** 2, axis=1)[:-1]

@@ -38,7 +38,7 @@ def main() -> None:
     assert np.allclose(medians[:2, 0], medians[:2, 2], rtol=0.1)
     method = gf.optimizers.gradient_descent(recall, lr=0.2)
     counts = []
-    for label, colour, oracle in (("not clipped", "C1", None), ("clipped to norm 1", "C0", gf.ClipGradient(1.0))):
+    for label, colour, oracle in (("not clipped", "C1", None), ("clipped to norm 1", "C0", gf.ClippedGradient(1.0))):
         runs = [method.iterate(Network(key, 2.0), 400, oracle=oracle) for key in KEYS[:6]]
         found = sum(run.status == "diverged" for run in runs), sum(bool(run.energy[-50:].mean() < 0.05) for run in runs)
         largest = max(float(np.nanmax(run.grad_norm)) for run in runs)

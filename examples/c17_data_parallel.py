@@ -27,7 +27,7 @@ def main() -> None:
     whole = method.iterate(start, 1000, oracle=gf.Minibatch(64), key=key)
     least = float(method.iterate(start, 20_000, save_every=2000).energy[-1])
     for workers in (2, 8):
-        run = method.iterate(start, 1000, oracle=gf.DataParallel(gf.Minibatch(64), workers), key=key)
+        run = method.iterate(start, 1000, oracle=gf.DataParallelBatch(gf.Minibatch(64), workers), key=key)
         off = float(jnp.abs(run.x - whole.x).max())
         print(f"{workers} workers share batches of 64: iterates {off:.1e} off the one worker's")
         assert off < 1e-12
@@ -35,7 +35,7 @@ def main() -> None:
     left.semilogy(run.steps, run.energy - least, color="C1", lw=0.8, label="8 workers, 8 examples each")
     noise, rest = gf.gradient_noise(E, whole.x[-1]), []
     for workers, colour in zip((1, 2, 8), ("C1", "C0", "C2"), strict=True):
-        oracle = gf.DataParallel(gf.MinibatchWithReplacement(8 * workers), workers)
+        oracle = gf.DataParallelBatch(gf.MinibatchWithReplacement(8 * workers), workers)
         run = method.iterate(start, 3000, save_every=2, oracle=oracle, key=key)
         rest.append(float(np.mean(run.energy[250:]) - least))
         variance = noise.variance(oracle.batches)

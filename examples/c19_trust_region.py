@@ -18,7 +18,7 @@ RULES = {
     "step 0.01": (0.01, "C7"),
     "0.01, no longer than ½": (gf.ClippedStep(0.01, radius=0.5), "C0"),
     "0.03, no longer than ½": (gf.ClippedStep(0.03, radius=0.5), "C1"),
-    "trust region": (gf.TrustRegion(radius=0.5), "C2"),
+    "trust region": (gf.TrustRegionStep(radius=0.5), "C2"),
 }
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     left.set(xlim=(-8.5, 8.5), ylim=(-8.5, 8.5), aspect="equal", xlabel="x", ylabel="y", title="From (8, 8)")
     right.set(xlabel="step k", ylabel="E", ylim=(1e-12, 1e9), title="A bound tames; it doesn't settle")
     right.legend()
-    for rule, oracle, factor in ((0.2, gf.ClipGradient(1.5), 0.15), (gf.ClippedStep(0.2, 1.5), None, 0.75)):
+    for rule, oracle, factor in ((0.2, gf.ClippedGradient(1.5), 0.15), (gf.ClippedStep(0.2, 1.5), None, 0.75)):
         method = gf.optimizers.gradient_descent(gf.Quadratic(np.diag([6.0, 8.0])), rule)
         x = method.iterate([1.0, 1.0], 1, oracle=oracle).x
         assert np.allclose(x[1], 1 - factor * 0.2 * np.array([6.0, 8.0]), rtol=0, atol=1e-12)

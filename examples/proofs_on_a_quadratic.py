@@ -17,7 +17,7 @@ jax.config.update("jax_enable_x64", True)
 def main() -> None:
     """Verifies the heavy ball and momentum on least squares, and draws the run on the proved curve."""
     E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
-    flow = gf.HeavyBall(E, mass=1.0, friction=6.0)
+    flow = gf.HeavyBallFlow(E, mass=1.0, friction=6.0)
     path = gf.integrate(flow, [4.0, -1.0], 2.0)
     found = gf.verify(flow, path)
     print(found)
@@ -32,7 +32,7 @@ def main() -> None:
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     ax = figure.subplots()
     t = np.linspace(0, 2, 400)
-    exact = gf.iterate(flow, gf.ExactFlow(), [4.0, -1.0], step=t[1], steps=399)
+    exact = gf.iterate(flow, gf.ExactSolution(), [4.0, -1.0], step=t[1], steps=399)
     for i, colour in enumerate(("#0072B2", "#D55E00")):
         ax.plot(exact.t, exact.x[:, i], color=colour, label=f"$x_{i + 1}$, closed form")
         ax.plot(path.t, path.x[:, i], "o", ms=3, color=colour, label=f"$x_{i + 1}$, integrated")

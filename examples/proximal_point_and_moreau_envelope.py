@@ -39,7 +39,7 @@ def main() -> None:
         left.plot(x, value, label=f"its envelope, δ = {delta}")
         middle.plot(x, jax.vmap(gf.MoreauEnvelope(relu, delta, mu=0).value)(x), label=f"its envelope, δ = {delta}")
     times = np.linspace(0, 2, 201)
-    exact = gf.iterate(gf.GradientFlow(absolute), gf.ExactFlow(), [1.0], step=0.01, steps=200)
+    exact = gf.iterate(gf.GradientFlow(absolute), gf.ExactSolution(), [1.0], step=0.01, steps=200)
     right.plot(exact.t, exact.x, "k", lw=1, label="ẋ ∈ −∂|x|")
     for delta in (0.25, 0.05, 0.01):
         path = gf.integrate(gf.GradientFlow(gf.MoreauEnvelope(absolute, delta)), [1.0], 2.0, ts=times)

@@ -39,7 +39,7 @@ def main() -> None:
     left.legend(title="slow flow")
 
     x, v = sympy.symbols("x v")
-    ball = gf.HeavyBall(gf.energy(lambda q: q**4 / 4 + q**2 / 2), mass=1.0, friction=0.0)
+    ball = gf.HeavyBallFlow(gf.energy(lambda q: q**4 / 4 + q**2 / 2), mass=1.0, friction=0.0)
     swing = gf.iterate(ball, gf.MomentumEuler(), 1.0, step=0.1, steps=200)
     for order, colour in zip((1, 2, 3), COLOURS, strict=True):
         hamiltonian = gf.modified_hamiltonian(gf.MomentumEuler(), order).expression(x**4 / 4 + x**2 / 2, [x], [v])

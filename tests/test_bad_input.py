@@ -118,8 +118,8 @@ BAD = {
     "no steps": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=0), ValueError, "`steps` must be at"),
     "no answer": (lambda: gf.iterate(FLOW, gf.MomentumEuler(), X0, step=0.1, steps=1), gf.UnansweredQuestionError,
                   "does not answer `parts`: its field does not split into named parts, unless its energy "
-                  "is a Composite(f, g). MomentumEuler needs it; "
-                  "schemes that fit: BackwardEuler, ConjugateGradients, ForwardEuler, ImplicitMidpoint"),
+                  "is a Composite(f, g). MomentumEuler needs it; schemes that fit: BackwardEuler, ConjugateGradients, "
+                  "ExponentialEuler, ForwardEuler, ImplicitMidpoint"),
     "nothing to compare": (lambda: gf.compare(FLOW, {}, X0, 1.0), ValueError, "`methods` is empty"),
     "no method": (lambda: gf.compare(FLOW, {"a": 0.1}, X0, 1.0), TypeError, "method 'a' must be a Method or"),
     "compare for ever": (lambda: gf.compare(FLOW, {"a": (gf.ForwardEuler(), 0.1)}, X0, math.inf), ValueError, "`t1`"),
@@ -138,9 +138,9 @@ BAD = {
     "a step from the state": (lambda: gf.stability(gf.Method(FLOW, gf.ForwardEuler(), Halving())), TypeError,
                               "Halving chooses the step from the state"),
     "parts of the gradient flow": (lambda: gf.stability_function(gf.MomentumEuler()), gf.UnansweredQuestionError,
-                                   "give stability_function the flow's class, `flow=HeavyBall` say"),
+                                   "give stability_function the flow's class, `flow=HeavyBallFlow` say"),
     "no class of flows": (lambda: gf.stability_function(gf.ForwardEuler(), flow="heavy ball"), TypeError,
-                          "must be a flow or a class of flows such as HeavyBall, got 'heavy ball'"),
+                          "must be a flow or a class of flows such as HeavyBallFlow, got 'heavy ball'"),
     "an empty region": (lambda: gf.stability_region(gf.ForwardEuler(), real=(1.0, -1.0)), ValueError,
                         "a range low < high"),
     "one parameter": (lambda: gf.stability_map(gf.optimizers.momentum, (1.0,), lr=[0.1, 0.2]), ValueError,

@@ -15,7 +15,7 @@ from gradientflow.discretizers import TABLEAUS
 from gradientflow.experiments import vocabulary
 from gradientflow.experiments.cli import app
 from gradientflow.flows.energies import tables
-from gradientflow.flows.solving import solvers
+from gradientflow.flows.solving import choice
 
 
 def call(*arguments):
@@ -243,7 +243,7 @@ for arguments in (["--method", "rk5"], ["--energy", "rosenbrok"], ["--energy", "
 def test_the_names_read_from_the_sources_are_those_that_there_are():
     assert vocabulary.landscapes() == gf.landscapes.names()
     assert vocabulary.tableaus() == {name: tableau.order for name, tableau in TABLEAUS.items()}
-    assert vocabulary.solvers() == sorted(solvers._NAMED)
+    assert vocabulary.solvers() == sorted(choice._NAMED)
     assert vocabulary.models() == sorted(tables.MODELS)
 
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -180,3 +181,62 @@ def test_accelerated_gradient_keeps_its_rate_on_a_convex_energy():
     assert (np.asarray(run.energy)[1:] <= 2 * 40 / (k + 1) ** 2).all()
     plain = gf.optimizers.gradient_descent(gf.Quadratic(np.diag(lam)), lr=1.0).iterate(np.ones(40), 400)
     assert float(run.energy[-1]) < float(plain.energy[-1]) / 10
+
+
+def test_a_named_method_knows_its_parameters():
+    method = gf.optimizers.momentum(E, lr=ETA)
+    assert method.parameters == {"lr": ETA, "beta": 0.9}
+    other = method.with_parameters(beta=BETA)
+    assert other.parameters == {"lr": ETA, "beta": BETA}
+    assert other.step == gf.optimizers.momentum(E, ETA, BETA).step
+    # What momentum without momentum comes down to keeps the name and what it was asked for.
+    still = method.with_parameters(beta=0.0)
+    assert still.parameters == {"lr": ETA, "beta": 0.0}
+    assert isinstance(still.flow, gf.GradientFlow)
+    assert still.with_parameters(beta=BETA).step == other.step
+    assert gf.Method(method.flow, method.discretizer, 0.5).with_parameters(step=0.25).step == 0.25
+    with pytest.raises(ValueError, match="with_parameters: unknown parameter 'betta'; did you mean 'beta'\\?"):
+        method.with_parameters(betta=0.5)
+
+
+@pytest.mark.parametrize("name", [name for name, make in vars(gf.optimizers).items() if hasattr(make, "equation")])
+def test_every_named_method_is_made_again_from_its_parameters(name):
+    make = getattr(gf.optimizers, name)
+    further = {"mirror_descent": gf.potentials.Entropy(), "natural_gradient": [1.0, 2.0],
+               "projected_gradient": gf.constraints.Box(-1.0, 1.0)}  # fmt: skip
+    rate = [] if name in ("conjugate_gradients", "steepest_descent") else [0.01]
+    energy = gf.Composite(E, gf.penalties.L1(1.0)) if make.__module__.endswith("proximal") else E
+    method = make(energy, *rate, *([further[name]] if name in further else []))
+    assert method.parameters.get("lr") == (0.01 if rate else None)
+    again = method.with_parameters()
+    assert jax.tree.structure(again) == jax.tree.structure(method)
+    for old, new in zip(jax.tree.leaves(method), jax.tree.leaves(again), strict=True):
+        assert old is new or np.array_equal(old, new)
+
+
+def test_a_traced_parameter_is_one():
+    method = gf.optimizers.momentum(E, lr=ETA, beta=BETA)
+    ends = jax.vmap(lambda beta: method.with_parameters(beta=beta).iterate(X0, 5).energy[-1])(jnp.asarray([0.5, BETA]))
+    np.testing.assert_allclose(ends[1], method.iterate(X0, 5).energy[-1], rtol=1e-12)
+    slope = jax.grad(lambda lr: method.with_parameters(lr=lr).iterate(X0, 5).energy[-1])(ETA)
+    near = [method.with_parameters(lr=ETA + d).iterate(X0, 5).energy[-1] for d in (1e-6, -1e-6)]
+    np.testing.assert_allclose(slope, (near[0] - near[1]) / 2e-6, rtol=1e-6)
+
+
+def test_a_method_comes_first_where_a_flow_and_its_scheme_do():
+    method, key = gf.optimizers.gradient_descent(E, ETA), jax.random.key(0)
+    run = gf.iterate(method, X0, steps=5)
+    np.testing.assert_array_equal(run.x, method.iterate(X0, 5).x)
+    np.testing.assert_array_equal(gf.iterate(method, steps=2, state=run.state[-1]).x[0], run.x[-1])
+    noisy = gf.Method(gf.Langevin(E, temperature=0.1), gf.EulerMaruyama(), 0.01)
+    chains = gf.sample(noisy, X0, draws=2, chains=3, key=key)
+    np.testing.assert_array_equal(
+        chains.x, gf.sample(noisy.flow, noisy.discretizer, X0, step=0.01, draws=2, chains=3, key=key).x
+    )
+    for ask, more in ((gf.iterate, {"steps": 1}), (gf.sample, {"draws": 1})):
+        with pytest.raises(TypeError, match=f"^{ask.__name__}: a Method has its own scheme; leave `step` out"):
+            ask(method, X0, step=0.1, **more)
+        with pytest.raises(TypeError, match=f"^{ask.__name__}: `step` must be given with a flow and its scheme"):
+            ask(noisy.flow, noisy.discretizer, X0, **more)
+    with pytest.raises(TypeError, match=r"^compare: method 'a': `discretizer` must be one such as ForwardEuler\(\)"):
+        gf.compare(method.flow, {"a": (0.1, 0.1)}, X0, 1.0)

@@ -16,6 +16,7 @@ import equinox as eqx
 import pytest
 
 import gradientflow as gf
+from gradientflow._names import MOVED
 
 SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis", "experiments")
@@ -108,6 +109,19 @@ def test_every_lazy_name_resolves_and_is_in_the_stub():
         _ = gf.grad_flow
 
 
+def test_the_front_door_has_few_names_and_the_old_ones_lead_to_where_they_went():
+    assert len(gf.__all__) <= 140
+    assert not set(MOVED) & set(gf.__all__)
+    for old, now in MOVED.items():
+        thing = gf
+        for step in now.split("."):
+            thing = getattr(thing, step)
+        assert getattr(gf, old) is thing
+    for room in (gf.flows, gf.discretizers, gf.analysis):
+        with pytest.raises(AttributeError, match="no attribute 'grad_flow'"):
+            _ = room.grad_flow
+
+
 def _public():
     for module_name in MODULES:
         module = importlib.import_module(module_name)
@@ -136,7 +150,7 @@ def test_public_flows_schemes_and_functions_show_an_example(name):
     # What an analysis returns, and what can go wrong, is shown where it comes from.
     is_result = dataclasses.is_dataclass(thing) and not issubclass(thing, eqx.Module)
     is_outcome = inspect.isclass(thing) and issubclass(thing, (Exception, enum.Enum))
-    small = {"ConstantStep", "Schedule", "StepRule", "Tableau", "load", "prox", "Mode", "Trajectory", "Status"}
+    small = {"ConstantStep", "ScheduledStep", "StepRule", "Tableau", "load", "prox", "Mode", "Trajectory", "Status"}
     is_state = inspect.isclass(thing) and issubclass(thing, gf.Vector)
     if not (abstract or is_result or is_outcome or is_state or name in small):
         assert ">>>" in inspect.getdoc(thing)

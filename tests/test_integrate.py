@@ -10,7 +10,7 @@ import optimistix as optx
 import pytest
 
 import gradientflow as gf
-from gradientflow.flows.solving.solvers import NewtonKvaerno5
+from gradientflow.flows.solvers import NewtonKvaerno5
 
 EXAMPLE = gf.GradientFlow(gf.LeastSquares([[4, 1], [1, 3]], [1, 2]))
 X0 = jnp.array([4.0, -1.0])
@@ -56,7 +56,7 @@ def test_pitfall_1_a_trial_step_that_overflows():
     path = gf.integrate(flow, [30.0], 1.0)
     assert float(path.x[-1, 0]) == pytest.approx(30 / math.sqrt(1 + 8 * 900), rel=1e-7)
     # The field itself is guarded: infinities reach diffrax as NaN, which it rejects and recovers from.
-    from gradientflow.flows.solving.solvers import vector_field
+    from gradientflow.flows.solving.control import vector_field
 
     assert np.isnan(vector_field(flow).vf(0.0, jnp.array([1e200]), None)).all()
 

@@ -382,7 +382,7 @@ def test_everything_draws(tmp_path):
     page = (tmp_path / "report" / "report.html").read_text()
     assert "proved" in page
     assert "http" not in page.replace("http://www.w3.org", "")
-    assert repr(found).startswith("MomentumEuler of HeavyBall; curvatures 5.67376 to 21.3262, inertia counts")
+    assert repr(found).startswith("MomentumEuler of HeavyBallFlow; curvatures 5.67376 to 21.3262, inertia counts")
 
 
 # --- Optimizers with memory, as a user writes them -------------------------------------------------------------------

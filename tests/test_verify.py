@@ -10,9 +10,9 @@ import scipy.linalg
 import sympy
 
 import gradientflow as gf
+from gradientflow.analysis.verification.abstract_energy import setting
 from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
-from gradientflow.analysis.verification.lyapunov import decide_decrease, setting
-from gradientflow.analysis.verification.lyapunov_functions import GRADIENT_FLOW, nesterov_flow, tight_heavy_ball
+from gradientflow.analysis.verification.decrease import decide_decrease, decide_fact
 
 from .catalogue import FLOWS
 
@@ -21,7 +21,9 @@ CENTERED = gf.Quadratic([[17, 7], [7, 10]])
 
 
 # Of these everything that is claimed is proved; of the others at least the energy's part, and the rest says why not.
-PROVED = {"GradientFlow", "HeavyBall", "HessianDamped", "KineticLangevin", "Langevin", "Nesterov", "NewtonFlow"}
+PROVED = {
+    "GradientFlow", "HeavyBallFlow", "HessianDampedFlow", "KineticLangevin", "Langevin", "NesterovFlow", "NewtonFlow",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("flow_class", [make for make in FLOWS if make.__name__ not in PROVED])
@@ -220,7 +222,7 @@ def test_the_textbooks_closed_form_is_refuted_on_a_drift_that_lost_a_factor():
 
 def test_a_rate_that_the_drift_does_not_have_is_refuted():
     situation = setting(HalfSpeed(E), ("mu",))
-    assert decide_decrease(GRADIENT_FLOW[2], situation).grade == "refuted"
+    assert decide_decrease(gf.GradientFlow.facts[2], situation).grade == "refuted"
 
 
 class Nonlinear(Growing.__base__):
@@ -260,7 +262,7 @@ def test_a_report_has_every_claim(tmp_path):
 
 def test_nesterovs_bound_holds_on_a_run_and_its_function_never_rises():
     """The proof's function, evaluated on a path of ẍ + (3/t)ẋ + ∇E = 0 that SciPy integrates."""
-    proved, falls = nesterov_flow()
+    proved, falls = (decide_fact(fact, gf.Nesterov(gf.Mode(None))) for fact in gf.Nesterov.facts)
     assert proved.grade is falls.grade is gf.Grade.PROVED
     path = scipy.integrate.solve_ivp(
         lambda t, z: [z[1], -3 / t * z[1] - z[0] ** 3], (1.0, 30.0), [1.0, 0.3], rtol=1e-10, atol=1e-12, max_step=0.1
@@ -271,7 +273,7 @@ def test_nesterovs_bound_holds_on_a_run_and_its_function_never_rises():
 
 
 def test_the_tight_function_of_the_heavy_ball_decays_at_its_rate_where_the_other_would_not_show_it():
-    proved = tight_heavy_ball()
+    proved = decide_fact(gf.HeavyBall.facts[2], gf.HeavyBall(gf.Mode(None)))
     assert proved.grade is gf.Grade.PROVED
     assert proved.sibling.grade is gf.Grade.REFUTED
     # The semidefinite program finds the same function.
@@ -280,3 +282,17 @@ def test_the_tight_function_of_the_heavy_ball_decays_at_its_rate_where_the_other
     shown = [found.lyapunov[key] / scale for key in (("x", "x"), ("x", "v"), ("v", "v"))]
     np.testing.assert_allclose(shown, [4 / 9, 4 / 3, 1 / 2], atol=1e-5)
     assert 2 * found.rate == pytest.approx(4 / 3, abs=1e-6)
+
+
+def test_what_a_flow_claims_stands_in_its_class_and_is_not_inherited():
+    """Each fact is proved and its false sibling refuted by the flow's own code; without facts nothing is claimed."""
+    declared = [cls for name in gf.__all__ if isinstance(cls := getattr(gf, name), type) and vars(cls).get("facts")]
+    assert {cls.__name__ for cls in declared} >= {"GradientFlow", "HeavyBallFlow", "NesterovFlow", "HessianDampedFlow"}
+    for cls in declared:
+        for fact in cls.facts:
+            if issubclass(cls, gf.Flow) and cls is not gf.Flow:
+                claim = decide_fact(fact, cls(gf.Mode(None)))
+                assert (claim.grade, claim.sibling.grade) == ("proved", "refuted"), fact.name
+    names = {fact.name for fact in gf.GradientFlow.facts}
+    assert names <= {claim.name for claim in gf.verify(gf.GradientFlow(E)).claims}
+    assert names.isdisjoint(claim.name for claim in gf.verify(HalfSpeed(E)).claims)

@@ -7,6 +7,23 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ._names import MOVED
+
+_FRONT_DOOR = __name__.split(".")[0]
+
+
+def old_name(package: str, name: str) -> Any:
+    """What a name stands for that a package once had: under its new name, in the room where it is now.
+
+    Raises:
+        AttributeError: for any other name.
+    """
+    *room, now = MOVED.get(name, name).split(".")
+    if now == name and (not room or package != _FRONT_DOOR):
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    where = ".".join([_FRONT_DOOR, *room]) if package == _FRONT_DOOR else package
+    return getattr(importlib.import_module(where), now)
+
 
 def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """What a lazy package defines: its `__getattr__`, its `__dir__` and its `__all__`.
@@ -24,7 +41,7 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
 
     def __getattr__(name: str) -> Any:
         if name not in origin:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            return old_name(package, name)
         module, original = origin[name]
         if module is None:
             return importlib.import_module(f"{package}.{original}")

@@ -1,7 +1,7 @@
 """Names that are not known. Nothing numerical is imported here: a typo in the shell is answered at once."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
@@ -10,3 +10,47 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
+
+
+# What was once at the front door: what it is called now, and in which room it is if that is another.
+MOVED: Mapping[str, str] = {
+    **{name: f"analysis.{name}" for name in (
+        "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
+        "EdgeOfStability", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy", "ModifiedEquation",
+        "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
+        "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "ValidationCurve",
+        "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map",
+        "modified_hamiltonian", "modified_rate", "settle",
+        "slow_equation", "slow_rate",
+    )},
+    **{name: f"discretizers.{name}" for name in (
+        "Chains", "Tableau",
+    )},
+    **{name: f"flows.{name}" for name in (
+        "LyapunovWarning", "MeanOverExamples", "Vector",
+    )},
+    "NesterovStep": "NesterovScheme",
+    "NesterovLookahead": "NesterovExtrapolated",
+    "AdaptiveStep": "AveragesEuler",
+    "AdaDeltaStep": "AdaDeltaEuler",
+    "ExactFlow": "ExactSolution",
+    "StochasticExponential": "ExponentialEuler",
+    "Armijo": "ArmijoSearch",
+    "Wolfe": "WolfeSearch",
+    "TrustRegion": "TrustRegionStep",
+    "Schedule": "ScheduledStep",
+    "ClipGradient": "ClippedGradient",
+    "SPSA": "SPSAGradient",
+    "DataParallel": "DataParallelBatch",
+    "HeavyBall": "HeavyBallFlow",
+    "Nesterov": "NesterovFlow",
+    "TimeChanged": "TimeChangedFlow",
+    "HessianDamped": "HessianDampedFlow",
+    "AcceleratedFlow": "BregmanFlow",
+    "Tree": "PytreeState",
+    "Coupled": "flows.CoupledState",
+    "Deltas": "flows.DeltasState",
+    "Moments": "flows.MomentsState",
+    "Scaled": "flows.ScaledState",
+    "Momentum": "MomentumConvention",
+}  # fmt: skip

@@ -124,7 +124,8 @@ class Iteration(eqx.Module):
     def start(self, z0: Any, t0: Any = 0.0) -> Carry:
         """What the first step gets, from the state z0 at the time t0."""
         refuse_dropped_noise(self.flow, self.scheme, z0)
-        dtype = dtype_of(z0)
+        # In half precision the clock would stop, and a decay e^{−h/τ} round to 1.
+        dtype = jnp.promote_types(dtype_of(z0), jnp.float32)
         t0, k = jnp.asarray(t0, dtype), jnp.asarray(0)
         flow = self.seen(k)
         rule_state = self.rule.init(flow, self.scheme, t0, z0)

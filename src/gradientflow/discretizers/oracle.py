@@ -14,7 +14,6 @@ from gradientflow.flows import (
     WrappedEnergy,
     check_positive,
     l2_norm,
-    smooth_part,
     with_smooth_part,
 )
 
@@ -103,7 +102,7 @@ def _in_order(oracle: Oracle | None) -> tuple[Callable[[Flow, Any, Any], Flow], 
     return oracle if isinstance(oracle, tuple) else (oracle,)
 
 
-class ClipGradient(DeterministicOracle):
+class ClippedGradient(DeterministicOracle):
     r"""Gradient clipping: the flow with $\nabla E\,\min(1, \tau/\|\nabla E\|)$ in place of ∇E.
 
     The norm is Euclidean, over all leaves of the position. The energies that a step rule sees stay those of E. For a
@@ -121,7 +120,7 @@ class ClipGradient(DeterministicOracle):
     Example:
         >>> import gradientflow as gf
         >>> method = gf.optimizers.gradient_descent(gf.Quadratic([[6.0, 0.0], [0.0, 8.0]]), lr=0.2)
-        >>> run = method.iterate([1.0, 1.0], steps=1, oracle=gf.ClipGradient(1.5))  # ∇E = (6, 8), times 0.15
+        >>> run = method.iterate([1.0, 1.0], steps=1, oracle=gf.ClippedGradient(1.5))  # ∇E = (6, 8), times 0.15
         >>> run.x[-1].round(6).tolist()
         [0.82, 0.76]
     """
@@ -130,16 +129,16 @@ class ClipGradient(DeterministicOracle):
     threshold: Any
 
     def __init__(self, threshold: Any) -> None:
-        check_positive("ClipGradient", threshold=threshold)
+        check_positive("ClippedGradient", threshold=threshold)
         self.threshold = threshold
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the clipped gradient."""
-        return with_smooth_part(flow, ClippedEnergy(smooth_part(flow), self.threshold))
+        return with_smooth_part(flow, ClippedEnergy(flow.energy.smooth, self.threshold))
 
 
 class ClippedEnergy(WrappedEnergy):
-    """An energy with its gradient clipped, and all else as it was; made by `ClipGradient`."""
+    """An energy with its gradient clipped, and all else as it was; made by `ClippedGradient`."""
 
     changes: ClassVar[frozenset[str]] = frozenset(("grad",))
 

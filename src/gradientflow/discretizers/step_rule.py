@@ -59,7 +59,7 @@ class ConstantStep(StepRule):
         return self.h, rule_state
 
 
-class Schedule(StepRule):
+class ScheduledStep(StepRule):
     """A step for each index: h_k = schedule(k). On the flow's clock a change of time, t_k = Σ_{j<k} h_j.
 
     Args:
@@ -112,7 +112,7 @@ def as_step_rule(step: Any) -> StepRule:
     if isinstance(step, StepRule):
         return step
     if callable(step):
-        return Schedule(step)
+        return ScheduledStep(step)
     if isinstance(step, (numbers.Real, np.generic, np.ndarray, jax.Array)) and not isinstance(step, bool):
         shape = getattr(step, "shape", ())
         if shape:

@@ -168,14 +168,15 @@ class Experiment:
         self.check_precision()
         E = self.make_energy()
         full = self._resolve(E)
-        methods = {label(spec): make_method(spec, E) for spec in full.methods}
+        made = [(spec, make_method(spec, E)) for spec in full.methods]
+        methods = {label(spec, method): method for spec, method in made}
         x0 = jnp.asarray(full.x0)
         if self.question == "stability":
             return survey_stability(E, methods, x0, progress)
         assert full.t1 is not None
         if self.question == "verify":
             return survey_proofs(E, methods, x0, full.t1, progress)
-        noisy = any(spec.split(":")[0].endswith("langevin") for spec in full.methods)
+        noisy = any(method.flow.noise is not None for method in methods.values())
         key = jax.random.key(self.seed) if noisy else None
         solver = self.solver or None
         return compare(GradientFlow(E), methods, x0, full.t1, key=key, solver=solver, progress=progress)

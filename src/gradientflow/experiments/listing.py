@@ -72,7 +72,7 @@ def _public(module: Any) -> dict[str, Any]:
         name: thing
         for name, thing in vars(module).items()
         if not name.startswith("_")
-        and getattr(thing, "__module__", "") == module.__name__
+        and f"{getattr(thing, '__module__', '')}.".startswith(f"{module.__name__}.")
         and not inspect.isabstract(thing)
     }
 

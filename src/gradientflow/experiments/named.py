@@ -15,11 +15,6 @@ from gradientflow._names import unknown_name
 from .vocabulary import tableaus
 
 
-def _step_is_h(h: float, parameter: float) -> float:
-    """For methods whose own step is the flow's."""
-    return h
-
-
 @dataclasses.dataclass(frozen=True)
 class MethodKind:
     """A method that can be named: how it is made from an energy, a step h on the flow's clock and a parameter.
@@ -29,14 +24,12 @@ class MethodKind:
         summary: what it is, in a line.
         parameter: the parameter's name, or empty.
         default: the parameter's default.
-        step_of: (h, parameter) ↦ the step in the method's own words, for the default step.
     """
 
     make: "Callable[[gf.Energy, float, float], gf.Method]"
     summary: str
     parameter: str = ""
     default: float = math.nan
-    step_of: Callable[[float, float], float] = _step_is_h
 
 
 def _of_gradient_flow(scheme: Callable[[], Any]) -> "Callable[[gf.Energy, float, float], gf.Method]":
@@ -57,7 +50,7 @@ METHODS: Mapping[str, MethodKind] = {
     "implicit_midpoint": MethodKind(
         _of_gradient_flow(lambda: gf.ImplicitMidpoint()), "gradient flow by implicit midpoint"
     ),
-    "exact": MethodKind(_of_gradient_flow(lambda: gf.ExactFlow()), "gradient flow in closed form, on quadratics"),
+    "exact": MethodKind(_of_gradient_flow(lambda: gf.ExactSolution()), "gradient flow in closed form, on quadratics"),
     **{
         name: _runge_kutta(name, order)
         for name, order in tableaus().items()
@@ -66,14 +59,14 @@ METHODS: Mapping[str, MethodKind] = {
     "momentum": MethodKind(
         lambda E, lr, beta: gf.optimizers.momentum(E, lr, beta),
         "heavy ball, friction implicit; the step is optax's lr",
-        "beta", 0.9, lambda h, beta: h * (1 - beta),
+        "beta", 0.9,
     ),
     "nesterov": MethodKind(
         lambda E, lr, beta: gf.optimizers.nesterov(E, lr, beta), "heavy ball, the force ahead; the step is optax's lr",
-        "beta", 0.9, lambda h, beta: h * (1 - beta) / beta,
+        "beta", 0.9,
     ),
     "accelerated": MethodKind(
-        lambda E, h, r: gf.Method(gf.Nesterov(E, r), gf.NesterovStep(), h),
+        lambda E, h, r: gf.Method(gf.NesterovFlow(E, r), gf.NesterovScheme(), h),
         "Nesterov's flow, its gradient step being h²",
         "r", 3.0,
     ),
@@ -161,13 +154,15 @@ def with_step(spec: str, h: float) -> str:
     name, step, parameter = parse_method(spec)
     kind = METHODS[name]
     chosen = kind.default if parameter is None else parameter
-    step = kind.step_of(h, chosen) if step is None else step
+    if step is None:
+        # A method's step on the flow's clock is proportional to what it is given.
+        step = h / float(kind.make(gf.landscapes.bowl(), 1.0, chosen).step)
     return f"{name}:{step:.6g}" + (f":{chosen:g}" if kind.parameter else "")
 
 
-def label(spec: str) -> str:
-    """`momentum:0.01:0.9` as a reader's `momentum h=0.01 β=0.9`; the first number of momentum is its lr."""
+def label(spec: str, method: "gf.Method") -> str:
+    """`momentum:0.01:0.9` as a reader's `momentum lr=0.01 β=0.9`; h where what it is given is the flow's own step."""
     name, step, parameter = parse_method(spec)
     symbol = {"beta": "β", "temperature": "T"}.get(METHODS[name].parameter, METHODS[name].parameter)
-    step_name = "lr" if name in ("momentum", "nesterov") else "h"
+    step_name = "h" if method.step == step else "lr"
     return f"{name} {step_name}={step:.4g}" + (f" {symbol}={parameter:g}" if parameter is not None else "")

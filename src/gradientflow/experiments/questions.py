@@ -8,7 +8,7 @@ from gradientflow.analysis.linear_stability import StabilitySurvey, stability
 from gradientflow.analysis.results.page import describe_energy
 from gradientflow.analysis.verification import Verification, VerificationSurvey, verify
 from gradientflow.discretizers import ConstantStep, Method, as_step_rule
-from gradientflow.flows import AbstractQuadratic, Energy, GradientFlow, integrate, is_stochastic, prepare
+from gradientflow.flows import Energy, GradientFlow, integrate, is_stochastic, prepare
 
 _MOST_STEPS = 1_000
 
@@ -24,7 +24,7 @@ def survey_stability(
     report = progress or (lambda label: None)
     report("flow")
     at = E.minimizer
-    if at is None and not isinstance(E, AbstractQuadratic):
+    if at is None and not E.is_quadratic:
         path = integrate(GradientFlow(E), x0, math.inf)
         if path.status != "converged":
             raise ValueError(f"x0: the gradient flow from it finds no minimizer ({path.status}: {path.status.detail})")
@@ -42,7 +42,7 @@ def survey_proofs(
     """What is proved of the gradient flow and of methods, and on quadratics their runs' numbers against it."""
     report = progress or (lambda label: None)
     report("flow")
-    flow, quadratic = GradientFlow(E), isinstance(E, AbstractQuadratic)
+    flow, quadratic = GradientFlow(E), E.is_quadratic
     found: dict[str, Verification] = {"gradient flow": verify(flow, integrate(flow, x0, t1) if quadratic else None)}
     for label, method in methods.items():
         report(label)

@@ -22,7 +22,7 @@ def landscapes() -> list[str]:
 
 def solvers() -> list[str]:
     """The names of solvers that `integrate` takes."""
-    return sorted(_words("flows/solving/solvers.py", "_NAMED", ast.Constant))
+    return sorted(_words("flows/solving/choice.py", "_NAMED", ast.Constant))
 
 
 def models() -> list[str]:

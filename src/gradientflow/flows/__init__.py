@@ -1,38 +1,43 @@
 """The ground floor: what is integrated. Energies, flows, and their solution by diffrax."""
 
+import functools
+
+from gradientflow._lazy import old_name
+
+from . import solvers as solvers
 from .brownian import BrownianPath as BrownianPath
 from .brownian import check_key as check_key
 from .catalogue.adaptive.adadelta import AdaDeltaFlow as AdaDeltaFlow
-from .catalogue.adaptive.adadelta import Deltas as Deltas
+from .catalogue.adaptive.adadelta import DeltasState as DeltasState
+from .catalogue.adaptive.adagrad import AdaGradFlow as AdaGradFlow
 from .catalogue.adaptive.adam import AdamFlow as AdamFlow
-from .catalogue.adaptive.adam import AdamWFlow as AdamWFlow
-from .catalogue.adaptive.adam import Moments as Moments
-from .catalogue.adaptive.scaled import AdaGradFlow as AdaGradFlow
-from .catalogue.adaptive.scaled import RMSpropFlow as RMSpropFlow
-from .catalogue.adaptive.scaled import Scaled as Scaled
+from .catalogue.adaptive.adamw import AdamWFlow as AdamWFlow
+from .catalogue.adaptive.moments import MomentsState as MomentsState
+from .catalogue.adaptive.rmsprop import RMSpropFlow as RMSpropFlow
+from .catalogue.adaptive.scaled import ScaledState as ScaledState
 from .catalogue.descent.gradient import GradientFlow as GradientFlow
 from .catalogue.descent.mirror import MirrorFlow as MirrorFlow
 from .catalogue.descent.newton import NewtonFlow as NewtonFlow
+from .catalogue.descent.preconditioned import PreconditionedFlow as PreconditionedFlow
 from .catalogue.descent.projected import ProjectedFlow as ProjectedFlow
 from .catalogue.descent.rescaled import RescaledFlow as RescaledFlow
-from .catalogue.descent.rescaled import SignFlow as SignFlow
 from .catalogue.descent.riemannian import FisherMetric as FisherMetric
-from .catalogue.descent.riemannian import PreconditionedFlow as PreconditionedFlow
 from .catalogue.descent.riemannian import RiemannianFlow as RiemannianFlow
+from .catalogue.descent.sign import SignFlow as SignFlow
+from .catalogue.descent.stein import SteinFlow as SteinFlow
 from .catalogue.ensemble import Ensemble as Ensemble
-from .catalogue.ensemble import InteractingLangevin as InteractingLangevin
-from .catalogue.ensemble import SteinFlow as SteinFlow
-from .catalogue.inertial.bregman import AcceleratedFlow as AcceleratedFlow
-from .catalogue.inertial.bregman import Coupled as Coupled
-from .catalogue.inertial.heavy_ball import HeavyBall as HeavyBall
-from .catalogue.inertial.hessian_damped import HessianDamped as HessianDamped
+from .catalogue.inertial.bregman import BregmanFlow as BregmanFlow
+from .catalogue.inertial.bregman import CoupledState as CoupledState
+from .catalogue.inertial.heavy_ball import HeavyBallFlow as HeavyBallFlow
+from .catalogue.inertial.hessian_damped import HessianDampedFlow as HessianDampedFlow
 from .catalogue.inertial.hessian_damped import high_resolution as high_resolution
-from .catalogue.inertial.nesterov import Nesterov as Nesterov
-from .catalogue.noisy.langevin import KineticLangevin as KineticLangevin
+from .catalogue.inertial.nesterov import NesterovFlow as NesterovFlow
+from .catalogue.noisy.interacting_langevin import InteractingLangevin as InteractingLangevin
+from .catalogue.noisy.kinetic_langevin import KineticLangevin as KineticLangevin
 from .catalogue.noisy.langevin import Langevin as Langevin
 from .catalogue.noisy.mirror_langevin import MirrorLangevin as MirrorLangevin
 from .catalogue.noisy.sgd_diffusion import SGDDiffusion as SGDDiffusion
-from .catalogue.time_changed import TimeChanged as TimeChanged
+from .catalogue.time_changed import TimeChangedFlow as TimeChangedFlow
 from .checks import check_finite as check_finite
 from .checks import check_fraction as check_fraction
 from .checks import check_integer as check_integer
@@ -72,14 +77,19 @@ from .energies.tables import read_table as read_table
 from .energies.tables import regression as regression
 from .energies.tables import standardized as standardized
 from .energies.wrapped import WrappedEnergy as WrappedEnergy
+from .field import FieldFlow as FieldFlow
+from .field import field as field
 from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
+from .flow import check_energy as check_energy
+from .flow import exact_transition as exact_transition
 from .flow import is_stochastic as is_stochastic
 from .flow import smooth_part as smooth_part
 from .flow import with_energy as with_energy
 from .flow import with_smooth_part as with_smooth_part
+from .noise import Noise as Noise
 from .numerics import Number as Number
 from .numerics import all_finite as all_finite
 from .numerics import as_floating as as_floating
@@ -112,7 +122,7 @@ from .start import begin as begin
 from .start import check_value as check_value
 from .start import prepare as prepare
 from .state import Phase as Phase
-from .state import Tree as Tree
+from .state import PytreeState as PytreeState
 from .state import Vector as Vector
 from .state import lift as lift
 from .state import lower as lower
@@ -133,3 +143,5 @@ from .trajectory import rows_of as rows_of
 from .transforming import is_transformed as is_transformed
 from .transforming import once_per_shape as once_per_shape
 from .wrapped import WrappedFlow as WrappedFlow
+
+__getattr__ = functools.partial(old_name, __name__)

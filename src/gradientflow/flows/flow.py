@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .energies.composite import Composite
 from .energies.energy import Energy
+from .facts import Decrease
 from .implicit import solve_resolvent
+from .noise import Noise
 from .state import lift, lower
 
 
@@ -20,7 +21,7 @@ class UnansweredQuestionError(TypeError):
         why: why there is no answer.
     """
 
-    def __init__(self, flow: "Flow", question: str, why: str) -> None:
+    def __init__(self, flow: Any, question: str, why: str) -> None:
         self.question, self.why = question, why
         super().__init__(f"{type(flow).__name__} does not answer `{question}`: {why}")
 
@@ -47,9 +48,11 @@ class Flow(eqx.Module):
 
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
+        facts: what it claims of itself, as plain data, for `verify` to prove.
     """
 
     equation: ClassVar[str] = ""
+    facts: ClassVar[tuple[Decrease, ...]] = ()
 
     energy: eqx.AbstractVar[Energy]
 
@@ -57,6 +60,16 @@ class Flow(eqx.Module):
     def name(self) -> str:
         """The name under which results show it: its class's."""
         return type(self).__name__
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether there is an energy; else `energy` only stands for the force."""
+        return True
+
+    @property
+    def is_gradient_flow(self) -> bool:
+        """Whether its drift is −∇E(x) and nothing else."""
+        return False
 
     @abc.abstractmethod
     def init(self, x: Any) -> Any:
@@ -79,38 +92,27 @@ class Flow(eqx.Module):
         """The fields whose sum is the drift, by name; each is a flow on the same states."""
         raise UnansweredQuestionError(self, "parts", "its field does not split into named parts")
 
+    @property
+    def noise(self) -> Noise | None:
+        """What drives it beside the drift; `None` for a flow without noise.
+
+        A class may define `brownian(z)`, shaped like its Brownian motion, and `diffusion(t, z)` instead.
+        """
+        return told_by_methods(self)
+
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """The linear map σ(t, z) from Brownian increments, shaped as `brownian(z)`, to changes of the state."""
-        raise UnansweredQuestionError(self, "diffusion", "it has no noise; use a deterministic scheme")
+        """The linear map σ(t, z) from Brownian increments to changes of the state: that of the noise."""
+        if (noise := self.noise) is None:
+            raise UnansweredQuestionError(self, "diffusion", "it has no noise; use a deterministic scheme")
+        return noise.sigma(t, z)
 
     def brownian(self, z: Any) -> Any:
-        """The pytree whose shape the driving Brownian motion has, or `None` for a flow without noise."""
-        return None
-
-    @property
-    def additive(self) -> bool:
-        """Whether the noise, if there is any, is the same at every state."""
-        return True
+        """The pytree whose shape the noise has at z, or `None` for a flow without noise."""
+        return None if (noise := self.noise) is None else noise.shape(z)
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """The exact state at t + h from z at t, in closed form; of a flow with noise, its mean."""
         raise UnansweredQuestionError(self, "solution", "no closed form is known for this energy")
-
-    @property
-    def increments(self) -> int:
-        """Over how many equal parts of h `transition` takes the Brownian increments."""
-        return 1
-
-    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
-        """A state with exactly the law that the flow has at t + h from z at t, as a function of Brownian increments.
-
-        Args:
-            t: the time of the state.
-            z: the state.
-            h: how long.
-            noise: the increment over h, or a tuple of `increments` of them over equal parts of h.
-        """
-        raise UnansweredQuestionError(self, "transition", "the law of its states is not known in closed form")
 
     def check_start(self, t: Any, z: Any) -> None:
         """Raises `ValueError` where the flow can't start from the state z at time t."""
@@ -151,13 +153,41 @@ def with_energy(flow: Flow, energy: Energy) -> Flow:
 
 def smooth_part(flow: Flow) -> Energy:
     """The flow's energy, without the penalty if it is a sum of both."""
-    return flow.energy.smooth if isinstance(flow.energy, Composite) else flow.energy
+    return flow.energy.smooth
 
 
 def with_smooth_part(flow: Flow, energy: Energy) -> Flow:
     """The flow with its energy's smooth part replaced: what oracles change; a penalty stays whole."""
-    whole = Composite(energy, flow.energy.nonsmooth) if isinstance(flow.energy, Composite) else energy
-    return with_energy(flow, whole)
+    return with_energy(flow, flow.energy.with_smooth(energy))
+
+
+def check_energy(where: str, flow: Flow, why: str) -> None:
+    """Refuses a field without an energy, for what asks for its values.
+
+    Raises:
+        TypeError: saying why they are asked for.
+    """
+    if not flow.has_energy:
+        raise TypeError(f"{where}: {flow.name} is a field without an energy; {why}")
+
+
+def told_by_methods(flow: Flow) -> Noise | None:
+    """The noise of a class that tells of it by `brownian` and `diffusion`; its shape has to be a pytree at every z."""
+    if type(flow).brownian is Flow.brownian:
+        return None
+    old = {name: getattr(flow, name) for name in ("additive", "transition") if hasattr(flow, name)}
+    return Noise(flow.brownian, flow.diffusion, parts=getattr(flow, "increments", 1), **old)
+
+
+def exact_transition(flow: Flow, t: Any, z: Any, h: Any, noise: Any) -> Any:
+    """A state with exactly the law that the flow has at t + h from z at t, along Brownian increments.
+
+    Raises:
+        UnansweredQuestionError: if it is not known in closed form.
+    """
+    if flow.noise is None or flow.noise.transition is None:
+        raise UnansweredQuestionError(flow, "noise.transition", "the law of its states is not known in closed form")
+    return flow.noise.transition(t, z, h, noise)
 
 
 def is_stochastic(flow: Flow, z: Any) -> bool:

@@ -9,6 +9,7 @@ References:
     section 7.2, on what a gradient is to be measured by.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from .energies.energy import Energy
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
 from .state import lower
@@ -53,7 +53,9 @@ class Terms(NamedTuple):
     motion: Any
 
 
-class Left(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Left:
     """What is left to do from a position, by the quadratic that fits there.
 
     Attributes:
@@ -82,29 +84,31 @@ def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
             said (infinite).
     """
     x, residual = flow.position(z), lower(flow.residual(z))
-    near = may_be_near(flow.energy, x, residual, way, fall)
+    near = may_be_near(flow, x, residual, way, fall)
     return jax.lax.cond(near, lambda: _closely(flow, t, z), lambda: nothing_known(dtype_of(residual)))
 
 
 def left_where_known(flow: Flow, t: Any, x: Any) -> Left:
     """The close look from a position whose value is known: eigenvalues are NumPy's, which need no program."""
-    if size(x) > LARGEST_DENSE:
+    if size(x) > LARGEST_DENSE or not flow.has_energy:
         return jax.device_get(_compiled_closely(flow, t, x))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
         return _by_eigenvalues(jax.device_get(_compiled_terms(flow, t, x)), eps, np)
 
 
-def may_be_near(energy: Energy, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
+def may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
     r"""The cheap look: one product with the Hessian excludes most positions.
 
     By Cauchy and Schwarz $\|H^{-1}g\| \ge \|g\|^2/\|Hg\|$ and $g^\top H^{-1}g \ge \|g\|^4/g^\top Hg$.
     """
+    if not flow.has_energy:
+        return jnp.asarray(True)
     eps = float(jnp.finfo(dtype_of(residual)).eps)
     # In units of the gradient, or its square would overflow.
     scale = max_norm(residual)
     unit = jax.tree.map(lambda leaf: leaf / jnp.where(scale > 0, scale, 1).astype(leaf.dtype), residual)
-    image = energy.hvp(x, unit)
+    image = flow.energy.hvp(x, unit)
     square, curved = inner(unit, unit), inner(unit, image)
     least_way = scale * square / jnp.sqrt(inner(image, image) * size(x))
     least_fall = scale**2 * square**2 / (2 * curved)
@@ -151,6 +155,8 @@ def slow(speed: Any, fastest: Any, dtype: Any) -> Any:
 def _closely(flow: Flow, t: Any, z: Any) -> Left:
     """Densely for small states, by conjugate directions for large ones."""
     x, residual = flow.position(z), lower(flow.residual(z))
+    if not flow.has_energy:
+        return _of_a_field(flow, x, residual)
     if size(x) > LARGEST_DENSE:
         return _by_conjugate_directions(lambda v: flow.energy.hvp(x, v), x, residual)
     return _by_eigenvalues(_terms(flow, t, z), float(jnp.finfo(dtype_of(z)).eps))
@@ -202,6 +208,22 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
         resolved=8 * eps**2 * (place @ (size_of @ place)),
         unstable=(values < -cut).any() & finite,
     )
+
+
+def _of_a_field(flow: Flow, x: Any, residual: Any) -> Left:
+    """By the field's own Jacobian: there is nothing to fall, and large fields are not looked at."""
+    flat = ravel_pytree(residual)[0]
+    infinite = nothing_known(flat.dtype)
+    if flat.size > LARGEST_DENSE:
+        return infinite
+    place, unravel_place = ravel_pytree(x)
+    jacobian = jax.jacfwd(lambda at: ravel_pytree(flow.energy.grad(unravel_place(at)))[0])(place)
+    way = jnp.max(jnp.abs(jnp.linalg.solve(jacobian, flat)), initial=0)
+    way = jnp.where((flat == 0).all(), 0, jnp.where(jnp.isfinite(way), way, jnp.inf)).astype(infinite.way.dtype)
+    told_apart = 4 * float(jnp.finfo(flat.dtype).eps) * jnp.max(jnp.abs(place), initial=0)
+    # No fall is left in any case; below the precision's resolution is what is below it.
+    resolved = jnp.where(way <= told_apart, 0, -1).astype(way.dtype)
+    return Left(way, jnp.zeros_like(way), resolved, jnp.asarray(False))
 
 
 def _by_conjugate_directions(hvp: Callable[[Any], Any], x: Any, gradient: Any) -> Left:

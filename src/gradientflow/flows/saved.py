@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradientflow._names import MOVED
+
 from .state import Vector
 
 # Of these NetCDF knows nothing; they are exact in single precision.
@@ -61,6 +63,7 @@ def put_together(structure: Any, leaves: Mapping[str, Any]) -> Any:
         case "list" | "tuple":
             return list(children.values()) if kind == "list" else tuple(children.values())
     known = {cls.__name__: cls for cls in _subclasses(Vector)}
+    kind = MOVED.get(kind, kind).split(".")[-1] if kind not in known else kind
     if kind not in known:
         raise ValueError(f"load: there is no state {kind!r} here; import what defines it first")
     state = object.__new__(known[kind])

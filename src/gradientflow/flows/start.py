@@ -11,7 +11,7 @@ from .checks import position_arrays, real_arrays, users_line
 from .energies.energy import Energy
 from .flow import Flow
 from .numerics import dtype_of, numbers_to_arrays
-from .state import Tree, Vector
+from .state import PytreeState, Vector
 from .transforming import is_transformed, once_per_shape
 
 
@@ -37,7 +37,7 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
         got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
         hint = "; iterate a method by method.iterate(x0, steps)" if hasattr(flow, "iterate") else ""
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {got}{hint}")
-    if isinstance(x0, Vector) and not isinstance(x0, Tree):
+    if isinstance(x0, Vector) and not isinstance(x0, PytreeState):
         raise TypeError(
             f"{where}: `x0` is a position, and {type(x0).__name__} a full state; give it as `state=`, with x0=None"
         )

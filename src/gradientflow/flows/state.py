@@ -53,7 +53,7 @@ class Vector(eqx.Module):
         return iter(vars(self).values())
 
 
-class Tree(Vector):
+class PytreeState(Vector):
     """A user's position that is more than one leaf (a dictionary of layers, say), as a vector."""
 
     tree: Any
@@ -78,10 +78,10 @@ def _leafwise(op: Callable[[Any, Any], Any], left: Vector, right: Any) -> Any:
 
 
 def lift(position: Any) -> Any:
-    """A user's position as a vector: itself if it is one leaf, else a `Tree`."""
-    return position if jax.tree_util.treedef_is_leaf(jax.tree.structure(position)) else Tree(position)
+    """A user's position as a vector: itself if it is one leaf, else a `PytreeState`."""
+    return position if jax.tree_util.treedef_is_leaf(jax.tree.structure(position)) else PytreeState(position)
 
 
 def lower(vector: Any) -> Any:
     """The user's own pytree again: the inverse of `lift`."""
-    return vector.tree if isinstance(vector, Tree) else vector
+    return vector.tree if isinstance(vector, PytreeState) else vector

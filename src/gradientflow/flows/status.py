@@ -4,6 +4,7 @@ What was seen is `Evidence`: numbers, which may be traced, an entry a lane in a 
 numbers of it. Words are formed on the host, when somebody asks for them.
 """
 
+import dataclasses
 import enum
 from collections import Counter
 from typing import Any
@@ -42,7 +43,9 @@ OUTCOMES = tuple(Outcome)
 _CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
-class Evidence(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Evidence:
     """What was seen of a trajectory: arrays, an entry a lane. A step number of −1 is none.
 
     Attributes:

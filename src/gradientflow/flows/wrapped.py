@@ -1,12 +1,13 @@
 """Flows around another flow: they answer what that one answers, but for what they change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 
 from .energies.energy import Energy
 from .flow import Flow
+from .noise import Noise
 
 
 class WrappedFlow(Flow):
@@ -29,6 +30,16 @@ class WrappedFlow(Flow):
         """That of the flow inside, as are all answers here."""
         return self.flow.energy
 
+    @property
+    def has_energy(self) -> bool:
+        """Whether there is an energy."""
+        return Flow.has_energy.__get__(self) if self._own("has_energy") else self.flow.has_energy
+
+    @property
+    def is_gradient_flow(self) -> bool:
+        """Whether the drift is −∇E(x): not where it is another one."""
+        return False if self._own("drift") else self.flow.is_gradient_flow
+
     def init(self, x: Any) -> Any:
         """The state at rest at the position x."""
         return self.flow.init(x)
@@ -50,32 +61,14 @@ class WrappedFlow(Flow):
         """The fields whose sum is the drift."""
         return Flow.parts.__get__(self) if self._own("parts") else self.flow.parts
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """From Brownian increments to changes of the state."""
-        return Flow.diffusion(self, t, z) if self._own("diffusion") else self.flow.diffusion(t, z)
-
-    def brownian(self, z: Any) -> Any:
-        """The shape of the driving Brownian motion, or `None`."""
-        return Flow.brownian(self, z) if self._own("brownian") else self.flow.brownian(z)
-
     @property
-    def additive(self) -> bool:
-        """Whether the noise is the same at every state."""
-        return Flow.additive.__get__(self) if self._own("additive") else self.flow.additive
+    def noise(self) -> Noise | None:
+        """What drives it beside the drift."""
+        return Flow.noise.__get__(self) if self._own("noise") else self.flow.noise
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """The exact state at t + h."""
         return Flow.solution(self, t, z, h) if self._own("solution") else self.flow.solution(t, z, h)
-
-    @property
-    def increments(self) -> int:
-        """Over how many parts of h `transition` takes its increments."""
-        return Flow.increments.__get__(self) if self._own("increments") else self.flow.increments
-
-    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
-        """A state with the law that the flow has at t + h."""
-        own = self._own("transition")
-        return Flow.transition(self, t, z, h, noise) if own else self.flow.transition(t, z, h, noise)
 
     def check_start(self, t: Any, z: Any) -> None:
         """Refuses states that the flow inside can't start from."""

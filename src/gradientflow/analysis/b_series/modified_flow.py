@@ -42,9 +42,7 @@ class ModifiedFlow(WrappedFlow):
     """
 
     equation: ClassVar[str] = "ż = f(z) + h f₂(z) + h² f₃(z) + …"
-    changes: ClassVar[frozenset[str]] = frozenset(
-        ("drift", "resolvent", "parts", "brownian", "diffusion", "solution", "transition", "increments", "lyapunov")
-    )
+    changes: ClassVar[frozenset[str]] = frozenset(("drift", "resolvent", "parts", "noise", "solution", "lyapunov"))
     flow: Flow
     step: Any
     terms: tuple[tuple[Tree, float], ...] = eqx.field(static=True)
@@ -63,15 +61,15 @@ class ModifiedFlow(WrappedFlow):
         self.flow, self.step = flow, step
         self.terms = tuple((tree, float(c)) for tree, c in equation.coefficients.items())
 
-    def brownian(self, z: Any) -> Any:
+    @property
+    def noise(self) -> None:
         """None; a flow with noise is refused.
 
         Raises:
             UnansweredQuestionError: if the flow that is discretized has noise.
         """
-        if self.flow.brownian(z) is not None:
-            raise UnansweredQuestionError(self, "brownian", "modified flows of flows with noise aren't known here")
-        return None
+        if self.flow.noise is not None:
+            raise UnansweredQuestionError(self, "noise", "modified flows of flows with noise aren't known here")
 
     def drift(self, t: Any, z: Any) -> Any:
         """The modified field. Of a flow that depends on time it is right for schemes that ask at the right times."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy
 
-from gradientflow.flows import HeavyBall
+from gradientflow.flows import HeavyBallFlow
 
 from ..results.grades import Grade
 from ..results.result import Result
@@ -102,7 +102,7 @@ def modified_hamiltonian(discretizer: Any, order: int) -> ModifiedHamiltonian | 
         >>> gf.modified_hamiltonian(gf.ForwardEuler(), 2) is None
         True
     """
-    equation = modified_equation(discretizer, order, HeavyBall)
+    equation = modified_equation(discretizer, order, HeavyBallFlow)
     weights = {tree: c * tree.symmetry for tree, c in equation.coefficients.items() if not _rubs(tree)}
     coefficients: dict[Tree, Fraction] = {}
     for tree, weight in weights.items():

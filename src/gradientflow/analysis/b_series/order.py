@@ -151,7 +151,7 @@ def read_series(
         if error.question != "parts":
             raise
         if flow is None:
-            why = f"{error.why}; give the flow's class, `flow=HeavyBall` say"
+            why = f"{error.why}; give the flow's class, `flow=HeavyBallFlow` say"
             raise UnansweredQuestionError(tried.flow, error.question, why) from None
     if seen is None or (tried.asked_for_parts and flow is not None):
         instance = flow if isinstance(flow, Flow) else flow(Mode(1.0))  # pyright: ignore[reportCallIssue, reportOptionalCall]

@@ -46,7 +46,7 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
         >>> import gradientflow as gf
         >>> momentum = gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.25, beta=0.5)
         >>> print(gf.slow_equation(momentum, 2))
-        modified equation of MomentumEuler of HeavyBall, slow manifold, proved; f is the flow's field
+        modified equation of MomentumEuler of HeavyBallFlow, slow manifold, proved; f is the flow's field
           h^0: f
           h^1: −3/2 f'f
     """

@@ -135,7 +135,8 @@ class TreeFlow(Flow):
         """Refused: a scheme that asks what kind of flow it has is another scheme on another flow."""
         raise NotExactError("the state's velocity: a scheme that depends on the kind of its flow is no B-series")
 
-    def brownian(self, z: Any) -> NoReturn:
+    @property
+    def noise(self) -> NoReturn:
         """Refused, as `velocity`."""
         raise NotExactError("whether there is noise: a scheme that depends on the kind of its flow is no B-series")
 

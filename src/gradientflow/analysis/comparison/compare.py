@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from gradientflow.discretizers import ConstantStep, Discretizer, Method, as_step_rule
+from gradientflow.discretizers import ConstantStep, Method, as_method, as_step_rule
 from gradientflow.flows import (
     BrownianPath,
     Flow,
@@ -301,12 +301,13 @@ class _Reference:
         return is_stochastic(flow, prepare("compare", flow, self.x0, None)[1])
 
 
-def _as_method(flow: Flow, label: str, method: Any) -> Method:
-    if isinstance(method, Method):
-        return method
-    if isinstance(method, tuple) and len(method) == 2 and isinstance(method[0], Discretizer):
-        return Method(flow, method[0], method[1])
-    raise TypeError(f"compare: method {label!r} must be a Method or (discretizer, step), got {method!r}")
+def _as_method(flow: Flow, label: str, given: Any) -> Method:
+    where = f"compare: method {label!r}"
+    pair = given if isinstance(given, tuple) and len(given) == 2 else None
+    if pair is None and not isinstance(given, Method):
+        raise TypeError(f"{where} must be a Method or (discretizer, step), got {given!r}")
+    asked = as_method(where, given) if pair is None else as_method(where, flow, *pair)
+    return asked.method or Method(asked.flow, asked.discretizer, asked.step)
 
 
 def _row(label: str, flow: str, trajectory: Trajectory, scheme: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def draw_orders(ax: Axes, comparison: "Comparison") -> None:
             continue
         finite = np.isfinite(entry.order.errors) & (entry.order.errors < 1e6)
         ax.loglog(
-            entry.order.steps[finite], entry.order.errors[finite], color=colour, marker=marker, ms=4,
+            entry.order.h[finite], entry.order.errors[finite], color=colour, marker=marker, ms=4,
             label=f"{label}: order {entry.order.order:.2f}",
         )  # fmt: skip
     ax.set(xlabel="step h", ylabel="largest error against the flow", title="How the error falls with the step")

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import Discretizer, ForwardBackward, NesterovStep, Schedule, fits, iterate
+from gradientflow.discretizers import Discretizer, ForwardBackward, NesterovScheme, ScheduledStep, fits, iterate
 from gradientflow.flows import Composite, Flow, Stats, Trajectory, distance, dtype_of, prepare
 
 # So many short steps to the end, of first order: the path is off by about so manieth a part of its bends.
 _STEPS = 20_000
 # Rows of a path at times of its own choice.
 _ROWS = 200
-_SCHEMES: tuple[Discretizer, ...] = (ForwardBackward(), NesterovStep())
+_SCHEMES: tuple[Discretizer, ...] = (ForwardBackward(), NesterovScheme())
 
 
 class _Between(eqx.Module):
@@ -48,7 +48,7 @@ def nonsmooth_path(where: str, flow: Flow, x0: Any, end: float, ts: np.ndarray |
     parts = 2 * math.ceil(_STEPS / 2 / max(len(rows) - 1, 1))
 
     def run_in(parts: int) -> Trajectory:
-        rule = Schedule(_Between(jnp.asarray(np.diff(rows) / parts, dtype_of(z)), parts))
+        rule = ScheduledStep(_Between(jnp.asarray(np.diff(rows) / parts, dtype_of(z)), parts))
         return iterate(flow, scheme, x0, step=rule, steps=parts * (len(rows) - 1), save_every=parts)
 
     run, half = run_in(parts), run_in(parts // 2)

@@ -28,14 +28,19 @@ class ObservedOrder(Measured):
     """Errors at halved steps, and the order that they show.
 
     Attributes:
-        steps: the steps h [T], each half the one before.
+        h: the steps [T], each half the one before.
         errors: for each step, the largest error against the flow at the times of the first steps of full size [X].
         order: the slope between the last two; NaN where fewer than two errors rise above the reference's own.
     """
 
-    steps: np.ndarray
+    h: np.ndarray
     errors: np.ndarray
     order: float
+
+    @property
+    def steps(self) -> np.ndarray:
+        """The steps h, by the name that they once had."""
+        return self.h
 
 
 def observe_order(method: Method, path_at: Callable[[np.ndarray], Trajectory], x0: Any, steps: int) -> ObservedOrder:

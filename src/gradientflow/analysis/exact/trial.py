@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Discretizer, advance
-from gradientflow.flows import Flow, Mode, Quadratic, with_energy
+from gradientflow.flows import Flow, Mode, Quadratic, with_smooth_part
 
 from .draws import reseed
 from .leaf import Exact, ImpureError, NotExactError
@@ -64,7 +64,7 @@ def check_on_vectors(trial: Trial, symbols: int, value: Callable[[Any, Sequence[
         NotExactError: if the step on vectors is another one.
         ImpureError: if it is another one every time.
     """
-    trial = trial._replace(flow=with_energy(trial.flow, Mode(None)))
+    trial = trial._replace(flow=with_smooth_part(trial.flow, Mode(None)))
     for shift in range(len(_VALUES) if symbols else 1):
         values = [_VALUES[(shift + i) % len(_VALUES)] for i in range(symbols)]
         try:
@@ -98,7 +98,7 @@ def _compare(trial: Trial, expected: np.ndarray, repeated: int) -> None:
     draw = np.random.default_rng(0)
     modes, _ = np.linalg.qr(draw.normal(size=(3, 3)))
     hessian = modes @ np.diag([float(lam) for lam in _CURVATURES]) @ modes.T
-    flow = with_energy(trial.flow, Quadratic(jnp.asarray((hessian + hessian.T) / 2)))
+    flow = with_smooth_part(trial.flow, Quadratic(jnp.asarray((hessian + hessian.T) / 2)))
     name = type(trial.discretizer).__name__
     try:
         rest = flow.init(jnp.zeros(3))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, Method, as_method, check_answers
+from gradientflow.discretizers import Discretizer, Iteration, Method, as_method, check_answers
 from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, max_norm, prepare
 
 from ..results.grades import Measured
@@ -113,7 +113,7 @@ def bifurcation(
         raise ValueError(f"bifurcation: `h` must be positive increasing steps, got {h}")
     if is_stochastic(flow, z):
         raise TypeError(f"bifurcation: {type(flow).__name__} has noise; what it settles on is a density")
-    if discretizer.init(flow, jnp.zeros(()), z, jnp.asarray(steps[0])) is not None:
+    if Iteration(flow, discretizer, steps[0]).start(z).memory is not None:
         raise TypeError(f"bifurcation: {type(discretizer).__name__} has memory, which is not followed here")
     settled = _settle(flow, discretizer, z, jnp.asarray(steps, jax.tree.leaves(z)[0].dtype), settle, keep,
                       observe or _first_coordinate)  # fmt: skip
@@ -152,12 +152,14 @@ def _settle(
     observe: Callable[[Any], Any],
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     def run(h: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        iteration = Iteration(flow, discretizer, h)
+
         def advance(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, ...]]:
             state, error = carry
-            state, image = jax.jvp(lambda s: discretizer.step(flow, jnp.zeros_like(h), s, h), (state,), (error,))
+            state, image = jax.jvp(lambda s: iteration.one(iteration.start(s)).z, (state,), (error,))
             growth = l2_norm(image)
             error = jax.tree.map(lambda leaf: leaf / jnp.where(growth > 0, growth, 1), image)
-            seen = observe(discretizer.position(flow, state, h))
+            seen = observe(iteration.position(iteration.start(state)))
             return (state, error), (seen, _combination(state), max_norm(state), jnp.log(growth))
 
         def pass_by(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -143,7 +143,7 @@ def edge_of_stability(
     if isinstance(flow.energy, Composite):
         # A convex penalty's proximal map brings points no farther apart: the smooth part alone limits the step.
         flow = with_energy(flow, Composite(flow.energy.smooth, NoPenalty()))
-        method = None if method is None else Method(flow, discretizer, method.step, method.family)
+        method = None if method is None else Method(flow, discretizer, method.step, method.named)
     smooth = smooth_part(flow)
     # What is not finite is dropped first: a run that diverges at once has few rows, and all of them are looked at.
     numbers = [

@@ -46,7 +46,7 @@ def stability_function(
         >>> import gradientflow as gf
         >>> gf.stability_function(gf.ImplicitMidpoint())
         (-z - 2)/(z - 2)
-        >>> gf.stability_function(gf.MomentumEuler(), gf.HeavyBall)[1, 1]
+        >>> gf.stability_function(gf.MomentumEuler(), gf.HeavyBallFlow)[1, 1]
         m/(gamma*h + m)
     """
     _, flow, discretizer, _ = as_method("stability_function", discretizer, flow=flow, alone=True)
@@ -72,7 +72,9 @@ def read_in_z(discretizer: Discretizer) -> Amplification:
     try:
         amplification = read_amplification((LAM, STEP), build)
     except UnansweredQuestionError as error:
-        hint = "; give stability_function the flow's class, `flow=HeavyBall` say" if error.question == "parts" else ""
+        hint = (
+            "; give stability_function the flow's class, `flow=HeavyBallFlow` say" if error.question == "parts" else ""
+        )
         raise UnansweredQuestionError(GradientFlow(Mode(1)), error.question, error.why + hint) from None
     with blaming(discretizer):
         if not ModeReading(amplification, STEP).is_scale_free:
@@ -93,7 +95,7 @@ def _instance(flow: Any) -> Flow:
         return flow
     if not (inspect.isclass(flow) and issubclass(flow, Flow)):
         raise TypeError(
-            f"stability_function: `flow` must be a flow or a class of flows such as HeavyBall, got {flow!r}"
+            f"stability_function: `flow` must be a flow or a class of flows such as HeavyBallFlow, got {flow!r}"
         )
     try:
         return flow(Mode(1.0))  # pyright: ignore[reportCallIssue]

@@ -1,5 +1,6 @@
 """An optimizer's update along a run, with what it adapts held at every iterate looked at."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Discretizer, FromOptax, Iteration, Method, as_step_rule
-from gradientflow.discretizers.running.as_optax import MethodState
+from gradientflow.discretizers.iteration import Carry
 from gradientflow.flows import Flow, Trajectory, dtype_of, lift, lower, prepare
 
 from ..exact.leaf import NotExactError
@@ -42,12 +43,12 @@ def held_along_run(method: Method | None, flow: Flow, discretizer: Discretizer, 
         import optax
 
         optimizer: Any = optax.with_extra_args_support(discretizer.transformation)
-        points = [carry[1] for carry in carries]
-        states = [carry[2][0] for carry in carries]
+        points = [carry.z for carry in carries]
+        states = [carry.memory[0] for carry in carries]
     else:
         optimizer = method.to_optax()
-        points = [flow.position(carry[1]) for carry in carries]
-        states = [MethodState(*carry) for carry in carries]
+        points = [flow.position(carry.z) for carry in carries]
+        states = carries
     reader = HeldUpdate(optimizer, points[0])
     if reader.reason and unread is not None:
         raise NotExactError(f"{unread}; nor as one update: {reader.reason}") from None
@@ -60,15 +61,18 @@ def held_along_run(method: Method | None, flow: Flow, discretizer: Discretizer, 
 
 
 def _carries(method: Method, flow: Flow, discretizer: Discretizer, run: Trajectory,
-             rows: Sequence[int]) -> list[tuple[Any, Any, Any, Any]]:  # fmt: skip
-    """(t, z, memory, rule state) at the rows: from the run, or where there is more than it keeps, by a run again."""
+             rows: Sequence[int]) -> list[Carry]:  # fmt: skip
+    """What the rows' steps began from: from the run, or where there is more than it keeps, by a run again."""
     states = [jax.tree.map(lambda leaf, row=int(row): leaf[row], run.state) for row in rows]
     first = jax.tree.map(lambda leaf: leaf[0], run.state)
     ready, z = prepare("edge_of_stability", flow, None, first, float(run.t[0]))
     iteration = Iteration(ready, discretizer, as_step_rule(method.step))
     carry = iteration.start(z, run.t[0])
     if carry.memory is None and carry.rule_state is None:
-        return [(run.t[int(row)], state, None, None) for row, state in zip(rows, states, strict=True)]
+        return [
+            dataclasses.replace(carry, z=state, t=run.t[int(row)], k=run.steps[int(row)])
+            for row, state in zip(rows, states, strict=True)
+        ]
     found, at = [], 0
     for row, state in zip(rows, states, strict=True):
         until = int(run.steps[int(row)])
@@ -81,7 +85,7 @@ def _carries(method: Method, flow: Flow, discretizer: Discretizer, run: Trajecto
                     f"{discretizer.name} has a memory that runs don't keep; give a run of this method from its own "
                     "start, without an oracle"
                 )
-        found.append((carry.t, carry.z, carry.memory, carry.rule_state))
+        found.append(carry)
     return found
 
 

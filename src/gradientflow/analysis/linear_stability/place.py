@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import ConstantStep, Discretizer, Method, Schedule, as_method, as_step_rule
+from gradientflow.discretizers import ConstantStep, Discretizer, Method, ScheduledStep, as_method, as_step_rule
 from gradientflow.flows import AbstractQuadratic, Composite, Energy, Flow, Mode, Trajectory, dtype_of, max_norm
 
 from .curvature import Curvatures
@@ -28,7 +28,7 @@ def unpacked(
         TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
-    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, Schedule)):
+    if method is not None and not isinstance(as_step_rule(step), (ConstantStep, ScheduledStep)):
         raise TypeError(
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
             f"limit; ask {where}(method.flow, …, method.discretizer) about constant steps"
@@ -110,7 +110,7 @@ def says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curva
     """Why the linearization of what is no quadratic says nothing at the point; empty where it does."""
     if isinstance(flow.energy, (AbstractQuadratic, Mode, Composite)):
         return ""
-    if curvatures.greatest[0] <= 0:
+    if flow.has_energy and curvatures.greatest[0] <= 0:
         return "the Hessian vanishes at the point, and says nothing of what is near: follow a run instead"
     if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
         return (

@@ -15,6 +15,7 @@ from gradientflow.discretizers import (
     ConstantStep,
     Discretizer,
     Method,
+    Named,
     as_step_rule,
     check_answers,
 )
@@ -38,6 +39,7 @@ from ..results.result import Drawn
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import global_limit_of
 from .curvature import Curvatures, curvatures_at
+from .field_rates import check_rest, rates_at
 from .jacobian import is_affine, step_eigenvalues
 from .measured import measured_limit, measured_lr_limit, unknown
 from .place import check_minimizer, minimizer_of, says_nothing, unpacked
@@ -265,8 +267,12 @@ def stability(
     flow_on_arrays, z = prepare("stability", flow, x, None)
     check_answers(flow_on_arrays, discretizer, z)
     x = flow_on_arrays.position(z)
-    curvatures = curvatures_at(flow_on_arrays.energy, x)
-    check_minimizer(flow_on_arrays.energy, x, curvatures)
+    if flow.has_energy:
+        curvatures = curvatures_at(flow_on_arrays.energy, x)
+        check_minimizer(flow_on_arrays.energy, x, curvatures)
+    else:
+        curvatures = rates_at(flow_on_arrays, z)
+        check_rest(flow_on_arrays, z, curvatures)
     reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
     silent = says_nothing(flow_on_arrays, discretizer, z, curvatures)
     if silent:
@@ -306,7 +312,7 @@ def _of_held(method: Method | None, flow: AdaptiveFlow, discretizer: Discretizer
         unread = "of h, at fixed averaging times τ, the limit is measured: β = e^{−h/τ} is not rational in h"
     lr_limit = None
     if method is not None and method.family is not None:
-        on_mode = Method(on_modes, discretizer, method.step, HeldFamily(method.family))
+        on_mode = Method(on_modes, discretizer, method.step, Named(HeldFamily(method.family), {"lr": None}))
         lr_limit = _lr_limit(on_mode, curvatures, silent, on_modes.position(z))
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=held.x, curvatures=curvatures, step_limit=limit,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import Discretizer, advance, check_answers
+from gradientflow.discretizers import Discretizer, Iteration, check_answers
 from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare, with_energy
 
 from ..results.grades import Measured
@@ -80,7 +80,8 @@ def stationary_density(
         flow, z0 = prepare("stationary_density", flow, jnp.asarray((float(low) + float(high)) / 2), None)
         check_answers(flow, discretizer, z0)
         h = jnp.asarray(step, dtype_of(z0))
-        if discretizer.init(flow, 0.0, z0, h) is not None or discretizer.increments(flow, z0) != 1:
+        iteration = Iteration(flow, discretizer, h)
+        if iteration.start(z0).memory is not None or discretizer.increments(flow, z0) != 1:
             raise ValueError(
                 f"stationary_density: {type(discretizer).__name__} has memory or takes more than one increment a step, "
                 "and its steps are no Markov chain of one number; use gaussian_law or sample"
@@ -88,7 +89,7 @@ def stationary_density(
         x = jnp.linspace(float(low), float(high), int(points))
 
         def moved(x: Any, w: Any) -> Any:
-            return advance(discretizer, flow, 0.0, x, h, w)[0]
+            return iteration.one(iteration.start(x), w).z
 
         means = jax.vmap(moved, (0, None))(x, jnp.zeros(()))
         spreads = jax.vmap(jax.grad(moved, 1), (0, None))(x, jnp.zeros(())) * jnp.sqrt(h)

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, ExactFlow, advance, check_answers, packed
+from gradientflow.discretizers import Discretizer, ExactSolution, Iteration, check_answers, packed
 from gradientflow.flows import (
     Flow,
     Number,
@@ -155,7 +155,7 @@ def gaussian_law(
     count = 0 if steps is None else int(steps)
     scheme = _scheme("gaussian_law", discretizer, "steps", float(t) / count if count else None)
     if scheme is None and _has_closed_form(flow, x0):
-        scheme, count = (ExactFlow(), t), 1
+        scheme, count = (ExactSolution(), t), 1
     read = _read("gaussian_law", flow, x0, scheme)
     n = len(read.matrix)
     start = np.zeros((n, n)) if covariance is None else _padded(np.asarray(covariance, dtype=float), n)
@@ -178,7 +178,7 @@ def _has_closed_form(flow: Flow, x0: Any) -> bool:
     try:
         with jax.enable_x64(True):
             flow, z0 = prepare("gaussian_law", flow, as_floating(x0), None)
-            check_answers(flow, ExactFlow(), z0)
+            check_answers(flow, ExactSolution(), z0)
     except UnansweredQuestionError:
         return False
     return is_stochastic(flow, z0)
@@ -197,7 +197,7 @@ def _at_rest(flow: Flow, x0: Any) -> _Affine | None:
         return None
     h = 1.0 / float(lam.min())
     while h < _LONGEST:
-        read = _read("stationary_law", flow, x0, (ExactFlow(), h))
+        read = _read("stationary_law", flow, x0, (ExactSolution(), h))
         if np.abs(read.matrix).max() <= 1e-18 * max(np.abs(read.noise).max(), 1e-300):
             return read
         h *= 64
@@ -265,20 +265,23 @@ def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
 @eqx.filter_jit
 def _step_parts(flow: Flow, discretizer: Discretizer, z0: Any, h: Any) -> tuple[Any, ...]:
     """The step's affine parts, read at the start and elsewhere."""
-    memory = discretizer.init(flow, jnp.zeros_like(h), z0, h)
-    moving, fixed = eqx.partition((z0, memory), eqx.is_inexact_array)
+    iteration = Iteration(flow, discretizer, h)
+    start = iteration.start(z0)
+    moving, fixed = eqx.partition((start.z, start.memory), eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
     parts = discretizer.increments(flow, z0)
     increments, unravel_noise = ravel_pytree((flow.brownian(z0),) * parts)
 
-    def step(t: Any, s: Any, w: Any) -> Any:
+    def carry(t: Any, s: Any) -> Any:
         z, memory = eqx.combine(unravel(s), fixed)
-        after = advance(discretizer, flow, t, z, h, packed(unravel_noise(w)), memory)
-        return ravel_pytree(eqx.filter(after, eqx.is_inexact_array))[0]
+        return dataclasses.replace(start, z=z, memory=memory, t=t, t0=t)
+
+    def step(t: Any, s: Any, w: Any) -> Any:
+        after = iteration.one(carry(t, s), packed(unravel_noise(w)))
+        return ravel_pytree(eqx.filter((after.z, after.memory), eqx.is_inexact_array))[0]
 
     def position(s: Any) -> Any:
-        z, _ = eqx.combine(unravel(s), fixed)
-        return ravel_pytree(discretizer.position(flow, z, h))[0]
+        return ravel_pytree(iteration.position(carry(start.t, s)))[0]
 
     def at(t: Any, s: Any) -> Any:
         still = 0 * increments

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import Discretizer, EulerMaruyama, advance, check_answers, drawn_increments, packed
+from gradientflow.discretizers import Discretizer, EulerMaruyama, Iteration, check_answers, drawn_increments, packed
 from gradientflow.flows import (
     Flow,
     Number,
@@ -35,16 +35,21 @@ class StrongOrder(Measured):
     r"""Root-mean-square errors at the end, and the order that they show.
 
     Attributes:
-        steps: the steps h [T], largest first.
+        h: the steps [T], largest first.
         errors: for each step $\sqrt{\mathbb E\|x_h - x\|^2}$ [X].
         standard_errors: the sampling error of each.
         order: the slope of log error over log h, by least squares.
     """
 
-    steps: np.ndarray
+    h: np.ndarray
     errors: np.ndarray
     standard_errors: np.ndarray
     order: float
+
+    @property
+    def steps(self) -> np.ndarray:
+        """The steps h, by the name that they once had."""
+        return self.h
 
 
 def strong_order(
@@ -134,16 +139,13 @@ def _squared_errors(
 
 def _end(flow: Flow, discretizer: Discretizer, z0: Any, t1: Any, increments: Any, count: int) -> Any:
     """The position after so many steps along the sums of the fine increments."""
-    h = t1 / count
+    iteration = Iteration(flow, discretizer, t1 / count)
     parts = discretizer.increments(flow, z0)
     sums = jax.tree.map(lambda leaf: leaf.reshape(count, parts, -1, *leaf.shape[1:]).sum(axis=2), increments)
 
     def step(carry: Any, increment: Any) -> tuple[Any, None]:
-        z, memory, t = carry
         noise = packed([jax.tree.map(operator.itemgetter(i), increment) for i in range(parts)])
-        z, memory = advance(discretizer, flow, t, z, h, noise, memory)
-        return (z, memory, t + h), None
+        return iteration.one(carry, noise), None
 
-    start = (z0, discretizer.init(flow, 0 * t1, z0, h), 0 * t1)
-    (z, _, _), _ = jax.lax.scan(step, start, sums)
-    return discretizer.position(flow, z, h)
+    carry, _ = jax.lax.scan(step, iteration.start(z0), sums)
+    return iteration.position(carry)

@@ -14,12 +14,12 @@ import sympy
 from gradientflow.flows import (
     Flow,
     GradientFlow,
-    HeavyBall,
-    HessianDamped,
+    HeavyBallFlow,
+    HessianDampedFlow,
     KineticLangevin,
     Langevin,
     Mode,
-    Nesterov,
+    NesterovFlow,
     NewtonFlow,
     Phase,
 )
@@ -127,7 +127,7 @@ def critically_damped(make_flow: Callable[[Any, Any, Any, Any], Flow]) -> Closed
 
 def heavy_ball(lam: Any, m: Any, friction: Any, _: Any) -> Flow:
     """The heavy ball on a mode."""
-    return HeavyBall(Mode(lam), mass=m, friction=friction)
+    return HeavyBallFlow(Mode(lam), mass=m, friction=friction)
 
 
 def kinetic_langevin(lam: Any, m: Any, friction: Any, s: Any) -> Flow:
@@ -137,7 +137,7 @@ def kinetic_langevin(lam: Any, m: Any, friction: Any, s: Any) -> Flow:
 
 def hessian_damped(lam: Any, m: Any, friction: Any, _: Any) -> Flow:
     """Hessian-damped inertia on a mode, β = 1, with what viscous friction it takes to have that friction in all."""
-    return HessianDamped(Mode(lam / m), friction=(friction - lam) / m, damping=1, gain=1)
+    return HessianDampedFlow(Mode(lam / m), friction=(friction - lam) / m, damping=1, gain=1)
 
 
 INERTIAL = (underdamped, critically_damped, overdamped_mode)
@@ -172,7 +172,7 @@ def nesterov_flow() -> ClosedForm:
         G=TimeFunction(lambda g: 2 * (g["nu"] + 1) / g["tau"] * (g["F"] - g["G"]), 1, scaled(1)),
     )
     omega, nu, tau, first, second = (g[name] for name in ("omega", "nu", "tau", "F", "G"))
-    flow = Nesterov(Mode(omega * omega), r=2 * nu + 1)
+    flow = NesterovFlow(Mode(omega * omega), r=2 * nu + 1)
 
     def solution(x: Any, _: Any) -> Phase:
         return Phase(x * first, -(omega * omega * tau * x * second) / (2 * (nu + 1)))

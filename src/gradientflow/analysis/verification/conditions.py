@@ -4,7 +4,7 @@ import dataclasses
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from gradientflow.flows import AbstractQuadratic, Composite, Energy, Mode
+from gradientflow.flows import AbstractQuadratic, Energy
 
 from ..exact.algebra import solution_near
 from ..linear_stability.curvature import Curvatures, exact_hessian, exact_linear
@@ -56,7 +56,7 @@ class Asked:
     @property
     def quadratic(self) -> Condition:
         """Whether it is a quadratic."""
-        holds = isinstance(self.energy, (AbstractQuadratic, Mode))
+        holds = self.energy.is_quadratic
         return Condition("E is a quadratic", holds, "E is no quadratic that the package knows as one")
 
     @property
@@ -70,8 +70,8 @@ class Asked:
 
     @property
     def differentiable(self) -> Condition:
-        """Whether it is no sum with a penalty or a constraint."""
-        holds = not isinstance(self.energy, Composite)
+        """Whether it has neither kinks nor walls."""
+        holds = self.energy.kinks is None
         return Condition("E is differentiable", holds, "E has a part that is not")
 
     def strongly_convex(self, mu: Any = 0, words: str = "E is strongly convex") -> Condition:

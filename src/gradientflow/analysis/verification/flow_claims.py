@@ -1,7 +1,6 @@
 """What is claimed of a flow: closed forms per mode, and Lyapunov functions on general energies."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import jax
@@ -10,25 +9,26 @@ import numpy as np
 from gradientflow.flows import (
     Flow,
     GradientFlow,
-    HeavyBall,
-    HessianDamped,
+    HeavyBallFlow,
+    HessianDampedFlow,
     KineticLangevin,
     Langevin,
     Mode,
-    Nesterov,
+    NesterovFlow,
     NewtonFlow,
     UnansweredQuestionError,
 )
+from gradientflow.flows.facts import Decrease, OfParameter, StronglyConvex, facts_of
 
 from ..exact.leaf import NotExactError
 from ..linear_stability.curvature import Curvatures
 from ..results.grades import Grade
-from . import closed_forms, lyapunov_functions
+from . import closed_forms
+from .abstract_energy import setting
 from .claims import Claim
 from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
 from .conditions import Asked, Condition, number, under
-from .lyapunov import Decrease, decide_decrease, own_decrease, setting
-from .lyapunov_functions import GRADIENT_FLOW, HEAVY_BALL, strongly_convex_heavy_ball, tight_heavy_ball
+from .decrease import decide_decrease, decide_fact, own_decrease
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claim, stationary_claim
 from .overdamped_limit import overdamped_limit_claim
@@ -40,33 +40,18 @@ def flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
     asked = Asked(flow.energy, curvatures)
     if type(flow) is GradientFlow:
         yield under(solution_claim(gradient_flow(), "gradient flow on quadratics"), asked.quadratic)
-        situation = setting(flow, ("mu",), symbolic=True)
-        yield from (under(decide_decrease(claim, situation), *_needs(claim, asked)) for claim in GRADIENT_FLOW)
-    elif type(flow) is HeavyBall:
+    elif type(flow) is HeavyBallFlow:
         for form in (make(heavy_ball) for make in INERTIAL):
             claim = solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
             yield under(claim, asked.quadratic)
         yield overdamped_limit_claim()
-        situation = setting(flow, symbolic=True)
-        yield from (under(decide_decrease(claim, situation), *_needs(claim, asked)) for claim in HEAVY_BALL)
-        tuned = _tuned_friction(flow, asked)
-        yield under(strongly_convex_heavy_ball(), *tuned)
-        yield under(tight_heavy_ball(), *tuned)
-    elif type(flow) is Nesterov:
+    elif type(flow) is NesterovFlow:
         yield under(solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics"), asked.quadratic)
-        bounded, falls = lyapunov_functions.nesterov_flow()
-        r = float(flow.r)
-        yield under(bounded, number("r", "r ≥ 3", r, r >= 3), asked.convex)
-        yield under(falls, asked.differentiable)
-    elif type(flow) is HessianDamped:
+    elif type(flow) is HessianDampedFlow:
         for form in (make(closed_forms.hessian_damped) for make in INERTIAL):
             yield under(solution_claim(form, "Hessian-damped inertia on quadratics"), asked.quadratic)
-        yield under(lyapunov_functions.hessian_damped(), asked.differentiable)
     elif type(flow) is NewtonFlow:
         yield under(solution_claim(closed_forms.newton_flow(), "Newton's flow on quadratics"), asked.quadratic)
-        shift = float(flow.regularization)
-        plain = number("the regularization", "the regularization is 0", shift, shift == 0)
-        yield under(lyapunov_functions.newton_flow(), plain, asked.invertible)
     elif type(flow) is Langevin:
         yield under(solution_claim(langevin(), "mean of Langevin dynamics on quadratics"), asked.quadratic)
         yield under(covariance_claim(langevin(), "Langevin dynamics"), asked.quadratic, asked.invertible)
@@ -83,28 +68,29 @@ def flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
         yield under(claim, asked.quadratic, asked.strongly_convex(), rubbed)
     else:
         yield from _own_claims(flow, asked)
+    for fact in facts_of(flow):
+        yield under(decide_fact(fact, flow), *_needs(fact, flow, asked))
 
 
-def _needs(claim: Decrease, asked: Asked) -> tuple[Condition, ...]:
-    """What a claim about a Lyapunov function needs of the energy."""
-    match claim.needs:
-        case "convex":
-            return asked.differentiable, asked.convex
-        case "strongly convex":
-            return asked.differentiable, asked.strongly_convex()
-    return (asked.differentiable,)
+def _needs(fact: Decrease, flow: Flow, asked: Asked) -> tuple[Condition, ...]:
+    """What a fact needs of the energy and of the flow's parameters, and whether it is so."""
 
+    def one(need: str | OfParameter | StronglyConvex) -> Condition:
+        match need:
+            case OfParameter(name, words, value, holds):
+                found = float(value(flow))
+                return number(name, words, found, holds(found))
+            case StronglyConvex(words, of):
+                mu = of(flow)
+                return asked.strongly_convex(mu, words.format(mu=float(mu)))
+        return {
+            "differentiable": lambda: asked.differentiable,
+            "convex": lambda: asked.convex,
+            "strongly convex": asked.strongly_convex,
+            "invertible": lambda: asked.invertible,
+        }[need]()
 
-def _tuned_friction(flow: HeavyBall, asked: Asked) -> tuple[Condition, ...]:
-    """Mass 1 and friction 2√μ for a μ of which E is strongly convex: then of each smaller one too."""
-    mass, friction = float(flow.mass), float(flow.friction)
-    mu = Fraction(friction) ** 2 / 4
-    tuned = f"E is strongly convex with μ = friction²/4 = {float(mu):.6g}"
-    return (
-        number("the mass", "the mass is 1", mass, mass == 1),
-        number("the friction", "the friction is positive", friction, friction > 0),
-        asked.strongly_convex(mu, tuned),
-    )
+    return tuple(map(one, fact.needs))
 
 
 def _own_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
@@ -132,7 +118,7 @@ def _own_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
         yield Claim(*falls, Grade.UNKNOWN, "it gives no Lyapunov function")
     else:
         own = own_decrease(situation)
-        yield under(decide_decrease(own, situation), *_needs(own, asked))
+        yield under(decide_decrease(own, situation), *_needs(own, flow, asked))
 
 
 def _is_at_origin(energy: Any) -> bool:

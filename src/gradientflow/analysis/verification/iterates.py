@@ -15,7 +15,7 @@ from gradientflow.discretizers import (
     MomentumEuler,
     RungeKutta,
 )
-from gradientflow.flows import GradientFlow, HeavyBall, Langevin, Mode, Phase
+from gradientflow.flows import GradientFlow, HeavyBallFlow, Langevin, Mode, Phase
 
 from ..exact.algebra import polynomials, rational_functions
 from ..exact.blame import blaming
@@ -23,9 +23,9 @@ from ..exact.leaf import Exact
 from ..exact.linear_forms import generic_state, linear_form
 from ..exact.mode import ExactMode
 from ..linear_stability.reading import Recipe
+from .abstract_energy import AbstractEnergy
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
-from .lyapunov import AbstractEnergy
 
 
 def power_claim(discretizer: Discretizer) -> Claim | None:
@@ -106,7 +106,7 @@ def momentum_claim() -> Claim:
     h, m, friction = (Exact(generator) for generator in field.gens)
     ring = polynomials(("x", "x_before", "g"), field)
     x, before, g = (Exact(generator) for generator in ring.gens)
-    flow = HeavyBall(AbstractEnergy(x, x * 0, g), mass=m, friction=friction)
+    flow = HeavyBallFlow(AbstractEnergy(x, x * 0, g), mass=m, friction=friction)
     scheme = MomentumEuler()
     with blaming(scheme, flow):
         after = scheme.step(flow, Exact(0), Phase(x, (x - before) / h), h).x

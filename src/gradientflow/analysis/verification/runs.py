@@ -8,7 +8,7 @@ import numpy as np
 import sympy
 
 from gradientflow.discretizers import ConstantStep, Discretizer, Method, as_step_rule
-from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, Trajectory
+from gradientflow.flows import AbstractQuadratic, Flow, Trajectory
 
 from ..linear_stability.arrays import mode_matrices
 from ..linear_stability.reading import Recipe
@@ -33,7 +33,7 @@ def path_claim(flow: Flow, path: Trajectory) -> Claim | None:
         return None
     starts = [modes.T @ (np.asarray(leaf, dtype=float) - shift) for leaf, shift in _first_state(path, rest)]
     t = np.asarray(path.t, dtype=float) - float(path.t[0])
-    form = _along_gradient_flow if isinstance(flow, GradientFlow) else _along_heavy_ball
+    form = _along_gradient_flow if flow.is_gradient_flow else _along_heavy_ball
     exact = np.stack([form(flow, value, t, *(start[i] for start in starts)) for i, value in enumerate(lam)], axis=-1)
     expected = exact @ modes.T + rest
     allowed = _tolerated(path, expected) * np.ones(len(t))

@@ -16,7 +16,7 @@ from gradientflow.flows import (
     AbstractQuadratic,
     Flow,
     GradientFlow,
-    HeavyBall,
+    HeavyBallFlow,
     Langevin,
     Mode,
     Trajectory,
@@ -96,7 +96,7 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
 
 def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Claim | None]:
     flow, scheme = method.flow, method.discretizer
-    if type(flow) is HeavyBall and type(scheme) is MomentumEuler:
+    if type(flow) is HeavyBallFlow and type(scheme) is MomentumEuler:
         yield momentum_claim()
     if type(flow) is Langevin and type(scheme) is EulerMaruyama:
         asked = Asked(flow.energy, curvatures)
@@ -209,7 +209,7 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
         return Claim(name, statement, Grade.UNKNOWN, "no closed form: the energy is not a quadratic on arrays")
     if flow.brownian(run.state) is not None:
         return Claim(name, statement, Grade.UNKNOWN, "one noisy path neither confirms nor refutes a mean")
-    if method is not None and type(flow) not in (GradientFlow, HeavyBall):
+    if method is not None and type(flow) not in (GradientFlow, HeavyBallFlow):
         return Claim(name, statement, Grade.UNKNOWN, f"where {flow.name} comes to rest is not known here")
     if method is not None:
         try:
@@ -218,7 +218,7 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
             return Claim(name, statement, Grade.UNKNOWN, str(error))
         why = "the step is not constant, the scheme has memory or another position, or nothing is at rest"
         return found or Claim(name, statement, Grade.UNKNOWN, why)
-    if type(flow) not in (GradientFlow, HeavyBall):
+    if type(flow) not in (GradientFlow, HeavyBallFlow):
         try:
             return solution_claim_of(flow, run)
         except UnansweredQuestionError:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 
-from gradientflow.discretizers import Method, advance
+from gradientflow.discretizers import Iteration, Method
 from gradientflow.flows import Energy, numbers_to_arrays
 
 from ..exact.state_space import transfer
@@ -131,22 +131,22 @@ class Cycle(Graded, Drawn):
         with jax.enable_x64(True):
             method = self.method if energy is None else on_energy(self.method, energy)
             method = numbers_to_arrays(method, jnp.float64, integers=False)
-            flow, scheme, h = method.flow, method.discretizer, method.step
-            first = flow.init(jnp.zeros(2))
-            memory = scheme.init(flow, 0.0, first, h)
-            leaves, structure = jax.tree.flatten(first)
+            iteration = Iteration(method.flow, method.discretizer, method.step)
+            carry = iteration.start(method.flow.init(jnp.zeros(2)))
+            leaves, structure = jax.tree.flatten(carry.z)
             numbers = [jnp.asarray(row) for row in self.state]
             z = jax.tree.unflatten(structure, numbers[: len(leaves)])
-            kept, remembered = jax.tree.flatten(memory)
+            kept, remembered = jax.tree.flatten(carry.memory)
             given = iter(numbers[len(leaves) :])
             memory = jax.tree.unflatten(remembered, [next(given) if np.shape(k) == (2,) else k for k in kept])
+            carry = dataclasses.replace(carry, z=z, memory=memory)
 
             def one(carry: Any, _: Any) -> Any:
-                z, memory = advance(scheme, flow, 0.0, carry[0], h, memory=carry[1])
-                return (z, memory), scheme.position(flow, z, h)
+                after = iteration.one(carry)
+                return after, iteration.position(after)
 
-            _, after = jax.lax.scan(one, (z, memory), length=steps)
-            return np.concatenate([np.asarray(scheme.position(flow, z, h))[None], np.asarray(after)])
+            _, after = jax.lax.scan(one, carry, length=steps)
+            return np.concatenate([np.asarray(iteration.position(carry))[None], np.asarray(after)])
 
     def values(self, x: Any) -> np.ndarray:
         """The energy at points of shape (…, 2), for contours."""

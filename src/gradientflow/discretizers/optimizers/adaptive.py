@@ -26,7 +26,7 @@ from gradientflow.flows import (
 from gradientflow.flows.catalogue.adaptive.held import DecayTime
 
 from ..running.method import Method, written
-from ..schemes.averages import AdaDeltaStep, AdaptiveStep
+from ..schemes.averages import AdaDeltaEuler, AveragesEuler
 from ..step_rule import StepRule
 
 
@@ -55,8 +55,7 @@ def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0
     check_nonnegative("adagrad", eps=eps, initial_accumulator_value=initial_accumulator_value)
     h, rate = _clock("adagrad", lr)
     flow = AdaGradFlow(energy(E), h, eps, floor, initial_accumulator_value, rate)
-    family = eqx.Partial(adagrad, eps=eps, initial_accumulator_value=initial_accumulator_value, floor=floor)
-    return Method(flow, AdaptiveStep(), h, family)
+    return Method(flow, AveragesEuler(), h)
 
 
 @written("s' = βs + (1 − β)(∇E)², x' = x − η∇E/(√(s' + ε) + δ)")
@@ -84,7 +83,7 @@ def rmsprop(E: Any, lr: Any, decay: Any = 0.9, eps: Any = 1e-8, floor: Any = 0.0
     check_nonnegative("rmsprop", eps=eps)
     h, rate = _clock("rmsprop", lr)
     flow = RMSpropFlow(energy(E), memory_time("rmsprop", h, decay=decay), eps, floor, rate)
-    return Method(flow, AdaptiveStep(), h, eqx.Partial(rmsprop, decay=decay, eps=eps, floor=floor))
+    return Method(flow, AveragesEuler(), h)
 
 
 @written("v = √(d + ε)∇E/√(s' + ε), x' = x − ηv, d' = ρd + (1 − ρ)v²")
@@ -110,7 +109,7 @@ def adadelta(E: Any, lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6) -> Method:
     check_positive("adadelta", eps=eps)
     h, rate = _clock("adadelta", lr)
     flow = AdaDeltaFlow(energy(E), memory_time("adadelta", h, rho=rho), eps, rate)
-    return Method(flow, AdaDeltaStep(), h, eqx.Partial(adadelta, rho=rho, eps=eps))
+    return Method(flow, AdaDeltaEuler(), h)
 
 
 @written("x' = x − ηm̂'/(√(ŝ' + ε₀) + ε), m' and s' averages of ∇E and (∇E)²")
@@ -141,7 +140,7 @@ def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_r
     flow = AdamFlow(
         energy(E), memory_time("adam", h, b1=b1), memory_time("adam", h, b2=b2), eps, eps_root, rate
     )  # fmt: skip
-    return Method(flow, AdaptiveStep(), h, eqx.Partial(adam, b1=b1, b2=b2, eps=eps, eps_root=eps_root))
+    return Method(flow, AveragesEuler(), h)
 
 
 @written("x' = x − η(m̂'/(√(ŝ' + ε₀) + ε) + wx)")
@@ -179,8 +178,7 @@ def adamw(
     flow = AdamWFlow(
         energy(E), memory_time("adamw", h, b1=b1), memory_time("adamw", h, b2=b2), eps, eps_root, weight_decay, rate
     )
-    family = eqx.Partial(adamw, b1=b1, b2=b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
-    return Method(flow, AdaptiveStep(), h, family)
+    return Method(flow, AveragesEuler(), h)
 
 
 class PerIteration(eqx.Module):

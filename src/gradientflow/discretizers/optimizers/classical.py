@@ -5,12 +5,10 @@ Parameters and conventions are optax's; the conversion to the flow's parameters 
 
 from typing import Any
 
-import equinox as eqx
-
 from gradientflow.flows import (
     Energy,
     GradientFlow,
-    HeavyBall,
+    HeavyBallFlow,
     SignFlow,
     check_fraction,
     check_positive,
@@ -23,7 +21,7 @@ from ..running.method import Method, written
 from ..schemes.conjugate_gradients import ConjugateGradients, SteepestDescent
 from ..schemes.euler import BackwardEuler, ForwardEuler
 from ..schemes.momentum import MomentumEuler
-from ..schemes.nesterov import NesterovLookahead
+from ..schemes.nesterov import NesterovExtrapolated
 
 
 @written("x' = x − η∇E(x)")
@@ -43,7 +41,7 @@ def gradient_descent(E: Any, lr: Any) -> Method:
         0.1
     """
     check_rate("gradient_descent", lr=lr)
-    return Method(GradientFlow(energy(E)), ForwardEuler(), lr, gradient_descent)
+    return Method(GradientFlow(energy(E)), ForwardEuler(), lr)
 
 
 @written("x' = argmin_y E(y) + ‖y − x‖²/(2η)")
@@ -63,7 +61,7 @@ def proximal_point(E: Any, lr: Any) -> Method:
         [0.25]
     """
     check_rate("proximal_point", lr=lr)
-    return Method(GradientFlow(energy(E)), BackwardEuler(), lr, proximal_point)
+    return Method(GradientFlow(energy(E)), BackwardEuler(), lr)
 
 
 @written("b' = βb + ∇E(x), x' = x − ηb'")
@@ -94,16 +92,16 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     flow, h = heavy_ball_of(energy(E), lr, beta)
     if flow is None:
         return gradient_descent(E, lr)
-    return Method(flow, MomentumEuler(), h, eqx.Partial(momentum, beta=beta))
+    return Method(flow, MomentumEuler(), h)
 
 
-def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBall | None, Any]:
+def heavy_ball_of(E: Energy, lr: Any, beta: Any) -> tuple[HeavyBallFlow | None, Any]:
     """The heavy ball and the step that momentum's (η, β) stand for; no flow where β = 0, whose mass would vanish."""
     check_fraction("momentum", beta=beta)
     if is_zero(beta):
         return None, lr
     damping = 1 - beta
-    return HeavyBall(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
+    return HeavyBallFlow(E, mass=beta * lr / (damping * damping), friction=1), lr / damping
 
 
 @written("b' = βb + ∇E(x), x' = x − η(∇E(x) + βb')")
@@ -111,8 +109,8 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     r"""Nesterov momentum, $b' = \beta b + \nabla E(x)$, $x' = x - \eta(\nabla E(x) + \beta b')$, as in optax.
 
     The iterates are the points at which gradients are asked, the textbook's y; so are PyTorch's. It is the heavy ball
-    with friction 1 and mass $m = \eta\beta^2/(1-\beta)^2$ under `NesterovLookahead` with $h = \eta\beta/(1-\beta)$.
-    The textbook's own iterates x are those of `NesterovStep` on that flow, or on `Nesterov` for the β that grows.
+    with friction 1 and mass $m = \eta\beta^2/(1-\beta)^2$ under `NesterovExtrapolated` with $h = \eta\beta/(1-\beta)$.
+    The textbook's own iterates x are those of `NesterovScheme` on that flow, or on `NesterovFlow` for the β that grows.
 
     Args:
         E: an energy or a callable.
@@ -136,8 +134,8 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     if is_zero(beta):
         return gradient_descent(E, lr)
     damping = 1 - beta
-    flow = HeavyBall(energy(E), mass=beta * beta * lr / (damping * damping), friction=1)
-    return Method(flow, NesterovLookahead(), beta * lr / damping, eqx.Partial(nesterov, beta=beta))
+    flow = HeavyBallFlow(energy(E), mass=beta * beta * lr / (damping * damping), friction=1)
+    return Method(flow, NesterovExtrapolated(), beta * lr / damping)
 
 
 @written("x' = x − η sign ∇E(x)")
@@ -157,7 +155,7 @@ def sign_descent(E: Any, lr: Any) -> Method:
         [2.5, 0.5]
     """
     check_rate("sign_descent", lr=lr)
-    return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr, sign_descent)
+    return Method(SignFlow(energy(E), smoothing=0.0), ForwardEuler(), lr)
 
 
 @written("x' = x + αd', d' = −∇E + βd, α exact along d'")

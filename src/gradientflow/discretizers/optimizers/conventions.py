@@ -10,17 +10,17 @@ from ..running.method import Method
 from .classical import momentum
 
 
-class Momentum(eqx.Module):
+class MomentumConvention(eqx.Module):
     r"""Momentum's two numbers, $b' = \beta b + \nabla E$, $x' = x - \eta b'$, and what they are in other conventions.
 
     All of these have the same iterates from rest; they differ in what they call the velocity:
 
     | convention | recurrence | made by | velocity |
     |---|---|---|---|
-    | optax, PyTorch | $b' = \beta b + \nabla E$, $x' = x - \eta b'$ | `Momentum(η, β)` | b |
-    | displacement | $d' = \beta d - \eta\nabla E$, $x' = x + d'$ | `Momentum(η, β)` | d = −ηb |
-    | averaged | $a' = \beta a + (1-\beta)\nabla E$, $x' = x - \alpha a'$ | `Momentum.averaged(α, β)` | a = (1 − β)b |
-    | particle | $(m + \gamma h)v' = mv - h\nabla E$, $x' = x + hv'$ | `Momentum.particle(m, γ, h)` | v = −ηb/h |
+    | optax, PyTorch | $b' = \beta b + \nabla E$, $x' = x - \eta b'$ | `MomentumConvention(η, β)` | b |
+    | displacement | $d' = \beta d - \eta\nabla E$, $x' = x + d'$ | `MomentumConvention(η, β)` | d = −ηb |
+    | averaged | $a' = \beta a + (1-\beta)\nabla E$, $x' = x - \alpha a'$ | `.averaged(α, β)` | a = (1 − β)b |
+    | particle | $(m + \gamma h)v' = mv - h\nabla E$, $x' = x + hv'$ | `.particle(m, γ, h)` | v = −ηb/h |
 
     Fractions stay fractions. PyTorch's `dampening` τ is the averaged form with (1 − τ) in place of (1 − β), but for its
     first step, which is not dampened.
@@ -35,28 +35,28 @@ class Momentum(eqx.Module):
     Example:
         >>> from fractions import Fraction
         >>> import gradientflow as gf
-        >>> gf.Momentum.particle(mass=Fraction(1), friction=Fraction(1), step=Fraction(1, 2))
-        Momentum(lr=Fraction(1, 6), beta=Fraction(2, 3))
+        >>> gf.MomentumConvention.particle(mass=Fraction(1), friction=Fraction(1), step=Fraction(1, 2))
+        MomentumConvention(lr=Fraction(1, 6), beta=Fraction(2, 3))
     """
 
     lr: Any
     beta: Any
 
     def __init__(self, lr: Any, beta: Any) -> None:
-        check_positive("Momentum", lr=lr)
-        check_fraction("Momentum", beta=beta)
+        check_positive("MomentumConvention", lr=lr)
+        check_fraction("MomentumConvention", beta=beta)
         self.lr, self.beta = lr, beta
 
     @classmethod
-    def averaged(cls, lr: Any, beta: Any) -> "Momentum":
+    def averaged(cls, lr: Any, beta: Any) -> "MomentumConvention":
         """From the exponential average of gradients and its learning rate α: η = α(1 − β)."""
         return cls(lr * (1 - beta), beta)
 
     @classmethod
-    def particle(cls, mass: Any, friction: Any, step: Any) -> "Momentum":
+    def particle(cls, mass: Any, friction: Any, step: Any) -> "MomentumConvention":
         """From the heavy ball with friction γ and step h: β = m/(m + γh), η = h²/(m + γh)."""
-        check_positive("Momentum.particle", friction=friction, step=step)
-        check_nonnegative("Momentum.particle", mass=mass)
+        check_positive("MomentumConvention.particle", friction=friction, step=step)
+        check_nonnegative("MomentumConvention.particle", mass=mass)
         inertia = mass + friction * step
         return cls(step * step / inertia, mass / inertia)
 

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import equinox as eqx
-
 from gradientflow.flows import (
     MirrorFlow,
-    Nesterov,
+    NesterovFlow,
     NewtonFlow,
     PreconditionedFlow,
     ProjectedFlow,
@@ -19,7 +17,7 @@ from gradientflow.flows import (
 from ..running.method import Method, written
 from ..schemes.euler import ForwardEuler
 from ..schemes.forward_backward import ForwardBackward
-from ..schemes.nesterov import NesterovStep
+from ..schemes.nesterov import NesterovScheme
 
 
 @written("x' = x − η(∇²E(x) + εI)⁻¹∇E(x)")
@@ -42,8 +40,7 @@ def newton(E: Any, lr: Any = 1.0, regularization: Any = 0.0) -> Method:
         Array([1., 1.], dtype=...)
     """
     check_rate("newton", lr=lr)
-    family = eqx.Partial(newton, regularization=regularization)
-    return Method(NewtonFlow(energy(E), regularization), ForwardEuler(), lr, family)
+    return Method(NewtonFlow(energy(E), regularization), ForwardEuler(), lr)
 
 
 @written("x' = x − ηG(x)⁻¹∇E(x)", "ForwardEuler of RiemannianFlow, or of PreconditionedFlow")
@@ -66,7 +63,7 @@ def natural_gradient(E: Any, lr: Any, metric: Any) -> Method:
     """
     check_rate("natural_gradient", lr=lr)
     flow = (RiemannianFlow if callable(metric) else PreconditionedFlow)(energy(E), metric)
-    return Method(flow, ForwardEuler(), lr, eqx.Partial(natural_gradient, metric=metric))
+    return Method(flow, ForwardEuler(), lr)
 
 
 @written("∇φ(x') = ∇φ(x) − η∇E(x)", "ForwardEuler of MirrorFlow")
@@ -92,8 +89,7 @@ def mirror_descent(E: Any, lr: Any, potential: Any) -> Method:
         Array([0.7311, 0.2689], dtype=...)
     """
     check_rate("mirror_descent", lr=lr)
-    family = eqx.Partial(mirror_descent, potential=potential)
-    return Method(MirrorFlow(energy(E), potential), ForwardEuler(), lr, family)
+    return Method(MirrorFlow(energy(E), potential), ForwardEuler(), lr)
 
 
 @written("x' = P_C(x − η∇E(x))", "ForwardBackward of ProjectedFlow")
@@ -117,14 +113,14 @@ def projected_gradient(E: Any, lr: Any, constraint: Any) -> Method:
     """
     check_rate("projected_gradient", lr=lr)
     flow = ProjectedFlow(energy(E), constraint)
-    return Method(flow, ForwardBackward(), lr, eqx.Partial(projected_gradient, constraint=constraint))
+    return Method(flow, ForwardBackward(), lr)
 
 
 @written("x' = y − η∇E(y), y' = x' + (k + 2)/(k + r + 2)·(x' − x)")
 def accelerated_gradient(E: Any, lr: Any, r: Any = 3.0) -> Method:
     r"""Nesterov's accelerated gradient for convex energies, its momentum growing as 1 − r/k.
 
-    `NesterovStep` of Nesterov's flow with h = √η, from rest. $E - E^* = O(1/k^2)$ for η ≤ 1/L.
+    `NesterovScheme` of Nesterov's flow with h = √η, from rest. $E - E^* = O(1/k^2)$ for η ≤ 1/L.
 
     Args:
         E: an energy or a callable.
@@ -143,4 +139,4 @@ def accelerated_gradient(E: Any, lr: Any, r: Any = 3.0) -> Method:
     if callable(lr):
         raise TypeError("accelerated_gradient: `lr` must be a number: the momentum goes by the flow's clock")
     check_positive("accelerated_gradient", lr=lr)
-    return Method(Nesterov(energy(E), r), NesterovStep(), lr**0.5, eqx.Partial(accelerated_gradient, r=r))
+    return Method(NesterovFlow(energy(E), r), NesterovScheme(), lr**0.5)

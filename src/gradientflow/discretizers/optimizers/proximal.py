@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import equinox as eqx
-
-from gradientflow.flows import Composite, GradientFlow, Nesterov, check_positive, check_rate
+from gradientflow.flows import Energy, GradientFlow, NesterovFlow, check_positive, check_rate
 
 from ..discretizer import Discretizer
 from ..running.method import Method, written
 from ..schemes.douglas_rachford import DouglasRachford
 from ..schemes.forward_backward import ForwardBackward
-from ..schemes.nesterov import NesterovStep, RestartedNesterov
+from ..schemes.nesterov import NesterovScheme, RestartedNesterov
 
 
 @written("x' = prox_ηg(x − η∇f(x))", "ForwardBackward of GradientFlow of a Composite")
@@ -35,14 +33,16 @@ def ista(E: Any, lr: Any) -> Method:
         [0.0, 1.0, 1.5]
     """
     check_rate("ista", lr=lr)
-    return Method(GradientFlow(_composite("ista", E)), ForwardBackward(), lr, ista)
+    return Method(GradientFlow(_composite("ista", E)), ForwardBackward(), lr)
 
 
-@written("x' = prox_ηg(y − η∇f(y)), y' = x' + (k + 2)/(k + r + 2)·(x' − x)", "NesterovStep of Nesterov of a Composite")
+@written(
+    "x' = prox_ηg(y − η∇f(y)), y' = x' + (k + 2)/(k + r + 2)·(x' − x)", "NesterovScheme of NesterovFlow of a Composite"
+)
 def fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
     r"""FISTA: $x' = \operatorname{prox}_{\eta g}(y - \eta\nabla f(y))$, $y' = x' + \tfrac{k+2}{k+r+2}(x' - x)$.
 
-    `NesterovStep` of Nesterov's flow with h = √η, from rest; with g = 0 it is `accelerated_gradient`. For η ≤ 1/L, L
+    `NesterovScheme` of Nesterov's flow with h = √η, from rest; with g = 0 it is `accelerated_gradient`. For η ≤ 1/L, L
     that of f, and r = 3, $E_k - E^* \le (2\|x_0 - x^*\|^2/\eta + 3(E_0 - E^*))/(k + 2)^2$. (Beck and Teboulle's
     coefficients start two steps earlier and have $2\|x_0 - x^*\|^2/(\eta(k + 1)^2)$.)
 
@@ -64,10 +64,10 @@ def fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
         >>> gf.optimizers.fista(E, lr=0.25).iterate([0.0], steps=2).x[:, 0].tolist()
         [0.0, 0.5, 1.025]
     """
-    return _accelerated("fista", E, lr, r, NesterovStep(), fista)
+    return _accelerated("fista", E, lr, r, NesterovScheme())
 
 
-@written("fista, from rest again after ⟨y − x', x' − x⟩ > 0", "RestartedNesterov of Nesterov of a Composite")
+@written("fista, from rest again after ⟨y − x', x' − x⟩ > 0", "RestartedNesterov of NesterovFlow of a Composite")
 def restarted_fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
     r"""FISTA with adaptive restarts: `fista` that drops its momentum whenever $\langle y - x', x' - x\rangle > 0$.
 
@@ -89,7 +89,7 @@ def restarted_fista(E: Any, lr: Any, r: Any = 3.0) -> Method:
         >>> gf.optimizers.restarted_fista(E, lr=0.25).iterate([0.0], steps=60).x[-1].round(6)
         Array([2.], dtype=...)
     """
-    return _accelerated("restarted_fista", E, lr, r, RestartedNesterov(), restarted_fista)
+    return _accelerated("restarted_fista", E, lr, r, RestartedNesterov())
 
 
 @written("x = prox_ηg(z), z' = z + prox_ηf(2x − z) − x", "DouglasRachford of GradientFlow of a Composite")
@@ -113,12 +113,12 @@ def douglas_rachford(E: Any, lr: Any) -> Method:
         Array([2.], dtype=...)
     """
     _check_number("douglas_rachford", lr, "z depends on it, and so does where z converges")
-    return Method(GradientFlow(_composite("douglas_rachford", E)), DouglasRachford(), lr, douglas_rachford)
+    return Method(GradientFlow(_composite("douglas_rachford", E)), DouglasRachford(), lr)
 
 
-def _accelerated(where: str, E: Any, lr: Any, r: Any, scheme: Discretizer, make: Any) -> Method:
+def _accelerated(where: str, E: Any, lr: Any, r: Any, scheme: Discretizer) -> Method:
     _check_number(where, lr, "the momentum goes by the flow's clock")
-    return Method(Nesterov(_composite(where, E), r), scheme, lr**0.5, eqx.Partial(make, r=r))
+    return Method(NesterovFlow(_composite(where, E), r), scheme, lr**0.5)
 
 
 def _check_number(where: str, lr: Any, why: str) -> None:
@@ -127,7 +127,7 @@ def _check_number(where: str, lr: Any, why: str) -> None:
     check_positive(where, lr=lr)
 
 
-def _composite(where: str, E: Any) -> Composite:
-    if not isinstance(E, Composite):
+def _composite(where: str, E: Any) -> Energy:
+    if not isinstance(E, Energy) or E.nonsmooth is None:
         raise TypeError(f"{where}: `E` must be a sum, Composite(f, penalties.L1(0.1)) say, got {type(E).__name__}")
     return E

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, smooth_part, with_smooth_part
+from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, with_smooth_part
 
 from ..oracle import RandomOracle
 from .shuffling import shuffled
@@ -140,7 +140,7 @@ class MinibatchWithReplacement(BatchOracle):
         return 1 / self.batch_size
 
 
-class DataParallel(RandomOracle):
+class DataParallelBatch(RandomOracle):
     r"""Synchronous data parallelism: W workers share a batch, $\nabla E_B = \frac1W\sum_w\nabla E_{\mathcal B_w}$.
 
     The mean of the workers' gradients is the gradient of the whole batch, but for rounding: more workers are a larger
@@ -167,7 +167,7 @@ class DataParallel(RandomOracle):
         >>> E, key = gf.FiniteSum(lambda x, d: (x - d) ** 2 / 2, [1.0, 2.0, 3.0, 6.0]), jax.random.key(0)
         >>> method, batches = gf.optimizers.gradient_descent(E, lr=0.5), gf.Minibatch(4)
         >>> one = method.iterate(0.0, 3, oracle=batches, key=key)
-        >>> four = method.iterate(0.0, 3, oracle=gf.DataParallel(batches, workers=4), key=key)
+        >>> four = method.iterate(0.0, 3, oracle=gf.DataParallelBatch(batches, workers=4), key=key)
         >>> bool(abs(one.x - four.x).max() < 1e-6)
         True
     """
@@ -179,23 +179,23 @@ class DataParallel(RandomOracle):
 
     def __init__(self, batches: Any, workers: Any, mesh: Any = None) -> None:
         if not isinstance(batches, BatchOracle):
-            raise TypeError(f"DataParallel: `batches` must be one such as Minibatch(256), got {batches!r}")
-        check_integer("DataParallel", 1, workers=workers)
+            raise TypeError(f"DataParallelBatch: `batches` must be one such as Minibatch(256), got {batches!r}")
+        check_integer("DataParallelBatch", 1, workers=workers)
         if batches.batch_size % workers:
             raise ValueError(
-                f"DataParallel: `workers` must divide the batch size {batches.batch_size}, or the mean of the workers' "
-                f"means would not be the batch's, got {workers}"
+                f"DataParallelBatch: `workers` must divide the batch size {batches.batch_size}, or the mean of the "
+                f"workers' means would not be the batch's, got {workers}"
             )
         if mesh is not None and (len(mesh.axis_names) != 1 or workers % mesh.size):
             raise ValueError(
-                f"DataParallel: `mesh` must have one axis whose length divides the {workers} workers, got "
+                f"DataParallelBatch: `mesh` must have one axis whose length divides the {workers} workers, got "
                 f"{dict(mesh.shape)}"
             )
         self.batches, self.workers, self.mesh = batches, int(workers), mesh
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the workers' mean gradient."""
-        examples = _examples("DataParallel", flow)
+        examples = _examples("DataParallelBatch", flow)
         parts = self.batches.indices(key, k, examples.count).reshape(self.workers, -1)
         return with_smooth_part(flow, SharedBatch(examples, parts, self.mesh))
 
@@ -205,7 +205,7 @@ class DataParallel(RandomOracle):
 
 
 class SharedBatch(Energy):
-    """The mean over a batch that workers share; made by `DataParallel`.
+    """The mean over a batch that workers share; made by `DataParallelBatch`.
 
     Args:
         examples: the mean over all examples.
@@ -259,7 +259,7 @@ def _grad(energy: Energy, x: Any) -> Any:
 
 
 def _examples(where: str, flow: Flow) -> MeanOverExamples:
-    energy = smooth_part(flow)
+    energy = flow.energy.smooth
     if not isinstance(energy, MeanOverExamples):
         raise TypeError(
             f"{where}: the flow's energy must be a mean over examples, FiniteSum(loss, data) say, got "

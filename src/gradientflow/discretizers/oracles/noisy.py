@@ -11,13 +11,13 @@ from gradientflow.flows import (
     Energy,
     Flow,
     WrappedEnergy,
+    check_energy,
     check_nonnegative,
     check_number,
     check_rate,
     drawn,
     inner,
     is_concrete,
-    smooth_part,
     with_smooth_part,
 )
 
@@ -62,7 +62,7 @@ class NoisyGradient(RandomOracle):
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the tilted energy."""
-        return with_smooth_part(flow, TiltedEnergy(smooth_part(flow), key, self.scale))
+        return with_smooth_part(flow, TiltedEnergy(flow.energy.smooth, key, self.scale))
 
 
 class TiltedEnergy(WrappedEnergy):
@@ -86,7 +86,7 @@ class TiltedEnergy(WrappedEnergy):
         return jax.tree.map(lambda xi: self.scale * xi, _drawn(jax.random.normal, self.key, x))
 
 
-class SPSA(RandomOracle):
+class SPSAGradient(RandomOracle):
     r"""Simultaneous perturbation: $\hat g = \frac{E(x + c\Delta) - E(x - c\Delta)}{2c}\,\Delta$ in place of ∇E.
 
     Δ has independent signs ±1, new at every step: two values of E for a gradient, however many unknowns. It is unbiased
@@ -106,7 +106,7 @@ class SPSA(RandomOracle):
     Example:
         >>> import gradientflow as gf, jax
         >>> method = gf.optimizers.gradient_descent(gf.Quadratic([[1.0, 0.0], [0.0, 2.0]]), lr=0.1)
-        >>> run = method.iterate([3.0, 1.0], 300, oracle=gf.SPSA(0.1), key=jax.random.key(0))
+        >>> run = method.iterate([3.0, 1.0], 300, oracle=gf.SPSAGradient(0.1), key=jax.random.key(0))
         >>> bool(abs(run.x[-1]).max() < 1e-3)
         True
     """
@@ -115,17 +115,18 @@ class SPSA(RandomOracle):
     width: Any
 
     def __init__(self, width: Any) -> None:
-        check_rate("SPSA", width=width)
+        check_rate("SPSAGradient", width=width)
         self.width = width
 
     def __call__(self, flow: Flow, key: Any, k: Any) -> Flow:
         """The flow of the estimated gradient."""
+        check_energy("SPSAGradient", flow, "its estimate is made of values: give NoisyGradient(scale)")
         width = self.width(k) if callable(self.width) else self.width
-        return with_smooth_part(flow, PerturbedEnergy(smooth_part(flow), key, width))
+        return with_smooth_part(flow, PerturbedEnergy(flow.energy.smooth, key, width))
 
 
 class PerturbedEnergy(WrappedEnergy):
-    """An energy with its gradient estimated along one random direction, and all else as it was; made by `SPSA`."""
+    """An energy with its gradient estimated along a random direction, and all else as it was: `SPSAGradient`'s."""
 
     changes: ClassVar[frozenset[str]] = frozenset(("grad",))
 

@@ -1,6 +1,7 @@
 """Our methods as optax's gradient transformations."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 
 from gradientflow.flows import Energy, Flow, dtype_of, is_stochastic, lift, numbers_to_arrays, with_energy
 
-from ..discretizer import Discretizer, advance
+from ..discretizer import Discretizer
+from ..iteration import Iteration
 from ..step_rule import as_step_rule
 
 
@@ -37,24 +39,10 @@ class GivenGradient(Energy):
         return self.gradient
 
 
-class MethodState(NamedTuple):
-    """What a method remembers between optax's updates.
-
-    Attributes:
-        t: the time.
-        z: the flow's state; its position is overwritten by the parameters.
-        memory: the scheme's.
-        rule_state: the step rule's.
-    """
-
-    t: Any
-    z: Any
-    memory: Any
-    rule_state: Any
-
-
 def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> Any:
     """The `optax.GradientTransformation` whose updates are the method's steps.
+
+    Its state is the iteration's `Carry`, the position in which is overwritten by the parameters.
 
     Args:
         flow: its flow; its energy is replaced by the gradients that optax hands in.
@@ -65,40 +53,31 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
 
     rule = as_step_rule(step)
 
-    def prepared(params: Any, gradient: Any) -> tuple[Flow, Discretizer, Any]:
+    def iteration(params: Any, gradient: Any) -> Iteration:
         given = with_energy(flow, GivenGradient(params, gradient))
         # In half precision e^{−h/τ} would round to 1: numbers are kept in single at least.
-        dtype = precision(params)
+        dtype = jnp.promote_types(dtype_of(params), jnp.float32)
         scheme = numbers_to_arrays(discretizer, dtype, integers=False)
-        return numbers_to_arrays(given, dtype), scheme, numbers_to_arrays(rule, dtype)
+        return Iteration(numbers_to_arrays(given, dtype), scheme, numbers_to_arrays(rule, dtype))
 
-    def precision(params: Any) -> Any:
-        return jnp.promote_types(dtype_of(params), jnp.float32)
-
-    def init(params: Any) -> MethodState:
+    def init(params: Any) -> Any:
         params = jax.tree.map(jnp.asarray, params)
-        seen, scheme, steps = prepared(params, jax.tree.map(jnp.zeros_like, params))
-        t, z = jnp.zeros((), precision(params)), seen.init(params)
-        if is_stochastic(seen, z):
+        seen = iteration(params, jax.tree.map(jnp.zeros_like, params))
+        z = seen.flow.init(params)
+        if is_stochastic(seen.flow, z):
             raise TypeError(
                 f"to_optax: {type(flow).__name__} has noise, and optax draws none; iterate it here, or add "
                 "optax.add_noise to the flow at temperature zero"
             )
-        rule_state = steps.init(seen, scheme, t, z)
-        h, _ = steps(seen, scheme, t, z, rule_state)
-        return MethodState(t, z, scheme.init(seen, t, z, h), rule_state)
+        return seen.start(z)
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, MethodState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         if params is None:
             raise ValueError("to_optax: `update` needs the parameters: update(gradients, state, params)")
-        seen, scheme, steps = prepared(params, updates)
-        z = _moved_to(seen, state.z, params)
-        h, rule_state = steps(seen, scheme, state.t, z, state.rule_state)
-        h = jnp.asarray(h, precision(params))
-        z, memory = advance(scheme, seen, state.t, z, h, memory=state.memory)
-        z = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), z, state.z)
-        moves = jax.tree.map(lambda new, old: jnp.asarray(new - old, old.dtype), seen.position(z), params)
-        return moves, MethodState(state.t + h, z, memory, rule_state)
+        seen = iteration(params, updates)
+        after = seen.one(dataclasses.replace(state, z=_moved_to(seen.flow, state.z, params)))
+        x = seen.flow.position(after.z)
+        return jax.tree.map(lambda new, old: jnp.asarray(new - old, old.dtype), x, params), after
 
     return optax.GradientTransformation(init, update)
 

@@ -88,7 +88,7 @@ def ends_of(flow: Flow, first: tuple[Any, Any], last: tuple[Any, Any]) -> Ends:
         squared_gradient=sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)),
         residual=max_norm(residual),
         speed=jnp.zeros(()) if velocity is None else max_norm(velocity),
-        near=may_be_near(flow.energy, last[1], lower(residual), small(dtype_of(residual)).way * moved),
+        near=may_be_near(flow, last[1], lower(residual), small(dtype_of(residual)).way * moved),
         moved=moved,
         reach=max_norm(last[0]),
         last=last[1],

@@ -1,49 +1,23 @@
-"""Iterating a discretizer of a flow: one compiled loop, saved every so often."""
+"""Iterating a method, or a discretizer of a flow."""
 
-import math
-import os
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import (
-    BrownianPath,
-    Flow,
-    Number,
-    Stats,
-    Trajectory,
-    UnansweredQuestionError,
-    begin,
-    check_finite,
-    check_integer,
-    check_key,
-    check_positive,
-    check_value,
-    dtype_of,
-    is_transformed,
-    numbers_to_arrays,
-    once_per_shape,
-)
+from gradientflow.flows import Flow, Number, Trajectory
 
-from ..discretizer import Discretizer, with_schemes_that_fit
-from ..iteration import Draws, Iteration, Seen, Shared
-from ..oracle import check_oracle, is_random
-from ..step_rule import ConstantStep, Schedule, StepRule, as_step_rule, check_schedule
-from .run import run_known, run_traced
-
-# What a run's key is folded with: one stream of random numbers for oracles, another for noise.
-_FOR_ORACLES, _FOR_NOISE = 0, 1
+from ..discretizer import Discretizer
+from .checked import checked_run
+from .method import Method, as_run
 
 
 def iterate(
-    flow: Flow,
-    discretizer: Discretizer,
-    x0: Any,
+    flow: Flow | Method,
+    discretizer: Discretizer | Any = None,
+    x0: Any = None,
     *,
-    step: Any,
     steps: int | np.integer,
+    step: Any = None,
     save_every: int | np.integer = 1,
     t0: Number = 0.0,
     state: Any = None,
@@ -57,17 +31,17 @@ def iterate(
     compile again. It may be traced, batched and differentiated in forward, reverse and nested mode.
 
     Args:
-        flow: the flow.
+        flow: the flow; or a `Method`, which has its own scheme and step: `iterate(method, x0, steps=n)`.
         discretizer: the one-step map.
         x0: the initial position, any pytree of arrays; ignored (and may be `None`) where `state` is given.
-        step: a number h [T], a schedule k ↦ h, or a step rule.
         steps: how many.
+        step: a number h [T], a schedule k ↦ h, or a step rule.
         save_every: save every so many steps; the last state is always saved.
         t0: the time at the start [T].
         state: a full state to start from, another run's `state[-1]` say.
         oracle: (flow, key, k) ↦ the flow that step k sees, for inexact gradients: `Minibatch`, `NoisyGradient`, or
-            a function of yours. A tuple is several, one after the other. A `DeterministicOracle` such as `ClipGradient`
-            needs no key.
+            a function of yours. A tuple is several, one after the other. A `DeterministicOracle`, `ClippedGradient`
+            say, needs no key.
         key: for flows with noise and for oracles, a key made by `jax.random.key`, and another one for a run that goes
             on where one ended, or it would see the same noise again; for flows with noise also a `BrownianPath`, to
             take the increments of a path that another run shares.
@@ -81,7 +55,7 @@ def iterate(
 
     Raises:
         ValueError: for a step that is not finite and positive, or an x0 that isn't finite or doesn't fit.
-        TypeError: for counts that aren't integers, or a missing key.
+        TypeError: for what is neither a Method nor a flow and its scheme, counts that aren't integers, a missing key.
         UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
 
     Example:
@@ -91,95 +65,8 @@ def iterate(
         >>> [round(float(x), 3) for x in run.x[-1]]
         [2.7, 0.1]
     """
-    flow, z0 = begin("iterate", flow, x0, state, t0)
-    if not isinstance(discretizer, Discretizer):
-        raise TypeError(f"iterate: `discretizer` must be one such as ForwardEuler(), got {discretizer!r}")
-    check_integer("iterate", 1, steps=steps, save_every=save_every)
-    check_finite("iterate", t0=t0)
-    if gtol is not None:
-        check_positive("iterate", gtol=gtol)
-    dtype = dtype_of(z0)
-    iteration = _iteration(flow, discretizer, z0, step, oracle, key)
-    if not is_transformed():
-        _check_room(z0, int(steps) // int(save_every))
-    _check_step(iteration, z0)
-    _check_start(iteration, t0, z0)
-    t0 = numbers_to_arrays(t0, dtype)
-    if is_transformed():
-        rows, status = run_traced(iteration, z0, t0, gtol, int(steps), int(save_every))
-    else:
-        rows, status = run_known(iteration, z0, t0, gtol, int(steps), int(save_every))
-        evidence: Any = status.evidence
-        # Asked only where the clock went wrong: a schedule costs as much as a step.
-        if isinstance(iteration.rule, Schedule) and not bool(np.all(np.diff(np.asarray(rows.t, float)) >= 0)):
-            check_schedule("iterate", iteration.rule.schedule, int(steps))
-        check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
-    stats = Stats(
-        scheme=discretizer.name, steps=int(steps), precision=str(dtype), **({} if gtol is None else {"gtol": gtol})
-    )
-    return Trajectory(
-        t=rows.t, x=rows.x, state=rows.z, energy=rows.energy, grad_norm=rows.grad_norm, status=status, stats=stats,
-        steps=rows.k,
+    asked, x0 = as_run("iterate", flow, discretizer, step, x0)
+    return checked_run(
+        asked.flow, asked.discretizer, x0, step=asked.step, steps=steps, save_every=save_every, t0=t0, state=state,
+        oracle=oracle, key=key, gtol=gtol,
     )  # fmt: skip
-
-
-def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, given: Any) -> Iteration:
-    """The run's iteration: numbers as arrays, the key bound to what draws from it."""
-    dtype = dtype_of(z0)
-    rule = numbers_to_arrays(as_step_rule(step), dtype)
-    discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
-    check_oracle("iterate", oracle)
-    shape = flow.brownian(z0)
-    noise: Any = None
-    key: Any = None
-    if is_random(oracle):
-        key = check_key("iterate", oracle, given)
-    elif shape is not None:
-        if isinstance(given, BrownianPath):
-            given.check_fits("iterate", shape)
-            if isinstance(rule, ConstantStep) and not is_transformed():
-                given.check_step("iterate", rule.h)
-            noise = Shared(given)
-        else:
-            key = check_key("iterate", flow, given)
-    elif given is not None:
-        raise TypeError(f"iterate: neither {flow.name} nor an oracle is random; leave `key` out")
-    if shape is not None and noise is None:
-        noise = Draws(jax.random.fold_in(key, _FOR_NOISE))
-    if oracle is not None:
-        oracle = Seen(oracle, jax.random.fold_in(key, _FOR_ORACLES) if is_random(oracle) else None)
-    iteration = Iteration(flow, discretizer, rule, oracle, noise)
-    # Seen only if it is asked for: an oracle's first flow costs as much as any.
-    if type(rule).known is StepRule.known:
-        return iteration
-    return Iteration(flow, discretizer, rule.known(iteration.seen(np.asarray(0))), oracle, noise)
-
-
-def _check_room(z0: Any, rows: int) -> None:
-    """Refuses a run whose rows no memory holds."""
-    needed = 2.0 * rows * sum(leaf.nbytes for leaf in jax.tree.leaves(z0))
-    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
-    if needed > room:
-        raise ValueError(
-            f"iterate: {rows:,} saved rows take {needed / 2**30:,.0f} GiB, and this machine has {room / 2**30:,.0f}; "
-            "save fewer of them by `save_every`"
-        )
-
-
-def _check_start(iteration: Iteration, t0: Any, z0: Any) -> None:
-    """What the scheme itself has against the start."""
-    scheme, dtype = iteration.scheme, dtype_of(z0)
-    if type(scheme).check_start is Discretizer.check_start or is_transformed():
-        return
-    flow, t0 = iteration.seen(np.asarray(0)), numbers_to_arrays(t0, dtype)
-    h, _ = iteration.rule(flow, scheme, t0, z0, iteration.rule.init(flow, scheme, t0, z0))
-    scheme.check_start(flow, t0, z0, jnp.asarray(h, dtype))
-
-
-@once_per_shape
-def _check_step(iteration: Iteration, z0: Any) -> None:
-    """Tries one abstract step, so that a question without an answer is told before anything runs."""
-    try:
-        jax.eval_shape(lambda z: iteration.one(iteration.start(z)), z0)
-    except UnansweredQuestionError as error:
-        raise with_schemes_that_fit(error, iteration.flow, iteration.scheme, z0) from None

@@ -1,34 +1,71 @@
 """Methods: a flow, a discretizer and a step. What an optimizer's name stands for."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
 
-from gradientflow.flows import Flow, Trajectory
+from gradientflow.flows import Flow, Trajectory, unknown_name
 
 from ..discretizer import Discretizer
 from .as_optax import gradient_transformation
-from .iterate import iterate
+from .checked import checked_run
 
 # Longer representations are told by their type.
 _SHOWN = 60
 
 
 def written(equation: str, made_of: str = "") -> Callable[[Callable[..., "Method"]], Any]:
-    """Marks a function as the constructor of a named optimizer, and says its update in a line of plain text.
+    """Marks a function of an energy and of parameters as the constructor of a named optimizer.
+
+    The methods that it makes know their parameters by the constructor's names.
 
     Args:
-        equation: the update.
+        equation: its update, in a line of plain text.
         made_of: its scheme and its flow; found out by making one unless that takes more than a learning rate.
     """
 
-    def mark(make: Any) -> Any:
-        make.equation, make.made_of = equation, made_of
-        return make
+    def mark(make: Callable[..., Method]) -> Any:
+        signature = inspect.signature(make)
+
+        @functools.wraps(make)
+        def named(*args: Any, **options: Any) -> Method:
+            method = make(*args, **options)
+            given = signature.bind(*args, **options)
+            given.apply_defaults()
+            _, *parameters = given.arguments.items()
+            return Method(method.flow, method.discretizer, method.step, Named(named, dict(parameters), method.named))
+
+        marked: Any = named
+        marked.equation, marked.made_of = equation, made_of
+        return marked
 
     return mark
+
+
+class Named(eqx.Module):
+    """How a named optimizer was made.
+
+    Attributes:
+        make: its constructor, (energy, parameters…) ↦ method.
+        parameters: what that was given beside the energy, by name.
+        inner: how the optimizer that it comes down to was made, momentum without momentum say; else `None`.
+    """
+
+    make: Callable[..., "Method"]
+    parameters: dict[str, Any]
+    inner: "Named | None" = None
+
+    @property
+    def family(self) -> Callable[[Any, Any], "Method"] | None:
+        """(energy, lr) ↦ the same with another learning rate, or `None` where it has none."""
+        if self.inner is not None:
+            return self.inner.family
+        rest = {name: value for name, value in self.parameters.items() if name != "lr"}
+        return eqx.Partial(self.make, **rest) if "lr" in self.parameters else None
 
 
 class Method(eqx.Module):
@@ -38,8 +75,7 @@ class Method(eqx.Module):
         flow: the flow that it discretizes.
         discretizer: the scheme.
         step: the scheme's step on the flow's clock: a number, a schedule or a step rule.
-        family: (energy, lr) ↦ the same optimizer with another learning rate and its other parameters as they are;
-            `None` where the method has no learning rate of its own.
+        named: how it was made, of an optimizer by name.
 
     Raises:
         TypeError: for what is no flow or no scheme.
@@ -49,12 +85,14 @@ class Method(eqx.Module):
         >>> method = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1)
         >>> method.iterate([3.0, 1.0], steps=2).x[-1].round(4)
         Array([2.43, 0.01], dtype=...)
+        >>> gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.1).with_parameters(beta=0.5).parameters
+        {'lr': 0.1, 'beta': 0.5}
     """
 
     flow: Flow
     discretizer: Discretizer
     step: Any
-    family: Callable[[Any, Any], "Method"] | None = None
+    named: Named | None = None
 
     def __check_init__(self) -> None:
         """Refuses what is no flow and what is no scheme."""
@@ -70,9 +108,46 @@ class Method(eqx.Module):
         """The name under which results show it: its scheme and its flow."""
         return f"{self.discretizer.name} of {self.flow.name}"
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The numbers of an optimizer by name as its constructor calls them, `lr` and `beta` say; else its `step`."""
+        return {"step": self.step} if self.named is None else dict(self.named.parameters)
+
+    def with_parameters(self, **changed: Any) -> "Method":
+        """The same method with some of its `parameters` changed; traced, batched and differentiated values do too.
+
+        Raises:
+            ValueError: for a parameter that it does not have, with the nearest that it has; as its constructor does.
+
+        Example:
+            >>> import jax, gradientflow as gf
+            >>> method = gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.1)
+            >>> end = lambda lr: method.with_parameters(lr=lr).iterate([3.0, 1.0], steps=20).energy[-1]
+            >>> jax.vmap(end)(jax.numpy.asarray([0.01, 0.1])).shape
+            (2,)
+        """
+        parameters = self.parameters
+        for name in changed:
+            if name not in parameters:
+                raise ValueError(f"with_parameters: {unknown_name('parameter', name, parameters)}")
+        parameters |= changed
+        if self.named is None:
+            return Method(self.flow, self.discretizer, **parameters)
+        return self.named.make(self.flow.energy, **parameters)
+
+    @property
+    def family(self) -> Callable[[Any, Any], "Method"] | None:
+        """(energy, lr) ↦ the same optimizer with another learning rate and its other parameters as they are.
+
+        `None` where the method has no learning rate of its own.
+        """
+        return None if self.named is None else self.named.family
+
     def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
         """The method's iterates from x0; the options are those of `iterate`."""
-        return iterate(self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options)
+        return checked_run(
+            self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options
+        )
 
     def to_optax(self) -> Any:
         """The method as an `optax.GradientTransformation`, for a training loop that computes the gradients itself.
@@ -138,6 +213,22 @@ def as_method(
     if not isinstance(discretizer, Discretizer):
         raise TypeError(f"{where}: `discretizer` must be one such as ForwardEuler(), got {_shown(discretizer)}")
     return Asked(None, subject, discretizer, step)
+
+
+def as_run(where: str, subject: Any, discretizer: Any, step: Any, x0: Any) -> tuple[Asked, Any]:
+    """What is run, a Method or a flow with its scheme and step, and its start, which follows the Method at once.
+
+    Raises:
+        TypeError: naming the argument, what it got, and the remedy.
+    """
+    if isinstance(subject, Method) and x0 is None and not isinstance(discretizer, Discretizer):
+        discretizer, x0 = None, discretizer
+    asked = as_method(where, subject, discretizer, step)
+    if asked.step is None:
+        raise TypeError(
+            f"{where}: `step` must be given with a flow and its scheme: step=0.1, a schedule or a step rule"
+        )
+    return asked, x0
 
 
 def _shown(thing: Any) -> str:

@@ -27,6 +27,7 @@ from gradientflow.flows import (
 
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration
+from .method import Method, as_run
 
 # A chain ran away whose energy rose by so many times what it changes from draw to draw.
 _FAR = 1e6
@@ -48,7 +49,7 @@ class Chains(eqx.Module):
         >>> import jax, gradientflow as gf
         >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
         >>> chains = gf.sample(
-        ...     flow, gf.ExactFlow(), [0.0], step=1.0, draws=50, chains=200, burn_in=5, key=jax.random.key(0)
+        ...     flow, gf.ExactSolution(), [0.0], step=1.0, draws=50, chains=200, burn_in=5, key=jax.random.key(0)
         ... )
         >>> mean, error = chains.expectation(lambda x: x[0] ** 2)
         >>> bool(abs(mean - 0.5) < 3 * error), bool(error < 0.02)  # T/λ
@@ -131,12 +132,12 @@ class Chains(eqx.Module):
 
 
 def sample(
-    flow: Flow,
-    discretizer: Discretizer,
-    x0: Any,
+    flow: Flow | Method,
+    discretizer: Discretizer | Any = None,
+    x0: Any = None,
     *,
-    step: Any,
     draws: Any,
+    step: Any = None,
     key: Any = None,
     chains: Any = None,
     burn_in: Any = 0,
@@ -147,12 +148,12 @@ def sample(
     r"""Independent chains of a scheme of a flow with noise, in one compiled loop; only the draws are kept.
 
     Args:
-        flow: a flow with noise.
+        flow: a flow with noise; or a `Method` of one: `sample(method, x0, draws=...)`.
         discretizer: a scheme that takes it.
         x0: where every chain starts, any pytree of arrays; if `chains` is not given, one start a chain along each
             array's leading axis.
-        step: h [T].
         draws: how many draws a chain keeps.
+        step: h [T].
         key: a key made by `jax.random.key`; all chains draw from it.
         chains: how many chains.
         burn_in: how many steps to take before the first draw.
@@ -181,10 +182,9 @@ def sample(
         >>> bool((abs(mean) < 3 * error).all())
         True
     """
-    flow, stacked = _starts(flow, x0, chains, t0)
+    (_, asked, discretizer, step), x0 = as_run("sample", flow, discretizer, step, x0)
+    flow, stacked = _starts(asked, x0, chains, t0)
     first = jax.tree.map(lambda leaf: leaf[0], stacked)
-    if not isinstance(discretizer, Discretizer):
-        raise TypeError(f"sample: `discretizer` must be one such as EulerMaruyama(), got {discretizer!r}")
     if not is_stochastic(flow, first):
         raise TypeError(f"sample: {type(flow).__name__} has no noise; a single run of it is iterate(...)")
     check_key("sample", flow, key)

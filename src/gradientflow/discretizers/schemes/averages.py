@@ -9,7 +9,7 @@ from gradientflow.flows.catalogue.adaptive.held import Still
 from ..discretizer import Discretizer
 
 
-class AdaptiveStep(Discretizer):
+class AveragesEuler(Discretizer):
     r"""Averages exactly at the frozen position, then the position by forward Euler: Adam, RMSprop, AdaGrad.
 
     A Lie splitting. Of `AdamFlow` with $\beta_i = e^{-h/\tau_i}$ it is Adam with learning rate h, bias corrections and
@@ -24,7 +24,7 @@ class AdaptiveStep(Discretizer):
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.AdamFlow(gf.energy(lambda x: x**2), epsilon=0.0)
-        >>> float(gf.AdaptiveStep().step(flow, 0.0, flow.init(3.0), 0.25).x)
+        >>> float(gf.AveragesEuler().step(flow, 0.0, flow.init(3.0), 0.25).x)
         2.75
     """
 
@@ -37,7 +37,7 @@ class AdaptiveStep(Discretizer):
         return z + h * flow.parts["transport"].drift(t + h, z)
 
 
-class AdaDeltaStep(Discretizer):
+class AdaDeltaEuler(Discretizer):
     r"""AdaDelta's scheme: the average of gradients, then the position and the average of velocities from one velocity.
 
     $s' = \beta s + (1 - \beta)(\nabla E)^2$, $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s' + \varepsilon}$, $x' = x
@@ -51,7 +51,7 @@ class AdaDeltaStep(Discretizer):
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.AdaDeltaFlow(gf.energy(lambda x: x**2))
-        >>> z = gf.AdaDeltaStep().step(flow, 0.0, flow.init(3.0), 1.0)
+        >>> z = gf.AdaDeltaEuler().step(flow, 0.0, flow.init(3.0), 1.0)
         >>> round(float(z.x), 4)
         2.9968
     """

@@ -5,9 +5,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from gradientflow.flows import (
-    AbstractQuadratic,
     Flow,
-    GradientFlow,
     UnansweredQuestionError,
     inner,
     inner_ratio,
@@ -99,7 +97,7 @@ class SteepestDescent(Discretizer):
 
 
 def _residual(flow: Flow, t: Any, z: Any) -> Any:
-    if not isinstance(flow, GradientFlow):
+    if not flow.is_gradient_flow:
         why = "its drift is not −∇E, whose derivative that would be; use GradientFlow"
         raise UnansweredQuestionError(flow, "energy.hvp", why)
     return flow.drift(t, z)
@@ -114,4 +112,4 @@ def _line_step(flow: Flow, t: Any, z: Any, direction: Any, residual: Any) -> tup
     alpha = jnp.where(inner(direction, product) < 0, -alpha, alpha)
     z = z + alpha * direction
     # Of a quadratic the product says what the residual becomes.
-    return z, residual - alpha * product if isinstance(flow.energy, AbstractQuadratic) else flow.drift(t, z)
+    return z, residual - alpha * product if flow.energy.is_quadratic else flow.drift(t, z)

@@ -2,12 +2,12 @@
 
 from typing import Any, ClassVar
 
-from gradientflow.flows import Flow
+from gradientflow.flows import Flow, exact_transition
 
 from ..discretizer import Discretizer
 
 
-class ExactFlow(Discretizer):
+class ExactSolution(Discretizer):
     r"""The flow itself, sampled: $z' = \varphi_h(z)$ in closed form. For gradient flow and heavy ball on quadratics.
 
     It has every order and no step-size limit of its own: what other schemes are compared with.
@@ -15,7 +15,7 @@ class ExactFlow(Discretizer):
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 4.0]]))
-        >>> gf.iterate(flow, gf.ExactFlow(), [1.0, 1.0], step=1.0, steps=1).x[-1].round(4)
+        >>> gf.iterate(flow, gf.ExactSolution(), [1.0, 1.0], step=1.0, steps=1).x[-1].round(4)
         Array([0.3679, 0.0183], dtype=...)
     """
 
@@ -23,8 +23,8 @@ class ExactFlow(Discretizer):
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
         """The flow's closed form over h."""
-        return flow.solution(t, z, h) if noise is None else flow.transition(t, z, h, noise)
+        return flow.solution(t, z, h) if noise is None else exact_transition(flow, t, z, h, noise)
 
     def increments(self, flow: Flow, z: Any) -> int:
         """As many as the flow's transition takes."""
-        return flow.increments
+        return 1 if flow.noise is None else flow.noise.parts

@@ -6,7 +6,7 @@ import diffrax as dfx
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow
-from gradientflow.flows.solving.solvers import vector_field
+from gradientflow.flows.solving.control import vector_field
 
 from ..discretizer import Discretizer
 

@@ -8,7 +8,7 @@ from ..discretizer import Discretizer
 
 
 class MomentumEuler(Discretizer):
-    r"""Momentum: the force explicit, the friction implicit, then transport with the new velocity.
+    r"""MomentumConvention: the force explicit, the friction implicit, then transport with the new velocity.
 
     Of the heavy ball: $v' = (mv - h\nabla E(x))/(m + \gamma h)$, $x' = x + hv'$. In the optimizer's own words
     $x' = x + \beta(x - x_{-1}) - \eta\nabla E(x)$ with $\beta = m/(m + \gamma h)$ and $\eta = h^2/(m + \gamma h)$.
@@ -20,7 +20,7 @@ class MomentumEuler(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=1.0)
+        >>> flow = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=1.0)
         >>> gf.MomentumEuler().step(flow, 0.0, gf.Phase(1.0, 0.0), 1.0)
         Phase(x=0.5, v=-0.5)
     """

@@ -9,18 +9,18 @@ from gradientflow.flows import Flow, Phase, inner
 from ..discretizer import Discretizer
 
 
-class NesterovStep(Discretizer):
+class NesterovScheme(Discretizer):
     r"""Nesterov's accelerated gradient: coast with the friction implicit, ask the force there, then move.
 
     $y = x + h\beta v$, $v' = \beta v - \tfrac hm\nabla E(y)$, $x' = x + hv'$. In the optimizer's own words
     $x' = y - \eta\nabla E(y)$, $y' = x' + \beta'(x' - x)$. Of the heavy ball $\beta = m/(m + \gamma h)$ and
-    $\eta = h^2/m$; of `Nesterov` with r = 3 it is $\eta = h^2$ and $\beta_k = (k+1)/(k+4)$ for $y_k$, the textbook's
-    $(k-1)/(k+2)$ two steps on.
+    $\eta = h^2/m$; of `NesterovFlow` with r = 3 it is $\eta = h^2$ and $\beta_k = (k+1)/(k+4)$ for $y_k$, the
+    textbook's $(k-1)/(k+2)$ two steps on.
 
     Of a `Composite` energy f + g, whose transport feels g, the last line is $x' = \operatorname{prox}_{\eta g}(y -
     \eta\nabla f(y))$, $v' = (x' - x)/h$: that is FISTA.
 
-    Its iterates are the points x; `NesterovLookahead` is the same scheme at the points y, where libraries keep it.
+    Its iterates are the points x; `NesterovExtrapolated` is the same scheme at the points y, where libraries keep it.
     Order 1. On a mode λ with constant β: stable iff $\eta\lambda < (2 + 2\beta)/(1 + 2\beta)$.
 
     References:
@@ -29,8 +29,8 @@ class NesterovStep(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=1.0)
-        >>> gf.NesterovStep().step(flow, 0.0, gf.Phase(1.0, 1.0), 1.0)
+        >>> flow = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=1.0)
+        >>> gf.NesterovScheme().step(flow, 0.0, gf.Phase(1.0, 1.0), 1.0)
         Phase(x=0.0, v=-1.0)
     """
 
@@ -43,7 +43,7 @@ class NesterovStep(Discretizer):
 
 
 class RestartedNesterov(Discretizer):
-    r"""`NesterovStep` that starts from rest again whenever it was led uphill.
+    r"""`NesterovScheme` that starts from rest again whenever it was led uphill.
 
     It tells by $\langle y - x', x' - x\rangle > 0$, with $y - x'$ the direction of the (proximal) gradient at y: then
     the velocity is dropped, and the clock that the friction goes by starts from 0. Near a quadratic minimum that
@@ -56,14 +56,14 @@ class RestartedNesterov(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.Nesterov(gf.Quadratic([[1.0, 0.0], [0.0, 100.0]]))
+        >>> flow = gf.NesterovFlow(gf.Quadratic([[1.0, 0.0], [0.0, 100.0]]))
         >>> plain, restarted = (gf.iterate(flow, scheme, [1.0, 1.0], step=0.1, steps=200).energy[-1]
-        ...                     for scheme in (gf.NesterovStep(), gf.RestartedNesterov()))
+        ...                     for scheme in (gf.NesterovScheme(), gf.RestartedNesterov()))
         >>> bool(restarted < 1e-6 * plain)
         True
     """
 
-    equation: ClassVar[str] = "NesterovStep, from rest again after ⟨y − x', x' − x⟩ > 0"
+    equation: ClassVar[str] = "NesterovScheme, from rest again after ⟨y − x', x' − x⟩ > 0"
 
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """The clock as it is, and all of the velocity."""
@@ -89,11 +89,11 @@ def _ahead_and_next(friction: Flow, force: Flow, transport: Flow, t: Any, z: Any
     return ahead, transport.resolvent(t + h, kicked, h)
 
 
-class NesterovLookahead(Discretizer):
+class NesterovExtrapolated(Discretizer):
     r"""Nesterov's accelerated gradient at the points y where it asks the force: optax's and PyTorch's convention.
 
     $v' = \beta v - \tfrac hm\nabla E(y)$, $y' = y + hv' + h(\beta'v' - \beta v)$: with a constant step the same
-    run as `NesterovStep`'s, seen at $y = x + h\beta v$. Started at rest both start at one point.
+    run as `NesterovScheme`'s, seen at $y = x + h\beta v$. Started at rest both start at one point.
 
     Order 1; the same step limit.
 
@@ -103,12 +103,12 @@ class NesterovLookahead(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=1.0)
-        >>> gf.NesterovLookahead().step(flow, 0.0, gf.Phase(1.5, 1.0), 1.0)
+        >>> flow = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=1.0)
+        >>> gf.NesterovExtrapolated().step(flow, 0.0, gf.Phase(1.5, 1.0), 1.0)
         Phase(x=-0.5, v=-1.0)
     """
 
-    equation: ClassVar[str] = "NesterovStep's run, seen at its points y"
+    equation: ClassVar[str] = "NesterovScheme's run, seen at its points y"
     order: ClassVar[int | None] = 1
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:

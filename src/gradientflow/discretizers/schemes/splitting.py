@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from gradientflow.flows import Flow, is_stochastic, unknown_name
+from gradientflow.flows import Flow, exact_transition, is_stochastic, unknown_name
 
 from ..discretizer import Discretizer
 
@@ -28,7 +28,7 @@ class LieSplitting(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=0.0)
+        >>> ball = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=0.0)
         >>> gf.LieSplitting("force", "transport").step(ball, 0.0, gf.Phase(1.0, 0.0), 0.5)
         Phase(x=0.75, v=-0.5)
     """
@@ -72,7 +72,7 @@ class StrangSplitting(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.Mode(1.0), mass=1.0, friction=0.0)
+        >>> ball = gf.HeavyBallFlow(gf.Mode(1.0), mass=1.0, friction=0.0)
         >>> gf.StrangSplitting("force", "transport").step(ball, 0.0, gf.Phase(1.0, 0.0), 1.0)
         Phase(x=0.5, v=-0.75)
     """
@@ -127,7 +127,8 @@ def BAOAB() -> StrangSplitting:
 
 def _moved(part: Flow, t: Any, z: Any, h: Any, noise: Any) -> Any:
     """A part's exact solution over h; along the noise, if it is the part with noise."""
-    return part.solution(t, z, h) if noise is None or not is_stochastic(part, z) else part.transition(t, z, h, noise)
+    still = noise is None or not is_stochastic(part, z)
+    return part.solution(t, z, h) if still else exact_transition(part, t, z, h, noise)
 
 
 def _check_distinct(where: str, names: tuple[str, ...]) -> None:

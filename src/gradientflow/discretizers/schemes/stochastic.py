@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError, with_energy
+from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError, exact_transition, with_energy
 
 from ..discretizer import Discretizer
 
@@ -65,7 +65,7 @@ class LeimkuhlerMatthews(Discretizer):
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """No increment yet."""
         flow.diffusion(t, z)
-        if not flow.additive:
+        if flow.noise is not None and not flow.noise.additive:
             raise UnansweredQuestionError(flow, "diffusion", "its noise changes with the state, and half comes late")
         return 0 * flow.brownian(z)
 
@@ -75,7 +75,7 @@ class LeimkuhlerMatthews(Discretizer):
         return (drifted, memory) if noise is None else (drifted + flow.diffusion(t, z)(memory + noise) / 2, noise)
 
 
-class StochasticExponential(Discretizer):
+class ExponentialEuler(Discretizer):
     r"""The force frozen over the step, all else solved exactly: exponential Euler, with noise or without.
 
     Of kinetic Langevin the friction, the drift and both Gaussians of position and velocity are exact at the constant
@@ -89,8 +89,8 @@ class StochasticExponential(Discretizer):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.energy(lambda x: x**2 / 2), mass=1.0, friction=1.0)
-        >>> round(float(gf.StochasticExponential().step(ball, 0.0, ball.init(1.0), 1.0).x), 4)
+        >>> ball = gf.HeavyBallFlow(gf.energy(lambda x: x**2 / 2), mass=1.0, friction=1.0)
+        >>> round(float(gf.ExponentialEuler().step(ball, 0.0, ball.init(1.0), 1.0).x), 4)
         0.6321
     """
 
@@ -101,8 +101,8 @@ class StochasticExponential(Discretizer):
         """The transition, or without noise the solution, of the flow of the energy's tangent at x."""
         tangent = LinearEnergy(flow.energy.grad(flow.position(z)))
         frozen = with_energy(flow, tangent)
-        return frozen.solution(t, z, h) if noise is None else frozen.transition(t, z, h, noise)
+        return frozen.solution(t, z, h) if noise is None else exact_transition(frozen, t, z, h, noise)
 
     def increments(self, flow: Flow, z: Any) -> int:
         """As many as the flow's transition takes."""
-        return flow.increments
+        return 1 if flow.noise is None else flow.noise.parts

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Flow, dtype_of, is_stochastic, scaled_to_unit
+from gradientflow.flows import Flow, check_energy, dtype_of, is_stochastic, scaled_to_unit
 
 from ..discretizer import Discretizer
 
@@ -65,11 +65,12 @@ def rounding(energy: jax.Array) -> jax.Array:
 
 
 def check_searchable(where: str, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> None:
-    """Refuses what makes a trial step differ from the step that is taken: memory and noise.
+    """Refuses what has no energy to search, and what makes a trial step differ from the one taken: memory, noise.
 
     Raises:
         TypeError: naming which of them it is.
     """
+    check_energy(where, flow, "it looks at values along a line: give a step size")
     if is_stochastic(flow, z):
         raise TypeError(f"{where}: {type(flow).__name__} has noise, which no trial step foresees; give a step size")
     if discretizer.init(flow, t, z, jnp.ones((), dtype_of(z))) is not None:

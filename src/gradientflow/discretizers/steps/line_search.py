@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
-    AbstractQuadratic,
     FirstOrder,
     Flow,
     check_fraction,
@@ -77,7 +76,7 @@ class ExactLineSearch(StepRule):
         """The first minimum of φ."""
         line = Line(flow, discretizer, t, z)
         straight = isinstance(discretizer, ForwardEuler) and type(flow).position is FirstOrder.position
-        if straight and isinstance(flow.energy, AbstractQuadratic):
+        if straight and flow.energy.is_quadratic:
             return _to_the_vertex(self, line), rule_state
         return _to_the_minimum(self, line), rule_state
 
@@ -166,7 +165,7 @@ class GridSearch(StepRule):
         return grid[jnp.argmin(jax.vmap(line.value)(grid))], rule_state
 
 
-class Armijo(StepRule):
+class ArmijoSearch(StepRule):
     r"""Backtracking: the first of $h_0, \beta h_0, \beta^2h_0, \dots$ with $\varphi(h) \le \varphi(0) + ch\varphi'(0)$.
 
     Of the gradient flow: $E(x') \le E(x) - ch\|\nabla E(x)\|^2$. With forward Euler and an L-Lipschitz gradient that
@@ -174,8 +173,8 @@ class Armijo(StepRule):
 
     Energies that are not finite count as too high. An increase of the computed E is never accepted: where the decrease
     asked for is below rounding, a step is taken once the energies are equal, and it is 0 if in no trial they are. So
-    gradients get no smaller than about √(ε L |E*|), ε the unit of rounding; `Wolfe` looks at slopes there. Every search
-    starts at h₀ again. At a stationary point forward Euler stays for every step, and h is h₀.
+    gradients get no smaller than about √(ε L |E*|), ε the unit of rounding; `WolfeSearch` looks at slopes there. Every
+    search starts at h₀ again. At a stationary point forward Euler stays for every step, and h is h₀.
 
     Args:
         initial: h₀ [T].
@@ -193,7 +192,7 @@ class Armijo(StepRule):
 
     Example:
         >>> import gradientflow as gf
-        >>> run = gf.optimizers.gradient_descent(gf.energy(lambda x: 2 * x**2), gf.Armijo()).iterate(1.0, steps=1)
+        >>> run = gf.optimizers.gradient_descent(gf.energy(lambda x: 2 * x**2), gf.ArmijoSearch()).iterate(1.0, steps=1)
         >>> run.t.tolist(), run.x.tolist()
         ([0.0, 0.25], [1.0, 0.0])
     """
@@ -205,14 +204,14 @@ class Armijo(StepRule):
     trials: Any
 
     def __init__(self, initial: Any = 1.0, decrease: Any = 0.5, shrink: Any = 0.5, trials: Any = 100) -> None:
-        check_positive("Armijo", initial=initial, shrink=shrink)
-        check_fraction("Armijo", decrease=decrease, shrink=shrink)
-        check_integer("Armijo", 1, trials=trials)
+        check_positive("ArmijoSearch", initial=initial, shrink=shrink)
+        check_fraction("ArmijoSearch", decrease=decrease, shrink=shrink)
+        check_integer("ArmijoSearch", 1, trials=trials)
         self.initial, self.decrease, self.shrink, self.trials = initial, decrease, shrink, trials
 
     def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
         """No state; refuses schemes with memory and flows with noise."""
-        check_searchable("Armijo", flow, discretizer, t, z)
+        check_searchable("ArmijoSearch", flow, discretizer, t, z)
 
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """The longest of the steps that lower E enough."""
@@ -220,7 +219,7 @@ class Armijo(StepRule):
 
 
 @eqx.filter_jit
-def _backtrack(rule: Armijo, line: Line) -> jax.Array:
+def _backtrack(rule: ArmijoSearch, line: Line) -> jax.Array:
     energy, slope, pace = line.start()
     descent = jnp.minimum(line.length(rule.decrease) * slope, 0)
 
@@ -238,7 +237,7 @@ def _backtrack(rule: Armijo, line: Line) -> jax.Array:
     return jnp.where(found, h, 0)
 
 
-class Wolfe(StepRule):
+class WolfeSearch(StepRule):
     r"""The weak Wolfe conditions, $\varphi(h) \le \varphi(0) + ch\varphi'(0)$ and $\varphi'(h) \ge \sigma\varphi'(0)$.
 
     E has fallen enough, and no longer falls as steeply: the step is not too long and not too short. Found by bisection:
@@ -269,7 +268,7 @@ class Wolfe(StepRule):
 
     Example:
         >>> import gradientflow as gf
-        >>> rule = gf.Wolfe(initial=1.0, curvature=0.1)
+        >>> rule = gf.WolfeSearch(initial=1.0, curvature=0.1)
         >>> gf.optimizers.gradient_descent(gf.energy(lambda x: x**2 / 16), rule).iterate(1.0, steps=1).t.tolist()
         [0.0, 8.0]
     """
@@ -284,19 +283,20 @@ class Wolfe(StepRule):
     def __init__(
         self, initial: Any = 1.0, decrease: Any = 1e-4, curvature: Any = 0.9, longest: Any = 1e6, trials: Any = 100
     ) -> None:
-        check_positive("Wolfe", initial=initial, longest=longest)
-        check_fraction("Wolfe", decrease=decrease, curvature=curvature)
-        check_integer("Wolfe", 1, trials=trials)
+        check_positive("WolfeSearch", initial=initial, longest=longest)
+        check_fraction("WolfeSearch", decrease=decrease, curvature=curvature)
+        check_integer("WolfeSearch", 1, trials=trials)
         if is_concrete(decrease, curvature) and curvature <= decrease:
             raise ValueError(
-                f"Wolfe: `curvature` must be above decrease = {decrease}, got {curvature}; or no step may meet both"
+                f"WolfeSearch: `curvature` must be above decrease = {decrease}, got {curvature}; or no step may meet "
+                "both"
             )
         self.initial, self.decrease, self.curvature = initial, decrease, curvature
         self.longest, self.trials = longest, trials
 
     def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
         """No state; refuses schemes with memory and flows with noise."""
-        check_searchable("Wolfe", flow, discretizer, t, z)
+        check_searchable("WolfeSearch", flow, discretizer, t, z)
 
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """A step that is neither too long nor too short."""
@@ -304,7 +304,7 @@ class Wolfe(StepRule):
 
 
 @eqx.filter_jit
-def _bisect_wolfe(rule: Wolfe, line: Line) -> jax.Array:
+def _bisect_wolfe(rule: WolfeSearch, line: Line) -> jax.Array:
     energy, slope, pace = line.start()
     descent, longest = jnp.minimum(slope, 0), line.length(rule.longest)
     decrease, curvature = line.length(rule.decrease), line.length(rule.curvature)

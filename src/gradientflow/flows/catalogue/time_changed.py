@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from ..flow import Flow, Parts
+from ..flow import Flow, Parts, exact_transition
+from ..noise import Noise
 from ..wrapped import WrappedFlow
 
 
-class TimeChanged(WrappedFlow):
+class TimeChangedFlow(WrappedFlow):
     r"""A flow run on another clock: $\dot z = s'(t)\,f(s(t), z)$, so that $z(t)$ is the flow's state at s(t).
 
     The same path at another speed: every rate becomes another function of t, and the order of methods that reach a
@@ -30,23 +31,23 @@ class TimeChanged(WrappedFlow):
 
     Example:
         >>> import gradientflow as gf
-        >>> slow = gf.TimeChanged(gf.GradientFlow(gf.Mode(1.0)), lambda t: t**2)
+        >>> slow = gf.TimeChangedFlow(gf.GradientFlow(gf.Mode(1.0)), lambda t: t**2)
         >>> float(slow.drift(3.0, 1.0))
         -6.0
     """
 
     equation: ClassVar[str] = "ż = s'(t) f(s(t), z)"
     changes: ClassVar[frozenset[str]] = frozenset(
-        ("drift", "resolvent", "parts", "diffusion", "solution", "transition", "check_start", "lyapunov")
+        ("drift", "resolvent", "parts", "noise", "solution", "check_start", "lyapunov")
     )
     flow: Flow
     clock: Callable[[Any], Any]
 
     def __init__(self, flow: Any, clock: Any) -> None:
         if not isinstance(flow, Flow):
-            raise TypeError(f"TimeChanged: `flow` must be a flow such as GradientFlow(energy), got {flow!r}")
+            raise TypeError(f"TimeChangedFlow: `flow` must be a flow such as GradientFlow(energy), got {flow!r}")
         if not callable(clock):
-            raise TypeError(f"TimeChanged: `clock` must be a function t -> s(t), got {clock!r}")
+            raise TypeError(f"TimeChangedFlow: `clock` must be a function t -> s(t), got {clock!r}")
         self.flow, self.clock = flow, clock
 
     def check_start(self, t: Any, z: Any) -> None:
@@ -66,10 +67,18 @@ class TimeChanged(WrappedFlow):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """The flow's own, each on the clock."""
-        return Parts(self, **{name: TimeChanged(part, self.clock) for name, part in self.flow.parts.items()})
+        return Parts(self, **{name: TimeChangedFlow(part, self.clock) for name, part in self.flow.parts.items()})
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """√s'(t) σ(s(t), z)."""
+    @property
+    def noise(self) -> Noise | None:
+        """√s'(t) σ(s(t), z) dW; its transition is the flow's own from s(t) to s(t + h)."""
+        own = self.flow.noise
+        if own is None:
+            return None
+        transition = None if own.transition is None else self._transition
+        return Noise(own.shape, self._sigma, own.additive, own.parts, transition)
+
+    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
         s, speed = self._at(t)
         spread = self.flow.diffusion(s, z)
         return lambda increment: jnp.sqrt(speed) * spread(increment)
@@ -79,12 +88,11 @@ class TimeChanged(WrappedFlow):
         s = self.clock(t)
         return self.flow.solution(s, z, self.clock(t + h) - s)
 
-    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
-        """The flow's own from s(t) to s(t + h)."""
+    def _transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
         s = self.clock(t)
         length = self.clock(t + h) - s
         stretched = jax.tree.map(lambda increment: increment * jnp.sqrt(length / h), noise)
-        return self.flow.transition(s, z, length, stretched)
+        return exact_transition(self.flow, s, z, length, stretched)
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """The flow's own, at s(t)."""

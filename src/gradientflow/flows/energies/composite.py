@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 
 from .energy import Curvature, Energy, Proximable, energy
-from .wrapped import WrappedEnergy
 
 
 class Nonsmooth(Proximable):
@@ -29,6 +28,11 @@ class Nonsmooth(Proximable):
     def curvature(self) -> Curvature:
         """(0, ∞): convex, and no more."""
         return Curvature(0.0, math.inf)
+
+    @property
+    def kinks(self) -> "Nonsmooth":
+        """Itself."""
+        return self
 
 
 class Weighted(Proximable):
@@ -60,8 +64,8 @@ class Composite(Energy):
 
     It is an energy like another. `GradientFlow` of it is the inclusion $\dot x \in -\nabla f(x) - \partial g(x)$: its
     drift is the element of least norm, the one that the solution takes; its resolvent the proximal map of hE; its parts
-    are `smooth` and `nonsmooth`, and `ForwardBackward` of them is ISTA. `NesterovStep` of `Nesterov` or of `HeavyBall`
-    is FISTA. To integrate it, give it a smooth g: `Composite(f, MoreauEnvelope(g, delta))`.
+    are `smooth` and `nonsmooth`, and `ForwardBackward` of them is ISTA. `NesterovScheme` of `NesterovFlow` or of
+    `HeavyBallFlow` is FISTA. To integrate it, give it a smooth g: `Composite(f, MoreauEnvelope(g, delta))`.
 
     Of a regression with an intercept a penalty with one weight for all coordinates (`L1(0.3)`, `ElasticNet`,
     `SquaredL2`) leaves the intercept alone, as the regression's own ridge and scikit-learn do; an array of weights, one
@@ -85,8 +89,8 @@ class Composite(Energy):
         ([-2.0], [0.0])
     """
 
-    smooth: Energy
-    nonsmooth: Proximable
+    f: Energy
+    g: Proximable
 
     def __init__(self, f: Any, g: Any) -> None:
         if not isinstance(g, Proximable):
@@ -94,36 +98,52 @@ class Composite(Energy):
                 "Composite: `g` must have a proximal map in closed form, as penalties.L1(0.1) has, got "
                 f"{type(g).__name__}; what is smooth belongs into `f`"
             )
-        if isinstance(f, (Nonsmooth, Composite)):
+        self.f = energy(f)
+        if self.f.kinks is not None or self.f.nonsmooth is not None:
             raise TypeError(
                 f"Composite: `f` must be differentiable, got {type(f).__name__}; give its MoreauEnvelope(f, delta)"
             )
-        self.smooth = energy(f)
         if isinstance(f, HasIntercept) and f.intercept and isinstance(g, Weighted):
             g = g.sparing_the_last(f.X.shape[1])
-        self.nonsmooth = g
+        self.g = g
+
+    @property
+    def smooth(self) -> Energy:
+        """The smooth part f."""
+        return self.f
+
+    @property
+    def nonsmooth(self) -> Proximable:
+        """The penalty g."""
+        return self.g
+
+    def with_smooth(self, smooth: Energy) -> "Composite":
+        """The sum of another smooth part and the same penalty."""
+        return Composite(smooth, self.g)
+
+    @property
+    def kinks(self) -> Energy | None:
+        """Those of g."""
+        return self.g.kinks
 
     def value(self, x: Any) -> Any:
         """The sum f(x) + g(x)."""
-        return self.smooth.value(x) + self.nonsmooth.value(x)
+        return self.f.value(x) + self.g.value(x)
 
     def grad(self, x: Any) -> Any:
         """The element of ∇f(x) + ∂g(x) of least norm; 0 exactly where x is stationary."""
-        slope = self.smooth.grad(x)
-        if isinstance(self.nonsmooth, Nonsmooth):
-            return self.nonsmooth.least_subgradient(x, slope)
-        return jax.tree.map(lambda a, b: a + b, slope, self.nonsmooth.grad(x))
+        slope = self.f.grad(x)
+        if isinstance(self.g, Nonsmooth):
+            return self.g.least_subgradient(x, slope)
+        return jax.tree.map(lambda a, b: a + b, slope, self.g.grad(x))
 
     @property
     def curvature(self) -> Curvature | None:
         """The sums of f's and g's bounds, where both are known."""
-        f, g = self.smooth.curvature, self.nonsmooth.curvature
+        f, g = self.f.curvature, self.g.curvature
         return None if f is None or g is None else Curvature(f.mu + g.mu, f.L + g.L)
 
 
-def kinks_of(energy: Energy) -> Nonsmooth | None:
-    """The part of an energy that has kinks or walls, or `None`."""
-    while isinstance(energy, WrappedEnergy):
-        energy = energy.energy
-    part = energy.nonsmooth if isinstance(energy, Composite) else energy
-    return part if isinstance(part, Nonsmooth) else None
+def kinks_of(energy: Energy) -> Energy | None:
+    """The energy's own `kinks`."""
+    return energy.kinks

@@ -9,13 +9,13 @@ import optimistix as optx
 from ..implicit import newton, or_nan
 from ..numerics import all_finite, dtype_of, inner, l2_norm, max_norm, size
 from ..state import lift, lower
-from .composite import Composite
+from .energy import Energy
 
 _MOST_STEPS = 2_000
 _POWERS = 5
 
 
-def composite_prox(energy: Composite, x: Any, h: Any) -> Any:
+def composite_prox(energy: Energy, x: Any, h: Any) -> Any:
     r"""$\arg\min_y hf(y) + hg(y) + \tfrac12\|y - x\|^2$ of a position given as a vector.
 
     It solves $y = \operatorname{prox}_{hg}(x - h\nabla f(y))$ by Newton's method, with the generalized derivative of
@@ -27,6 +27,7 @@ def composite_prox(energy: Composite, x: Any, h: Any) -> Any:
         L. Qi, J. Sun, A nonsmooth version of Newton's method, Math. Programming 58, 1993.
     """
     f, g = energy.smooth, energy.nonsmooth
+    assert g is not None
 
     def slope(y: Any) -> Any:
         """Of the smooth part, hf(y) + ½‖y − x‖²."""

@@ -24,6 +24,14 @@ class Curvature(NamedTuple):
         return self.L / self.mu
 
 
+class Modes(NamedTuple):
+    """Coordinates in which a quadratic falls apart: curvatures, and the changes of a vector into them and back."""
+
+    lam: Any
+    into: Callable[[Any], Any]
+    back: Callable[[Any], Any]
+
+
 class Energy(eqx.Module):
     """A scalar function E of a pytree: what a flow descends.
 
@@ -67,6 +75,35 @@ class Energy(eqx.Module):
     @property
     def curvature(self) -> Curvature | None:
         """Global bounds (μ, L) on the Hessian's eigenvalues, or `None` if unknown."""
+        return None
+
+    @property
+    def smooth(self) -> "Energy":
+        """The f of a sum f + g of a smooth part and a proximable one; else the energy itself."""
+        return self
+
+    @property
+    def nonsmooth(self) -> "Proximable | None":
+        """The g of such a sum; else `None`."""
+        return None
+
+    def with_smooth(self, smooth: "Energy") -> "Energy":
+        """The energy with its smooth part replaced."""
+        return smooth
+
+    @property
+    def kinks(self) -> "Energy | None":
+        """The part that is not differentiable everywhere, where it has kinks or walls; else `None`."""
+        return None
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether it is ½xᵀHx − bᵀx + c and knows it: its Hessian is the same everywhere."""
+        return False
+
+    @property
+    def modes(self) -> Modes | None:
+        """The coordinates in which the gradient's are λᵢ times the position's, but for constants; or `None`."""
         return None
 
 

@@ -16,7 +16,6 @@ from ..checks import check_positive, real_arrays
 from ..implicit import newton, or_nan
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
 from ..state import Vector, lift, lower
-from .composite import Composite
 from .composite_prox import composite_prox
 from .energy import Energy, Proximable
 from .energy import energy as as_energy
@@ -59,7 +58,7 @@ def prox_of_vector(energy: Energy, x: Any, h: Any) -> Any:
     """`prox` of a position given as a vector, uncompiled: what flows and schemes are made of."""
     if isinstance(energy, Proximable):
         return lift(energy.prox(lower(x), h))
-    if isinstance(energy, Composite):
+    if energy.nonsmooth is not None:
         return composite_prox(energy, x, h)
 
     def gradient(y: Any, _: Any = None) -> Any:

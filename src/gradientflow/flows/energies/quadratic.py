@@ -10,8 +10,8 @@ import numpy as np
 from jax.core import Tracer
 
 from ..checks import real_arrays
-from ..numerics import inner, is_concrete
-from .energy import Curvature, Proximable
+from ..numerics import inner, is_concrete, is_numeric
+from .energy import Curvature, Modes, Proximable
 from .least_norm import least_norm_solution
 
 
@@ -56,6 +56,16 @@ class Mode(Proximable):
         """(λ, λ)."""
         return Curvature(self.lam, self.lam)
 
+    @property
+    def is_quadratic(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def modes(self) -> Modes | None:
+        """Itself, where λ is a number."""
+        return Modes(self.lam, _same, _same) if is_numeric(self.lam) else None
+
 
 class AbstractQuadratic(Proximable):
     r"""An energy $E = \tfrac12 x^\top H x - b^\top x + c$ on arrays of shape (n,), however it is stored."""
@@ -71,11 +81,16 @@ class AbstractQuadratic(Proximable):
         """b, of shape (n,)."""
 
     @property
-    def modes(self) -> tuple[jax.Array, jax.Array]:
-        """The eigenvalues of H, those that are rounding as 0, and its eigenvectors in columns."""
-        lam, modes = jnp.linalg.eigh(self.hessian)
+    def is_quadratic(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def modes(self) -> Modes:
+        """The eigenvalues of H, those that are rounding as 0, and the changes to the eigenvectors' coordinates."""
+        lam, vectors = jnp.linalg.eigh(self.hessian)
         rounding = lam.size * jnp.finfo(lam.dtype).eps * jnp.max(jnp.abs(lam))
-        return jnp.where(jnp.abs(lam) <= rounding, 0, lam), modes
+        return Modes(jnp.where(jnp.abs(lam) <= rounding, 0, lam), lambda x: vectors.T @ x, lambda y: vectors @ y)
 
     def hvp(self, x: Any, v: Any) -> Any:
         """Hv."""
@@ -268,6 +283,15 @@ class LinearEnergy(Proximable):
     def curvature(self) -> Curvature:
         """(0, 0)."""
         return Curvature(0.0, 0.0)
+
+    @property
+    def modes(self) -> Modes:
+        """Every coordinate is one, without curvature."""
+        return Modes(0.0, _same, _same)
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def _check_finite(where: str, **arrays: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from .energy import Curvature, Energy
+from .energy import Curvature, Energy, Modes, Proximable
 
 
 class WrappedEnergy(Energy):
@@ -12,11 +12,11 @@ class WrappedEnergy(Energy):
 
     A subclass has a field `energy`, names in `changes` the questions to which its answers are others, and defines those
     that it knows. The rest of `changes` is what no one knows any more: a minimizer is `None` again, a gradient the
-    derivative of the value.
+    derivative of the value. With another value or gradient it has parts and modes no more.
 
     Attributes:
         energy: the energy inside.
-        changes: of "value", "grad", "hvp", "inverse_hvp", "minimizer", "minimum" and "curvature".
+        changes: of "value", "grad", "hvp", "inverse_hvp", "minimizer", "minimum", "curvature" and "kinks".
     """
 
     changes: ClassVar[frozenset[str]] = frozenset()
@@ -54,3 +54,37 @@ class WrappedEnergy(Energy):
     def curvature(self) -> Curvature | None:
         """Bounds on the Hessian's eigenvalues, or `None`."""
         return None if "curvature" in self.changes else self.energy.curvature
+
+    @property
+    def smooth(self) -> Energy:
+        """The smooth part: that of the energy inside, or this one where it is another energy."""
+        return self if self._is_another else self.energy.smooth
+
+    @property
+    def nonsmooth(self) -> Proximable | None:
+        """The proximable part, likewise."""
+        return None if self._is_another else self.energy.nonsmooth
+
+    def with_smooth(self, smooth: Energy) -> Energy:
+        """The energy with its smooth part replaced."""
+        return smooth if self._is_another else self.energy.with_smooth(smooth)
+
+    @property
+    def kinks(self) -> Energy | None:
+        """The part with kinks or walls of the energy inside, or `None`."""
+        return None if "kinks" in self.changes else self.energy.kinks
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether it is known to be a quadratic."""
+        return False if self._is_another else self.energy.is_quadratic
+
+    @property
+    def modes(self) -> Modes | None:
+        """The modes of the energy inside, or `None`."""
+        return None if self._is_another else self.energy.modes
+
+    @property
+    def _is_another(self) -> bool:
+        """Whether it falls apart otherwise than the energy inside: into parts, into modes."""
+        return bool({"value", "grad"} & self.changes)

@@ -1,17 +1,24 @@
 """Which solver, and which first step, a flow and a start ask for."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
 import jax.numpy as jnp
+from diffrax import with_stepsize_controller_tols
 
+from ..checks import unknown_name
 from ..flow import Flow
+from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
-from . import solvers
+from ..solvers.newton import NewtonKvaerno3, NewtonKvaerno5, StageNewton
+from ..solvers.rosenbrock_wanner import RosenbrockWanner
 from .spectrum import spectral_radius
 
+# Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
+LARGEST_IMPLICIT = 20_000
 # An explicit solver that needs more steps than this for what stability alone asks is given up for an implicit one.
 _STIFF_STEPS = 3_000
 # The length of a step at its limit of stability, in fastest modes' times.
@@ -44,25 +51,27 @@ def first_step(start: Start, longest: Any, xp: Any = jnp) -> Any:
     return xp.minimum(xp.minimum(xp.where(moves, by_curvature, xp.inf), by_drift), longest)
 
 
-def chosen(solver: Any, z: Any, radius: float, whole: float) -> dfx.AbstractSolver:
+def chosen(solver: Any, flow: Flow, z: Any, radius: float, whole: float) -> dfx.AbstractSolver:
     """The solver that was asked for; for `None` an implicit one where an explicit one would take too many steps.
 
     Args:
         solver: a diffrax solver, the name of one, or `None`.
-        z: the state.
+        flow: the flow.
+        z: its state.
         radius: the fastest mode's |λ| [1/T].
         whole: how long the solve is [T].
 
     Raises:
         ValueError: for a solver that doesn't estimate its error, or a name that there isn't.
     """
-    n, dtype = size(z), dtype_of(z)
     if isinstance(solver, str):
-        return solvers.named(solver, n, dtype)
+        return named(solver, flow, z)
     if solver is None:
-        # A large state may be at rest before it has taken as many small steps as implicit ones cost.
-        hurries = is_stiff(radius, whole) and (n <= LARGEST_DENSE or math.isfinite(whole))
-        return solvers.implicit(n, dtype) if may_switch(None, z) and hurries else solvers.explicit()
+        # How far rest is, nobody knows: a large state may be there before small steps have cost as much as implicit
+        # ones do, and one with inertia oscillates on its way, for which small steps are wanted anyway.
+        settles = size(z) <= LARGEST_DENSE and flow.velocity(z) is None
+        hurries = is_stiff(radius, whole) and (settles or math.isfinite(whole))
+        return implicit(flow, z) if may_switch(None, z) and hurries else explicit()
     if not isinstance(solver, dfx.AbstractAdaptiveSolver):
         name = type(solver).__name__
         raise ValueError(
@@ -72,9 +81,49 @@ def chosen(solver: Any, z: Any, radius: float, whole: float) -> dfx.AbstractSolv
     return solver
 
 
+def explicit() -> dfx.AbstractSolver:
+    """Tsitouras' 5(4) pair."""
+    return dfx.Tsit5()
+
+
+def implicit(flow: Flow, z: Any) -> dfx.AbstractSolver:
+    """A Rosenbrock–Wanner method; beyond a few hundred unknowns Kvaerno's 3(2) with matrix-free Newton."""
+    if size(z) <= LARGEST_DENSE:
+        return RosenbrockWanner(symmetric=flow.is_gradient_flow)
+    finder = with_stepsize_controller_tols(StageNewton)(linear_solver=krylov(dtype_of(z)), cauchy_termination=False)
+    return NewtonKvaerno3(root_finder=finder, root_find_max_steps=20)
+
+
+def _newton_kvaerno(flow: Flow, z: Any) -> dfx.AbstractSolver:
+    if size(z) > LARGEST_DENSE:
+        return implicit(flow, z)
+    finder = with_stepsize_controller_tols(StageNewton)(cauchy_termination=False)
+    return NewtonKvaerno5(root_finder=finder, root_find_max_steps=20)
+
+
+_NAMED: Mapping[str, Callable[[Flow, Any], dfx.AbstractSolver]] = {
+    "tsit5": lambda flow, z: dfx.Tsit5(),
+    "dopri5": lambda flow, z: dfx.Dopri5(),
+    "dopri8": lambda flow, z: dfx.Dopri8(),
+    "kvaerno5": _newton_kvaerno,
+    "rosenbrock-wanner": lambda flow, z: RosenbrockWanner(symmetric=flow.is_gradient_flow),
+}
+
+
+def named(name: str, flow: Flow, z: Any) -> dfx.AbstractSolver:
+    """The solver of that name.
+
+    Raises:
+        ValueError: if there is none, naming the nearest.
+    """
+    if name.lower() not in _NAMED:
+        raise ValueError(f"integrate: {unknown_name('solver', name, _NAMED)}")
+    return _NAMED[name.lower()](flow, z)
+
+
 def may_switch(solver: Any, z: Any) -> bool:
     """Whether the solver is ours to choose, and the state small enough for an implicit one."""
-    return solver is None and size(z) <= solvers.LARGEST_IMPLICIT
+    return solver is None and size(z) <= LARGEST_IMPLICIT
 
 
 def is_stiff(radius: float, whole: float) -> bool:

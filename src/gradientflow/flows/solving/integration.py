@@ -7,6 +7,7 @@ asked, which has the adjoints for it.
 Time runs from 0: a clock far from zero costs no precision.
 """
 
+import dataclasses
 from typing import Any
 
 import diffrax as dfx
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, slow, small
-from . import solvers
+from .control import Controller, Tolerances, finite_drift, held_to
 
 # A state this many times as large as the start is not followed any further.
 _FAR = 1e12
@@ -25,7 +26,9 @@ _FAR = 1e12
 _SELDOM = 4
 
 
-class Carry(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Carry:
     """Where a solve stands.
 
     Attributes:
@@ -36,8 +39,8 @@ class Carry(eqx.Module):
         controller: the step size controller's memory.
         taken: how many steps were accepted.
         rejected: how many were not.
-        moved: ‖x − x₀‖∞ at its largest so far [X].
-        fastest: the velocity's largest entry so far [X/T].
+        moved: ‖x − x₀‖∞ at its largest so far, at the ends of stretches where rest is not asked for [X].
+        fastest: the velocity's largest entry so far, likewise [X/T].
         rest: whether the state is at rest.
         spent: whether E has nothing more to fall, though the state goes on.
         asks_from: the number of steps from which on `spent` is asked.
@@ -59,7 +62,9 @@ class Carry(eqx.Module):
     stuck: Any
 
 
-class Rows(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rows:
     """Where a stretch began and what is kept of its steps, arrays with one row each; the rest is room.
 
     Attributes:
@@ -90,7 +95,7 @@ class Integration(eqx.Module):
 
     flow: Flow
     solver: Any
-    tolerances: solvers.Tolerances
+    tolerances: Tolerances
     t0: Any
     z0: Any
     to_rest: bool = eqx.field(static=True)
@@ -130,23 +135,18 @@ class Integration(eqx.Module):
         def kept(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
-        z = kept(z, carry.z)
-        far = max_norm(z) > _FAR * (1 + max_norm(self.z0))
-        return Carry(
+        carry = dataclasses.replace(
+            carry,
             s=jnp.where(keep, end, carry.s),
             h=h,
-            z=z,
+            z=kept(z, carry.z),
             solver=kept(memory, carry.solver),
             controller=known,
             taken=carry.taken + keep,
             rejected=carry.rejected + ~keep,
-            moved=jnp.maximum(carry.moved, self.away(z)),
-            fastest=jnp.maximum(carry.fastest, self.speed(z)),
-            rest=carry.rest,
-            spent=carry.spent,
-            asks_from=carry.asks_from,
-            stuck=far | ~(carry.s + h > carry.s) | ~jnp.isfinite(h),
+            stuck=~(carry.s + h > carry.s) | ~jnp.isfinite(h),
         )
+        return self._reached(carry) if self.to_rest else carry
 
     def stretch(self, carry: Carry, times: Any, end: Any, most: Any, room: int) -> tuple[Carry, Rows]:
         """Steps up to the end, to rest, a standstill, `most` tried ones, or as many rows as there is room for.
@@ -160,7 +160,8 @@ class Integration(eqx.Module):
         """
         tried = carry.taken + carry.rejected
         index = jnp.zeros((), int) if times is None else jnp.searchsorted(times, carry.s, side="right")
-        first = carry.taken, carry.s, carry.z
+        # Without times every step has a row, and its number need not be kept.
+        first = None if times is None else carry.taken, carry.s, carry.z
         buffers = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype).at[:1].set(leaf), first)
         rows = Rows(jnp.ones((), int), *buffers)
 
@@ -182,16 +183,21 @@ class Integration(eqx.Module):
             saved = accepted if times is None else accepted & (now.s >= until)
             if room:
                 # What is not to be kept is written where the next row will be.
-                new, buffers = (now.taken, now.s, now.z), (rows.k, rows.s, rows.z)
-                put = jax.tree.map(lambda buffer, leaf: buffer.at[rows.count].set(leaf), buffers, new)
+                new, buffers = (None if times is None else now.taken, now.s, now.z), (rows.k, rows.s, rows.z)
+                put = jax.tree.map(
+                    lambda kept, row: jax.lax.dynamic_update_index_in_dim(kept, row, rows.count, 0), buffers, new
+                )
                 rows = Rows(rows.count + saved, *put)
             if self.to_rest:
                 due = accepted & ((now.taken % _SELDOM == 0) | (size(now.z) <= LARGEST_DENSE))
                 now = jax.lax.cond(due, lambda carry: self._looked_at(carry), lambda carry: carry, now)
             return now, rows, index + saved
 
+        k0 = carry.taken
         carry, rows, _ = jax.lax.while_loop(going, step, (carry, rows, index))
-        return carry, rows
+        if times is None:
+            rows = dataclasses.replace(rows, k=k0 + jnp.arange(room))
+        return carry if self.to_rest else self._reached(carry), rows
 
     def speed(self, z: Any) -> Any:
         """The largest entry of the velocity, 0 where a state is only a position."""
@@ -211,11 +217,22 @@ class Integration(eqx.Module):
             return left, rest, jnp.asarray(False)
         slowly = slow(self.speed(z), carry.fastest, dtype)
         rest = slowly & at_rest(left, carry.moved, before, now, dtype)
-        return left, rest, slowly & asked & (left.fall <= fallen) & ~rest
+        spent = slowly & asked & (left.fall <= fallen) & ~rest & self.flow.has_energy
+        return left, rest, spent
 
     def _looked_at(self, carry: Carry) -> Carry:
         _, rest, spent = self.judged(carry)
         return eqx.tree_at(lambda c: (c.rest, c.spent), carry, (rest, spent))
+
+    def _reached(self, carry: Carry) -> Carry:
+        """With how far and how fast it has been by now, and stuck where it is out of all bounds."""
+        far = max_norm(carry.z) > _FAR * (1 + max_norm(self.z0))
+        return dataclasses.replace(
+            carry,
+            moved=jnp.maximum(carry.moved, self.away(carry.z)),
+            fastest=jnp.maximum(carry.fastest, self.speed(carry.z)),
+            stuck=carry.stuck | (far & self.to_rest),
+        )
 
     def away(self, z: Any) -> Any:
         """‖x − x₀‖∞."""
@@ -223,6 +240,6 @@ class Integration(eqx.Module):
         return max_norm(jax.tree.map(lambda a, b: a - b, x, x0))
 
     def _engine(self, first: Any, largest: Any) -> tuple[Any, Any, Any]:
-        controller = solvers.Controller(self.tolerances, first, largest)
-        term = dfx.ODETerm(lambda s, z, _: solvers.finite_drift(self.flow, self.t0 + s, z))
-        return solvers.held_to(self.solver, controller), term, controller
+        controller = Controller(self.tolerances, first, largest)
+        term = dfx.ODETerm(lambda s, z, _: finite_drift(self.flow, self.t0 + s, z))
+        return held_to(self.solver, controller), term, controller

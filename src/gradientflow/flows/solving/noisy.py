@@ -33,8 +33,9 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
     dtype = dtype_of(z0)
     radius = float(spectral_radius(flow, jnp.asarray(t0, dtype), z0))
     times = np.linspace(t0, t1, _DEFAULT_TIMES) if ts is None else ts
-    solver = dfx.SRA1() if flow.additive else dfx.Euler()
-    h = min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000) / (1 if flow.additive else 10)
+    additive = flow.noise is not None and flow.noise.additive
+    solver = dfx.SRA1() if additive else dfx.Euler()
+    h = min(0.05 / max(radius, 1e-12), (t1 - t0) / 1_000) / (1 if additive else 10)
     if isinstance(key, BrownianPath):
         # As fine as the path that was given can tell times apart.
         brownian, h = key, max(h, float(key.tree.tol))

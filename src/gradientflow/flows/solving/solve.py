@@ -20,9 +20,9 @@ from ..flow import Flow, UnansweredQuestionError
 from ..numerics import all_finite, dtype_of, max_norm, size
 from ..rest import Left
 from ..status import Status, decide, unseen
-from ..trajectory import Stats, Trajectory, each_row, rows_of
-from . import solvers
-from .choice import FAR, chosen, first_look, first_step, held_back, is_stiff, may_switch
+from ..trajectory import Stats, Trajectory, each_row
+from .choice import FAR, chosen, first_look, first_step, held_back, implicit, is_stiff, may_switch
+from .control import Tolerances
 from .integration import Carry, Integration, Rows
 from .spectrum import spectral_radius
 
@@ -113,10 +113,10 @@ class Solve:
         self.radius = float(look.radius)
         self.first_step = float(first_step(look, self.end, np))
         self.may_switch = may_switch(solver, z0)
-        solver = chosen(solver, z0, self.radius, self.end)
+        solver = chosen(solver, flow, z0, self.radius, self.end)
         self.used = [type(solver).__name__]
         numbers = [None if number is None else np.asarray(number, self.dtype) for number in (limits.atol, limits.gtol)]
-        tolerances = solvers.Tolerances(np.asarray(limits.rtol, self.dtype), numbers[0])
+        tolerances = Tolerances(np.asarray(limits.rtol, self.dtype), numbers[0])
         self.integration = Integration(flow, solver, tolerances, t0, z0, limits.to_rest, numbers[1])
         # A power of two, for the rows are measured in batches.
         self.room = 1 << (max(16, min(_STEPS, _ENTRIES // max(size(z0), 1))).bit_length() - 1)
@@ -180,7 +180,7 @@ class Solve:
         radius = float(spectral_radius(self.integration.flow, now, carry.z))
         if not held_back(radius, float(state.h), self.end - float(state.s), int(state.taken)):
             return carry
-        solver = solvers.implicit(size(carry.z), self.dtype)
+        solver = implicit(self.integration.flow, carry.z)
         self.used.append(type(solver).__name__)
         self.integration = eqx.tree_at(lambda i: i.solver, self.integration, solver)
         return _handed_over(self.integration, carry)
@@ -341,16 +341,15 @@ def _measure(integration: Integration, s: Any, z: Any) -> Measured:
 
 
 def _cut(stretch: Stretch, first: int) -> Stretch:
-    """The rows that were filled, from the first that is new on."""
+    """The rows that were filled, from the first that is new on; on the CPU as views of what is there anyway."""
     rows, measured, end = stretch
-    count = int(rows.count)
+    count, on_host = int(rows.count), jax.default_backend() == "cpu"
 
-    def cut(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: rows_of(leaf, first, count), tree)
+    def cut(leaf: Any) -> Any:
+        return (np.asarray(leaf) if on_host else leaf)[first:count]
 
-    return Stretch(
-        Rows(np.asarray(count - first), cut(rows.k), cut(rows.s), cut(rows.z)), cut(measured), jax.device_get(end)
-    )
+    k, s, z, measured = jax.tree.map(cut, (rows.k, rows.s, rows.z, measured))
+    return Stretch(Rows(np.asarray(count - first), k, s, z), measured, jax.device_get(end))
 
 
 def _joined(stretches: list[Stretch]) -> Stretch:

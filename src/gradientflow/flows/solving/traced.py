@@ -20,8 +20,8 @@ from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
 from ..rest import Left, little
 from ..status import decide, unseen
 from ..trajectory import Stats, Trajectory, along
-from . import solvers
-from .choice import FAR, first_look, first_step
+from .choice import FAR, LARGEST_IMPLICIT, explicit, first_look, first_step, implicit, named
+from .control import Controller, Tolerances, finite_drift
 from .integration import Integration
 
 
@@ -30,21 +30,21 @@ def integrate_traced(
     max_steps: int,
 ) -> Trajectory:  # fmt: skip
     """The path at `ts`, or at the start and the end."""
-    n, dtype = size(z0), dtype_of(z0)
-    solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
-    solver = solvers.explicit() if solver is None else solver
+    dtype = dtype_of(z0)
+    solver = named(solver, flow, z0) if isinstance(solver, str) else solver
+    solver = explicit() if solver is None else solver
     t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
     whole = t1 - t0
     asked = None if ts is None else jnp.clip((jnp.asarray(ts, dtype) - t0) / whole, 0, 1)
 
     def field(s: Any, z: Any, args: tuple[Flow, Any, Any]) -> Any:
         flow, t0, whole = args
-        return jax.tree.map(lambda f: whole * f, solvers.finite_drift(flow, t0 + s * whole, z))
+        return jax.tree.map(lambda f: whole * f, finite_drift(flow, t0 + s * whole, z))
 
     look = first_look(flow, t0, z0)
     first = jax.lax.stop_gradient(jnp.clip(first_step(look, whole) / whole, 0, 1))
     largest = jax.lax.stop_gradient(jnp.maximum(look.size, first * whole * look.drift))
-    controller: Any = solvers.Controller(solvers.Tolerances(rtol, atol), first, largest)
+    controller: Any = Controller(Tolerances(rtol, atol), first, largest)
     if asked is not None:
         # A time that a step ends at has the accuracy of the steps, not that of what is drawn between them.
         controller = dfx.ClipStepSizeController(controller, step_ts=jax.lax.stop_gradient(asked))
@@ -95,9 +95,9 @@ def rest_traced(
     $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated. NaN where ∇E does
     not vanish: at the boundary of a constraint, and where the solve did not arrive.
     """
-    n, dtype = size(z0), dtype_of(z0)
-    solver = solvers.named(solver, n, dtype) if isinstance(solver, str) else solver
-    solver = solver or (solvers.implicit(n, dtype) if n <= solvers.LARGEST_IMPLICIT else solvers.explicit())
+    dtype = dtype_of(z0)
+    solver = named(solver, flow, z0) if isinstance(solver, str) else solver
+    solver = solver or (implicit(flow, z0) if size(z0) <= LARGEST_IMPLICIT else explicit())
     t0, x0 = jnp.asarray(t0, dtype), flow.position(z0)
     # What a closure holds is made an argument, or a derivative would be sought along the whole solve after all.
     known = with_energy(flow, with_closures_as_leaves(flow.energy, x0)), z0, t0
@@ -105,7 +105,7 @@ def rest_traced(
 
     def solve(_: Any, x: Any) -> Any:
         flow, z0, t0 = known
-        integration = Integration(flow, solver, solvers.Tolerances(rtol, atol), t0, z0, to_rest=True, gtol=gtol)
+        integration = Integration(flow, solver, Tolerances(rtol, atol), t0, z0, to_rest=True, gtol=gtol)
         carry = integration.start(first_step(first_look(flow, t0, z0), jnp.asarray(jnp.inf, dtype)))
         # It goes on where nothing falls any more, for nobody looks at the way that led there.
         carry = eqx.tree_at(lambda c: (c.spent, c.asks_from), carry, (jnp.asarray(False), carry.asks_from + max_steps))

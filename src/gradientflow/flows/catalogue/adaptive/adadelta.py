@@ -16,7 +16,7 @@ from .held import AdaptiveFlow, HeldGradient, at_time, averaged
 from .scaled import squared, total_drift
 
 
-class Deltas(Vector):
+class DeltasState(Vector):
     """AdaDelta's state.
 
     Attributes:
@@ -31,14 +31,14 @@ class Deltas(Vector):
 
 
 class DeltaStates(Flow):
-    """A flow on states `Deltas(x, s, d)`: AdaDelta's, and its parts."""
+    """A flow on states `DeltasState(x, s, d)`: AdaDelta's, and its parts."""
 
-    def init(self, x: Any) -> Deltas:
+    def init(self, x: Any) -> DeltasState:
         """(x, 0, 0)."""
         x = lift(x)
-        return Deltas(x, zeros_like(x), zeros_like(x))
+        return DeltasState(x, zeros_like(x), zeros_like(x))
 
-    def position(self, z: Deltas) -> Any:
+    def position(self, z: DeltasState) -> Any:
         """x."""
         return lower(z.x)
 
@@ -47,7 +47,7 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
     r"""AdaDelta in continuous time: RMSprop with a numerator that remembers velocities.
 
     $\dot x = -v$ with $v = \sqrt{d + \varepsilon}\,\nabla E/\sqrt{s + \varepsilon}$, $\tau\dot s = (\nabla E)^2 - s$,
-    $\tau\dot d = v^2 - d$. State `Deltas(x, s, d)`. Lyapunov function: E.
+    $\tau\dot d = v^2 - d$. State `DeltasState(x, s, d)`. Lyapunov function: E.
     From d = s = 0 it is the gradient flow itself: v and ∇E are averaged alike and start alike, so that v = ∇E solves
     it, whatever ε and τ. What the optimizer adapts comes from its steps, where d lags behind s by one.
 
@@ -83,7 +83,7 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
         check_rate("AdaDeltaFlow", rate=rate)
         check_positive("AdaDeltaFlow", tau=tau, epsilon=epsilon)
 
-    def drift(self, t: Any, z: Deltas) -> Deltas:
+    def drift(self, t: Any, z: DeltasState) -> DeltasState:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
@@ -97,12 +97,12 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
             deltas=DeltaSquares(self.energy, self.tau, self.epsilon),
         )
 
-    def settled(self, x: Any) -> Deltas:
+    def settled(self, x: Any) -> DeltasState:
         """s = d = (∇E)²: where gradients don't change, d tends to s."""
         square = squared(self.gradient(lift(x)))
-        return Deltas(lift(x), square, square)
+        return DeltasState(lift(x), square, square)
 
-    def inverse_preconditioner(self, t: Any, z: Deltas) -> Any:
+    def inverse_preconditioner(self, t: Any, z: DeltasState) -> Any:
         """√(d + ε)/√(s + ε)."""
         return delta(jax.tree.map(jnp.ones_like, z.x), z, self.epsilon)
 
@@ -110,7 +110,7 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
         """The gradient flow, at this one's rate."""
         return HeldGradient(self.energy, self.rate)
 
-    def lyapunov(self, t: Any, z: Deltas) -> Any:
+    def lyapunov(self, t: Any, z: DeltasState) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))
 
@@ -121,13 +121,13 @@ class DeltaAverages(DeltaStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: Deltas) -> Deltas:
+    def drift(self, t: Any, z: DeltasState) -> DeltasState:
         """(0, ((∇E)² − s)/τ, 0)."""
-        return Deltas(0 * z.x, (squared(self.gradient(z.x)) - z.s) / self.tau, 0 * z.d)
+        return DeltasState(0 * z.x, (squared(self.gradient(z.x)) - z.s) / self.tau, 0 * z.d)
 
-    def solution(self, t: Any, z: Deltas, h: Any) -> Deltas:
+    def solution(self, t: Any, z: DeltasState, h: Any) -> DeltasState:
         """(x, βs + (1 − β)(∇E)², d) with β = e^{−h/τ}."""
-        return Deltas(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau), z.d)
+        return DeltasState(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau), z.d)
 
 
 class DeltaTransport(DeltaStates):
@@ -137,10 +137,10 @@ class DeltaTransport(DeltaStates):
     epsilon: Any
     rate: Any
 
-    def drift(self, t: Any, z: Deltas) -> Deltas:
+    def drift(self, t: Any, z: DeltasState) -> DeltasState:
         """(−v, 0, 0)."""
         speed = at_time(self.rate, t) * delta(self.gradient(z.x), z, self.epsilon)
-        return Deltas(-speed, zeros_like(z.s), zeros_like(z.d))
+        return DeltasState(-speed, zeros_like(z.s), zeros_like(z.d))
 
 
 class DeltaSquares(DeltaStates):
@@ -150,26 +150,26 @@ class DeltaSquares(DeltaStates):
     tau: Any
     epsilon: Any
 
-    def drift(self, t: Any, z: Deltas) -> Deltas:
+    def drift(self, t: Any, z: DeltasState) -> DeltasState:
         """(0, 0, (v² − d)/τ)."""
         square = squared(delta(self.gradient(z.x), z, self.epsilon))
-        return Deltas(0 * z.x, 0 * z.s, (square - z.d) / self.tau)
+        return DeltasState(0 * z.x, 0 * z.s, (square - z.d) / self.tau)
 
-    def solution(self, t: Any, z: Deltas, h: Any) -> Deltas:
+    def solution(self, t: Any, z: DeltasState, h: Any) -> DeltasState:
         """(x, s, d(t + h)): v² is linear in d, so d is exponential, at the rate (1 − (∇E)²/(s + ε))/τ."""
 
         def one(g: Any, s: Any, d: Any) -> Any:
             gain = g * g / (s + self.epsilon)
             return d + (gain * (d + self.epsilon) - d) * relaxed((1 - gain) / self.tau, h) / self.tau
 
-        return Deltas(z.x, z.s, jax.tree.map(one, self.gradient(z.x), z.s, z.d))
+        return DeltasState(z.x, z.s, jax.tree.map(one, self.gradient(z.x), z.s, z.d))
 
-    def frozen(self, t: Any, z: Deltas, h: Any) -> Deltas:
+    def frozen(self, t: Any, z: DeltasState, h: Any) -> DeltasState:
         """(x, s, βd + (1 − β)v²) with β = e^{−h/τ} and v² kept as it is: the exponential Euler method."""
         square = squared(delta(self.gradient(z.x), z, self.epsilon))
-        return Deltas(z.x, z.s, averaged(z.d, square, h / self.tau))
+        return DeltasState(z.x, z.s, averaged(z.d, square, h / self.tau))
 
 
-def delta(gradient: Any, z: Deltas, epsilon: Any) -> Any:
+def delta(gradient: Any, z: DeltasState, epsilon: Any) -> Any:
     """√(d + ε)∇E/√(s + ε)."""
     return jax.tree.map(lambda g, s, d: jnp.sqrt(d + epsilon) / jnp.sqrt(s + epsilon) * g, gradient, z.s, z.d)

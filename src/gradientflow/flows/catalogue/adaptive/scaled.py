@@ -1,21 +1,18 @@
-"""Flows that scale each coordinate by what its gradient has been: AdaGrad and RMSprop."""
+"""What flows that scale each coordinate by its past gradients share: states, parts, averages."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
-from ...energies.energy import energy as as_energy
-from ...flow import Flow, Parts
+from ...flow import Flow
 from ...numerics import zeros_like
 from ...state import Vector, lift, lower
-from .held import AdaptiveFlow, HeldGradient, at_time, averaged
+from .held import at_time, averaged
 
 
-class Scaled(Vector):
+class ScaledState(Vector):
     """A position and what its squared gradients have come to.
 
     Attributes:
@@ -28,181 +25,15 @@ class Scaled(Vector):
 
 
 class ScaledStates(Flow):
-    """A flow on states `Scaled(x, s)`: RMSprop's, and parts."""
+    """A flow on states `ScaledState(x, s)`: RMSprop's, and parts."""
 
-    def init(self, x: Any) -> Scaled:
+    def init(self, x: Any) -> ScaledState:
         """(x, 0)."""
-        return Scaled(lift(x), zeros_like(lift(x)))
+        return ScaledState(lift(x), zeros_like(lift(x)))
 
-    def position(self, z: Scaled) -> Any:
+    def position(self, z: ScaledState) -> Any:
         """x."""
         return lower(z.x)
-
-
-class AdaGradFlow(AdaptiveFlow):
-    r"""AdaGrad as a flow: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
-
-    State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
-    Where ∇E = 0 the speed is 0, even if s + ε is.
-
-    Parts: `averages` ṡ at frozen x, `transport` ẋ at frozen s.
-
-    Args:
-        energy: the potential E.
-        tau: τ > 0, the time in which s grows by one squared gradient: an optimizer's learning rate.
-        epsilon: ε ≥ 0, inside the root (optax) [E²/X²].
-        floor: δ ≥ 0, outside the root (PyTorch) [E/X].
-        initial: s(0) ≥ 0 [E²/X²].
-        rate: a factor of the speed, or a function t ↦ factor.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    References:
-        J. Duchi, E. Hazan, Y. Singer, Adaptive subgradient methods for online learning and stochastic optimization,
-        JMLR 12, 2011.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> flow = gf.AdaGradFlow(gf.energy(lambda x: x**2), epsilon=0.0, initial=4.0)
-        >>> float(flow.drift(0.0, flow.init(3.0)).x)
-        -3.0
-    """
-
-    equation: ClassVar[str] = "ẋ = −∇E/(√(s + ε) + δ), τṡ = (∇E)²"
-    energy: Energy
-    tau: Any
-    epsilon: Any
-    floor: Any
-    initial: Any
-    rate: Any
-
-    def __init__(
-        self,
-        energy: Callable[[Any], Any],
-        tau: Any = 1.0,
-        epsilon: Any = 1e-7,
-        floor: Any = 0.0,
-        initial: Any = 0.1,
-        rate: Any = 1.0,
-    ) -> None:
-        self.energy, self.tau, self.epsilon, self.floor = as_energy(energy), tau, epsilon, floor
-        self.initial, self.rate = initial, rate
-        check_rate("AdaGradFlow", rate=rate)
-        check_positive("AdaGradFlow", tau=tau)
-        check_nonnegative("AdaGradFlow", epsilon=epsilon, floor=floor, initial=initial)
-
-    def init(self, x: Any) -> Scaled:
-        """(x, s(0))."""
-        x = lift(x)
-        return Scaled(x, jax.tree.map(lambda leaf: 0 * leaf + self.initial, x))
-
-    def position(self, z: Scaled) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def drift(self, t: Any, z: Scaled) -> Scaled:
-        """The sum of the parts."""
-        return total_drift(self, t, z)
-
-    @property
-    def parts(self) -> Mapping[str, Flow]:
-        """`averages` and `transport`."""
-        return Parts(
-            self,
-            averages=Accumulation(self.energy, self.tau),
-            transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
-        )
-
-    def settled(self, x: Any) -> Scaled:
-        """s(0) + (∇E)²: one step's, from the start that it has."""
-        return Scaled(lift(x), self.init(x).s + squared(self.gradient(lift(x))))
-
-    def inverse_preconditioner(self, t: Any, z: Scaled) -> Any:
-        """1/(√(s + ε) + δ)."""
-        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
-
-    def held(self) -> Flow:
-        """The gradient flow, at this one's rate."""
-        return HeldGradient(self.energy, self.rate)
-
-    def lyapunov(self, t: Any, z: Scaled) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z.x))
-
-
-class RMSpropFlow(ScaledStates, AdaptiveFlow):
-    r"""RMSprop as a flow: $\tau\dot s = (\nabla E)^2 - s$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
-
-    State `Scaled(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
-    s is the average of the squared gradient over a time τ, and starts at 0: the first speed is $\nabla
-    E/\sqrt\varepsilon$.
-
-    Parts: `averages` ṡ at frozen x, `transport` ẋ at frozen s.
-
-    Args:
-        energy: the potential E.
-        tau: τ > 0, the time over which squares are averaged.
-        epsilon: ε ≥ 0, inside the root (optax) [E²/X²].
-        floor: δ ≥ 0, outside the root (PyTorch) [E/X].
-        rate: a factor of the speed, or a function t ↦ factor.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    References:
-        T. Tieleman, G. Hinton, Neural Networks for Machine Learning, lecture 6.5, 2012.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> flow = gf.RMSpropFlow(gf.energy(lambda x: x**2), tau=2.0)
-        >>> float(flow.drift(0.0, flow.init(3.0)).s)
-        18.0
-    """
-
-    equation: ClassVar[str] = "ẋ = −∇E/(√(s + ε) + δ), τṡ = (∇E)² − s"
-    energy: Energy
-    tau: Any
-    epsilon: Any
-    floor: Any
-    rate: Any
-
-    def __init__(
-        self, energy: Callable[[Any], Any], tau: Any = 0.01, epsilon: Any = 1e-8, floor: Any = 0.0, rate: Any = 1.0
-    ) -> None:
-        self.energy, self.tau, self.epsilon, self.floor, self.rate = as_energy(energy), tau, epsilon, floor, rate
-        check_rate("RMSpropFlow", rate=rate)
-        check_positive("RMSpropFlow", tau=tau)
-        check_nonnegative("RMSpropFlow", epsilon=epsilon, floor=floor)
-
-    def drift(self, t: Any, z: Scaled) -> Scaled:
-        """The sum of the parts."""
-        return total_drift(self, t, z)
-
-    @property
-    def parts(self) -> Mapping[str, Flow]:
-        """`averages` and `transport`."""
-        return Parts(
-            self,
-            averages=Averaging(self.energy, self.tau),
-            transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
-        )
-
-    def settled(self, x: Any) -> Scaled:
-        """s = (∇E)²."""
-        return Scaled(lift(x), squared(self.gradient(lift(x))))
-
-    def inverse_preconditioner(self, t: Any, z: Scaled) -> Any:
-        """1/(√(s + ε) + δ)."""
-        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
-
-    def held(self) -> Flow:
-        """The gradient flow, at this one's rate."""
-        return HeldGradient(self.energy, self.rate)
-
-    def lyapunov(self, t: Any, z: Scaled) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z.x))
 
 
 class Accumulation(ScaledStates):
@@ -211,17 +42,17 @@ class Accumulation(ScaledStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """(0, (∇E)²/τ)."""
-        return Scaled(zeros_like(z.x), squared(self.gradient(z.x)) / self.tau)
+        return ScaledState(zeros_like(z.x), squared(self.gradient(z.x)) / self.tau)
 
-    def resolvent(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def resolvent(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, s + h(∇E)²/τ): implicit is explicit."""
         return self.solution(t, z, h)
 
-    def solution(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def solution(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, s + h(∇E)²/τ)."""
-        return Scaled(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
+        return ScaledState(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
 
 
 class Averaging(ScaledStates):
@@ -230,17 +61,17 @@ class Averaging(ScaledStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """(0, ((∇E)² − s)/τ)."""
-        return Scaled(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau)
+        return ScaledState(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau)
 
-    def resolvent(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def resolvent(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, (τs + h(∇E)²)/(τ + h))."""
-        return Scaled(z.x, (self.tau * z.s + h * squared(self.gradient(z.x))) / (self.tau + h))
+        return ScaledState(z.x, (self.tau * z.s + h * squared(self.gradient(z.x))) / (self.tau + h))
 
-    def solution(self, t: Any, z: Scaled, h: Any) -> Scaled:
+    def solution(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
         """(x, βs + (1 − β)(∇E)²) with β = e^{−h/τ}."""
-        return Scaled(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau))
+        return ScaledState(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau))
 
 
 class ScaledTransport(ScaledStates):
@@ -251,10 +82,10 @@ class ScaledTransport(ScaledStates):
     floor: Any
     rate: Any
 
-    def drift(self, t: Any, z: Scaled) -> Scaled:
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
         """(−∇E/(√(s + ε) + δ), 0)."""
         speed = divided(self.gradient(z.x), z.s, self.epsilon, self.floor)
-        return Scaled(-(at_time(self.rate, t) * speed), zeros_like(z.s))
+        return ScaledState(-(at_time(self.rate, t) * speed), zeros_like(z.s))
 
 
 def total_drift(flow: Flow, t: Any, z: Any) -> Any:

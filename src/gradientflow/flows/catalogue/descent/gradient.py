@@ -5,14 +5,22 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from ...energies.composite import Composite, ProximalSemigroup
+from ...energies.composite import ProximalSemigroup
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.prox import prox_of_vector
+from ...facts import Decrease
 from ...flow import FirstOrder, Flow, Parts, UnansweredQuestionError
 from ...linear.modes import modes_of
 from ...numerics import relaxed
 from ...state import lower
+
+_HALF_SQUARE = r"\tfrac{d}{dt}\tfrac{1}{2}\|x - x^*\|^2"
+_STRONGLY_CONVEX: dict[str, Any] = {
+    "assumption": "on every μ-strongly convex E",
+    "needs": ("differentiable", "strongly convex"),
+    "symbols": ("mu",),
+}
 
 
 class GradientFlow(FirstOrder):
@@ -40,7 +48,48 @@ class GradientFlow(FirstOrder):
     """
 
     equation: ClassVar[str] = "ẋ = −∇E(x)"
+    facts: ClassVar[tuple[Decrease, ...]] = (
+        Decrease(
+            name="E falls along the gradient flow",
+            statement=r"\dot E = -\|\nabla E\|^2",
+            bound=lambda q: q["g"] * q["g"],
+            wrong=(r"\dot E \le -2\|\nabla E\|^2", lambda q: 2 * q["g"] * q["g"]),
+        ),
+        Decrease(
+            name="the distance to the minimizer falls",
+            statement=rf"{_HALF_SQUARE} \le -(E - E^*)",
+            bound=lambda q: q["E"],
+            wrong=(rf"{_HALF_SQUARE} \le -3(E - E^*)", lambda q: 3 * q["E"]),
+            function=lambda q: q["x"] * q["x"] / 2,
+            inequalities=lambda q: ((1, q["g"] * q["x"] - q["E"]),),
+            assumption="on every convex E",
+            needs=("differentiable", "convex"),
+        ),
+        Decrease(
+            name="E − E* decays as exp(−2μt)",
+            statement=r"\tfrac{d}{dt}(E - E^*) \le -2\mu (E - E^*)",
+            bound=lambda q: 2 * q["mu"] * q["E"],
+            wrong=(r"\tfrac{d}{dt}(E - E^*) \le -4\mu (E - E^*)", lambda q: 4 * q["mu"] * q["E"]),
+            inequalities=lambda q: ((2 * q["mu"], q["g"] * q["x"] - q["E"] - q["mu"] * q["x"] * q["x"] / 2),),
+            squares=lambda q: ((1, q["g"] - q["mu"] * q["x"]),),
+            **_STRONGLY_CONVEX,
+        ),
+        Decrease(
+            name="‖x − x*‖ decays as exp(−μt)",
+            statement=rf"{_HALF_SQUARE} \le -\mu\|x - x^*\|^2",
+            bound=lambda q: q["mu"] * q["x"] * q["x"],
+            wrong=(rf"{_HALF_SQUARE} \le -2\mu\|x - x^*\|^2", lambda q: 2 * q["mu"] * q["x"] * q["x"]),
+            function=lambda q: q["x"] * q["x"] / 2,
+            inequalities=lambda q: ((1, q["g"] * q["x"] - q["mu"] * q["x"] * q["x"]),),
+            **_STRONGLY_CONVEX,
+        ),
+    )
     energy: Energy = eqx.field(converter=as_energy)
+
+    @property
+    def is_gradient_flow(self) -> bool:
+        """It is, unless a subclass moves otherwise."""
+        return type(self).drift is GradientFlow.drift
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""
@@ -53,7 +102,7 @@ class GradientFlow(FirstOrder):
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`, of a composite energy."""
-        if not isinstance(self.energy, Composite):
+        if self.energy.nonsmooth is None:
             why = "its field does not split into named parts, unless its energy is a Composite(f, g)"
             raise UnansweredQuestionError(self, "parts", why)
         smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)

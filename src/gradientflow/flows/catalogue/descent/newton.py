@@ -6,10 +6,15 @@ from typing import Any, ClassVar
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.quadratic import AbstractQuadratic
+from ...facts import Decrease, OfParameter
 from ...flow import FirstOrder, Flow
+from ...linear.modes import modes_of
 from ...numerics import inner, relaxed
 from ...state import lift, lower
+
+
+def _regularization(flow: Any) -> Any:
+    return flow.regularization
 
 
 class NewtonFlow(FirstOrder):
@@ -41,6 +46,20 @@ class NewtonFlow(FirstOrder):
     """
 
     equation: ClassVar[str] = "ẋ = −(∇²E(x) + εI)⁻¹∇E(x)"
+    facts: ClassVar[tuple[Decrease, ...]] = (
+        Decrease(
+            name="‖∇E‖² decays as exp(−2t)",
+            statement=r"\tfrac{d}{dt}\tfrac12\|\nabla E\|^2 = -\|\nabla E\|^2",
+            bound=lambda q: q["g"] * q["g"],
+            wrong=(r"\tfrac{d}{dt}\tfrac12\|\nabla E\|^2 \le -2\|\nabla E\|^2", lambda q: 2 * q["g"] * q["g"]),
+            assumption="on every E with an invertible Hessian",
+            needs=(
+                OfParameter("the regularization", "the regularization is 0", _regularization, lambda v: v == 0),
+                "invertible",
+            ),
+            values=lambda s: {"regularization": 0},
+        ),
+    )
     energy: Energy
     regularization: Any
 
@@ -55,11 +74,11 @@ class NewtonFlow(FirstOrder):
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """Mode by mode x* + e^{−hλ/(λ+ε)}(x − x*)."""
-        if not isinstance(self.energy, AbstractQuadratic):
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
+        lam, into, back = modes_of(self, "solution")
         metric = lam + self.regularization
-        return z - modes @ (relaxed(lam / metric, h) / metric * (modes.T @ self.gradient(z)))
+        return z - back(into(self.gradient(z)) * (relaxed(lam / metric, h) / metric))
 
     def lyapunov(self, t: Any, z: Any) -> Any:
         """‖∇E(x)‖²/2."""

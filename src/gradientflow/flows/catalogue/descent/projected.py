@@ -11,7 +11,7 @@ from ...energies.energy import energy as as_energy
 from ...flow import Flow
 from ...numerics import is_concrete, is_numeric
 from ...sets.constraints import Constraint
-from ...sets.penalties import Indicator
+from ...sets.penalties.indicator import Indicator
 from ...state import lift, lower
 from .gradient import GradientFlow
 

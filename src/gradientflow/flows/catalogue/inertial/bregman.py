@@ -15,7 +15,7 @@ from ...sets.potentials import Euclidean, Potential
 from ...state import Vector, lift, lower
 
 
-class Coupled(Vector):
+class CoupledState(Vector):
     """A position and the dual variable that pulls it.
 
     Attributes:
@@ -27,10 +27,10 @@ class Coupled(Vector):
     y: Any
 
 
-class AcceleratedFlow(Flow):
+class BregmanFlow(Flow):
     r"""The accelerated flow: $\dot x = \tfrac pt(w - x)$, $\dot y = -Cpt^{p-1}\nabla E(x)$, $y = \nabla\varphi(w)$.
 
-    State `Coupled(x, y)`, from w = x at t = 0. In the Euclidean geometry it is
+    State `CoupledState(x, y)`, from w = x at t = 0. In the Euclidean geometry it is
     $\ddot x + \tfrac{p+1}t\dot x + Cp^2t^{p-2}\nabla E(x) = 0$; p = 2 and C = 1/4 is Nesterov's flow with r = 3.
     Units: x [X], φ [X²], t [T], $CE$ [X²/T^p].
     On convex energies $E - E^* \le D_\varphi(x^*, x_0)/(Ct^p)$, since $Ct^p(E - E^*) + D_\varphi(x^*, w)$ falls. On any
@@ -53,7 +53,7 @@ class AcceleratedFlow(Flow):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.AcceleratedFlow(gf.energy(lambda x: x**2 / 2))
+        >>> flow = gf.BregmanFlow(gf.energy(lambda x: x**2 / 2))
         >>> float(flow.drift(2.0, flow.init(3.0)).y)
         -3.0
     """
@@ -65,50 +65,50 @@ class AcceleratedFlow(Flow):
     potential: Potential
 
     def __init__(self, energy: Callable[[Any], Any], p: Any = 2.0, strength: Any = None, potential: Any = None) -> None:
-        check_number("AcceleratedFlow", p=p)
+        check_number("BregmanFlow", p=p)
         if isinstance(p, (int, float)) and not p > 1:
-            raise ValueError(f"AcceleratedFlow: `p` must be more than 1, got {p}; p = 1 is MirrorFlow's rate")
+            raise ValueError(f"BregmanFlow: `p` must be more than 1, got {p}; p = 1 is MirrorFlow's rate")
         self.energy, self.p = as_energy(energy), p
         self.strength = 1 / (p * p) if strength is None else strength
         self.potential = Euclidean() if potential is None else potential
-        check_positive("AcceleratedFlow", strength=self.strength)
+        check_positive("BregmanFlow", strength=self.strength)
         if not isinstance(self.potential, Potential):
-            raise TypeError(f"AcceleratedFlow: `potential` must be one such as potentials.Entropy(), got {potential!r}")
+            raise TypeError(f"BregmanFlow: `potential` must be one such as potentials.Entropy(), got {potential!r}")
 
-    def init(self, x: Any) -> Coupled:
+    def init(self, x: Any) -> CoupledState:
         """(x, ∇φ(x)): w = x."""
         if is_concrete(x):
             self.potential.check(x)
-        return Coupled(lift(x), lift(self.potential.gradient(x)))
+        return CoupledState(lift(x), lift(self.potential.gradient(x)))
 
-    def position(self, z: Coupled) -> Any:
+    def position(self, z: CoupledState) -> Any:
         """x."""
         return lower(z.x)
 
-    def velocity(self, z: Coupled) -> Any:
+    def velocity(self, z: CoupledState) -> Any:
         """w − x, to which the velocity is proportional."""
         return self._ahead(z)
 
-    def check_start(self, t: Any, z: Coupled) -> None:
+    def check_start(self, t: Any, z: CoupledState) -> None:
         """At t = 0 the point w must be x."""
         apart = jax.tree.map(_beyond_rounding, lift(self.potential.gradient(lower(z.x))), z.y)
-        check_clock("AcceleratedFlow", t, w_minus_x=apart)
+        check_clock("BregmanFlow", t, w_minus_x=apart)
 
-    def drift(self, t: Any, z: Coupled) -> Coupled:
+    def drift(self, t: Any, z: CoupledState) -> CoupledState:
         """(p(w − x)/t, −Cpt^(p−1)∇E(x)); at t = 0 both vanish, for w − x is of order t^p."""
         started = t != 0
         pull = jnp.where(started, self.p / jnp.where(started, t, 1), 0)
         push = self.strength * self.p * t ** (self.p - 1)
-        return Coupled(pull * self._ahead(z), -(push * self.gradient(z.x)))
+        return CoupledState(pull * self._ahead(z), -(push * self.gradient(z.x)))
 
-    def lyapunov(self, t: Any, z: Coupled) -> Any:
+    def lyapunov(self, t: Any, z: CoupledState) -> Any:
         """E(x) + D_φ(x, w)/(Ct^p); at t = 0 its limit, E(x)."""
         started = t != 0
         apart = self.potential.divergence(lower(z.x), self.potential.inverse(lower(z.y)))
         weight = jnp.where(started, 1 / (self.strength * jnp.where(started, t, 1) ** self.p), 0)
         return self.energy.value(lower(z.x)) + weight * apart
 
-    def _ahead(self, z: Coupled) -> Any:
+    def _ahead(self, z: CoupledState) -> Any:
         return lift(self.potential.inverse(lower(z.y))) - z.x
 
 

@@ -1,13 +1,14 @@
 """The heavy ball: a mass in the energy's landscape with linear friction."""
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from ...checks import check_nonnegative, check_positive
-from ...energies.composite import Composite
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.prox import prox_of_vector
+from ...facts import Decrease, OfParameter, Quantities, StronglyConvex
 from ...flow import Flow, Parts
 from ...linear.modes import modes_of
 from ...linear.oscillation import damped_oscillation
@@ -15,8 +16,34 @@ from ...numerics import inner
 from ...state import Phase, lower
 from .inertial import Force, Friction, Inertial, Transport
 
+_MECHANICAL = r"\tfrac{d}{dt}\left(E + \tfrac{m}{2}\|v\|^2\right)"
+# Mass 1 and friction 2√μ for a μ of which E is strongly convex: then of each smaller one too.
+_TUNED: dict[str, Any] = {
+    "assumption": "on every μ-strongly convex E",
+    "symbols": ("r",),
+    "values": lambda s: {"m": 1, "gamma": 2 * s["r"]},
+    "needs": (
+        OfParameter("the mass", "the mass is 1", lambda flow: flow.mass, lambda mass: mass == 1),
+        OfParameter("the friction", "the friction is positive", lambda flow: flow.friction, lambda v: v > 0),
+        StronglyConvex(
+            "E is strongly convex with μ = friction²/4 = {mu:.6g}", lambda flow: Fraction(float(flow.friction)) ** 2 / 4
+        ),
+    ),
+}
 
-class HeavyBall(Inertial):
+
+def _pulled(q: Quantities) -> Any:
+    """v + √μ(x − x*)."""
+    return q["v"] + q["r"] * q["x"]
+
+
+def _tight(q: Quantities) -> Any:
+    """E − E* + ½‖v + (4/3)√μ(x − x*)‖² − (4/9)μ‖x − x*‖²."""
+    ahead = q["v"] + 4 * q["r"] * q["x"] / 3
+    return q["E"] + ahead * ahead / 2 - 4 * q["r"] * q["r"] * q["x"] * q["x"] / 9
+
+
+class HeavyBallFlow(Inertial):
     r"""Heavy ball with friction: $m\ddot x + \gamma\dot x + \nabla E(x) = 0$.
 
     State `Phase(x, v)`, both shaped like the position. Units: x [X], t [T], E [M X²/T²], m [M], γ [M/T].
@@ -39,20 +66,62 @@ class HeavyBall(Inertial):
 
     Example:
         >>> import gradientflow as gf
-        >>> ball = gf.HeavyBall(gf.energy(lambda x: x**2), mass=2.0)
+        >>> ball = gf.HeavyBallFlow(gf.energy(lambda x: x**2), mass=2.0)
         >>> float(ball.drift(0.0, gf.Phase(3.0, 0.0)).v)
         -3.0
     """
 
     equation: ClassVar[str] = "mẍ + γẋ + ∇E(x) = 0"
+    facts: ClassVar[tuple[Decrease, ...]] = (
+        Decrease(
+            name="the mechanical energy falls",
+            statement=rf"{_MECHANICAL} = -\gamma\|v\|^2",
+            bound=lambda q: q["gamma"] * q["v"] * q["v"],
+            wrong=(rf"{_MECHANICAL} \le -2\gamma\|v\|^2", lambda q: 2 * q["gamma"] * q["v"] * q["v"]),
+        ),
+        # A. C. Wilson, B. Recht, M. I. Jordan, A Lyapunov analysis of accelerated methods in optimization, JMLR 22,
+        # 2021.
+        Decrease(
+            name="with friction 2√μ, E − E* decays as exp(−√μ t)",
+            statement=r"\dot V \le -\sqrt{\mu}\, V,\quad V = E - E^* + \tfrac{1}{2}\|v + \sqrt{\mu}(x - x^*)\|^2",
+            bound=lambda q: q["r"] * (q["E"] + _pulled(q) * _pulled(q) / 2),
+            wrong=(r"\dot V \le -3\sqrt{\mu}\, V", lambda q: 3 * q["r"] * (q["E"] + _pulled(q) * _pulled(q) / 2)),
+            function=lambda q: q["E"] + _pulled(q) * _pulled(q) / 2,
+            inequalities=lambda q: ((q["r"], q["g"] * q["x"] - q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),),
+            squares=lambda q: ((q["r"] / 2, q["v"]),),
+            positive=lambda q: ((Fraction(1, 2), _pulled(q)),),
+            **_TUNED,
+        ),
+        # The greatest rate with that friction: V is what a semidefinite program returns, its numbers recognized. For
+        # such functions see J. M. Sanz-Serna, K. C. Zygalakis, The connections between Lyapunov functions for some
+        # optimization algorithms and differential equations, SIAM J. Numer. Anal. 59, 2021.
+        Decrease(
+            name="with friction 2√μ, E − E* decays as exp(−(4/3)√μ t)",
+            statement=r"\dot V \le -\tfrac{4}{3}\sqrt{\mu}\, V,\quad "
+            r"V = E - E^* + \tfrac{1}{2}\|v + \tfrac{4}{3}\sqrt{\mu}(x - x^*)\|^2 - \tfrac{4}{9}\mu\|x - x^*\|^2",
+            bound=lambda q: 4 * q["r"] * _tight(q) / 3,
+            wrong=(r"\dot V \le -3\sqrt{\mu}\, V", lambda q: 3 * q["r"] * _tight(q)),
+            function=_tight,
+            inequalities=lambda q: (
+                (4 * q["r"] / 3, q["g"] * q["x"] - q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),
+            ),
+            squares=lambda q: ((2 * q["r"] * q["r"] * q["r"] / 27, q["x"]),),
+            positive=lambda q: (
+                (Fraction(1, 2), q["v"] + 4 * q["r"] * q["x"] / 3),
+                (q["r"] * q["r"] / 18, q["x"]),
+            ),
+            held=lambda q: ((1, q["E"] - q["r"] * q["r"] * q["x"] * q["x"] / 2),),
+            **_TUNED,
+        ),
+    )
     energy: Energy
     mass: Any
     friction: Any
 
     def __init__(self, energy: Callable[[Any], Any], mass: Any = 1.0, friction: Any = 1.0) -> None:
         self.energy, self.mass, self.friction = as_energy(energy), mass, friction
-        check_positive("HeavyBall", mass=mass)
-        check_nonnegative("HeavyBall", friction=friction)
+        check_positive("HeavyBallFlow", mass=mass)
+        check_nonnegative("HeavyBallFlow", friction=friction)
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""
@@ -88,6 +157,8 @@ def inertial_parts(flow: Inertial, mass: Any, friction: Inertial) -> Parts:
     A step of backward Euler of that transport, ẋ = v, mv̇ ∈ −∂g(x), is a proximal step on g.
     """
     E = flow.energy
-    if isinstance(E, Composite):
-        return Parts(flow, transport=HeavyBall(E.nonsmooth, mass, 0), friction=friction, force=Force(E.smooth, mass))
+    if E.nonsmooth is not None:
+        return Parts(
+            flow, transport=HeavyBallFlow(E.nonsmooth, mass, 0), friction=friction, force=Force(E.smooth, mass)
+        )
     return Parts(flow, transport=Transport(E), friction=friction, force=Force(E, mass))

@@ -8,16 +8,22 @@ import jax.numpy as jnp
 from ...checks import check_clock, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...energies.quadratic import AbstractQuadratic
+from ...facts import Decrease, OfParameter, Quantities
 from ...flow import Flow
 from ...linear.bessel import propagator
+from ...linear.modes import modes_of
 from ...numerics import inner, is_numeric
 from ...state import Phase, lower
-from .heavy_ball import HeavyBall, inertial_parts
+from .heavy_ball import HeavyBallFlow, inertial_parts
 from .inertial import Inertial
 
 
-class Nesterov(Inertial):
+def _ahead(q: Quantities) -> Any:
+    """x − x* + tv/(r − 1)."""
+    return q["x"] + q["s"] * q["v"] / (2 + q["d"])
+
+
+class NesterovFlow(Inertial):
     r"""Nesterov's accelerated flow: $\ddot x + \tfrac rt\dot x + \nabla E(x) = 0$, from rest at t = 0.
 
     State `Phase(x, v)`, both shaped like the position. Units: x [X], t [T], E [X²/T²].
@@ -41,22 +47,53 @@ class Nesterov(Inertial):
 
     Example:
         >>> import gradientflow as gf
-        >>> flow = gf.Nesterov(gf.landscapes.bowl())
+        >>> flow = gf.NesterovFlow(gf.landscapes.bowl())
         >>> flow.drift(0.0, flow.init(gf.flows.as_floating([4.0, 1.0]))).v.tolist()
         [-1.0, -2.25]
     """
 
     equation: ClassVar[str] = "ẍ + (r/t)ẋ + ∇E(x) = 0"
+    # Su, Boyd and Candès's theorem 5, with r = 3 + d, d ≥ 0, at the time s; and friction of any strength takes energy.
+    facts: ClassVar[tuple[Decrease, ...]] = (
+        Decrease(
+            name="with friction r/t, r ≥ 3, E − E* ≤ (r−1)²‖x₀ − x*‖²/(2t²)",
+            statement=r"\dot V \le 0,\quad "
+            r"V = t^2(E - E^*) + \tfrac{(r-1)^2}{2}\left\|x - x^* + \tfrac{t}{r-1}v\right\|^2",
+            bound=lambda q: 0 * q["E"],
+            wrong=(r"\dot V \le -10 t(E - E^*)", lambda q: 10 * q["s"] * q["E"]),
+            function=lambda q: q["s"] * q["s"] * q["E"] + (2 + q["d"]) * (2 + q["d"]) * _ahead(q) * _ahead(q) / 2,
+            inequalities=lambda q: (
+                ((2 + q["d"]) * q["s"], q["g"] * q["x"] - q["E"]),
+                (q["d"] * q["s"], q["E"]),
+            ),
+            positive=lambda q: (((2 + q["d"]) * (2 + q["d"]) / 2, _ahead(q)),),
+            assumption="on every convex E",
+            needs=(OfParameter("r", "r ≥ 3", lambda flow: flow.r, lambda r: r >= 3), "convex"),
+            symbols=("d", "s"),
+            values=lambda s: {"r": 3 + s["d"]},
+            clock="s",
+        ),
+        Decrease(
+            name="NesterovFlow's own Lyapunov function never rises",
+            statement=r"\dot V \le 0",
+            bound=lambda q: 0 * q["E"],
+            wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q["E"]),
+            squares=lambda q: ((q["r"] / q["s"], q["v"]),),
+            symbols=("r", "s"),
+            values=lambda s: {"r": s["r"]},
+            clock="s",
+        ),
+    )
     energy: Energy
     r: Any
 
     def __init__(self, energy: Callable[[Any], Any], r: Any = 3.0) -> None:
         self.energy, self.r = as_energy(energy), r
-        check_positive("Nesterov", r=r)
+        check_positive("NesterovFlow", r=r)
 
     def check_start(self, t: Any, z: Phase) -> None:
         """At t = 0 the velocity must be zero."""
-        check_clock("Nesterov", t, v=z.v)
+        check_clock("NesterovFlow", t, v=z.v)
 
     def drift(self, t: Any, z: Phase) -> Phase:
         """(v, −(r/t)v − ∇E(x)); at t = 0 its limit from rest, (0, −∇E(x)/(1 + r))."""
@@ -70,7 +107,7 @@ class Nesterov(Inertial):
 
     def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
         """That of a heavy ball with the friction r/t: one proximal step."""
-        return HeavyBall(self.energy, 1, self.r / t).resolvent(t, z, h)
+        return HeavyBallFlow(self.energy, 1, self.r / t).resolvent(t, z, h)
 
     @property
     def parts(self) -> Mapping[str, Flow]:
@@ -79,18 +116,20 @@ class Nesterov(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
-        if not isinstance(self.energy, AbstractQuadratic):
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
-        lam, modes = self.energy.modes
-        force, flat = modes.T @ self.gradient(z.x), lam == 0
+        lam, into, back = modes_of(self, "solution")
+        force = into(self.gradient(z.x))
+        lam = jnp.broadcast_to(lam, jnp.shape(force))
+        flat = lam == 0
         # A particular solution: rest at the minimizer, or falling where nothing pulls back.
         away, fall = force / jnp.where(flat, 1, lam), -force / (self.r + 1)
-        v = modes.T @ z.v - jnp.where(flat, fall * t, 0)
+        v = into(z.v) - jnp.where(flat, fall * t, 0)
         step = propagator(lam, self.r, t, h)
-        xx, xv, vx, vv = (step[:, i, j] for i in (0, 1) for j in (0, 1))
+        xx, xv, vx, vv = (step[..., i, j] for i in (0, 1) for j in (0, 1))
         moved = jnp.where(flat, fall * (h * t + h * h / 2), (xx - 1) * away) + xv * v
         speed = jnp.where(flat, fall * (t + h), vx * away) + vv * v
-        return Phase(z.x + modes @ moved, modes @ speed)
+        return Phase(z.x + back(moved), back(speed))
 
     def lyapunov(self, t: Any, z: Phase) -> Any:
         """E(x) + ‖v‖²/2, whose derivative is −(r/t)‖v‖²."""

@@ -1,20 +1,17 @@
-"""Langevin flows: descent with thermal noise, overdamped and kinetic."""
+"""Overdamped Langevin dynamics: descent with thermal noise."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ...checks import check_nonnegative
-from ...energies.composite import kinks_of
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...flow import FirstOrder, Flow, Parts
+from ...flow import FirstOrder
 from ...linear.modes import modes_of
-from ...linear.oscillation import decayed, oscillated
-from ...sets.penalties import Indicator
-from ...state import Phase
+from ...linear.oscillation import decayed
+from ...noise import Noise
+from ...sets.penalties.indicator import Indicator
 from ..descent.gradient import GradientFlow
-from ..inertial.heavy_ball import HeavyBall
-from ..inertial.inertial import Friction, Inertial
 
 
 class Langevin(FirstOrder):
@@ -57,149 +54,23 @@ class Langevin(FirstOrder):
         """prox_{hE}(x): that of the drift."""
         return GradientFlow(self.energy).resolvent(t, z, h)
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """dW ↦ √(2T) dW."""
-        # A power and no call of `sqrt`: exact numbers have it too, where they are squares.
-        return lambda increment: (2 * self.temperature) ** 0.5 * increment
-
-    def brownian(self, z: Any) -> Any:
-        """One Brownian motion a coordinate."""
-        return z
+    @property
+    def noise(self) -> Noise:
+        """√(2T) dW, one Brownian motion a coordinate."""
+        return Noise(lambda z: z, lambda t, z: self._kicked, transition=self._transition)
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """The mean on a quadratic, which is the gradient flow's."""
         return GradientFlow(self.energy).solution(t, z, h)
 
-    def transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+    def _kicked(self, increment: Any) -> Any:
+        # A power and no call of `sqrt`: exact numbers have it too, where they are squares.
+        return (2 * self.temperature) ** 0.5 * increment
+
+    def _transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
         """On a quadratic, mode by mode: Gaussian around the gradient flow, with the variance T(1 − e^{−2λh})/λ."""
-        lam, into, back = modes_of(self, "transition")
-        return self.solution(t, z, h) + (2 * self.temperature) ** 0.5 * back(decayed(lam, h, into(noise)))
-
-
-class KineticLangevin(Inertial):
-    r"""Kinetic (underdamped) Langevin: $dx = v\,dt$, $m\,dv = -(\gamma v + \nabla E)\,dt + \sqrt{2\gamma T}\,dW$.
-
-    State `Phase(x, v)`. Units: as `HeavyBall`, the temperature in units of E.
-    Stationary density ∝ e^{−(E + m‖v‖²/2)/T}: equipartition gives each velocity the variance T/m.
-
-    Args:
-        energy: the potential E.
-        mass: m > 0.
-        friction: γ ≥ 0.
-        temperature: T ≥ 0; 0 is the heavy ball.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    References:
-        G. A. Pavliotis, Stochastic Processes and Applications, 2014, section 6.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> flow = gf.KineticLangevin(gf.energy(lambda x: x**2 / 2), mass=2.0, friction=1.0, temperature=2.0)
-        >>> float(flow.diffusion(0.0, gf.Phase(0.0, 0.0))(1.0).v)
-        1.0
-    """
-
-    equation: ClassVar[str] = "dx = v dt, m dv = −(γv + ∇E(x)) dt + √(2γT) dW"
-    energy: Energy
-    mass: Any
-    friction: Any
-    temperature: Any
-
-    def __init__(
-        self, energy: Callable[[Any], Any], mass: Any = 1.0, friction: Any = 1.0, temperature: Any = 1.0
-    ) -> None:
-        self.energy, self.mass, self.friction, self.temperature = as_energy(energy), mass, friction, temperature
-        check_nonnegative("KineticLangevin", temperature=temperature)
-        check_no_wall("KineticLangevin", self.energy, "noise")
-        HeavyBall(energy, mass, friction)
-
-    @property
-    def mechanics(self) -> HeavyBall:
-        """The same flow at temperature zero."""
-        return HeavyBall(self.energy, self.mass, self.friction)
-
-    def drift(self, t: Any, z: Phase) -> Phase:
-        """(v, −(γv + ∇E(x))/m)."""
-        return self.mechanics.drift(t, z)
-
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
-        """That of the heavy ball."""
-        return self.mechanics.resolvent(t, z, h)
-
-    @property
-    def parts(self) -> Mapping[str, Flow]:
-        """`transport`, `friction`, to which the noise belongs, and `force`."""
-        thermostat = Thermostat(self.energy, self.mass, self.friction, self.temperature)
-        return Parts(self, **{**self.mechanics.parts, "friction": thermostat})
-
-    def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
-        """dW ↦ (0, √(2γT) dW/m)."""
-        return lambda increment: Phase(0 * increment, self.noise * increment)
-
-    @property
-    def noise(self) -> Any:
-        """√(2γT)/m, the strength of the noise on the velocity."""
-        return (2 * self.friction * self.temperature) ** 0.5 / self.mass
-
-    def brownian(self, z: Phase) -> Any:
-        """One Brownian motion a coordinate of the velocity."""
-        return z.v
-
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
-        """The mean on a quadratic, which is the heavy ball's."""
-        return self.mechanics.solution(t, z, h)
-
-    @property
-    def increments(self) -> int:
-        """Two: position and velocity are two Gaussians."""
-        return 2
-
-    def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
-        """On a quadratic, mode by mode: Gaussian around the heavy ball's motion, with its covariance."""
-        lam, into, back = modes_of(self, "transition")
-        halves = (into(noise[0]), into(noise[1]))
-        x, v = oscillated(self.friction / (2 * self.mass), lam / self.mass, h, halves)
-        return self.solution(t, z, h) + self.noise * Phase(back(x), back(v))
-
-
-class Thermostat(Inertial):
-    """The part m dv = −γv dt + √(2γT) dW of kinetic Langevin: an Ornstein–Uhlenbeck process of the velocity."""
-
-    energy: Energy
-    mass: Any
-    friction: Any
-    temperature: Any
-
-    @property
-    def decay(self) -> Friction:
-        """The same part at temperature zero."""
-        return Friction(self.energy, self.friction / self.mass)
-
-    def drift(self, t: Any, z: Phase) -> Phase:
-        """(0, −(γ/m)v)."""
-        return self.decay.drift(t, z)
-
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x, v/(1 + hγ/m)): that of the drift."""
-        return self.decay.resolvent(t, z, h)
-
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
-        """(x, e^{−hγ/m} v): the mean."""
-        return self.decay.solution(t, z, h)
-
-    def diffusion(self, t: Any, z: Phase) -> Callable[[Any], Phase]:
-        """dW ↦ (0, √(2γT) dW/m)."""
-        return KineticLangevin(self.energy, self.mass, self.friction, self.temperature).diffusion(t, z)
-
-    def brownian(self, z: Phase) -> Any:
-        """One Brownian motion a coordinate of the velocity."""
-        return z.v
-
-    def transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
-        """(x, e^{−hγ/m}v + √(T/m)√(1 − e^{−2hγ/m}) ξ), with ξ the increment in units of √h."""
-        return self.solution(t, z, h) + self.diffusion(t, z)(decayed(self.friction / self.mass, h, noise))
+        lam, into, back = modes_of(self, "noise.transition")
+        return self.solution(t, z, h) + self._kicked(back(decayed(lam, h, into(noise))))
 
 
 def check_no_wall(where: str, energy: Energy, mover: str) -> None:
@@ -208,7 +79,7 @@ def check_no_wall(where: str, energy: Energy, mover: str) -> None:
     Raises:
         ValueError: naming the wall, and the remedy.
     """
-    if isinstance(wall := kinks_of(energy), Indicator):
+    if isinstance(wall := energy.kinks, Indicator):
         raise ValueError(
             f"{where}: {mover} would carry the flow through the wall of {type(wall.constraint).__name__}; "
             "MirrorLangevin stays inside, or soften it: Composite(f, MoreauEnvelope(wall, delta))"

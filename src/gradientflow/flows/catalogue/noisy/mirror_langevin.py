@@ -7,6 +7,7 @@ from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
+from ...noise import Noise
 from ...sets.potentials import Entropy, Potential
 from ...state import lift, lower
 from ..descent.mirror import MirrorFlow
@@ -66,11 +67,6 @@ class MirrorLangevin(Flow):
         """The same flow at temperature zero."""
         return MirrorFlow(self.energy, self.potential)
 
-    @property
-    def additive(self) -> bool:
-        """False: the noise is scaled by the geometry at x."""
-        return False
-
     def init(self, x: Any) -> Any:
         """∇φ(x)."""
         return self.descent.init(x)
@@ -87,11 +83,11 @@ class MirrorLangevin(Flow):
         """The mirror flow's."""
         return self.descent.residual(z)
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """dW ↦ √(2T) [∇²φ(x)]^{1/2} dW."""
+    @property
+    def noise(self) -> Noise:
+        """√(2T) [∇²φ(x)]^{1/2} dW, one Brownian motion a coordinate, scaled by the geometry at x."""
+        return Noise(lambda z: z, self._sigma, additive=False)
+
+    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
         root = self.potential.root(self.position(z))
         return lambda increment: (2 * self.temperature) ** 0.5 * lift(root(lower(increment)))
-
-    def brownian(self, z: Any) -> Any:
-        """One Brownian motion a coordinate."""
-        return z

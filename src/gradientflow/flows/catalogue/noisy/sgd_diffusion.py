@@ -11,6 +11,7 @@ from ...checks import check_integer, check_positive
 from ...energies.energy import Energy
 from ...energies.sums import MeanOverExamples
 from ...flow import FirstOrder, UnansweredQuestionError
+from ...noise import Noise
 from ...numerics import dtype_of, is_numeric
 from ...state import lift, lower
 
@@ -68,11 +69,6 @@ class SGDDiffusion(FirstOrder):
         self.energy, self.h, self.examples = energy, step, energy.count
         self.batch_size, self.approximation = int(batch_size), int(approximation)
 
-    @property
-    def additive(self) -> bool:
-        """False: examples' gradients differ by more or less from place to place."""
-        return False
-
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E, and to second order −(h/2)∇²E∇E = −(h/4)∇‖∇E‖² with it."""
         gradient = self.gradient(z)
@@ -80,8 +76,13 @@ class SGDDiffusion(FirstOrder):
             return -gradient
         return -(gradient + self.h / 2 * lift(self.energy.hvp(lower(z), lower(gradient))))
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
-        """dW ↦ √(h/(NB)) Σᵢ (gᵢ − ḡ) dWᵢ, as one gradient of the examples' losses so weighted."""
+    @property
+    def noise(self) -> Noise:
+        """√(h/(NB)) Σᵢ (gᵢ − ḡ) dWᵢ, one Brownian motion an example; gradients differ from place to place."""
+        return Noise(self._shape, self._sigma, additive=False)
+
+    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
+        """As one gradient of the examples' losses, weighted by the increments."""
         energy = self.energy
         if not isinstance(energy, MeanOverExamples):
             raise UnansweredQuestionError(self, "diffusion", "its energy, seen through an oracle, shows no examples")
@@ -93,6 +94,5 @@ class SGDDiffusion(FirstOrder):
 
         return map_increment
 
-    def brownian(self, z: Any) -> Any:
-        """One Brownian motion an example."""
+    def _shape(self, z: Any) -> Any:
         return jnp.zeros(self.examples, dtype_of(z) if all(map(is_numeric, jax.tree.leaves(z))) else float)

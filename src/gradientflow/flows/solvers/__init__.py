@@ -1,0 +1,5 @@
+"""Solvers made for gradient flows: diffrax solvers like any other, for `integrate` and for `diffrax.diffeqsolve`."""
+
+from .newton import NewtonKvaerno3 as NewtonKvaerno3
+from .newton import NewtonKvaerno5 as NewtonKvaerno5
+from .rosenbrock_wanner import RosenbrockWanner as RosenbrockWanner

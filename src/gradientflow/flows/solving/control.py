@@ -1,0 +1,126 @@
+"""What a solver's steps are held to, and the field that it sees."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optimistix as optx
+from diffrax import with_stepsize_controller_tols
+
+from ..flow import Flow
+from ..numerics import max_norm
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Tolerances:
+    """What a step's error is held to.
+
+    Attributes:
+        rtol: relative to the state.
+        atol: absolute [X]; `None`: rtol times the largest entry so far, or 1 where that is larger, so that a problem
+            in other units of x is solved to the same relative accuracy.
+    """
+
+    rtol: Any
+    atol: Any = None
+
+    def absolute(self, largest: Any) -> Any:
+        """The absolute tolerance where the state's largest entry so far is known [X]."""
+        return self.rtol * jnp.minimum(1, largest) if self.atol is None else self.atol
+
+
+class Controller(dfx.AbstractAdaptiveStepSizeController):
+    """The steps whose error is within tolerances, from a given first one on, which may be traced.
+
+    diffrax checks a `dt0` by a call to the host. Its state is the inner controller's and the largest entry so far.
+
+    Attributes:
+        rtol: the relative tolerance, as implicit stages ask for it.
+        atol: the absolute tolerance, likewise [X].
+        norm: how errors are measured.
+        tolerances: what a step's error is held to.
+        first: the first step [T].
+        largest: the largest entry of the state so far [X].
+    """
+
+    rtol: Any
+    atol: Any
+    norm: Callable[[Any], Any]
+    tolerances: Tolerances
+    first: Any
+    largest: Any
+
+    def __init__(self, tolerances: Tolerances, first: Any, largest: Any) -> None:
+        self.rtol, self.atol, self.norm = tolerances.rtol, tolerances.absolute(largest), optx.rms_norm
+        self.tolerances, self.first, self.largest = tolerances, first, largest
+
+    def wrap(self, direction: Any) -> "Controller":
+        """The same: time runs forward."""
+        return self
+
+    def init(
+        self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
+    ) -> tuple[Any, Any]:
+        """The end of the first step, and the controller's state."""
+        end, inner = self._pid(self.atol).init(terms, t0, t1, y0, self.first, args, func, error_order)
+        return end, (inner, self.largest)
+
+    def adapt_step_size(
+        self,
+        t0: Any,
+        t1: Any,
+        y0: Any,
+        y1_candidate: Any,
+        args: Any,
+        y_error: Any,
+        error_order: Any,
+        controller_state: Any,
+    ) -> Any:
+        """The inner controller's choice."""
+        inner, largest = controller_state
+        keep, *following, inner, result = self._pid(self.tolerances.absolute(largest)).adapt_step_size(
+            t0, t1, y0, y1_candidate, args, y_error, error_order, inner
+        )
+        reached = jnp.maximum(largest, jax.lax.stop_gradient(max_norm(y1_candidate)))
+        return keep, *following, (inner, jnp.where(keep, reached, largest)), result
+
+    def _pid(self, atol: Any) -> Any:
+        return dfx.PIDController(rtol=self.rtol, atol=atol, norm=self.norm)
+
+
+# What stands in a root finder's tolerances that are to be its step's.
+_AS_THE_STEP: Any = with_stepsize_controller_tols(optx.Newton)().rtol
+
+
+def held_to(solver: Any, controller: Controller) -> Any:
+    """The solver, with the equations of its stages solved to what its steps are held to, where it leaves that open."""
+    finder = getattr(solver, "root_finder", None)
+    if finder is None:
+        return solver
+    names = [name for name in ("rtol", "atol", "norm") if getattr(finder, name, None) is _AS_THE_STEP]
+    if not names:
+        return solver
+    return eqx.tree_at(
+        lambda solver: [getattr(solver.root_finder, name) for name in names],
+        solver,
+        [getattr(controller, name) for name in names],
+    )
+
+
+def finite_drift(flow: Flow, t: Any, z: Any) -> Any:
+    """A flow's drift in the state's precision, with infinities as NaN.
+
+    A trial step that overflows to infinity makes diffrax's next step length NaN, and nothing after it is accepted; a
+    step that meets NaN is rejected and halved.
+    """
+    return jax.tree.map(lambda f, a: jnp.where(jnp.isfinite(f), f, jnp.nan).astype(a.dtype), flow.drift(t, z), z)
+
+
+def vector_field(flow: Flow) -> dfx.ODETerm:
+    """A flow's drift as diffrax's term."""
+    return dfx.ODETerm(lambda t, z, _: finite_drift(flow, t, z))
