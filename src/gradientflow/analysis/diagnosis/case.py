@@ -163,6 +163,9 @@ class Case:
         def survives(scale: float) -> bool:
             return self.survived if scale == 1 else self.scaled(scale).survives
 
+        # Of a start that isn't finite no step helps.
+        if self.ran.first_odd == self.training.first and self.ran.odd[0] < 3:
+            return 0.0
         good, bad = (1.0, None) if survives(1.0) else (None, 1.0)
         tried = 1.0
         for _ in range(_UP if good else _DOWN):

@@ -88,7 +88,7 @@ class Diagnosis(Graded, Drawn):
         lines += _wrapped("Why", [self.says] if self.says else [])
         lines += _wrapped("Evidence (measured)", self.observed)
         lines += _wrapped("What would have helped (tried where it says so)" if self.helps else "", self.helps)
-        lines += _wrapped("How long a step may be", [self._scale_in_words()])
+        lines += _wrapped("How long a step may be", [self.scale_in_words()])
         if len(self.replays):
             lines += ["", "Replays, one thing changed in each:"]
             lines += ["  " + line for line in _shown(self.replays).to_string(index=False).split("\n")]
@@ -101,13 +101,14 @@ class Diagnosis(Graded, Drawn):
             directory: the folder, made if it isn't there.
 
         Raises:
-            OSError: if it can't be written.
+            ValueError: if it can't be written.
         """
         from .report import report
 
-        page = report(self)
+        page, figure = report(self), self.plot()
 
         def fill(folder: pathlib.Path) -> None:
+            figure.savefig(folder / "figures" / "why.png", dpi=110)
             (folder / "report.html").write_text(page, encoding="utf-8")
             for name in ("evidence", "replays", "sharpness"):
                 getattr(self, name).to_csv(folder / f"{name}.csv", index=name == "evidence")
@@ -123,7 +124,8 @@ class Diagnosis(Graded, Drawn):
             "replays": [{k: _plain(v) for k, v in row.items()} for row in self.replays.to_dict("records")],
         }  # fmt: skip
 
-    def _scale_in_words(self) -> str:
+    def scale_in_words(self) -> str:
+        """How long a step may be, in a sentence or two."""
         if np.isnan(self.safe_scale):
             return "Not asked."
         if self.safe_scale == 0:

@@ -326,6 +326,8 @@ def beyond_stability(case: Case) -> Finding | None:
 def _slower(case: Case) -> list[Outcome]:
     """Shorter steps from the last good checkpoint, until one mends it."""
     out: list[Outcome] = []
+    if case.ran.first_odd == case.training.first and case.ran.odd[0] < 3:
+        return out
     for scale in (0.5, 0.25, 1 / 16, 1 / 256):
         out.append(case.replay(Change(f"learning rate × {scale:.4g}", scale=scale)))
         if out[-1].mends:

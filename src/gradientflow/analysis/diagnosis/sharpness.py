@@ -111,6 +111,8 @@ class Sharpness:
         squares = np.array([float(np.sum(np.asarray(v, float) ** 2)) for v in jax.tree.leaves(vector)])
         if not math.isfinite(top):
             return Reading(mark.k, math.nan, math.nan, held.threshold, nothing, "the Hessian is not finite there")
+        # No better than its own precision.
+        residual = max(residual, abs(top) * float(jnp.finfo(jax.tree.leaves(mark.params)[0].dtype).eps))
         return Reading(mark.k, top, residual, held.threshold, squares / max(squares.sum(), 1e-300), held.reason)
 
     def read(self, marks: Sequence[Checkpoint]) -> list[Reading]:

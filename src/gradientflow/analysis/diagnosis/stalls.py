@@ -1,6 +1,7 @@
 """Why a run that does not break hardly gets anywhere: each cause by its evidence and by a replay."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
-from .replay import Change
+from .replay import Change, Checkpoint
 
 # A layer's gradient vanishes where it is, relative to its parameters, less than so much of another's.
 _VANISHES = 1e-3
@@ -111,22 +112,21 @@ def noise_floor(case: Case) -> Finding | None:
     if training.count == 1 or not training.batched or not case.survived:
         return None
     middle = marks[len(marks) // 2]
-    late = marks[-max(2, len(marks) // 4)]
-    # The loss must have stopped falling.
-    half = [case.replays.compared(m.params) for m in (middle, late, marks[-1])]
+    # The loss must have stopped falling. Where it wanders one place tells little.
+    half, end = _around(case, marks, len(marks) // 2), _around(case, marks, len(marks) - 1)
     numbers = case.replays.some(16)
     _, _, mean, away = case.replays.measure(marks[-1].params, numbers)
     size = math.sqrt(sum(float(np.sum(np.square(np.asarray(leaf, float)))) for leaf in jax.tree.leaves(mean)))
     noise = float(np.sqrt(np.mean(away**2) * len(away) / max(1, len(away) - 1)))
-    whole = case.start_loss - min(half)
-    if not noise > 2 * size or half[0] - half[2] > 0.1 * whole:
+    if not noise > 0.5 * size or half - end > 0.1 * (case.start_loss - min(half, end)):
         return None
     averaged = case.averaged(middle)
     if averaged is None or not averaged.survives:
         return None
-    down = case.gains(averaged) or 0 < averaged.loss < 0.7 * case.end_loss
+    low = _around(case, averaged.ran.checkpoints, len(averaged.ran.checkpoints) - 1)
+    down = end - low > 0.2 * (case.start_loss - low) or 0 < low < 0.7 * end
     shorter = case.replay(Change("learning rate × 0.1", scale=0.1), start=middle)
-    if not down or not shorter.loss < case.end_loss:
+    if not down or not _around(case, shorter.ran.checkpoints, len(shorter.ran.checkpoints) - 1) < end:
         return None
     worst = case.worst
     evidence = [
@@ -224,6 +224,11 @@ def bounces(case: Case) -> Finding | None:
         (f"λ_max(P⁻¹H) is {ratio:.3g} times its threshold at the end", tried(half, case.training.first)),
         (f"a learning rate {0.9 / ratio:.2g} times as large",),
     )
+
+
+def _around(case: Case, marks: Sequence[Checkpoint], place: int) -> float:
+    """The mean of the losses at the checkpoints up to one."""
+    return float(np.mean([case.replays.compared(mark.params) for mark in marks[max(0, place - 4) : place + 1]]))
 
 
 def _is_stuck(case: Case) -> bool:

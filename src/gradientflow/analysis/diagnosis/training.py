@@ -34,7 +34,12 @@ class Training:
 
     def __init__(self, where: str, loss: Any, params: Any, optimizer: Any, batches: Any, state: Any, first: int,
                  key: Any, has_aux: bool) -> None:  # fmt: skip
-        self.where, self.first, self.key, self.has_aux = where, _count(where, "first", first, least=0), key, has_aux
+        self.where, self.first, self.key, self.has_aux = (
+            where,
+            whole_number(where, "first", first, least=0),
+            key,
+            has_aux,
+        )
         if not callable(loss):
             raise TypeError(f"{where}: `loss` must be a function, loss(params, batch) say, got {_kind(loss)}")
         if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
@@ -219,7 +224,8 @@ def _takes(function: Callable[..., Any]) -> int | None:
     return len([p for p in itertools.filterfalse(lambda p: p.kind not in kinds, parameters) if p.default is p.empty])
 
 
-def _count(where: str, name: str, value: Any, least: int) -> int:
+def whole_number(where: str, name: str, value: Any, least: int) -> int:
+    """A number of steps, checked."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{where}: `{name}` must be a whole number of at least {least}, got {value!r}")
     return int(value)

@@ -29,7 +29,7 @@ from .stalls import (
     vanishing_gradient,
     weight_decay,
 )
-from .training import Training, _count
+from .training import Training, whole_number
 from .trouble import Kind
 
 _BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, unbounded_below, stale_second_moment,
@@ -92,7 +92,7 @@ def why(
         >>> print(d.cause, 0.5 < d.safe_scale < 0.7)
         beyond_stability True
     """
-    steps = _count("why", "steps", steps, least=2)
+    steps = whole_number("why", "steps", steps, least=2)
     case = Case(Training("why", loss, params, optimizer, batches, state, first, key, has_aux), steps)
     found = _found(case)
     return _diagnosis(case, found)
@@ -161,6 +161,8 @@ def _what_happened(case: Case) -> str:
     start, what = case.start_loss, {1: "the loss", 2: "the gradient", 3: "the update", 4: "the parameters"}
     if trouble.kind is Kind.NOT_FINITE:
         odd = f"{what[int(ran.odd[-1])]} {'are' if ran.odd[-1] == 4 else 'is'} not finite from step {ran.first_odd} on"
+        if ran.first_odd == case.training.first:
+            return f"{odd}, the start"
         if ran.first_odd == case.step:
             return f"{odd}; until then the loss was {trouble.level:.4g} at its lowest"
         return f"the loss rises from step {case.step} on ({trouble.level:.4g} → {trouble.peak:.4g}), {odd}"
