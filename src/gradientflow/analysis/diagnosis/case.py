@@ -140,7 +140,8 @@ class Case:
     def best(self) -> float:
         """The lowest loss at the end that any replay reached, the run itself included."""
         found = [o.loss for o in self.outcomes.values() if o.survives and o.end.k == self.replays.end]
-        return min([*found, *([self.end_loss] if self.survived else [])], default=math.nan)
+        found += [self.end_loss] if self.survived else []
+        return min(found) if found else math.nan
 
     def gains(self, outcome: Outcome) -> bool:
         """Whether a replay got far below where the run stayed: by a fifth of the whole fall, or to a half of it."""
@@ -274,7 +275,7 @@ class Case:
 
         name = f"in {wide} from {start.k}"
         if name not in self.outcomes:
-            with jax.enable_x64(wide == "float64" or bool(jax.config.jax_enable_x64)):
+            with jax.enable_x64(wide == "float64" or bool(jax.config.read("jax_enable_x64"))):
                 training = self.training.like(cast=cast)
                 engine = Replays(training, self.steps)
                 engine._compared = self.replays._compared

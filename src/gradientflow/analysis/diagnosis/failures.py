@@ -36,7 +36,8 @@ def not_finite_operation(case: Case, alone: bool = False) -> Finding | None:
     rising = not case.trouble.sudden
     at_start = place.k == case.training.first
     # In a run that had risen for long everything overflows in the end.
-    if rising or not (guarded.mends or at_start or alone or not any(o.mends for o in _slower(case))):
+    by_step = any(o.mends for o in _slower(case)) and not _same_place(case)
+    if rising or (by_step and not (guarded.mends or at_start or alone)):
         return None
     line = f" in {operation.line}" if operation.line else ""
     what = "gradient" if operation.derivative else "loss"
@@ -335,6 +336,20 @@ def _slower(case: Case) -> list[Outcome]:
     if case.safe_scale > 0:
         out.append(case.replay(Change(f"learning rate × {case.safe_scale:.4g}", scale=case.safe_scale)))
     return out
+
+
+def _same_place(case: Case) -> bool:
+    """Whether shorter steps break too, after so many more of them: then it is the place, and not the step."""
+    if case.ran.first_odd is None:
+        return False
+    way = case.ran.first_odd - case.good.k
+    tries = [o for o in _slower(case) if o.first_odd is not None][:2]
+    lengths = [o.first_odd - o.start for o in tries if o.first_odd is not None]
+    return (
+        way > 3
+        and len(lengths) == 2
+        and all(0.6 < length / (way * more) < 1.7 for length, more in zip(lengths, (2, 4), strict=True))
+    )
 
 
 def _settled(outcome: Outcome) -> bool:

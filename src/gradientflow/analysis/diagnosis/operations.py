@@ -179,7 +179,9 @@ def _operation(found: _Found, derivative: bool) -> Operation:
     at = _input_where(equation, values, found.out, derivative)
     largest = max((float(jnp.max(jnp.abs(v.astype(jnp.float32) if v.dtype.itemsize < 4 else v), initial=0))
                    for v in map(jnp.asarray, values)), default=0.0)  # fmt: skip
-    overflow = not derivative and _overflows(name, at, values)
+    first = np.ravel(np.asarray(found.out[0], float))
+    first = first[~np.isfinite(first)]
+    overflow = not derivative and bool(len(first)) and not np.isnan(first[0]) and _overflows(name, at)
     narrow = overflow and jnp.dtype(dtype).itemsize < 4
     return Operation(name, derivative, _says(name, at, derivative, overflow, dtype, largest), _line_of(equation),
                      narrow, dtype)  # fmt: skip
@@ -202,12 +204,13 @@ def _input_where(equation: Any, values: Sequence[Any], out: Sequence[Any], deriv
     return [float(f[places[0]]) for f in flat] if places.size else []
 
 
-def _overflows(name: str, at: Sequence[float], values: Sequence[Any]) -> bool:
+def _overflows(name: str, at: Sequence[float]) -> bool:
+    """Whether an infinity is a number too large, and no pole."""
     if name in ("log", "log1p", "sqrt", "rsqrt", "acos", "asin", "atanh", "acosh"):
         return False
     if name in ("div", "rem") and at and at[-1] == 0:
         return False
-    return not (name in ("pow", "integer_pow") and at and at[0] <= 0)
+    return not (name in ("pow", "integer_pow") and at and at[0] == 0)
 
 
 def _says(name: str, at: Sequence[float], derivative: bool, overflow: bool, dtype: str, largest: float) -> str:

@@ -247,7 +247,7 @@ class Replays:
 
     def _run_block(self, params: Any, state: Any, data: Any, places: Any, first: Any, count: Any, knobs: Any) -> Any:
         leaves = len(jax.tree.leaves(params))
-        wide = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
+        wide = jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32
         room = {
             "loss": jnp.full(self.length, jnp.nan, wide),
             "lost": jnp.zeros(self.length, jnp.float32),

@@ -86,7 +86,7 @@ class Training:
         arguments = [eqx.combine(params, self._fixed)]
         arguments += [batch] if self.batched else []
         arguments += [key] if self.key is not None else []
-        found = self.user_loss(*arguments)
+        found: Any = self.user_loss(*arguments)
         return jnp.asarray(found[0] if self.has_aux else found)
 
     def key_of(self, k: Any) -> Any:

@@ -34,8 +34,8 @@ from .trouble import Kind
 
 _BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, unbounded_below, stale_second_moment,
            exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
-_STALLS = (precision_of_updates, weight_decay, unbounded_below, noise_floor, too_long, bounces,
-           vanishing_gradient, step_too_short)  # fmt: skip
+_STALLS = (precision_of_updates, weight_decay, unbounded_below, too_long, vanishing_gradient,
+           noise_floor, bounces, step_too_short)  # fmt: skip
 # A run has got somewhere where so much of the fall that any replay made is its own.
 _ENOUGH = 0.2
 
@@ -102,8 +102,8 @@ def _found(case: Case) -> list[Finding]:
     checks = _BREAKS if case.trouble.kind is not Kind.NONE else ()
     found: list[Finding] = []
     for check in checks:
-        # A step too long is no news where a narrower cause was confirmed, and each reading costs.
-        if found and check is beyond_stability:
+        # A step too long is no news where a narrower cause was confirmed, and what overflows looks like many things.
+        if found and (check is beyond_stability or found[0].cause is Cause.PRECISION):
             continue
         one = check(case)
         if one is not None:
