@@ -131,7 +131,8 @@ class Diagnosis(Graded, Drawn):
         if self.safe_scale == 0:
             measured = "No multiple of the updates was found with which the run survives"
         else:
-            measured = f"The updates may be multiplied by {self.safe_scale:.3g} (to 20 %)"
+            least = "at least " if self.safe_scale >= 1024 else ""
+            measured = f"The updates may be multiplied by {least}{self.safe_scale:.3g} (to 20 %)"
         local = ""
         if np.isfinite(self.local_scale):
             local = (

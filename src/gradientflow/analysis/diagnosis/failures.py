@@ -33,7 +33,7 @@ def not_finite_operation(case: Case, alone: bool = False) -> Finding | None:
     if place is None or operation is None or operation.narrow:
         return None
     guarded = case.replay(Change("entries of the gradient that aren't finite left out", guard=True))
-    rising = not case.trouble.sudden
+    rising = place.k != case.step
     at_start = place.k == case.training.first
     # In a run that had risen for long everything overflows in the end.
     by_step = any(o.mends for o in _slower(case)) and not _same_place(case)

@@ -74,8 +74,11 @@ def _draw_replays(ax: Axes, found: "Diagnosis") -> None:
     start = float(found.evidence["loss"].iloc[0])
     known = loss[finite]
     positive = (len(known) == 0 or known.min() > 0) and start > 0
+    shown_to = [start, *np.minimum(known, 100 * abs(start))]
+    wide = positive and (len(known) < len(loss) or max(shown_to) > 30 * min(shown_to))
     # What ended as high as astronomy is "very high" here: a mark at the edge.
-    edge = 100 * max(abs(start), 1e-12)
+    edge = (100 if wide else 2) * max(abs(start), *np.abs(known[known < 100 * abs(start)]), 1e-12)
+    edge = min(edge, 100 * max(abs(start), 1e-12))
     low = max(float(known.min()) if len(known) else start, start * 1e-8) if positive else None
     places = np.arange(len(table))[::-1]
     for place, value, ok in zip(places, loss, good, strict=True):
@@ -84,7 +87,7 @@ def _draw_replays(ax: Axes, found: "Diagnosis") -> None:
     ax.plot([], [], "o", color=COLOURS[2], label="survives")
     ax.plot([], [], "x", color=COLOURS[1], mew=2, ls="", label="does not (at the edge: far higher, or not finite)")
     ax.axvline(start, color="0.5", lw=1, ls=":", label="loss at the start")
-    if positive:
+    if wide:
         ax.set_xscale("log")
     ax.set_yticks(places, [_short(label, k) for label, k in zip(table["changed"], table["from step"], strict=True)],
                   fontsize=8)  # fmt: skip
