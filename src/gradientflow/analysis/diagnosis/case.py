@@ -68,7 +68,14 @@ class Case:
         self.end_loss = self.replays.compared(last.params) if self.ran.finite else math.nan
         self.survived = self.ran.finite and math.isfinite(self.end_loss) and self.end_loss < self.start_loss
         self.noisy = training.count != 1
-        self.trouble: Trouble = what_happened(self.ran.loss, not self.ran.finite, self.survived, self.noisy)
+        self.stuck = not self.survived and self.ran.finite and self._never_moved()
+        kept = self.survived or self.stuck
+        self.trouble: Trouble = what_happened(self.ran.loss, not self.ran.finite, kept, self.noisy)
+
+    def _never_moved(self) -> bool:
+        """Whether the loss stays where it started."""
+        near = 1e-3 * abs(self.start_loss)
+        return all(abs(self.replays.compared(m.params) - self.start_loss) <= near for m in self.ran.checkpoints)
 
     # --- places -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +174,8 @@ class Case:
         # Of a start that isn't finite no step helps.
         if self.ran.first_odd == self.training.first and self.ran.odd[0] < 3:
             return 0.0
-        good, bad = (1.0, None) if survives(1.0) else (None, 1.0)
+        # Where nothing moves a longer step may.
+        good, bad = (1.0, None) if self.stuck or survives(1.0) else (None, 1.0)
         tried = 1.0
         for _ in range(_UP if good else _DOWN):
             tried = tried * _FACTOR if bad is None else tried / _FACTOR
@@ -182,7 +190,7 @@ class Case:
         while bad is not None and bad > _PRECISE * good:
             middle = math.sqrt(good * bad)
             good, bad = (middle, bad) if survives(middle) else (good, middle)
-        return good
+        return 0.0 if good == 1 and self.stuck else good
 
     # --- sharpness --------------------------------------------------------------------------------------------------
 

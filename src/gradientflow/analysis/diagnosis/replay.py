@@ -9,12 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .norms import alike, all_finite, host_norm, leaf_norm, shape_of, tree_norm
 from .training import Training
 
 # Losses are compared on so many batches, and batches measured one by one up to so many.
 _COMPARED, _MEASURED = 16, 64
 # Of so many blocks of a run the checkpoints are kept.
 BLOCKS = 20
+# As many of them as fit into this.
+_KEPT_BYTES = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +153,9 @@ class Replays:
             if found["odd"].any():
                 break
             marks.append(Checkpoint(k, params, state))
+            size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves((params, state)))
+            if len(marks) > 4 and len(marks) * size > _KEPT_BYTES:
+                del marks[1:-1:2]
         joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         return Ran(np.arange(here.k, here.k + len(joined["odd"])), checkpoints=marks, **joined)
 
@@ -177,24 +183,27 @@ class Replays:
         """The losses of batches at some parameters."""
         return self._by_batch(self._mean, params, numbers)
 
-    def measure(self, params: Any, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
-        """Batches one by one: losses, gradients' norms, the mean gradient, and the norms of what differs from it."""
-        found = [self._by_batch(self._measure, params, [n]) for n in numbers]
-        losses = np.array([float(value) for value, _ in found])
-        gradients = [gradient for _, gradient in found]
-        mean = jax.tree.map(lambda *g: sum(g) / len(g), *gradients)
-        away = [_norm(jax.tree.map(jnp.subtract, g, mean)) for g in gradients]
-        return losses, np.array([_norm(g) for g in gradients]), mean, np.array(away)
+    def measure(self, params: Any, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, float]:
+        """Batches one by one: their losses, their gradients' norms, and the norm of the mean gradient."""
+        losses, norms, mean = [], [], None
+        for n in numbers:
+            value, gradient = self.gradient(params, n)
+            losses.append(float(value))
+            norms.append(host_norm(gradient))
+            mean = gradient if mean is None else jax.tree.map(jnp.add, mean, gradient)
+        return np.array(losses), np.array(norms), host_norm(mean) / max(1, len(numbers))
+
+    def gradient(self, params: Any, number: int) -> tuple[Any, Any]:
+        """A batch's loss and gradient."""
+        return self._measure(params, self.training.batch(number), self.training.key_of(self.training.first))
 
     def _by_batch(self, function: Any, params: Any, numbers: Sequence[int]) -> Any:
         training = self.training
         keys = [training.key_of(training.first + i) for i in range(len(numbers))]
-        if function is self._measure:
-            return function(params, training.batch(numbers[0]), keys[0])
         if not training.batched:
             return np.asarray(function(params, None, jnp.stack(keys[:1])), float)
         found = np.empty(len(numbers))
-        for places in _alike([training.batch(n) for n in numbers]):
+        for places in alike([training.batch(n) for n in numbers]):
             data = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[training.batch(numbers[i]) for i in places])
             found[places] = np.asarray(function(params, data, jnp.stack([keys[i] for i in places])), float)
         return found
@@ -231,13 +240,13 @@ class Replays:
         if training.count is not None:
             if self._stack is None:
                 batches = [training.batch(n) for n in range(training.count)]
-                alike = len(_alike(batches)) == 1
-                self._stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches) if alike else False
+                same = len(alike(batches)) == 1
+                self._stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches) if same else False
             if self._stack is not False:
                 return self._stack, np.asarray(numbers), numbers
         batches = [training.batch(n) for n in numbers]
-        first = _shape(batches[0])
-        count = next((i for i, batch in enumerate(batches) if _shape(batch) != first), len(batches))
+        first = shape_of(batches[0])
+        count = next((i for i, batch in enumerate(batches) if shape_of(batch) != first), len(batches))
         batches, numbers = batches[:count], numbers[:count]
         padded = batches + [batches[-1]] * (self.length - len(batches))
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded), np.arange(count), numbers
@@ -273,7 +282,7 @@ class Replays:
         key = training.key_of(k)
         value, raw = jax.value_and_grad(training.loss)(params, batch, key)
         guarded = jax.tree.map(lambda g: jnp.where(knobs["guard"] & ~jnp.isfinite(g), jnp.zeros_like(g), g), raw)
-        norm = _tree_norm(guarded)
+        norm = tree_norm(guarded)
         factor = jnp.where(norm > knobs["clip"], knobs["clip"] / jnp.where(norm == 0, 1, norm), 1.0)
         gradient = jax.tree.map(lambda g: jnp.where(factor == 1, g, g * factor.astype(g.dtype)), guarded)
         if self.second:
@@ -281,8 +290,8 @@ class Replays:
         shown = jax.tree.map(lambda p: jnp.where(knobs["undecayed"], jnp.zeros_like(p), p), params)
         update, new = training.update(gradient, state, shown, value, batch, key)
         new = jax.tree.map(lambda a, b: jnp.asarray(a, jnp.asarray(b).dtype), new, state)
-        sizes = [_leaf_norm(p) for p in jax.tree.leaves(params)]
-        moves = [_leaf_norm(u) for u in jax.tree.leaves(update)]
+        sizes = [leaf_norm(p) for p in jax.tree.leaves(params)]
+        moves = [leaf_norm(u) for u in jax.tree.leaves(update)]
         sized = [jnp.maximum(s, 1e-2 * math.sqrt(u.size)) for s, u in zip(sizes, jax.tree.leaves(update), strict=True)]
         ratios = jnp.stack([m / s for m, s in zip(moves, sized, strict=True)])
         levels = jnp.where((knobs["level"] > 0) & (ratios > 0), knobs["level"] / jnp.where(ratios > 0, ratios, 1), 1.0)
@@ -292,12 +301,12 @@ class Replays:
         after = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, update)
         moved = sum(jnp.sum(u != 0) for u in jax.tree.leaves(update))
         stuck = jax.tree.map(lambda p, u, a: jnp.sum((u != 0) & (p == a)), params, update, after)
-        ok = [jnp.isfinite(value) | knobs["guard"], _finite(guarded), _finite(update), _finite(after)]
+        ok = [jnp.isfinite(value) | knobs["guard"], all_finite(guarded), all_finite(update), all_finite(after)]
         odd = jnp.select([~good for good in ok], [1, 2, 3, 4], 0)
         row = {
             "loss": value, "odd": odd, "lost": sum(jax.tree.leaves(stuck)) / jnp.maximum(moved, 1),
-            "gradient": jnp.stack([_leaf_norm(g) for g in jax.tree.leaves(raw)]), "size": jnp.stack(sizes),
-            "update": jnp.stack([_leaf_norm(u) for u in jax.tree.leaves(update)]),
+            "gradient": jnp.stack([leaf_norm(g) for g in jax.tree.leaves(raw)]), "size": jnp.stack(sizes),
+            "update": jnp.stack([leaf_norm(u) for u in jax.tree.leaves(update)]),
         }  # fmt: skip
         return after, new, row
 
@@ -308,42 +317,3 @@ class Replays:
             square = squares[leaf].astype(leaves[place].dtype)
             leaves[place] = jnp.where(asked, jnp.maximum(leaves[place], square), leaves[place])
         return jax.tree.unflatten(structure, leaves)
-
-
-def _finite(tree: Any) -> Any:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
-def _leaf_norm(leaf: Any) -> Any:
-    """‖·‖, in which no square overflows."""
-    leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
-    largest = jnp.max(jnp.abs(leaf), initial=0)
-    scaled = leaf / jnp.where((largest == 0) | ~jnp.isfinite(largest), 1, largest)
-    return jnp.where(largest == 0, 0.0, largest * jnp.sqrt(jnp.sum(scaled**2)))
-
-
-def _tree_norm(tree: Any) -> Any:
-    return _leaf_norm(jnp.stack([_leaf_norm(leaf) for leaf in jax.tree.leaves(tree)]))
-
-
-def _norm(tree: Any) -> float:
-    with np.errstate(all="ignore"):
-        return float(np.sqrt(sum(np.sum(np.square(np.asarray(leaf, float))) for leaf in jax.tree.leaves(tree))))
-
-
-def _shape(batch: Any) -> Any:
-    return jax.tree.structure(batch), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch)]
-
-
-def _alike(batches: Sequence[Any]) -> list[list[int]]:
-    """Places of batches of one shape together."""
-    groups: list[tuple[Any, list[int]]] = []
-    for i, batch in enumerate(batches):
-        shape = _shape(batch)
-        for other, places in groups:
-            if other == shape:
-                places.append(i)
-                break
-        else:
-            groups.append((shape, [i]))
-    return [places for _, places in groups]

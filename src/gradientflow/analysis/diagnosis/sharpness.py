@@ -102,7 +102,7 @@ class Sharpness:
         leaves = jax.tree.leaves(mark.params)
         nothing = np.full(len(leaves), math.nan)
         number = self._replays.training.number(mark.k)
-        _, gradient = self._replays._by_batch(self._replays._measure, mark.params, [number])
+        _, gradient = self._replays.gradient(mark.params, number)
         held = self._held.at(gradient, mark.state, mark.params)
         if held.inverse is None:
             return Reading(mark.k, math.nan, math.nan, math.nan, nothing, held.reason)

@@ -73,11 +73,8 @@ def vanishing_gradient(case: Case) -> Finding | None:
     early = slice(0, 3)
     with np.errstate(all="ignore"):
         relative = np.nanmedian((gradients / np.maximum(sizes, 1e-12))[early], axis=0)
-    elastic = float(
-        np.nanmedian(
-            (case.ran.norm("gradient") * case.ran.norm("size") / np.maximum(np.abs(case.ran.loss), 1e-300))[early]
-        )
-    )
+        loss = np.maximum(np.abs(case.ran.loss), 1e-300)
+        elastic = float(np.nanmedian((case.ran.norm("gradient") * case.ran.norm("size") / loss)[early]))
     most = float(relative.max())
     weak = [i for i in range(len(names)) if relative[i] <= _VANISHES * most]
     everywhere = elastic < 1e-5 and (case.start_loss - case.end_loss) < 0.05 * abs(case.start_loss)
@@ -115,9 +112,9 @@ def noise_floor(case: Case) -> Finding | None:
     # The loss must have stopped falling. Where it wanders one place tells little.
     half, end = _around(case, marks, len(marks) // 2), _around(case, marks, len(marks) - 1)
     numbers = case.replays.some(16)
-    _, _, mean, away = case.replays.measure(marks[-1].params, numbers)
-    size = math.sqrt(sum(float(np.sum(np.square(np.asarray(leaf, float)))) for leaf in jax.tree.leaves(mean)))
-    noise = float(np.sqrt(np.mean(away**2) * len(away) / max(1, len(away) - 1)))
+    _, norms, size = case.replays.measure(marks[-1].params, numbers)
+    # The mean square of what differs from the mean is the mean square less the mean's.
+    noise = math.sqrt(max(0.0, float(np.mean(norms**2)) - size**2) * len(norms) / max(1, len(norms) - 1))
     if not noise > 0.5 * size or half - end > 0.1 * (case.start_loss - min(half, end)):
         return None
     averaged = case.averaged(middle)
@@ -149,7 +146,7 @@ def noise_floor(case: Case) -> Finding | None:
 
 def step_too_short(case: Case) -> Finding | None:
     """With a much longer step the run gets much further."""
-    if not case.survived:
+    if not (case.survived or case.stuck):
         return None
     _ = case.safe_scale
     longer = [

@@ -9,16 +9,7 @@ import pandas as pd
 from .case import Case
 from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
-from .failures import (
-    bad_batch,
-    beyond_stability,
-    exploding_gradient,
-    not_finite_operation,
-    precision_of_range,
-    stale_second_moment,
-    unbounded_below,
-    warm_up_too_short,
-)
+from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
 from .finding import Finding
 from .stalls import (
     bounces,
@@ -29,6 +20,7 @@ from .stalls import (
     vanishing_gradient,
     weight_decay,
 )
+from .steps import beyond_stability, exploding_gradient, stale_second_moment, warm_up_too_short
 from .training import Training, whole_number
 from .trouble import Kind
 
@@ -111,7 +103,7 @@ def _found(case: Case) -> list[Finding]:
     if not found and case.odd_place is not None:
         last = not_finite_operation(case, alone=True)
         found += [] if last is None else [last]
-    if case.survived and not found:
+    if (case.survived or case.stuck) and not found:
         _ = case.safe_scale
         for check in _STALLS:
             one = check(case)
