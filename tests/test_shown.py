@@ -16,6 +16,8 @@ import matplotlib
 import matplotlib.figure
 import nbformat
 import numpy as np
+import optax
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -23,6 +25,7 @@ import gradientflow as gf
 import gradientflow.analysis
 from gradientflow.analysis.comparison.compare import Entry
 from gradientflow.analysis.comparison.figures import _limits, draw_energy, draw_plane
+from gradientflow.analysis.diagnosis.log import read_off
 from gradientflow.analysis.linear_stability.survey import StabilitySurvey
 from gradientflow.analysis.results.figure import Figure
 from gradientflow.analysis.results.html import show_formula, show_table
@@ -86,6 +89,8 @@ MADE = {
         np.array([[gf.Grade.UNKNOWN] * 4] * 4, dtype=object), np.zeros((4, 4), int),
     ),
     "Cycle": lambda _: gf.find_cycle(gf.optimizers.momentum(BOWL, lr=4 / 36, beta=(4 / 6) ** 2), 1, 25),
+    "Diagnosis": lambda _: gf.why(lambda x: 2 * jnp.sum(x**2), jnp.ones(2), optax.sgd(0.6), steps=9),
+    "LogReading": lambda _: read_off(pd.DataFrame({"step": range(4), "loss": GRID, "lr": GRID})),
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
     "GradientNoise": lambda _: gf.GradientNoise(jnp.ones(2), {"x": 2.0}, 100),
     "Stability": lambda _: gf.stability(FLOW, EULER),

@@ -4,6 +4,7 @@ from . import analysis as analysis
 from . import discretizers as discretizers
 from . import experiments as experiments
 from . import flows as flows
+from .analysis import Cause as Cause
 from .analysis import Grade as Grade
 from .analysis import ModifiedFlow as ModifiedFlow
 from .analysis import bifurcation as bifurcation
@@ -26,6 +27,7 @@ from .analysis import step_sweep as step_sweep
 from .analysis import strong_order as strong_order
 from .analysis import validation_curve as validation_curve
 from .analysis import verify as verify
+from .analysis import why as why
 from .analysis import worst_case_bound as worst_case_bound
 from .analysis import worst_case_rate as worst_case_rate
 from .discretizers import BAOAB as BAOAB

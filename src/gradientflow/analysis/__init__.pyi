@@ -16,6 +16,9 @@ from .comparison import Comparison as Comparison
 from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
+from .diagnosis import Cause as Cause
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import why as why
 from .exact import Exact as Exact
 from .exact import NotExactError as NotExactError
 from .linear_stability import Bifurcation as Bifurcation

@@ -189,6 +189,50 @@ def run(
         _run(Experiment.from_toml(text, folder), device, out, as_json, quiet)
 
 
+@app.command()
+def why(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="FILE.py:FUNCTION, which answers (loss, params, optimizer, batches); or a log FILE.csv with columns "
+            "step and loss, and lr, grad_norm, update_norm where there are.",
+            metavar="FILE.py:FUNCTION|LOG.csv",
+        ),
+    ],
+    steps: Annotated[int, typer.Option(help="How many steps to look at; 500, or as the function says.")] = 0,
+    precision: Annotated[str, typer.Option(help="float64 or float32: what JAX computes in unless told otherwise.")] = (
+        "float32"
+    ),
+    device: Device = "",
+    out: Out = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell why a training run diverges, breaks, spikes or stalls: by its own evidence, and by replaying it.
+
+    The file is run. Of a log it is said what can be seen there, and that is not always a cause.
+    """
+    from . import why as asking
+
+    with _bad_input_is_one_line():
+        asking.check_target(target)
+        if steps < 0:
+            raise ValueError(f"steps: must be a whole number of at least 2, got {steps}")
+        _check(device, out, {"precision": precision})
+        _start_jax(device, precision)
+        progress = Console(stderr=True)
+        with progress.status("replaying") if progress.is_terminal and not quiet else _Silent():
+            found = asking.ask(target, steps)
+        if out:
+            found.save(out)
+        if as_json:
+            print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2))
+        elif not quiet:
+            print(found)
+            if out:
+                print(f"report: {pathlib.Path(out) / 'report.html'}")
+
+
 @app.command("list")
 def list_names(
     as_json: Json = False,
@@ -244,23 +288,7 @@ def _check(device: str, out: str, entries: dict[str, Any], folder: str | os.Path
 
 
 def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> Any:
-    if device:
-        # JAX reads this when it first starts, which is not before the computation below.
-        os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
-    import jax
-
-    from .programs import keep_programs
-
-    keep_programs()
-    jax.config.update("jax_enable_x64", experiment.precision == "float64")
-    if device:
-        jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
-        try:
-            jax.devices()
-        except (RuntimeError, AssertionError) as error:
-            # JAX asserts that some platform starts, and says nothing where none does.
-            reason = (str(error).splitlines() or [f"JAX starts no platform {os.environ['JAX_PLATFORMS']!r}"])[0]
-            raise ValueError(f"device: no {device} here: {reason}; leave --device out for what there is") from None
+    _start_jax(device, experiment.precision)
     progress = Console(stderr=True)
     with progress.status("compiling") if progress.is_terminal and not quiet else _Silent() as status:
         experiment.check_precision()
@@ -276,6 +304,26 @@ def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> 
         if out:
             print(f"report: {pathlib.Path(out) / 'report.html'}")
     return found
+
+
+def _start_jax(device: str, precision: str) -> None:
+    if device:
+        # JAX reads this when it first starts, which is not before the computation below.
+        os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
+    import jax
+
+    from .programs import keep_programs
+
+    keep_programs()
+    jax.config.update("jax_enable_x64", precision == "float64")
+    if device:
+        jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+        try:
+            jax.devices()
+        except (RuntimeError, AssertionError) as error:
+            # JAX asserts that some platform starts, and says nothing where none does.
+            reason = (str(error).splitlines() or [f"JAX starts no platform {os.environ['JAX_PLATFORMS']!r}"])[0]
+            raise ValueError(f"device: no {device} here: {reason}; leave --device out for what there is") from None
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:

@@ -1,0 +1,307 @@
+"""What a log of any framework's training says by itself: period two, spikes, plateau, overflow; or "can't tell"."""
+
+import csv
+import dataclasses
+import io
+import os
+import textwrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..results.grades import Grade, Graded
+from ..results.result import Drawn
+from .trouble import first_jump
+
+_NEEDED, _KNOWN = ("step", "loss"), ("step", "loss", "lr", "grad_norm", "update_norm")
+_LARGEST, _FEWEST = 256_000_000, 8
+# Differences of independent noise change their sign two times in three.
+_ALTERNATES = 0.9
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class LogReading(Graded, Drawn):
+    """What a log says.
+
+    `.plot()` draws the loss, and the norms where the log has them.
+
+    Attributes:
+        verdict: overflow, diverged, period two, spikes, plateau, falling, or can't tell.
+        step: where it began; `None` where nothing did.
+        seen: what is in the log, a sentence each.
+        meanings: what that can mean; a log alone decides between causes only rarely.
+        would_tell: what would decide.
+        log: the log.
+    """
+
+    drawn_by = "diagnosis.log_figure:plot_log"
+
+    verdict: str
+    step: int | None
+    seen: tuple[str, ...]
+    meanings: tuple[str, ...]
+    would_tell: tuple[str, ...]
+    log: pd.DataFrame
+
+    @property
+    def grade(self) -> Grade:
+        """Measured: what is seen; unknown where the log can't tell."""
+        return Grade.UNKNOWN if self.verdict == "can't tell" else Grade.MEASURED
+
+    def why_so(self) -> str:
+        """Why it has its grade."""
+        if self.grade is Grade.UNKNOWN:
+            return "the log doesn't decide"
+        return f"read off {len(self.log)} rows of the log; its cause was not checked by a replay"
+
+    @property
+    def headline(self) -> str:
+        """The verdict."""
+        return f"log: {self.verdict}"
+
+    def __repr__(self) -> str:
+        """In words."""
+        lines = [f"{self.verdict} ({self.grade}: {self.reason})", ""]
+        for title, sentences in (
+            ("Seen in the log", self.seen),
+            ("What that can mean (not checked)", self.meanings),
+            ("What would tell", self.would_tell),
+        ):
+            if sentences:
+                lines.append(title + ":")
+                for one in sentences:
+                    lines += textwrap.wrap(one, 100, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain values, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "step": self.step,
+            "grade": str(self.grade),
+            "reason": self.reason,
+            "seen": list(self.seen),
+            "meanings": list(self.meanings),
+            "would_tell": list(self.would_tell),
+        }
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes report.html, one file that links to nothing.
+
+        Raises:
+            ValueError: if it can't be written.
+        """
+        from gradientflow import _files
+
+        from .report import report_log
+
+        page = report_log(self)
+        _files.write_folder(directory, lambda folder: _write(folder / "report.html", page))
+
+
+def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
+    """A training log: a CSV file with the columns step and loss, and lr, grad_norm, update_norm where it has them.
+
+    Raises:
+        ValueError: naming the file, the line and the column.
+    """
+    name = os.fspath(file)
+    try:
+        with open(name, newline="", encoding="utf-8-sig") as stream:
+            text = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise ValueError(f"why: {name!r} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
+    if len(text) > _LARGEST:
+        raise ValueError(f"why: {name!r} is longer than {_LARGEST / 1e6:g} MB; give the part where it goes wrong")
+    try:
+        rows = [(n, row) for n, row in enumerate(csv.reader(io.StringIO(text)), start=1) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
+    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    missing = [column for column in _NEEDED if column not in header]
+    if missing:
+        raise ValueError(
+            f"why: {name!r} needs the columns step and loss, {missing[0]!r} is not in its first line; got "
+            f"{', '.join(header[:8]) or 'an empty file'}"
+        )
+    found: dict[str, list[float]] = {column: [] for column in _KNOWN if column in header}
+    for number, row in rows[1:]:
+        for column, values in found.items():
+            place = header.index(column)
+            cell = row[place].strip() if place < len(row) else ""
+            try:
+                values.append(float(cell) if cell else np.nan)
+            except ValueError:
+                raise ValueError(
+                    f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} is no number"
+                ) from None
+    table = pd.DataFrame(found).dropna(subset=["step"])
+    return table.sort_values("step", kind="stable").reset_index(drop=True)
+
+
+def read_off(log: pd.DataFrame) -> LogReading:
+    """What a log says.
+
+    Args:
+        log: with the columns step and loss, and lr, grad_norm, update_norm where there are.
+    """
+    steps, loss = log["step"].to_numpy(), log["loss"].to_numpy(dtype=float)
+    more = ("the run itself: gradientflow why FILE.py:FUNCTION, which replays it with one thing changed",)
+    finite = np.isfinite(loss)
+    if not finite.any() or len(log) < _FEWEST:
+        seen = f"{len(log)} rows, {int(finite.sum())} with a loss that is finite"
+        if len(log) and not finite.all() and finite.sum() < _FEWEST:
+            return _overflow(log, steps, loss, more)
+        return LogReading("can't tell", None, (seen,), (), (f"a log of at least {_FEWEST} rows", *more), log)
+    if not finite.all():
+        return _overflow(log, steps, loss, more)
+    noisy = _is_noisy(loss)
+    quarter = max(2, len(loss) // 4)
+    last, before = float(np.median(loss[-quarter:])), float(np.median(loss[-2 * quarter : -quarter]))
+    first = float(np.median(loss[: max(1, len(loss) // 20)]))
+    low = int(np.argmin(_smooth(loss)))
+    lowest = float(_smooth(loss)[low])
+    above = last > first and last - lowest > 0.1 * abs(lowest)
+    if above or last - lowest > 0.5 * (first - lowest) > 0:
+        seen = (f"the loss falls to {lowest:.4g} at step {steps[low]:g} and then rises to {last:.4g}",)
+        return LogReading(
+            "diverged",
+            int(steps[min(low + 1, len(steps) - 1)]),
+            (*seen, *_norms(log, low)),
+            (
+                "a learning rate too long for the curvature from there on",
+                "a batch unlike the others, if the rise began at once",
+            ),
+            more,
+            log,
+        )
+    alternating = _alternating(steps, loss)
+    if alternating:
+        seen = (
+            f"from step {steps[len(loss) // 2]:g} on the loss goes up and down in turn, in {alternating:.0%} of the "
+            "steps",
+        )
+        return LogReading(
+            "period two",
+            int(steps[len(loss) // 2]),
+            seen,
+            (
+                "the step is at the longest that the curvature allows, or beyond: it jumps from one side of a "
+                "valley to the other",
+                "two kinds of batches that take turns",
+            ),
+            ("a learning rate half as long: the first goes away, the second stays", *more),
+            log,
+        )
+    jumps = _jumps(loss, noisy)
+    if jumps:
+        shown = ", ".join(f"{steps[k]:g}" for k in jumps[:5])
+        seen = [
+            f"the loss jumps at step{'s' if len(jumps) > 1 else ''} {shown}, and comes down again",
+            *_norms(log, jumps[0]),
+        ]
+        gaps = np.diff(steps[jumps])
+        if len(jumps) >= 3 and np.all(gaps == gaps[0]):
+            seen.append(f"they come every {gaps[0]:g} steps, as one batch of an epoch does")
+        return LogReading(
+            "spikes",
+            int(steps[jumps[0]]),
+            tuple(seen),
+            (
+                "a batch unlike the others",
+                "an adaptive method whose average of squared gradients lags",
+                "a step near its limit",
+            ),
+            more,
+            log,
+        )
+    fall = first - min(last, lowest)
+    if fall <= 0 or before - last < 0.02 * fall:
+        seen = (f"in the last half the loss goes from {before:.4g} to {last:.4g}, of {first:.4g} at the start",)
+        meanings = ["a minimum", "the noise of the batches", "a step that bounces, or has become too short"]
+        if "grad_norm" in log and np.isfinite(log["grad_norm"]).all():
+            g = log["grad_norm"].to_numpy()
+            ratio = float(np.median(g[-quarter:]) / max(1e-300, np.median(g[:quarter])))
+            seen = (*seen, f"the gradient is {ratio:.3g} times what it was at the start")
+            meanings = meanings[1:] if ratio > 0.3 else [meanings[0], "a gradient that does not reach the layers"]
+        if "lr" in log and log["lr"].iloc[-1] < 1e-2 * log["lr"].max():
+            seen = (*seen, f"the learning rate has gone from {log['lr'].max():.3g} to {log['lr'].iloc[-1]:.3g}")
+            meanings = ["a learning rate that has become too short", *meanings]
+        return LogReading("plateau", int(steps[-2 * quarter]), seen, tuple(meanings), more, log)
+    return LogReading("falling", None, (f"the loss goes from {first:.4g} to {last:.4g}, and still falls",), (), (), log)
+
+
+def _overflow(log: pd.DataFrame, steps: np.ndarray, loss: np.ndarray, more: tuple[str, ...]) -> LogReading:
+    place = int(np.argmax(~np.isfinite(loss)))
+    before = loss[:place]
+    seen = [f"the loss is not finite from step {steps[place]:g} on"]
+    if len(before) >= 3 and before[-1] > 3 * max(abs(float(np.min(before))), 1e-300):
+        low = len(before) - 1 - int(np.argmin(before[::-1]))
+        seen.append(f"before that it rises from {before[low]:.4g} at step {steps[low]:g} to {before[-1]:.4g}")
+        meanings = ("a learning rate too long for the curvature", "a gradient that explodes")
+        begin = low + 1
+    else:
+        if len(before):
+            seen.append(f"right before it is {before[-1]:.4g}, nothing unusual")
+        meanings = (
+            "an operation without a finite value there: log 0, a root at 0, a division by 0",
+            "a batch that holds what is not finite",
+            "half precision that overflows",
+        )
+        begin = place
+    return LogReading("overflow", int(steps[begin]), (*seen, *_norms(log, max(0, place - 1))), meanings, more, log)
+
+
+def _norms(log: pd.DataFrame, place: int) -> list[str]:
+    out = []
+    for column, name in (("grad_norm", "gradient"), ("update_norm", "update")):
+        if column in log:
+            values = log[column].to_numpy(dtype=float)
+            usual = float(np.nanmedian(values[: max(1, place)]))
+            near = float(np.nanmax(values[max(0, place - 1) : place + 2]))
+            out.append(f"there the {name} is {near / usual:.3g} times its usual size" if usual > 0 else "")
+    return [one for one in out if one]
+
+
+def _smooth(loss: np.ndarray) -> np.ndarray:
+    width = max(1, min(9, len(loss) // 10))
+    return np.convolve(np.pad(loss, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid")
+
+
+def _is_noisy(loss: np.ndarray) -> bool:
+    signs = np.sign(np.diff(loss))
+    return bool(np.mean(signs[1:] != signs[:-1]) > 0.2)
+
+
+def _alternating(steps: np.ndarray, loss: np.ndarray) -> float:
+    """The share of differences in the last half that change their sign, where that is no noise; else 0."""
+    half = loss[len(loss) // 2 :]
+    if len(half) < _FEWEST or not np.all(np.diff(steps[len(loss) // 2 :]) == 1):
+        return 0.0
+    signs = np.sign(np.diff(half))
+    share = float(np.mean(signs[1:] * signs[:-1] < 0))
+    size = float(np.median(np.abs(np.diff(half))))
+    return share if share >= _ALTERNATES and size > 1e-6 * abs(float(np.median(half))) else 0.0
+
+
+def _jumps(loss: np.ndarray, noisy: bool) -> list[int]:
+    found: list[int] = []
+    at = 0
+    while len(loss) - at > _FEWEST:
+        one = first_jump(loss[at:], noisy)
+        if one is None:
+            break
+        found.append(at + one)
+        level = float(np.median(loss[max(0, found[-1] - 12) : found[-1]]))
+        down = np.flatnonzero(loss[found[-1] :] <= 1.5 * level)
+        if not len(down):
+            break
+        at = found[-1] + int(down[0])
+    return found
+
+
+def _write(path: Any, page: str) -> None:
+    path.write_text(page, encoding="utf-8")

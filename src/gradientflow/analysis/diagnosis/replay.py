@@ -1,0 +1,319 @@
+"""The run, in compiled blocks that keep evidence and checkpoints, and the same run with one thing changed."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .norms import alike, all_finite, host_norm, leaf_norm, shape_of, tree_norm
+from .training import Training
+
+# Losses are compared on so many batches, and batches measured one by one up to so many.
+_COMPARED, _MEASURED = 16, 64
+# Of so many blocks of a run the checkpoints are kept.
+BLOCKS = 20
+# As many of them as fit into this.
+_KEPT_BYTES = 2**31
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What is changed in a replay.
+
+    Attributes:
+        label: in words.
+        scale: updates are multiplied by it.
+        ramp: over so many first steps updates grow from nothing to `scale`.
+        clip: the greatest norm of a gradient.
+        guard: whether entries of a gradient that are not finite count as 0.
+        undecayed: whether the optimizer is shown parameters of 0, so that it decays nothing.
+        level: every leaf's update gets this size, relative to the leaf; 0 leaves them.
+        refresh: whether second moments are at least the gradient's square.
+        without: numbers of batches left out.
+        shuffle: whether the batches come in another order.
+    """
+
+    label: str
+    scale: float = 1.0
+    ramp: int = 0
+    clip: float = math.inf
+    guard: bool = False
+    undecayed: bool = False
+    level: float = 0.0
+    refresh: bool = False
+    without: frozenset[int] = frozenset()
+    shuffle: bool = False
+
+
+AS_IT_IS = Change("as it is")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands before step k."""
+
+    k: int
+    params: Any
+    state: Any
+
+
+@dataclasses.dataclass
+class Ran:
+    """What a run left.
+
+    Attributes:
+        steps: the numbers of the steps looked at, the first that is not finite included.
+        batch: the numbers of their batches.
+        loss: of each step's batch before its update.
+        gradient, update, size: norms, leaf by leaf, of shape (steps, leaves).
+        lost: the share of the coordinates that an update would move and rounding doesn't let.
+        odd: 0 where all is finite; 1 loss, 2 gradient, 3 update, 4 params.
+        checkpoints: at the blocks' beginnings, and at the end.
+    """
+
+    steps: np.ndarray
+    batch: np.ndarray
+    loss: np.ndarray
+    gradient: np.ndarray
+    update: np.ndarray
+    size: np.ndarray
+    lost: np.ndarray
+    odd: np.ndarray
+    checkpoints: list[Checkpoint]
+
+    @property
+    def finite(self) -> bool:
+        """Whether all was finite to the end."""
+        return not self.odd.any()
+
+    @property
+    def first_odd(self) -> int | None:
+        """The step at which something was not finite first."""
+        return int(self.steps[np.argmax(self.odd > 0)]) if self.odd.any() else None
+
+    def norm(self, name: str) -> np.ndarray:
+        """A norm over all leaves, step by step."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.linalg.norm(getattr(self, name), axis=1)
+
+
+class Replays:
+    """Runs a training, as it is and with things changed; one program for all of them.
+
+    Args:
+        training: the training.
+        steps: how many.
+        second: the places among the state's leaves of second moments, each with its leaf of the parameters.
+    """
+
+    def __init__(self, training: Training, steps: int, second: Sequence[tuple[int, int]] = ()) -> None:
+        self.training, self.steps, self.second = training, steps, tuple(second)
+        self.length = max(1, math.ceil(steps / BLOCKS))
+        self.end = training.first + steps
+        self.start = Checkpoint(training.first, training.params, training.state)
+        self._block = jax.jit(self._run_block)
+        self._measure = jax.jit(self._measured)
+        self._mean = jax.jit(lambda params, data, keys: jax.lax.map(lambda x: training.loss(params, *x), (data, keys)))
+        self._stack: Any = None
+        self._compared: dict[frozenset[int], list[int]] = {}
+        self.made = 0
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    def run(self, change: Change = AS_IT_IS, start: Checkpoint | None = None, steps: int | None = None) -> Ran:
+        """A run from a checkpoint, unless from the start, to the end, or to what is no longer finite."""
+        here = start or self.start
+        stop = self.end if steps is None else min(self.end, here.k + steps)
+        order = self._order(here.k, stop, change)
+        rows: list[Any] = []
+        marks = [here]
+        params, state, k = here.params, here.state, here.k
+        self.made += 1
+        while k < stop:
+            numbers = order[k - here.k : min(k + self.length, stop) - here.k]
+            data, places, numbers = self._data(numbers)
+            scale = np.full(self.length, change.scale)
+            if change.ramp:
+                scale *= np.minimum(1.0, (np.arange(self.length) + k - here.k + 1) / change.ramp)
+            knobs = {
+                "scale": scale, "clip": np.asarray(change.clip, float), "guard": np.asarray(change.guard),
+                "undecayed": np.asarray(change.undecayed), "level": np.asarray(change.level, float),
+                "refresh": np.asarray(change.refresh),
+            }  # fmt: skip
+            places = np.resize(places, self.length)
+            (params, state), done, found = self._block(params, state, data, places, k, len(numbers), knobs)
+            done = int(done)
+            found = {name: np.asarray(value)[:done] for name, value in found.items()}
+            rows.append(found | {"batch": np.asarray(numbers[:done])})
+            k += done
+            if found["odd"].any():
+                break
+            marks.append(Checkpoint(k, params, state))
+            size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves((params, state)))
+            if len(marks) > 4 and len(marks) * size > _KEPT_BYTES:
+                del marks[1:-1:2]
+        joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        return Ran(np.arange(here.k, here.k + len(joined["odd"])), checkpoints=marks, **joined)
+
+    def at(self, ran: Ran, k: int) -> Checkpoint:
+        """Where a run stood right before step k, made again from the checkpoint before it."""
+        before = max((mark for mark in ran.checkpoints if mark.k <= k), key=lambda mark: mark.k)
+        return before if before.k == k else self.run(AS_IT_IS, before, k - before.k).checkpoints[-1]
+
+    # --- losses -----------------------------------------------------------------------------------------------------
+
+    def compared(self, params: Any, without: frozenset[int] = frozenset()) -> float:
+        """The mean loss of some batches, always the same: those with a finite loss at the start, no outlier."""
+        if without not in self._compared:
+            numbers = [n for n in self.some(_COMPARED + len(without)) if n not in without][:_COMPARED]
+            losses = self.losses(self.start.params, numbers)
+            good = np.isfinite(losses)
+            if good.any():
+                middle = np.median(losses[good])
+                good &= np.abs(losses - middle) <= 10 * max(1e-300, abs(middle))
+            self._compared[without] = [n for n, ok in zip(numbers, good, strict=True) if ok] or numbers
+        with np.errstate(all="ignore"):
+            return float(np.mean(self.losses(params, self._compared[without])))
+
+    def losses(self, params: Any, numbers: Sequence[int]) -> np.ndarray:
+        """The losses of batches at some parameters."""
+        return self._by_batch(self._mean, params, numbers)
+
+    def measure(self, params: Any, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, float]:
+        """Batches one by one: their losses, their gradients' norms, and the norm of the mean gradient."""
+        losses, norms, mean = [], [], None
+        for n in numbers:
+            value, gradient = self.gradient(params, n)
+            losses.append(float(value))
+            norms.append(host_norm(gradient))
+            mean = gradient if mean is None else jax.tree.map(jnp.add, mean, gradient)
+        return np.array(losses), np.array(norms), host_norm(mean) / max(1, len(numbers))
+
+    def gradient(self, params: Any, number: int) -> tuple[Any, Any]:
+        """A batch's loss and gradient."""
+        return self._measure(params, self.training.batch(number), self.training.key_of(self.training.first))
+
+    def _by_batch(self, function: Any, params: Any, numbers: Sequence[int]) -> Any:
+        training = self.training
+        keys = [training.key_of(training.first + i) for i in range(len(numbers))]
+        if not training.batched:
+            return np.asarray(function(params, None, jnp.stack(keys[:1])), float)
+        found = np.empty(len(numbers))
+        for places in alike([training.batch(n) for n in numbers]):
+            data = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[training.batch(numbers[i]) for i in places])
+            found[places] = np.asarray(function(params, data, jnp.stack([keys[i] for i in places])), float)
+        return found
+
+    def some(self, most: int = _MEASURED, until: int | None = None) -> list[int]:
+        """Numbers of batches: all of a list, or some; of a function those of steps up to `until`, or of all."""
+        count = self.training.count
+        if count is None:
+            last = self.end if until is None else until + 1
+            return sorted({int(n) for n in np.linspace(self.training.first, last - 1, most)})
+        return sorted({int(n) for n in np.linspace(0, count - 1, most)})
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _order(self, k: int, stop: int, change: Change) -> list[int]:
+        """The numbers of the batches of steps k … stop."""
+        training = self.training
+        if training.count is not None and change.without:
+            kept = [n for n in range(training.count) if n not in change.without]
+            return [kept[j % len(kept)] for j in range(k, stop)] if kept else []
+        out: list[int] = []
+        j = k
+        while len(out) < stop - k:
+            if training.number(j) not in change.without:
+                out.append(training.number(j))
+            j += 1
+        return [int(n) for n in np.random.default_rng(0).permutation(out)] if change.shuffle else out
+
+    def _data(self, numbers: list[int]) -> tuple[Any, np.ndarray, list[int]]:
+        """The batches of a block, stacked, each step's place among them, their numbers, as far as they are alike."""
+        training = self.training
+        if not training.batched:
+            return None, np.zeros(len(numbers), int), numbers
+        if training.count is not None:
+            if self._stack is None:
+                batches = [training.batch(n) for n in range(training.count)]
+                same = len(alike(batches)) == 1
+                self._stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches) if same else False
+            if self._stack is not False:
+                return self._stack, np.asarray(numbers), numbers
+        batches = [training.batch(n) for n in numbers]
+        first = shape_of(batches[0])
+        count = next((i for i, batch in enumerate(batches) if shape_of(batch) != first), len(batches))
+        batches, numbers = batches[:count], numbers[:count]
+        padded = batches + [batches[-1]] * (self.length - len(batches))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded), np.arange(count), numbers
+
+    def _measured(self, params: Any, batch: Any, key: Any) -> Any:
+        return jax.value_and_grad(self.training.loss)(params, batch, key)
+
+    def _run_block(self, params: Any, state: Any, data: Any, places: Any, first: Any, count: Any, knobs: Any) -> Any:
+        leaves = len(jax.tree.leaves(params))
+        wide = jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32
+        room = {
+            "loss": jnp.full(self.length, jnp.nan, wide),
+            "lost": jnp.zeros(self.length, jnp.float32),
+            "odd": jnp.zeros(self.length, jnp.int32),
+        } | {name: jnp.full((self.length, leaves), jnp.nan, wide) for name in ("gradient", "update", "size")}
+
+        def going(carry: Any) -> Any:
+            i, _, _, rows = carry
+            return (i < count) & ((i == 0) | (rows["odd"][jnp.maximum(i - 1, 0)] == 0))
+
+        def one(carry: Any) -> Any:
+            i, params, state, rows = carry
+            batch = jax.tree.map(lambda leaf: leaf[places[i]], data)
+            after, new, row = self._step(params, state, batch, first + i, knobs["scale"][i], knobs)
+            rows = {name: value.at[i].set(row[name].astype(value.dtype)) for name, value in rows.items()}
+            return i + 1, after, new, rows
+
+        i, params, state, rows = jax.lax.while_loop(going, one, (jnp.asarray(0), params, state, room))
+        return (params, state), i, rows
+
+    def _step(self, params: Any, state: Any, batch: Any, k: Any, scale: Any, knobs: Any) -> tuple[Any, Any, Any]:
+        training = self.training
+        key = training.key_of(k)
+        value, raw = jax.value_and_grad(training.loss)(params, batch, key)
+        guarded = jax.tree.map(lambda g: jnp.where(knobs["guard"] & ~jnp.isfinite(g), jnp.zeros_like(g), g), raw)
+        norm = tree_norm(guarded)
+        factor = jnp.where(norm > knobs["clip"], knobs["clip"] / jnp.where(norm == 0, 1, norm), 1.0)
+        gradient = jax.tree.map(lambda g: jnp.where(factor == 1, g, g * factor.astype(g.dtype)), guarded)
+        if self.second:
+            state = self._refreshed(state, gradient, knobs["refresh"])
+        shown = jax.tree.map(lambda p: jnp.where(knobs["undecayed"], jnp.zeros_like(p), p), params)
+        update, new = training.update(gradient, state, shown, value, batch, key)
+        new = jax.tree.map(lambda a, b: jnp.asarray(a, jnp.asarray(b).dtype), new, state)
+        sizes = [leaf_norm(p) for p in jax.tree.leaves(params)]
+        moves = [leaf_norm(u) for u in jax.tree.leaves(update)]
+        sized = [jnp.maximum(s, 1e-2 * math.sqrt(u.size)) for s, u in zip(sizes, jax.tree.leaves(update), strict=True)]
+        ratios = jnp.stack([m / s for m, s in zip(moves, sized, strict=True)])
+        levels = jnp.where((knobs["level"] > 0) & (ratios > 0), knobs["level"] / jnp.where(ratios > 0, ratios, 1), 1.0)
+        flat, structure = jax.tree.flatten(update)
+        flat = [u * (scale * level).astype(u.dtype) for u, level in zip(flat, levels, strict=True)]
+        update = jax.tree.unflatten(structure, flat)
+        after = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, update)
+        moved = sum(jnp.sum(u != 0) for u in jax.tree.leaves(update))
+        stuck = jax.tree.map(lambda p, u, a: jnp.sum((u != 0) & (p == a)), params, update, after)
+        ok = [jnp.isfinite(value) | knobs["guard"], all_finite(guarded), all_finite(update), all_finite(after)]
+        odd = jnp.select([~good for good in ok], [1, 2, 3, 4], 0)
+        row = {
+            "loss": value, "odd": odd, "lost": sum(jax.tree.leaves(stuck)) / jnp.maximum(moved, 1),
+            "gradient": jnp.stack([leaf_norm(g) for g in jax.tree.leaves(raw)]), "size": jnp.stack(sizes),
+            "update": jnp.stack([leaf_norm(u) for u in jax.tree.leaves(update)]),
+        }  # fmt: skip
+        return after, new, row
+
+    def _refreshed(self, state: Any, gradient: Any, asked: Any) -> Any:
+        leaves, structure = jax.tree.flatten(state)
+        squares = [g**2 for g in jax.tree.leaves(gradient)]
+        for place, leaf in self.second:
+            square = squares[leaf].astype(leaves[place].dtype)
+            leaves[place] = jnp.where(asked, jnp.maximum(leaves[place], square), leaves[place])
+        return jax.tree.unflatten(structure, leaves)

@@ -1,0 +1,159 @@
+"""Why a run breaks, diverges or spikes: a step that is too long, at the start, for a while, or for good."""
+
+import math
+
+import numpy as np
+
+from .case import Case, Outcome
+from .causes import Cause
+from .finding import Finding, clipped_helps, slower, tried
+from .replay import Change
+from .trouble import Kind
+
+# Of the loss's logarithm per that of the parameters' size: more than a deep network's has at a usual start.
+_ELASTIC = 30.0
+_SPIKED = 20.0
+# The share of the threshold from which a sharpness speaks for a step too long.
+_NEAR = 0.9
+
+
+def stale_second_moment(case: Case) -> Finding | None:
+    """An adaptive method's second moment lags behind a gradient that has grown, so that its step is far too long."""
+    if not case.replays.second or not case.trouble.sudden or case.step == case.training.first:
+        return None
+    place = case.step - case.training.first
+    moves = case.ran.norm("update")
+    near = slice(max(0, place - 3), place + 2)
+    usual = float(np.median(moves[max(0, place - 30) : max(1, place - 3)]))
+    grown = float(np.nanmax(case.ran.norm("gradient")[near])) / max(
+        1e-300, float(np.median(case.ran.norm("gradient")[max(0, place - 30) : max(1, place - 3)]))
+    )
+    fresh = case.replay(Change("second moments at least the gradient's square", refresh=True))
+    if not (fresh.mends and grown > 3):
+        return None
+    worst = case.worst
+    evidence = [
+        f"right there the gradient is {grown:.3g} times its usual size, and an update reaches "
+        f"{float(np.nanmax(moves[near])) / max(usual, 1e-300):.3g} times its usual size",
+        tried(fresh, case.training.first),
+    ]
+    if worst is not None and worst.ratio > 1:
+        evidence.append(f"before step {worst.k} the sharpness is {worst.ratio:.3g} times its threshold")
+    return Finding(
+        Cause.STALE_SECOND_MOMENT,
+        case.step,
+        "the average of the squared gradients that sets the step's length lags behind a gradient that has just grown",
+        tuple(evidence),
+        ("a smaller β₂ (0.99, 0.95), a larger ε, AMSGrad, or clipping", *clipped_helps(case)),
+    )
+
+
+def exploding_gradient(case: Case) -> Finding | None:
+    """The gradient is far larger than the loss and the parameters make one expect; clipped, the run does well."""
+    gradient, sizes, loss = case.ran.norm("gradient"), case.ran.norm("size"), np.abs(case.ran.loss)
+    place = min(case.step - case.training.first, len(loss) - 1)
+    near = slice(max(0, place - 2), place + 1)
+    with np.errstate(all="ignore"):
+        elastic = float(np.nanmax(np.nan_to_num((gradient * sizes / np.maximum(loss, 1e-300))[near], posinf=np.inf)))
+        start = float(gradient[0] * sizes[0] / max(loss[0], 1e-300))
+    before = gradient[max(0, place - 30) : max(1, place - 2)]
+    usual = float(np.median(before))
+    spiked = float(np.nanmax(np.nan_to_num(gradient[near], posinf=np.inf))) / max(usual, 1e-300)
+    sudden = place > 3 and spiked > _SPIKED
+    if not (sudden or (min(elastic, start) > _ELASTIC and place <= 5)):
+        return None
+    clipped, level = None, usual
+    for level in (usual,) if sudden else (1.0, 0.1):
+        clipped = case.replay(Change(f"gradient clipped at {level:.3g}", clip=level))
+        if clipped.mends:
+            break
+    if clipped is None or not clipped.mends:
+        return None
+    quarter = case.scaled(0.25)
+    if quarter.mends:
+        return None
+    size = (
+        f"{spiked:.3g} times its usual size"
+        if sudden
+        else f"so large that 1 % of the parameters' size moves the loss by {min(elastic, start):.3g} %"
+    )
+    return Finding(
+        Cause.EXPLODING_GRADIENT,
+        case.step,
+        f"the gradient is {size}: it grows from layer to layer, or from turn to turn",
+        (tried(clipped, case.training.first), f"a shorter step does not: {tried(quarter, case.training.first)}"),
+        (
+            f"clip the gradient's norm at about {level:.3g} (optax.clip_by_global_norm)",
+            "a smaller initial scale, normalization, or gates and residual connections",
+        ),
+    )
+
+
+def warm_up_too_short(case: Case) -> Finding | None:
+    """The full step is too long at the start only: reached slowly, it stays stable."""
+    span = case.ran.steps[-1] - case.training.first + 1
+    if case.trouble.kind is Kind.NONE or case.step - case.training.first > max(5, 0.25 * min(span, case.steps)):
+        return None
+    worst = case.worst
+    if worst is None or worst.ratio < _NEAR:
+        return None
+    for part in (8, 4, 2):
+        ramp = max(2, case.steps // part)
+        warm = case.replay(Change(f"a warm-up over {ramp} steps", ramp=ramp), start=case.replays.start)
+        if not warm.mends:
+            continue
+        # At rest nothing can be read.
+        after = [mark for mark in warm.ran.checkpoints if mark.k >= case.training.first + ramp]
+        late = next((r for r in map(case.reading, reversed(after)) if math.isfinite(r.ratio)), None)
+        # It must be the full step that is stable there, and not too few steps left to see that it isn't.
+        if late is None or late.ratio >= 1.1 or not _settled(warm):
+            return None
+        return Finding(
+            Cause.WARM_UP_TOO_SHORT,
+            case.step,
+            "the step is too long at the start, and only there",
+            (
+                f"at step {worst.k} the sharpness is {worst.ratio:.3g} times what the step allows, "
+                f"at step {late.k} of a run with "
+                f"a longer warm-up {late.ratio:.3g} times",
+                tried(warm, case.training.first),
+            ),
+            (f"let the learning rate grow over the first {ramp} steps",),
+        )
+    return None
+
+
+def beyond_stability(case: Case) -> Finding | None:
+    """The step is longer than the curvature along some direction allows."""
+    mended = next((o for o in slower(case) if o.mends), None)
+    if mended is None:
+        return None
+    worst, evidence = case.worst, [tried(mended, case.training.first)]
+    if worst is not None and worst.ratio >= _NEAR:
+        names, owner = case.layers
+        shares = np.array([np.nansum(worst.layers[owner == i]) for i in range(len(names))])
+        top = int(np.argmax(shares))
+        evidence.insert(
+            0,
+            f"before step {worst.k} the sharpness λ_max(P⁻¹H) is {worst.sharpness:.4g} (± {worst.residual:.1g}), "
+            f"the optimizer's own step is stable up to {worst.threshold:.4g}: {worst.ratio:.3g} times as much",
+        )
+        evidence.append(f"the unstable direction lies by {shares[top]:.0%} in {names[top]}")
+        says = f"the step is {worst.ratio:.3g} times as long as the curvature allows"
+    elif case.overshoots():
+        says = "the step is longer than the loss's curvature allows"
+        evidence.insert(0, "where it began the batch's own loss rises by its update, and falls by a quarter of it")
+    else:
+        return None
+    safe = case.safe_scale
+    helps = (f"a learning rate {safe:.3g} times as large" if safe > 0 else tried(mended, case.training.first),)
+    return Finding(Cause.BEYOND_STABILITY, case.step, says, tuple(evidence), helps)
+
+
+def _settled(outcome: Outcome) -> bool:
+    """Whether a replay's loss doesn't rise again in its last quarter."""
+    loss = outcome.ran.loss
+    quarter = max(1, len(loss) // 4)
+    return float(np.median(loss[-quarter:])) <= 1.5 * abs(float(np.median(loss[-2 * quarter : -quarter]))) + 1e-300 or (
+        float(np.median(loss[-quarter:])) <= float(np.median(loss[-2 * quarter : -quarter]))
+    )

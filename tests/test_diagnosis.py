@@ -1,0 +1,294 @@
+"""`why`: from a training run that fails to its cause, with failures planted in runs small enough to know the answer."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import gradientflow as gf
+from gradientflow.analysis.diagnosis.log import read_log, read_off
+from gradientflow.analysis.diagnosis.operations import first_not_finite
+from gradientflow.analysis.diagnosis.replay import Change, Replays
+from gradientflow.analysis.diagnosis.training import Training
+from gradientflow.experiments.cli import app
+
+H = jnp.array([1.0, 10.0])
+
+
+def bowl(x):
+    return jnp.sum(H * x**2) / 2
+
+
+def regression(count=12, noise=0.1, size=8):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(count, size, 3))
+    return [(x[i], x[i] @ np.array([1.0, 2.0, 3.0]) + noise * rng.normal(size=size)) for i in range(count)]
+
+
+def squares(p, batch):
+    return jnp.mean((batch[0] @ p - batch[1]) ** 2)
+
+
+# --- The run ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_instrumented_run_is_the_users_own_and_a_scale_is_optaxs():
+    data, tx, start = regression(), optax.adam(0.1), jnp.zeros(3)
+    training = Training("why", squares, start, tx, data, None, 0, None, False)
+    replays = Replays(training, 30)
+
+    def plain(optimizer):
+        x, state, out = start, optimizer.init(start), []
+        update = jax.jit(lambda x, state, b: optimizer.update(jax.grad(squares)(x, b), state, x))
+        for k in range(30):
+            out.append(float(squares(x, data[k % len(data)])))
+            moved, state = update(x, state, data[k % len(data)])
+            x = optax.apply_updates(x, moved)
+        return np.array(out)
+
+    np.testing.assert_allclose(replays.run().loss, plain(tx), rtol=1e-12)
+    halved = replays.run(Change("half", scale=0.5))
+    np.testing.assert_allclose(halved.loss, plain(optax.chain(tx, optax.scale(0.5))), rtol=1e-12)
+    # From a checkpoint it goes on as it went.
+    whole = replays.run()
+    again = replays.run(start=whole.checkpoints[5])
+    np.testing.assert_array_equal(again.loss, whole.loss[whole.checkpoints[5].k :])
+
+
+def test_batches_of_several_shapes_and_from_a_function():
+    data = regression()
+    ragged = [*data[:3], (data[3][0][:5], data[3][1][:5])]
+    runs = [
+        Replays(Training("why", squares, jnp.zeros(3), optax.sgd(0.02), batches, None, 0, None, False), 20).run().loss
+        for batches in (ragged, lambda k: ragged[k % 4])
+    ]
+    np.testing.assert_array_equal(*runs)
+    assert len(runs[0]) == 20
+
+
+# --- Causes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_beyond_stability_is_told_with_the_limit_of_the_optimizers_own_step():
+    found = gf.why(bowl, jnp.ones(2), optax.sgd(0.5, momentum=0.5), steps=60)
+    assert found.cause == "beyond_stability"
+    assert found.step == 1
+    # Heavy ball: lr λ < 2(1 + β), so 0.5 · 10 is 5/3 of it.
+    assert found.sharpness["ratio"][0] == pytest.approx(5 / 3, rel=1e-3)
+    assert found.local_scale == pytest.approx(0.6, rel=1e-3)
+    assert 0.6 / 1.2 < found.safe_scale < 0.6 * 1.02
+    assert (found.grade, "60 steps" in found.reason) == ("measured", True)
+    text = str(found)
+    for words in ("What happened", "Why", "Evidence", "would have helped", "(measured", "one thing changed"):
+        assert words in text
+
+
+def test_a_healthy_run_is_called_healthy():
+    found = gf.why(bowl, jnp.ones(2), optax.adam(0.05), steps=60)
+    assert found.cause == gf.Cause.HEALTHY
+    assert found.safe_scale >= 1
+    assert found.also == ()
+
+
+def test_a_root_at_zero_is_named_with_the_users_line():
+    params = {"w": jnp.ones(2), "gate": jnp.zeros(3)}
+    found = gf.why(lambda p: bowl(p["w"]) + jnp.sqrt(jnp.sum(p["gate"] ** 2)), params, optax.sgd(0.05), steps=40)
+    assert found.cause == "not_finite_operation"
+    assert found.step == 0
+    assert "derivative of sqrt at 0" in found.says
+    assert "test_diagnosis.py" in found.says
+    assert found.safe_scale == 0
+
+
+def test_a_bad_batch_is_found_and_leaving_out_another_does_not_help():
+    data = regression()
+    data[7] = (data[7][0] * 1e3, data[7][1])
+    found = gf.why(squares, jnp.zeros(3), optax.sgd(0.05), data, steps=60)
+    assert found.cause == "bad_batch"
+    assert found.step == 7
+    assert "batch 7" in found.says
+    survives = found.replays.set_index("changed")["survives"]
+    assert survives["without batch 7"]
+    assert not survives[[label for label in survives.index if label.endswith("instead")]].any()
+
+
+def test_updates_lost_in_bfloat16_are_told_from_a_step_too_short():
+    half = jnp.full(4, 3.0, jnp.bfloat16)
+    found = gf.why(lambda x: jnp.sum((x - 1) ** 2), half, optax.sgd(2e-3), steps=200)
+    assert found.cause == "precision"
+    assert found.evidence["lost"].iloc[-1] > 0.5
+    short = gf.why(lambda x: jnp.sum((x - 1) ** 2), jnp.full(4, 3.0), optax.sgd(2e-5), steps=200)
+    assert short.cause == "step_too_short"
+
+
+def test_a_loss_without_a_minimum():
+    found = gf.why(lambda x: jnp.sum(x) + 0.01 * jnp.sum(jnp.sin(x)), jnp.ones(2), optax.sgd(0.1), steps=40)
+    assert found.cause == "unbounded_below"
+
+
+def test_a_step_too_long_at_the_start_only():
+    def narrow_at_first(p):
+        return 0.5 * p["x"] ** 2 * (1 + 20 * p["y"] ** 2) + 0.25 * p["y"] ** 2
+
+    found = gf.why(narrow_at_first, {"x": jnp.array(1.0), "y": jnp.array(1.0)}, optax.sgd(1.5), steps=200)
+    assert found.cause == "warm_up_too_short"
+
+
+def test_noise_and_not_curvature_holds_the_loss_up():
+    targets = 1 + 3 * np.random.default_rng(0).normal(size=(100, 3))
+    # With lr·2 = 1 the noise lifts the loss by as much as it has at its minimum.
+    found = gf.why(lambda p, b: jnp.sum((p - b) ** 2), jnp.full(3, 20.0), optax.sgd(0.5), list(targets), steps=300)
+    assert found.cause == "noise_floor"
+
+
+# --- Operations ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fn", "x", "says"),
+    [
+        (lambda x: jnp.log(x).sum(), [1.0, 0.0], "log of 0"),
+        (lambda x: (1 / x).sum(), [1.0, 0.0], "division by 0"),
+        (lambda x: jnp.exp(x).sum(), [1000.0], "exp of 1000 overflows"),
+        (lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0).sum(), [1.0, -1.0], "sqrt of a negative number (-1)"),
+        (lambda x: jnp.linalg.norm(x), [0.0, 0.0], "the derivative of sqrt at 0"),
+        (lambda x: jax.lax.scan(lambda c, _: (c * jnp.log(x[0]), None), x[0], None, length=3)[0], [0.0], "log of 0"),
+    ],
+)
+def test_the_operation_that_breaks_is_named(fn, x, says):
+    found = first_not_finite(fn, jnp.array(x))
+    assert found is not None
+    assert says in found.says
+    assert "test_diagnosis.py" in found.line or "norm" in found.name or found.derivative
+
+
+def test_what_is_finite_has_no_such_operation():
+    masked = jnp.array([0.5, -jnp.inf])
+    assert (
+        first_not_finite(lambda x: jax.nn.logsumexp(x + jnp.where(jnp.isfinite(masked), masked, -1e30)), jnp.ones(2))
+        is None
+    )
+
+
+# --- Bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gf.why(3, jnp.ones(2), optax.sgd(0.1)), "`loss` must be a function"),
+        (lambda: gf.why(lambda x: x, jnp.ones(2), optax.sgd(0.1)), "`loss` must answer one real number"),
+        (lambda: gf.why(bowl, jnp.ones(2), 0.1), "`optimizer` must be an optax transformation"),
+        (lambda: gf.why(squares, jnp.ones(3), optax.sgd(0.1), []), "`batches` must be a list of at least one"),
+        (lambda: gf.why(squares, jnp.ones(3), optax.sgd(0.1), jnp.ones((4, 3))), "write [batch] for one batch"),
+        (lambda: gf.why(squares, jnp.ones(3), optax.sgd(0.1)), "`batches` is missing"),
+        (lambda: gf.why(lambda p, b, key: 0.0, jnp.ones(3), optax.sgd(0.1), regression()), "`key` is missing"),
+        (lambda: gf.why(bowl, jnp.ones(2), optax.adam(1), state=optax.adam(1).init(jnp.ones(3))), "`state` doesn't"),
+        (lambda: gf.why(bowl, jnp.ones(2), optax.adam(0.1), steps=0), "`steps` must be a whole number"),
+        (lambda: gf.why(bowl, "x", optax.adam(0.1)), "`params` must be a pytree with arrays"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(call, words):
+    with pytest.raises((TypeError, ValueError), match=r"^why: ") as caught:
+        call()
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- Logs and the command line ---------------------------------------------------------------------------------------
+
+K = np.arange(80)
+FALLING = 2 * np.exp(-K / 30)
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdict", "step"),
+    [
+        (FALLING, "falling", None),
+        (np.where(K < 60, FALLING, np.nan), "overflow", 60),
+        (np.where(K < 40, FALLING, FALLING[40] * 2.0 ** (K - 40)), "diverged", 40),
+        (1 + FALLING * (K < 20) + 0.2 * (-1.0) ** K, "period two", 40),
+        (FALLING + 5 * (K == 50), "spikes", 50),
+        (np.minimum(2, 0.5 + np.exp(-K / 4)) + 0.01 * np.random.default_rng(0).normal(size=80), "plateau", 40),
+        (FALLING[:4], "can't tell", None),
+    ],
+)
+def test_what_a_log_says(loss, verdict, step):
+    found = read_off(pd.DataFrame({"step": K[: len(loss)], "loss": loss}))
+    assert found.verdict == verdict
+    assert found.step == step or abs(found.step - step) <= 2
+
+
+def test_the_command_line_reads_logs_and_runs(tmp_path):
+    log = tmp_path / "log.csv"
+    pd.DataFrame({"step": K, "loss": np.where(K < 60, FALLING, np.nan), "lr": 0.1}).to_csv(log, index=False)
+    done = CliRunner().invoke(app, ["why", str(log), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "not finite from step 60" in done.output
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "data:image/png" in page
+    assert "http" not in page
+    (tmp_path / "run.py").write_text(
+        "import jax.numpy as jnp, optax\ndef mine():\n"
+        "    return lambda x: 2 * jnp.sum(x**2), jnp.ones(2), optax.sgd(0.6)\n"
+    )
+    done = CliRunner().invoke(
+        app, ["why", f"{tmp_path / 'run.py'}:mine", "--steps", "9", "--json", "--precision", "float64"]
+    )
+    assert done.exit_code == 0, done.output
+    assert '"cause": "beyond_stability"' in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "needs the columns step and loss"), ("step,los\n1,2\n", "'loss' is not in its first line"),
+     ("step,loss\n1,x\n", "line 2, column 'loss': 'x' is no number")],
+)  # fmt: skip
+def test_a_log_that_is_none_is_one_line(tmp_path, text, words):
+    file = tmp_path / "log.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"^why: ") as caught:
+        read_log(file)
+    assert words in str(caught.value)
+
+
+# --- The benchmark: forty planted failures on scikit-learn's digits ---------------------------------------------------
+
+thorough = pytest.mark.skipif(not os.environ.get("GRADIENTFLOW_THOROUGH"), reason="GRADIENTFLOW_THOROUGH=1 runs it")
+
+
+@thorough
+def test_forty_planted_failures():
+    import planted
+
+    models, right, wrong = list(planted.MODELS), 0, []
+    for j, optimizer in enumerate(planted.OPTIMIZERS):
+        for i, cause in enumerate(planted.CAUSES):
+            found = gf.why(*cause(models[(i + j) % 3], optimizer))
+            right += found.cause == cause.__name__
+            if found.cause != cause.__name__:
+                wrong.append((cause.__name__, models[(i + j) % 3], optimizer, str(found.cause)))
+    assert right >= 38, wrong
+
+
+@thorough
+def test_other_planted_failures():
+    import planted
+
+    found = {cause.__name__: str(gf.why(*cause()).cause) for cause in planted.OTHERS}
+    assert found == {name: name for name in found}
+
+
+@thorough
+def test_healthy_runs_are_called_healthy():
+    import planted
+
+    models, optimizers = list(planted.MODELS), [*planted.OPTIMIZERS, "sgd", "adam"]
+    pairs = [(models[(j + j // 3) % 3], optimizer) for j, optimizer in enumerate(optimizers)]
+    found = {pair: str(gf.why(*planted.healthy(*pair)).cause) for pair in pairs}
+    assert {pair: cause for pair, cause in found.items() if cause != "healthy"} == {}
