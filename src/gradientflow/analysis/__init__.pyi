@@ -1,5 +1,6 @@
 """Static view of the lazy names in `__init__.py`, for type checkers and editors."""
 
+from . import curvature as curvature
 from .b_series import ModifiedEnergy as ModifiedEnergy
 from .b_series import ModifiedEquation as ModifiedEquation
 from .b_series import ModifiedFlow as ModifiedFlow
@@ -16,6 +17,7 @@ from .comparison import Comparison as Comparison
 from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
+from .curvature import Spectrum as Spectrum
 from .exact import Exact as Exact
 from .exact import NotExactError as NotExactError
 from .linear_stability import Bifurcation as Bifurcation
