@@ -140,3 +140,97 @@ def test_what_has_no_spectrum_is_refused(name):
     with pytest.raises(error, match=message) as caught:
         ask()
     assert "\n" not in str(caught.value)
+
+
+# --- Stationary points -----------------------------------------------------------------------------------------------
+
+
+def counts(found):
+    return [found.kinds.count(kind) for kind in ("minimum", "saddle", "maximum", "degenerate")]
+
+
+# How many minima, saddles, maxima and degenerate points a landscape has on its domain.
+KNOWN = {
+    "himmelblau": [4, 4, 1, 0], "rosenbrock": [1, 0, 0, 0], "beale": [1, 2, 0, 0], "monkey_saddle": [0, 0, 0, 1],
+    "saddle": [0, 1, 0, 0], "double_well": [2, 1, 0, 0], "quartic": [0, 0, 0, 1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_all_stationary_points_of_a_landscape_are_found_and_told_apart(name):
+    E = gf.landscapes.get(name)
+    found = gf.stationary_points(E)
+    assert counts(found) == KNOWN[name]
+    assert found.complete
+    assert found.grade is Grade.MEASURED
+    gradients = jax.vmap(E.grad)(jnp.asarray(found.points))
+    scale = 1 + np.abs(found.eigenvalues).max()
+    assert np.abs(gradients).max() <= 1e-9 * scale
+    for known in E.minima:
+        inside = all(low <= c <= high for c, (low, high) in zip(known, E.domain, strict=True))
+        assert not inside or np.abs(found.points - np.asarray(known)).max(axis=1).min() < 1e-6
+
+
+def test_the_box_s_units_and_the_energy_s_change_nothing():
+    E = gf.landscapes.himmelblau()
+    found = gf.stationary_points(lambda x: 1e-9 * E(x * jnp.array([1e6, 1e-3])), ((-5e-6, 5e-6), (-5e3, 5e3)))
+    assert counts(found) == [4, 4, 1, 0]
+
+
+def test_many_points_an_ill_conditioned_minimum_is_a_minimum_and_a_flat_direction_is_not():
+    box = ((-2, 2), (-2, 2))
+    # Minima near −1, 0, 1, maxima near ±½ and ±1½, in each coordinate.
+    assert counts(gf.stationary_points(gf.landscapes.rastrigin(), ((-1.8, 1.8),) * 2)) == [9, 24, 16, 0]
+    assert counts(gf.stationary_points(lambda p: p[0] ** 2 + 1e-10 * p[1] ** 2, box)) == [1, 0, 0, 0]
+    assert counts(gf.stationary_points(lambda p: p[0] ** 2 + p[1] ** 4, box)) == [0, 0, 0, 1]
+
+
+def test_a_circle_of_minima_is_said_to_be_more_than_points():
+    found = gf.stationary_points(lambda p: (p[0] ** 2 + p[1] ** 2 - 1) ** 2, ((-2, 2), (-2, 2)))
+    assert found.kinds.count("maximum") == 1
+    np.testing.assert_allclose(np.linalg.norm(found.of("degenerate"), axis=1), 1, atol=1e-7)
+    assert "seem to be a curve" in found.reason
+
+
+def test_indices_in_three_dimensions_and_on_a_line():
+    found = gf.stationary_points(lambda p: jnp.sum(jnp.cos(p)), ((-2, 4),) * 3)
+    # Each coordinate is 0, a maximum, or π, a minimum.
+    assert sorted(found.index) == [0, 1, 1, 1, 2, 2, 2, 3]
+    line = gf.stationary_points(jnp.cos, (-1, 4))
+    assert line.kinds == ("minimum", "maximum")
+    np.testing.assert_allclose(line.points, [np.pi, 0], atol=1e-12)
+    for one in (found, line):
+        assert len(one.plot().axes) == 1
+
+
+def test_stationary_points_show_themselves():
+    found = gf.stationary_points(gf.landscapes.himmelblau())
+    assert "4 minima, 4 saddles, 1 maximum" in repr(found)
+    assert list(found.table()["index"]) == list(found.index)
+    assert len(found.of("saddle")) == 4
+    assert len(found.plot().axes[0].collections) >= 4
+    assert "the last 256 led to no other point" in found.reason
+    nothing = gf.stationary_points(lambda p: p[0] + p[1], ((0, 1), (0, 1)))
+    assert repr(nothing).startswith("no stationary point")
+    assert nothing.points.shape == (0, 2)
+    assert len(nothing.table()) == 0
+    nothing.plot()
+
+
+BAD_BOXES = {
+    "none": (None, r"only landscapes have one of their own"),
+    "a number": (3.0, r"`box` must be a lower and an upper bound for each coordinate, .*got 3.0"),
+    "words": ("here", r"`box` must be a lower and an upper"),
+    "reversed": (((1, -1), (0, 1)), r"finite and the lower one first, got \(\(1, -1\), \(0, 1\)\)"),
+    "infinite": ((-np.inf, 1), r"finite and the lower one first"),
+    "too many": (((0, 1),) * 201, r"`box` must have at most 200 coordinates, got 201"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_BOXES)
+def test_what_is_no_box_is_refused(name):
+    box, message = BAD_BOXES[name]
+    with pytest.raises(ValueError, match=message) as caught:
+        gf.stationary_points(jnp.sum, box)
+    assert str(caught.value).startswith("stationary_points: `box`")
+    assert "\n" not in str(caught.value)

@@ -88,9 +88,11 @@ MADE = {
     "Cycle": lambda _: gf.find_cycle(gf.optimizers.momentum(BOWL, lr=4 / 36, beta=(4 / 6) ** 2), 1, 25),
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
     "GradientNoise": lambda _: gf.GradientNoise(jnp.ones(2), {"x": 2.0}, 100),
+    "Spectrum": lambda _: gf.curvature(BOWL, [1.0, 2.0]),
     "Stability": lambda _: gf.stability(FLOW, EULER),
     "StabilityMap": lambda _: gf.StabilityMap("momentum", ("lr", "beta"), GRID, GRID, (1.0, 4.0), np.outer(GRID, GRID)),
     "StabilityRegion": lambda _: gf.stability_region(EULER, points=9),
+    "StationaryPoints": lambda _: gf.stationary_points(BOWL, ((-1, 1), (-1, 1))),
     "StepSweep": lambda _: gf.step_sweep(FLOW, EULER, [1.0, 1.0], multiples=(0.5, 1.5, 2.1), steps=10),
     "ValidationCurve": lambda _: gf.ValidationCurve(np.arange(4), GRID, GRID, GRID, jnp.ones((4, 2))),
 }  # fmt: skip

@@ -18,6 +18,8 @@ from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
 from .curvature import Spectrum as Spectrum
+from .curvature import StationaryPoints as StationaryPoints
+from .curvature import stationary_points as stationary_points
 from .exact import Exact as Exact
 from .exact import NotExactError as NotExactError
 from .linear_stability import Bifurcation as Bifurcation
