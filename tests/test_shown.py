@@ -16,6 +16,7 @@ import matplotlib
 import matplotlib.figure
 import nbformat
 import numpy as np
+import optax
 import pytest
 from nbclient import NotebookClient
 
@@ -94,6 +95,7 @@ MADE = {
     "StabilityRegion": lambda _: gf.stability_region(EULER, points=9),
     "StationaryPoints": lambda _: gf.stationary_points(BOWL, ((-1, 1), (-1, 1))),
     "StepSweep": lambda _: gf.step_sweep(FLOW, EULER, [1.0, 1.0], multiples=(0.5, 1.5, 2.1), steps=10),
+    "SuggestedRate": lambda _: gf.suggest_lr(BOWL, jnp.ones(2), optax.sgd, steps=8),
     "ValidationCurve": lambda _: gf.ValidationCurve(np.arange(4), GRID, GRID, GRID, jnp.ones((4, 2))),
 }  # fmt: skip
 
