@@ -49,10 +49,13 @@ from .stochastic import stationary_law as stationary_law
 from .stochastic import strong_order as strong_order
 from .training import GradientNoise as GradientNoise
 from .training import SuggestedRate as SuggestedRate
+from .training import TrainingReport as TrainingReport
 from .training import ValidationCurve as ValidationCurve
 from .training import gradient_noise as gradient_noise
+from .training import report as report
 from .training import suggest_lr as suggest_lr
 from .training import validation_curve as validation_curve
+from .training import watch as watch
 from .verification import Claim as Claim
 from .verification import Verification as Verification
 from .verification import verify as verify

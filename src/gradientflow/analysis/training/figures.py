@@ -14,6 +14,7 @@ from ..results.palette import COLOURS
 if TYPE_CHECKING:
     from .gradient_noise import GradientNoise
     from .learning_rate import SuggestedRate
+    from .report import TrainingReport
     from .validation import ValidationCurve
 
 
@@ -66,3 +67,32 @@ def _draw_rates(ax: Axes, found: "SuggestedRate") -> None:
         ax.axvline(found.lr, color="black", lw=1.5, label=f"lr = {found.lr:.3g}")
     ax.set(xlabel="learning rate", ylabel="loss")
     ax.legend(fontsize=9)
+
+
+def plot_report(found: "TrainingReport", **user: Any) -> Figure:
+    """The loss over the last steps, beside the norms and the curvature."""
+    return lay_out([lambda ax: _draw_watched(ax, found), lambda ax: _draw_norms(ax, found)], (11, 4.4), **user)
+
+
+def _draw_watched(ax: Axes, found: "TrainingReport") -> None:
+    _draw_over_steps(ax, found, {"value": "loss"})
+    ax.set(xlabel="step k", ylabel="loss")
+
+
+def _draw_norms(ax: Axes, found: "TrainingReport") -> None:
+    _draw_over_steps(ax, found, {"grad_norm": "‖g‖", "update_norm": "‖update‖", "sharpness": "greatest curvature"})
+    ax.set(xlabel="step k")
+    ax.legend(fontsize=9)
+
+
+def _draw_over_steps(ax: Axes, found: "TrainingReport", columns: dict[str, str]) -> None:
+    for i, (name, label) in enumerate(columns.items()):
+        values = found.evidence[name].to_numpy()
+        seen = np.isfinite(values)
+        steps = found.evidence.index.to_numpy()[seen]
+        ax.plot(steps, values[seen], "o-" if name == "sharpness" else ".-", color=COLOURS[i], label=label)
+        if seen.any() and (values[seen] > 0).all():
+            ax.set_yscale("log")
+    for step, colour in ((found.step, COLOURS[2]), (found.bad_step, COLOURS[1])):
+        if step is not None:
+            ax.axvline(step, color=colour, lw=1, ls=":")
