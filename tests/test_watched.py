@@ -158,3 +158,91 @@ def test_what_can_t_be_watched_is_refused(name):
     with pytest.raises(error, match=message) as caught:
         ask()
     assert "\n" not in str(caught.value)
+
+
+# --- safe_step -------------------------------------------------------------------------------------------------------
+
+
+def network(p):
+    X = jnp.linspace(-1.0, 1.0, 20)[:, None]
+    return jnp.mean((jnp.tanh(X @ p["in"]) @ p["out"] - jnp.sin(3 * X[:, 0])) ** 2)
+
+
+def logistic(x):
+    z = jnp.array([[1.0, 2.0], [-1.0, 0.5], [0.3, -2.0], [2.0, 1.0]]) @ x
+    return jnp.mean(jnp.logaddexp(0, z) - jnp.array([1.0, 0.0, 1.0, 0.0]) * z) + 1e-2 * jnp.sum(x**2)
+
+
+# Functions, starts that are stretched ten ways, and L at the minimum, of whose limit ten times is taken.
+PROBLEMS = {
+    "rosenbrock": (gf.landscapes.rosenbrock(), jnp.array([-1.2, 1.0]), 1000.0),
+    "logistic": (logistic, jnp.array([1.0, 5.0]), 1.3),
+    "quadratic": (quadratic, jnp.ones(2), 30.0),
+    "network": (network, {"in": jnp.ones((1, 8)), "out": jnp.ones(8) / 8}, 1.5),
+    "a wall": (lambda x: jnp.sum(x - jnp.log(x)), jnp.array([2.0, 3.0]), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
+def test_a_safe_step_never_leaves_the_numbers(name, kind):
+    loss, start, L = PROBLEMS[name]
+    lr = 10 * 2 / L
+    own = {"sgd": optax.sgd(lr), "momentum": optax.sgd(1.9 * lr, momentum=0.9), "adam": optax.adam(10.0)}[kind]
+    optimizer = gf.safe_step(own, loss)
+    spread = 1 + 0.3 * np.random.default_rng(0).normal(size=10).clip(-2, 2)
+    starts = jax.tree.map(lambda leaf: jnp.asarray(spread).reshape(-1, *[1] * leaf.ndim) * leaf, start)
+
+    def run(x):
+        def one(carry, _):
+            at, state = carry
+            value, gradient = jax.value_and_grad(loss)(at)
+            updates, state = optimizer.update(gradient, state, at, value=value)
+            return (optax.apply_updates(at, updates), state), value
+
+        return jax.lax.scan(one, (x, optimizer.init(x)), length=200)
+
+    (x, state), values = jax.jit(jax.vmap(run))(starts)
+    for leaf in jax.tree.leaves((x, state.inner)):
+        assert np.isfinite(leaf).all()
+    ends = np.asarray(jax.vmap(loss)(x))
+    # It is a safe step, not a good one: on a plain it may have gone too far, but never far up.
+    assert (ends < 3 * np.asarray(values)[:, 0]).all()
+
+
+def test_a_safe_step_is_scaled_to_the_margin_of_the_limit():
+    optimizer = gf.safe_step(optax.sgd(0.2, momentum=0.9), quadratic, margin=0.5)
+    (x, state), _ = trained(optimizer, quadratic, jnp.ones(2))
+    # Half of 3.8/30, of a learning rate of 0.2.
+    assert float(state.scale) == pytest.approx(0.5 * 3.8 / 30 / 0.2, rel=1e-3)
+    assert float(quadratic(x)) < 1e-3
+    assert int(state.returns) == 0
+    # Below the limit it is the optimizer's own.
+    (own, _), _ = trained(optax.sgd(0.01), quadratic, jnp.ones(2))
+    (x, state), _ = trained(gf.safe_step(optax.sgd(0.01), quadratic), quadratic, jnp.ones(2))
+    np.testing.assert_allclose(x, own, rtol=1e-12)
+
+
+def test_a_safe_step_takes_batches():
+    data = jax.random.normal(jax.random.key(1), (100, 8, 2))
+    (x, state), _ = trained(gf.safe_step(optax.sgd(20.0), regression), regression, jnp.ones(2), batches=data)
+    assert np.isfinite(x).all()
+    assert 0 < float(state.scale) < 0.1
+
+
+BAD_STEPS = {
+    "no optimizer": (lambda: gf.safe_step(0.1, quadratic), TypeError, r"`optimizer` must be an optax"),
+    "no loss": (lambda: gf.safe_step(optax.sgd(0.1), None), TypeError, r"`loss` must be a function of \(params, batch"),
+    "margin": (lambda: gf.safe_step(optax.sgd(0.1), quadratic, margin=2.0), ValueError, r"must lie in \(0, 1\], got 2"),
+    "a sign": (lambda: gf.safe_step(optax.sign_sgd(0.1), quadratic).init(H), ValueError,
+               r"`optimizer` has no limit that can be read: its update is not linear in the gradient"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_STEPS)
+def test_what_has_no_safe_step_is_refused(name):
+    ask, error, message = BAD_STEPS[name]
+    with pytest.raises(error, match=message) as caught:
+        ask()
+    assert str(caught.value).startswith("safe_step: ")
+    assert "\n" not in str(caught.value)

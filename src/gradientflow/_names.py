@@ -20,7 +20,7 @@ MOVED: Mapping[str, str] = {
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
         "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "ValidationCurve",
         "Verification", "WorstCaseBound", "WorstCaseRate", "modified_hamiltonian", "modified_rate", "settle",
-        "slow_equation", "slow_rate", "stationary_points", "suggest_lr", "report", "watch",
+        "slow_equation", "slow_rate", "stationary_points", "suggest_lr", "report", "watch", "safe_step",
     )},
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",

@@ -53,6 +53,7 @@ from .training import TrainingReport as TrainingReport
 from .training import ValidationCurve as ValidationCurve
 from .training import gradient_noise as gradient_noise
 from .training import report as report
+from .training import safe_step as safe_step
 from .training import suggest_lr as suggest_lr
 from .training import validation_curve as validation_curve
 from .training import watch as watch

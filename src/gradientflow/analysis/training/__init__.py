@@ -6,6 +6,7 @@ from .learning_rate import SuggestedRate as SuggestedRate
 from .learning_rate import suggest_lr as suggest_lr
 from .report import TrainingReport as TrainingReport
 from .report import report as report
+from .safe_step import safe_step as safe_step
 from .validation import ValidationCurve as ValidationCurve
 from .validation import validation_curve as validation_curve
 from .watch import WatchState as WatchState

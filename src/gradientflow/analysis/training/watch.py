@@ -89,7 +89,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
         >>> gf.report(state).cause
         'beyond_stability'
     """
-    optax_optimizer = _checked("watch", optimizer)
+    optax_optimizer = checked_optimizer("watch", optimizer)
     if loss is not None and not callable(loss):
         raise TypeError(f"watch: `loss` must be a function of (params, batch), or of params, got {loss!r}")
     check_integer("watch", 1, every=every)
@@ -120,7 +120,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
         updates, inside = optax_optimizer.update(gradient, state.inner, params, **extra)
         real = state.ring["value"].dtype
         seen = jnp.asarray(jnp.nan if value is None else value, real)
-        grad_norm, update_norm = (_norm(tree, real) for tree in (gradient, updates))
+        grad_norm, update_norm = (norm_of(tree, real) for tree in (gradient, updates))
         alive = state.bad_step < 0
         k, rise = state.step, state.rise
         fall = jax.lax.cond(k == 0, lambda: jnp.abs(inner(gradient, updates)).astype(real), lambda: jnp.zeros((), real))
@@ -201,12 +201,17 @@ def _risen(rise: dict[str, Any], k: Any, value: Any, fall: Any, every: int) -> t
     return known, rose
 
 
-def _norm(tree: Any, real: Any) -> Any:
+def norm_of(tree: Any, real: Any) -> Any:
     """The Euclidean norm in one pass, which a training step can afford; ∞ where its square is."""
     return jnp.sqrt(sum(jnp.sum(jnp.square(leaf.astype(real))) for leaf in jax.tree.leaves(tree)))
 
 
-def _checked(where: str, optimizer: Any) -> Any:
+def checked_optimizer(where: str, optimizer: Any) -> Any:
+    """An optax optimizer that takes extra arguments.
+
+    Raises:
+        TypeError: if it is no optimizer.
+    """
     import optax
 
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
