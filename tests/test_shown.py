@@ -81,6 +81,19 @@ def test_every_figure_takes_axes_a_size_and_a_title(cls):
 
 
 GRID = np.linspace(0.1, 1.0, 4)
+
+
+def _watched():
+    """The report of a run that is too long for its curvature."""
+    optimizer = gf.watch(optax.sgd(1.0), BOWL, every=2)
+    x = jnp.ones(2)
+    state = optimizer.init(x)
+    for _ in range(5):
+        updates, state = optimizer.update(BOWL.grad(x), state, x, value=BOWL(x))
+        x = optax.apply_updates(x, updates)
+    return gf.analysis.report(state)
+
+
 MADE = {
     "Bifurcation": lambda _: gf.Bifurcation(GRID, np.ones((4, 8)), -GRID, np.ones((4, 8))),
     "Comparison": lambda found: found,
@@ -93,10 +106,14 @@ MADE = {
     "LogReading": lambda _: read_off(pd.DataFrame({"step": range(4), "loss": GRID, "lr": GRID})),
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
     "GradientNoise": lambda _: gf.GradientNoise(jnp.ones(2), {"x": 2.0}, 100),
+    "Spectrum": lambda _: gf.curvature(BOWL, [1.0, 2.0]),
     "Stability": lambda _: gf.stability(FLOW, EULER),
     "StabilityMap": lambda _: gf.StabilityMap("momentum", ("lr", "beta"), GRID, GRID, (1.0, 4.0), np.outer(GRID, GRID)),
     "StabilityRegion": lambda _: gf.stability_region(EULER, points=9),
+    "StationaryPoints": lambda _: gf.stationary_points(BOWL, ((-1, 1), (-1, 1))),
     "StepSweep": lambda _: gf.step_sweep(FLOW, EULER, [1.0, 1.0], multiples=(0.5, 1.5, 2.1), steps=10),
+    "SuggestedRate": lambda _: gf.suggest_lr(BOWL, jnp.ones(2), optax.sgd, steps=8),
+    "TrainingReport": lambda _: _watched(),
     "ValidationCurve": lambda _: gf.ValidationCurve(np.arange(4), GRID, GRID, GRID, jnp.ones((4, 2))),
 }  # fmt: skip
 

@@ -12,17 +12,18 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
 
 
-# What was once at the front door: what it is called now, and in which room it is if that is another.
+# What was once at the front door, or is too many for its list: what it is called now, and in which room it is.
 MOVED: Mapping[str, str] = {
     **{name: f"analysis.{name}" for name in (
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
         "EdgeOfStability", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy", "ModifiedEquation",
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
         "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "ValidationCurve",
-        "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map",
-        "modified_hamiltonian", "modified_rate", "settle",
-        "slow_equation", "slow_rate",
+        "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map", "modified_hamiltonian", "modified_rate",
+        "report", "safe_step", "settle", "slow_equation", "slow_rate", "stationary_points", "suggest_lr", "watch",
     )},
+    # The room bears the function's name.
+    "curvature": "analysis.curvature.curvature",
     **{name: f"discretizers.{name}" for name in (
         "Chains", "Tableau",
     )},

@@ -1,5 +1,6 @@
 """Static view of the lazy names in `__init__.py`, for type checkers and editors."""
 
+from . import curvature as curvature
 from .b_series import ModifiedEnergy as ModifiedEnergy
 from .b_series import ModifiedEquation as ModifiedEquation
 from .b_series import ModifiedFlow as ModifiedFlow
@@ -16,6 +17,9 @@ from .comparison import Comparison as Comparison
 from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
+from .curvature import Spectrum as Spectrum
+from .curvature import StationaryPoints as StationaryPoints
+from .curvature import stationary_points as stationary_points
 from .diagnosis import Cause as Cause
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import why as why
@@ -47,9 +51,15 @@ from .stochastic import stationary_density as stationary_density
 from .stochastic import stationary_law as stationary_law
 from .stochastic import strong_order as strong_order
 from .training import GradientNoise as GradientNoise
+from .training import SuggestedRate as SuggestedRate
+from .training import TrainingReport as TrainingReport
 from .training import ValidationCurve as ValidationCurve
 from .training import gradient_noise as gradient_noise
+from .training import report as report
+from .training import safe_step as safe_step
+from .training import suggest_lr as suggest_lr
 from .training import validation_curve as validation_curve
+from .training import watch as watch
 from .verification import Claim as Claim
 from .verification import Verification as Verification
 from .verification import verify as verify

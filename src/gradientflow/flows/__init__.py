@@ -119,6 +119,7 @@ from .solving.integrate import integrate as integrate
 from .solving.solve import LyapunovWarning as LyapunovWarning
 from .solving.spectrum import spectral_radius as spectral_radius
 from .start import begin as begin
+from .start import check_fits as check_fits
 from .start import check_value as check_value
 from .start import prepare as prepare
 from .state import Phase as Phase

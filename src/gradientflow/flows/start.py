@@ -76,12 +76,18 @@ def _carried(where: str, name: str, flow: Flow, z: Any) -> Any:
 
     A state of lower precision than its energy's data is carried in the precision of what the drift returns.
     """
-    _check_energy(where, name, flow.energy, jax.eval_shape(flow.position, z))
+    check_fits(where, name, flow.energy, jax.eval_shape(flow.position, z))
     drift = jax.eval_shape(flow.drift, jnp.zeros((), dtype_of(z)), z)
     return jax.tree.map(lambda leaf, f: jnp.result_type(leaf.dtype, f.dtype), z, drift)
 
 
-def _check_energy(where: str, name: str, energy: Energy, x: Any) -> None:
+def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
+    """Refuses an energy that can't be traced at positions like x, or is no real scalar there; by shapes alone.
+
+    Raises:
+        TypeError: if it can't be traced, with the user's line.
+        ValueError: if shapes don't fit.
+    """
     shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(x))
     try:
         value = jax.eval_shape(energy.value, x)

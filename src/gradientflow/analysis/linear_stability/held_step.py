@@ -91,6 +91,38 @@ class HeldUpdate:
             return HeldStep(None, math.nan, _MIXES)
         return self._step(found, params)
 
+    def memories(self, gradient: Any, state: Any, params: Any) -> list[list[int]]:
+        """Of each leaf which memories its update sees; told at values that are known, and the same at others."""
+        n, p = len(jax.tree.leaves(params)), len(self._odd)
+        columns = jax.device_get(self._coefficients(gradient, state, params)["columns"])
+        return [self._memories_of(columns, i, n, p) for i in range(n)]
+
+    def inverse_at(self, gradient: Any, state: Any, params: Any, memories: Sequence[Sequence[int]]) -> Any:
+        """P⁻¹ by coordinate, traced: what `at` gives, without its checks.
+
+        Args:
+            gradient: as `at` takes it; it may be traced, as the others.
+            state: the optimizer's.
+            params: the position.
+            memories: which each leaf sees, by `memories`.
+        """
+        leaves = jax.tree.leaves(params)
+        n = len(leaves)
+        columns, gains = self._read_coefficients(gradient, state, params)["columns"], []
+        for i, (leaf, mine) in enumerate(zip(leaves, memories, strict=True)):
+            gain = columns["g"][i]
+            if mine:
+                forgets = jnp.stack([jnp.stack([(1.0 * (j == k) - columns[str(k)][n + j]).ravel() for k in mine], -1)
+                                     for j in mine], -2)  # fmt: skip
+                held = jnp.stack([columns["g"][n + j].ravel() for j in mine], -1)[..., None]
+                lasting = jnp.abs(jnp.linalg.det(forgets)) >= 1e-9
+                forgets = jnp.where(lasting[:, None, None], forgets, jnp.eye(len(mine), dtype=forgets.dtype))
+                seen = jnp.stack([columns[str(j)][i].ravel() for j in mine], -1)
+                later = jnp.sum(seen * jnp.linalg.solve(forgets, held)[..., 0], axis=-1)
+                gain = gain + jnp.where(lasting, later, 0).reshape(gain.shape)
+            gains.append(jnp.maximum(-gain, 0).astype(leaf.dtype))
+        return jax.tree.unflatten(jax.tree.structure(params), gains)
+
     def _read(self, params: Any) -> None:
         """Which leaves of the state are odd, and the update's program with the parity of what it computes."""
         draw = np.random.default_rng(0)

@@ -13,6 +13,8 @@ from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .gradient_noise import GradientNoise
+    from .learning_rate import SuggestedRate
+    from .report import TrainingReport
     from .validation import ValidationCurve
 
 
@@ -47,3 +49,50 @@ def _draw_validation(ax: Axes, curve: "ValidationCurve") -> None:
             label=f"best: step {curve.steps[best]}")  # fmt: skip
     ax.set(xlabel="step k", ylabel="energy")
     ax.legend()
+
+
+def plot_rates(found: "SuggestedRate", **user: Any) -> Figure:
+    """The loss after short trials over their learning rates, with what is as good as the best."""
+    return lay_out([lambda ax: _draw_rates(ax, found)], (7, 4.6), **user)
+
+
+def _draw_rates(ax: Axes, found: "SuggestedRate") -> None:
+    fine = ~found.failed
+    ax.semilogx(found.rates[fine], found.losses[fine], "o-", color=COLOURS[0], label=f"after {found.steps} steps")
+    top = found.start + 0.1 * (found.start - np.min(found.losses[fine], initial=found.start))
+    ax.plot(found.rates[~fine], np.full(int(np.sum(~fine)), top), "x", color=COLOURS[1], label="failed")
+    ax.axhline(found.start, color="0.6", lw=1, label="at the start")
+    if np.isfinite(found.lr):
+        ax.axvspan(*found.range, color=COLOURS[2], alpha=0.2, label="as good as the best")
+        ax.axvline(found.lr, color="black", lw=1.5, label=f"lr = {found.lr:.3g}")
+    ax.set(xlabel="learning rate", ylabel="loss")
+    ax.legend(fontsize=9)
+
+
+def plot_report(found: "TrainingReport", **user: Any) -> Figure:
+    """The loss over the last steps, beside the norms and the curvature."""
+    return lay_out([lambda ax: _draw_watched(ax, found), lambda ax: _draw_norms(ax, found)], (11, 4.4), **user)
+
+
+def _draw_watched(ax: Axes, found: "TrainingReport") -> None:
+    _draw_over_steps(ax, found, {"value": "loss"})
+    ax.set(xlabel="step k", ylabel="loss")
+
+
+def _draw_norms(ax: Axes, found: "TrainingReport") -> None:
+    _draw_over_steps(ax, found, {"grad_norm": "‖g‖", "update_norm": "‖update‖", "sharpness": "greatest curvature"})
+    ax.set(xlabel="step k")
+    ax.legend(fontsize=9)
+
+
+def _draw_over_steps(ax: Axes, found: "TrainingReport", columns: dict[str, str]) -> None:
+    for i, (name, label) in enumerate(columns.items()):
+        values = found.evidence[name].to_numpy()
+        seen = np.isfinite(values)
+        steps = found.evidence.index.to_numpy()[seen]
+        ax.plot(steps, values[seen], "o-" if name == "sharpness" else ".-", color=COLOURS[i], label=label)
+        if seen.any() and (values[seen] > 0).all():
+            ax.set_yscale("log")
+    for step, colour in ((found.step, COLOURS[2]), (found.bad_step, COLOURS[1])):
+        if step is not None:
+            ax.axvline(step, color=colour, lw=1, ls=":")

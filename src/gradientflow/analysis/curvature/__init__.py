@@ -1,0 +1,6 @@
+"""The Hessian at a point: its spectrum, whose directions it is, and the points at which the gradient vanishes."""
+
+from .spectrum import Spectrum as Spectrum
+from .spectrum import curvature as curvature
+from .stationary import StationaryPoints as StationaryPoints
+from .stationary import stationary_points as stationary_points

@@ -1,0 +1,63 @@
+"""The greatest curvature of a loss inside a traced training step: power iteration that goes on where it was."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from gradientflow.flows import Number
+
+_SEED = 0
+# By so much of its size the spectrum is shifted upwards, so that of ±λ the positive one wins.
+_SHIFT = 0.5
+
+
+class Leading(NamedTuple):
+    """A Rayleigh quotient, its residual, and the direction to go on from."""
+
+    value: Any
+    residual: Any
+    direction: Any
+
+
+def start_direction(params: Any) -> Any:
+    """A random direction of length 1, flat, shape (n,)."""
+    flat = ravel_pytree(params)[0]
+    direction = np.random.default_rng(_SEED).normal(size=flat.size)
+    return jnp.asarray(direction / np.linalg.norm(direction), flat.dtype)
+
+
+def leading(times: Callable[[Any], Any], direction: Any, count: Number) -> Leading:
+    """The greatest eigenvalue of a symmetric matrix by its products with vectors of shape (n,).
+
+    Args:
+        times: v ↦ Hv.
+        direction: where to start, of length 1.
+        count: how many products; it may be traced.
+    """
+
+    def one(_: Any, found: Leading) -> Leading:
+        v = found.direction
+        image = times(v)
+        value = jnp.vdot(v, image)
+        residual = jnp.linalg.norm(image - value * v)
+        ahead = image + _SHIFT * jnp.abs(value) * v
+        length = jnp.linalg.norm(ahead)
+        usable = jnp.isfinite(length) & (length > 0)
+        return Leading(value, residual, jnp.where(usable, ahead / jnp.where(usable, length, 1), v))
+
+    unknown = jnp.asarray(jnp.nan, direction.dtype)
+    return jax.lax.fori_loop(0, count, one, Leading(unknown, unknown, direction))
+
+
+def product_with_hessian(loss: Callable[[Any], Any], params: Any) -> Callable[[Any], Any]:
+    """v ↦ Hv of a loss at its parameters, on flat vectors."""
+    _, unravel = ravel_pytree(params)
+
+    def times(v: Any) -> Any:
+        return ravel_pytree(jax.jvp(jax.grad(loss), (params,), (unravel(v),))[1])[0]
+
+    return times
