@@ -15,7 +15,7 @@ from .sharpness import leading, product_with_hessian, start_direction
 from .watch import checked_optimizer, norm_of
 
 # Products with the preconditioned Hessian: at the first reading, and at the others, which go on where it was.
-_FIRST, _LATER = 12, 2
+_FIRST, _LATER = 12, 1
 # A gradient so many times what it was at the last reading is one to go back from, with so much of the step.
 _BLOWN_UP, _SHORTER, _LONGER = 100.0, 0.25, 2.0
 # So is a loss that rose from one look to the next by more than so many times what it was there, or at the start.
