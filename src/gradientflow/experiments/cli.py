@@ -3,40 +3,22 @@
 import json
 import os
 import pathlib
-import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from typer.core import TyperGroup
 
 from gradientflow import _files
 
 from .entries import check, check_code, read_experiment, read_experiment_file
+from .mistakes import OneLine, bad_input_is_one_line
 from .printing import PRINTERS
 from .signals import end_at_signals
 from .vocabulary import DEVICES
 
-
-class _OneLine(TyperGroup):
-    """Answers a mistake in the options themselves by one line too."""
-
-    def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Runs the command and ends the process; without arguments it is the help."""
-        given = sys.argv[1:] if args is None else list(args)
-        try:
-            code = super().main(given or ["--help"], standalone_mode=False, **extra)
-        except Exception as error:
-            message = getattr(error, "format_message", None)
-            if message is None:
-                raise
-            _fail(message())
-        raise SystemExit(code if isinstance(code, int) else 0)
-
-
 app = typer.Typer(
-    cls=_OneLine,
+    cls=OneLine,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -179,7 +161,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run an experiment from its file."""
-    with _bad_input_is_one_line():
+    with bad_input_is_one_line():
         text, folder = read_experiment_file(experiment), pathlib.Path(experiment).parent
         entries = read_experiment(text)
         check_code(entries, folder, allow_code)
@@ -214,7 +196,7 @@ def why(
     """
     from . import why as asking
 
-    with _bad_input_is_one_line():
+    with bad_input_is_one_line():
         asking.check_target(target)
         if steps < 0:
             raise ValueError(f"steps: must be a whole number of at least 2, got {steps}")
@@ -267,7 +249,7 @@ def _ask(
     question: str, x0: str, method: list[str] | None, device: str, out: str, as_json: bool, quiet: bool, **options: Any
 ) -> Any:
     """Runs the experiment that the options describe."""
-    with _bad_input_is_one_line():
+    with bad_input_is_one_line():
         if x0:
             options["x0"] = _numbers("x0", x0)
         if method:
@@ -331,22 +313,6 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{name}: must be numbers separated by commas, got {text!r}") from None
-
-
-class _bad_input_is_one_line:
-    """Bad input ends the command with one line on standard error and exit status 2."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (ValueError, TypeError)):
-            _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"gradientflow: {' '.join(message.split())}", file=sys.stderr)
-    raise SystemExit(2)
 
 
 class _Silent:

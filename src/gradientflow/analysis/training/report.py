@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jax.flatten_util import ravel_pytree
 
+from ..diagnosis.causes import Cause
 from ..linear_stability.held_step import HeldUpdate
 from ..results.grades import Grade
 from ..results.result import Drawn
@@ -57,7 +58,7 @@ class TrainingReport(Drawn):
 
     drawn_by = "training.figures:plot_report"
 
-    cause: str
+    cause: Cause
     step: int | None
     params: Any
     opt_state: Any
@@ -110,7 +111,7 @@ def report(state: Any) -> TrainingReport:
         ...     updates, state = optimizer.update(gradient, state, x, value=value)
         ...     x = optax.apply_updates(x, updates)
         >>> found = gf.report(state)
-        >>> found.cause, found.what, found.bad_step == found.step + 1
+        >>> str(found.cause), found.what, found.bad_step == found.step + 1
         ('not_finite_operation', 'the loss is not finite', True)
     """
     found = [leaf for leaf in jax.tree.leaves(state, is_leaf=_is_watch) if _is_watch(leaf)]
@@ -131,22 +132,13 @@ def report(state: Any) -> TrainingReport:
         words += f" ({', '.join(_lost(seen))})"
     params, inner, _ = seen.good
     return TrainingReport(
-        _named(cause), None if good_step < 0 else good_step, params, inner, None if bad_step < 0 else bad_step, words,
+        Cause(cause), None if good_step < 0 else good_step, params, inner, None if bad_step < 0 else bad_step, words,
         evidence, ratio, reason, grade,
     )  # fmt: skip
 
 
 def _is_watch(leaf: Any) -> bool:
     return isinstance(leaf, WatchState)
-
-
-def _named(cause: str) -> Any:
-    """The cause as the diagnosis names it."""
-    try:
-        from ..diagnosis import Cause  # pyright: ignore
-    except ImportError:
-        return cause
-    return Cause(cause)
 
 
 def _evidence(seen: WatchState) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
         ...     value, gradient = jax.value_and_grad(loss)(x)
         ...     updates, state = optimizer.update(gradient, state, x, value=value)
         ...     x = optax.apply_updates(x, updates)
-        >>> gf.report(state).cause
+        >>> str(gf.report(state).cause)
         'beyond_stability'
     """
     optax_optimizer = checked_optimizer("watch", optimizer)
