@@ -85,3 +85,11 @@ def test_what_needs_an_energy_says_so(ask):
 
 def test_orders_are_the_schemes():
     assert gf.order(gf.Method(SPIRAL, gf.ImplicitMidpoint(), 0.1), up_to=3).order == 2
+
+
+def test_a_long_way_without_an_energy_is_no_standstill():
+    """A spiral that takes a thousand steps to come to rest: an energy that is 0 all the way says nothing of it."""
+    slow = gf.field(lambda x: jnp.array([-0.01 * x[0] - x[1], x[0] - 0.01 * x[1]]))
+    path = gf.integrate(slow, [1.0, 0.0], math.inf, gtol=1e-4)
+    assert path.status == "converged"
+    assert path.stats["steps"] > 512

@@ -134,7 +134,8 @@ class Solve:
             return False
         largest = max(float(np.max(np.abs(leaf[-1]), initial=0)) for leaf in jax.tree.leaves(states))
         rounding = 4 * float(jnp.finfo(self.dtype).eps)
-        return _moved(states, 0) <= rounding * largest or float(np.ptp(energy)) <= rounding * abs(float(energy[-1]))
+        level = self.integration.flow.has_energy and float(np.ptp(energy)) <= rounding * abs(float(energy[-1]))
+        return _moved(states, 0) <= rounding * largest or level
 
     def _maybe_switched(self, carry: Carry, state: Carry) -> Carry:
         """Stiffness, not accuracy, holds an explicit solver's step back: hand over to an implicit one."""
