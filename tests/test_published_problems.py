@@ -1,6 +1,7 @@
 """From the standard starts of Moré, Garbow and Hillstrom the gradient flow ends in the minima that the paper prints."""
 
 import math
+import os
 
 import jax
 import pytest
@@ -13,7 +14,15 @@ from .published_problems import PROBLEMS, Problem
 NOT_PRINTED = {"trigonometric, n = 10": 2.79506e-5}
 
 
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+# Each is a program of its own: in a thorough run all of them, else every third, and those that a criterion with units
+# got wrong.
+ALWAYS = {"Brown badly scaled", "Meyer", "penalty I, n = 4", "variably dimensioned, n = 10", *NOT_PRINTED}
+SOME = [problem for i, problem in enumerate(PROBLEMS) if i % 3 == 0 or problem.name in ALWAYS]
+
+
+@pytest.mark.parametrize(
+    "problem", PROBLEMS if os.environ.get("GRADIENTFLOW_THOROUGH") else SOME, ids=lambda problem: problem.name
+)
 def test_flow_ends_in_a_printed_minimum(problem: Problem) -> None:
     flow = gf.GradientFlow(gf.energy(jax.jit(problem.energy)))
     path = gf.integrate(flow, problem.start, math.inf, max_steps=20_000)

@@ -109,7 +109,6 @@ from .rest import Left as Left
 from .rest import at_rest as at_rest
 from .rest import left_to_do as left_to_do
 from .rest import left_where_known as left_where_known
-from .rest import may_be_near as may_be_near
 from .rest import nothing_known as nothing_known
 from .rest import small as small
 from .sets import constraints as constraints

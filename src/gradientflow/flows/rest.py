@@ -84,20 +84,20 @@ def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
             said (infinite).
     """
     x, residual = flow.position(z), lower(flow.residual(z))
-    near = may_be_near(flow, x, residual, way, fall)
+    near = _may_be_near(flow, x, residual, way, fall)
     return jax.lax.cond(near, lambda: _closely(flow, t, z), lambda: nothing_known(dtype_of(residual)))
 
 
-def left_where_known(flow: Flow, t: Any, x: Any) -> Left:
-    """The close look from a position whose value is known: eigenvalues are NumPy's, which need no program."""
+def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
+    """What is left to do from a position whose value is known: eigenvalues are NumPy's, which need no program."""
     if size(x) > LARGEST_DENSE or not flow.has_energy:
-        return jax.device_get(_compiled_closely(flow, t, x))
+        return jax.device_get(_compiled_left(flow, t, x, way))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
         return _by_eigenvalues(jax.device_get(_compiled_terms(flow, t, x)), eps, np)
 
 
-def may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
+def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
     r"""The cheap look: one product with the Hessian excludes most positions.
 
     By Cauchy and Schwarz $\|H^{-1}g\| \ge \|g\|^2/\|Hg\|$ and $g^\top H^{-1}g \ge \|g\|^4/g^\top Hg$.
@@ -176,7 +176,7 @@ def _terms(flow: Flow, t: Any, z: Any) -> Terms:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), Terms(H, *vectors))
 
 
-_compiled_closely = eqx.filter_jit(lambda flow, t, x: _closely(flow, t, flow.init(x)))
+_compiled_left = eqx.filter_jit(lambda flow, t, x, way: left_to_do(flow, t, flow.init(x), way))
 _compiled_terms = eqx.filter_jit(lambda flow, t, x: _terms(flow, t, flow.init(x)))
 
 

@@ -25,6 +25,7 @@ from gradientflow.flows import (
     max_norm,
     measure,
     prepare,
+    small,
     unseen,
 )
 
@@ -107,7 +108,7 @@ def _status(flow: Flow, positions: Any, energies: Any, grad_norms: Any, gtol: Nu
     first, last = (jax.tree.map(lambda leaf, i=i: leaf[i], positions) for i in (0, -1))
     energies, grad_norms = np.asarray(energies), np.asarray(grad_norms)
     moved = np.asarray(max_norm(jax.tree.map(lambda a, b: a - b, last, first)))
-    left = left_where_known(flow, 0.0, last)
+    left = left_where_known(flow, 0.0, last, small(energies.dtype).way * moved)
     lost = ~np.isfinite(energies + grad_norms)
     if gtol is None:
         settled = at_rest(left, moved, energies[0], energies[-1], energies.dtype, np)

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import Evidence, Flow, Left, all_finite, at_rest, dtype_of, lower, max_norm, may_be_near, small
+from gradientflow.flows import Evidence, Flow, Left, all_finite, at_rest, dtype_of, max_norm, small
 
 from ..iteration import Iteration, Seen
 from ..oracle import is_random
 
+# A gradient that has not fallen to this share of the largest is not asked whether the end is at rest.
+_FALLEN = 1e-2
 # One that has grown to this many times the first while the energy fell goes off to where there is no minimum.
 _RUNS_OFF = 10
 # Longer cycles than this are not looked for, in rows; seen twice around, so that a slow end is not taken for one.
@@ -56,7 +58,6 @@ class Ends(eqx.Module):
         squared_gradient: ‖∇E(x₀)‖² [E²/X²].
         residual: what the last iterate's gradient lacks to being zero, what a constraint takes up aside [E/X].
         speed: what its velocity lacks to being zero [X/T].
-        near: whether the Newton step from there may be as short as it is at rest.
         moved: how far the last iterate is from the first [X].
         reach: the largest entry of the last position [X].
         last: the last position.
@@ -65,7 +66,6 @@ class Ends(eqx.Module):
     squared_gradient: Any
     residual: Any
     speed: Any
-    near: Any
     moved: Any
     reach: Any
     last: Any
@@ -88,11 +88,21 @@ def ends_of(flow: Flow, first: tuple[Any, Any], last: tuple[Any, Any]) -> Ends:
         squared_gradient=sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)),
         residual=max_norm(residual),
         speed=jnp.zeros(()) if velocity is None else max_norm(velocity),
-        near=may_be_near(flow, last[1], lower(residual), small(dtype_of(residual)).way * moved),
         moved=moved,
         reach=max_norm(last[1]),
         last=last[1],
     )
+
+
+def may_be_at_rest(rows: Rows, ends: Ends) -> bool:
+    """Whether the end of a run whose values are known is worth the question whether it is at rest.
+
+    Its gradient has fallen to a hundredth of the largest, or it hardly moved at all.
+    """
+    grad_norm = np.where(np.isfinite(rows.grad_norm), rows.grad_norm, 0)
+    size_of = max((float(np.max(np.abs(leaf), initial=0)) for leaf in jax.tree.leaves(ends.last)), default=0.0)
+    still = ends.moved <= float(jnp.finfo(rows.energy.dtype).eps) ** 0.5 * size_of
+    return bool((ends.residual <= _FALLEN * grad_norm.max()) | still)
 
 
 def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: Left | None, gtol: Any) -> Evidence:

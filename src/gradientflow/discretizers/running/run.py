@@ -31,7 +31,7 @@ from gradientflow.flows import (
 )
 
 from ..iteration import Carry, Iteration
-from .evidence import TAIL, Ends, Rows, ends_of, evidence_of, measured
+from .evidence import TAIL, Ends, Rows, ends_of, evidence_of, may_be_at_rest, measured
 
 # Rows measured at once: enough to fill the vector units, few enough to bound the memory of a large energy.
 _BATCH = 64
@@ -51,8 +51,10 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     told, tail, ends = jax.device_get((told, tail, ends))
     left: Left | None = None
     if gtol is None:
-        near = bool(ends.near)
-        left = left_where_known(iteration.flow, told.t[-1], ends.last) if near else nothing_known(told.energy.dtype)
+        left = nothing_known(told.energy.dtype)
+        if may_be_at_rest(told, ends):
+            way = small(dtype_of(ends.last)).way * ends.moved
+            left = left_where_known(iteration.flow, told.t[-1], ends.last, way)
     with np.errstate(all="ignore"):
         status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
