@@ -249,6 +249,8 @@ def test_the_second_call_traces_nothing():
     flow = gf.GradientFlow(gf.energy(counted))
     gf.iterate(flow, gf.ForwardEuler(), X0, step=0.01, steps=3)
     gf.iterate(flow, gf.ForwardEuler(), X0, step=0.01, steps=3, save_every=2)
+    # Whether an end is at rest is asked where it may be, and traced once for that.
+    gf.iterate(flow, gf.ForwardEuler(), X0, step=0.1, steps=90)
     known = len(traces)
     # Another step, another start, another number of steps.
     gf.iterate(flow, gf.ForwardEuler(), 2 * X0, step=0.02, steps=9)

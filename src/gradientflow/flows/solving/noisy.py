@@ -25,7 +25,7 @@ _RESOLVED = 0.05
 _SLACK = 2
 _FINEST = 1e4
 # Rows at which the fastest mode is looked at, and steps that are not exceeded.
-_LOOKED_AT = 33
+_LOOKED_AT = 201
 _MOST_STEPS = 10**8
 
 
