@@ -123,7 +123,8 @@ class Case:
         if name not in self.outcomes:
             engine = replays or self.replays
             ran = engine.run(change, where, steps)
-            self.outcomes[name] = self._outcome(change.label, where, ran, engine, change.without)
+            # Whatever the run was made with, the losses compared are the training's own.
+            self.outcomes[name] = self._outcome(change.label, where, ran, self.replays, change.without)
         return self.outcomes[name]
 
     def _outcome(self, label: str, where: Checkpoint, ran: Ran, engine: Replays,
@@ -285,8 +286,7 @@ class Case:
         if name not in self.outcomes:
             with jax.enable_x64(wide == "float64" or bool(jax.config.read("jax_enable_x64"))):
                 training = self.training.like(cast=cast)
-                engine = Replays(training, self.steps)
-                engine._compared = self.replays._compared
+                engine = Replays(training, self.steps, like=self.replays)
                 mark = Checkpoint(start.k, cast(start.params), cast(start.state))
                 self.outcomes[name] = self._outcome(f"in {wide}", mark, engine.run(AS_IT_IS, mark), engine)
         return self.outcomes[name]
@@ -312,7 +312,6 @@ class Case:
         try:
             wide = training.like(batches=of, loss=loss)
             engine = Replays(wide, self.steps)
-            engine.compared = self.replays.compared  # the same losses, so that they compare
             return self.replay(Change(name), start=start, replays=engine)
         except (TypeError, ValueError):  # batches of different shapes can't be stacked
             return None

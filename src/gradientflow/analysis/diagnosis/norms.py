@@ -7,23 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-def all_finite(tree: Any) -> Any:
-    """Whether all entries of a pytree are finite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+from gradientflow.flows import l2_norm
 
 
 def leaf_norm(leaf: Any) -> Any:
-    """‖·‖, in which no square overflows."""
-    leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
-    largest = jnp.max(jnp.abs(leaf), initial=0)
-    scaled = leaf / jnp.where((largest == 0) | ~jnp.isfinite(largest), 1, largest)
-    return jnp.where(largest == 0, 0.0, largest * jnp.sqrt(jnp.sum(scaled**2)))
+    """‖·‖ of a leaf, in single precision at least."""
+    return l2_norm(leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)))
 
 
 def tree_norm(tree: Any) -> Any:
-    """‖·‖ of a pytree, in which no square overflows."""
-    return leaf_norm(jnp.stack([leaf_norm(leaf) for leaf in jax.tree.leaves(tree)]))
+    """‖·‖ of a pytree, likewise."""
+    return l2_norm([leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) for leaf in jax.tree.leaves(tree)])
 
 
 def host_norm(tree: Any) -> float:

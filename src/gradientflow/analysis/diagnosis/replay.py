@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .norms import alike, all_finite, host_norm, leaf_norm, shape_of, tree_norm
+from gradientflow.flows import all_finite
+
+from .norms import alike, host_norm, leaf_norm, shape_of, tree_norm
 from .training import Training
 
 # Losses are compared on so many batches, and batches measured one by one up to so many.
@@ -34,7 +36,6 @@ class Change:
         level: every leaf's update gets this size, relative to the leaf; 0 leaves them.
         refresh: whether second moments are at least the gradient's square.
         without: numbers of batches left out.
-        shuffle: whether the batches come in another order.
     """
 
     label: str
@@ -46,7 +47,6 @@ class Change:
     level: float = 0.0
     refresh: bool = False
     without: frozenset[int] = frozenset()
-    shuffle: bool = False
 
 
 AS_IT_IS = Change("as it is")
@@ -108,9 +108,12 @@ class Replays:
         training: the training.
         steps: how many.
         second: the places among the state's leaves of second moments, each with its leaf of the parameters.
+        like: another's replays, whose batches losses are compared on.
     """
 
-    def __init__(self, training: Training, steps: int, second: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, training: Training, steps: int, second: Sequence[tuple[int, int]] = (), like: "Replays | None" = None
+    ) -> None:
         self.training, self.steps, self.second = training, steps, tuple(second)
         self.length = max(1, math.ceil(steps / BLOCKS))
         self.end = training.first + steps
@@ -119,8 +122,7 @@ class Replays:
         self._measure = jax.jit(self._measured)
         self._mean = jax.jit(lambda params, data, keys: jax.lax.map(lambda x: training.loss(params, *x), (data, keys)))
         self._stack: Any = None
-        self._compared: dict[frozenset[int], list[int]] = {}
-        self.made = 0
+        self._compared: dict[frozenset[int], list[int]] = {} if like is None else like._compared
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -132,7 +134,6 @@ class Replays:
         rows: list[Any] = []
         marks = [here]
         params, state, k = here.params, here.state, here.k
-        self.made += 1
         while k < stop:
             numbers = order[k - here.k : min(k + self.length, stop) - here.k]
             data, places, numbers = self._data(numbers)
@@ -230,7 +231,7 @@ class Replays:
             if training.number(j) not in change.without:
                 out.append(training.number(j))
             j += 1
-        return [int(n) for n in np.random.default_rng(0).permutation(out)] if change.shuffle else out
+        return out
 
     def _data(self, numbers: list[int]) -> tuple[Any, np.ndarray, list[int]]:
         """The batches of a block, stacked, each step's place among them, their numbers, as far as they are alike."""

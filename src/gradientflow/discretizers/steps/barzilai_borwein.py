@@ -1,5 +1,6 @@
 """Barzilai and Borwein's steps, read from the last two gradients."""
 
+import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -40,7 +41,36 @@ def _here(flow: Flow, z: Any, h: Any) -> Secant:
     return Secant(x, flow.gradient(x), jnp.asarray(h, dtype_of(z)))
 
 
-class BarzilaiBorweinLong(StepRule):
+class BarzilaiBorwein(StepRule):
+    """A step from the last differences s of the positions and y of the gradients; where it is not positive, the last.
+
+    Args:
+        initial: the first step [T].
+    """
+
+    initial: Any
+
+    def __init__(self, initial: Any) -> None:
+        check_positive(type(self).__name__, initial=initial)
+        self.initial = initial
+
+    @abc.abstractmethod
+    def ratio(self, s: Any, y: Any) -> Any:
+        """The step [T]."""
+
+    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Secant:
+        """The start itself as the last position: without a difference the first step is taken again."""
+        return _here(flow, z, self.initial)
+
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+        """The ratio of the differences."""
+        here = _here(flow, z, rule_state.h)
+        ratio = self.ratio(*rule_state.differences(here.x, here.gradient))
+        h = jnp.where(ratio > 0, ratio, here.h)
+        return h, Secant(here.x, here.gradient, h)
+
+
+class BarzilaiBorweinLong(BarzilaiBorwein):
     r"""The long Barzilai–Borwein step: $h = \langle s, s\rangle/\langle s, y\rangle$ of the last differences.
 
     These are $s = x - x_{-1}$ of the positions and $y = \nabla E(x) - \nabla E(x_{-1})$ of the gradients.
@@ -65,26 +95,13 @@ class BarzilaiBorweinLong(StepRule):
     """
 
     equation: ClassVar[str] = "h = ⟨s, s⟩/⟨s, y⟩, s and y the last differences of x and ∇E"
-    initial: Any
 
-    def __init__(self, initial: Any) -> None:
-        check_positive("BarzilaiBorweinLong", initial=initial)
-        self.initial = initial
-
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Secant:
-        """The start itself as the last position: without a difference the first step is taken again."""
-        return _here(flow, z, self.initial)
-
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def ratio(self, s: Any, y: Any) -> Any:
         """⟨s, s⟩/⟨s, y⟩."""
-        here = _here(flow, z, rule_state.h)
-        s, y = rule_state.differences(here.x, here.gradient)
-        ratio = inner_ratio(s, s, s, y)
-        h = jnp.where(ratio > 0, ratio, here.h)
-        return h, Secant(here.x, here.gradient, h)
+        return inner_ratio(s, s, s, y)
 
 
-class BarzilaiBorweinShort(StepRule):
+class BarzilaiBorweinShort(BarzilaiBorwein):
     r"""The short Barzilai–Borwein step: $h = \langle s, y\rangle/\langle y, y\rangle$ of the last differences.
 
     These are $s = x - x_{-1}$ of the positions and $y = \nabla E(x) - \nabla E(x_{-1})$ of the gradients.
@@ -108,20 +125,7 @@ class BarzilaiBorweinShort(StepRule):
     """
 
     equation: ClassVar[str] = "h = ⟨s, y⟩/⟨y, y⟩, s and y the last differences of x and ∇E"
-    initial: Any
 
-    def __init__(self, initial: Any) -> None:
-        check_positive("BarzilaiBorweinShort", initial=initial)
-        self.initial = initial
-
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Secant:
-        """The start itself as the last position: without a difference the first step is taken again."""
-        return _here(flow, z, self.initial)
-
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def ratio(self, s: Any, y: Any) -> Any:
         """⟨s, y⟩/⟨y, y⟩."""
-        here = _here(flow, z, rule_state.h)
-        s, y = rule_state.differences(here.x, here.gradient)
-        ratio = inner_ratio(s, y, y, y)
-        h = jnp.where(ratio > 0, ratio, here.h)
-        return h, Secant(here.x, here.gradient, h)
+        return inner_ratio(s, y, y, y)

@@ -4,18 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 
 from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
-from ...state import lift, lower
-from .held import AdaptiveFlow, HeldGradient
-from .scaled import Accumulation, ScaledState, ScaledTransport, divided, squared, total_drift
+from ...state import lift
+from .scaled import Accumulation, ScaledFlow, ScaledState, ScaledTransport, squared
 
 
-class AdaGradFlow(AdaptiveFlow):
+class AdaGradFlow(ScaledFlow):
     r"""AdaGrad as a flow: $\dot s = (\nabla E)^2/\tau$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
     State `ScaledState(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
@@ -73,14 +71,6 @@ class AdaGradFlow(AdaptiveFlow):
         x = lift(x)
         return ScaledState(x, jax.tree.map(lambda leaf: 0 * leaf + self.initial, x))
 
-    def position(self, z: ScaledState) -> Any:
-        """x."""
-        return lower(z.x)
-
-    def drift(self, t: Any, z: ScaledState) -> ScaledState:
-        """The sum of the parts."""
-        return total_drift(self, t, z)
-
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
@@ -93,15 +83,3 @@ class AdaGradFlow(AdaptiveFlow):
     def settled(self, x: Any) -> ScaledState:
         """s(0) + (∇E)²: one step's, from the start that it has."""
         return ScaledState(lift(x), self.init(x).s + squared(self.gradient(lift(x))))
-
-    def inverse_preconditioner(self, t: Any, z: ScaledState) -> Any:
-        """1/(√(s + ε) + δ)."""
-        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
-
-    def held(self) -> Flow:
-        """The gradient flow, at this one's rate."""
-        return HeldGradient(self.energy, self.rate)
-
-    def lyapunov(self, t: Any, z: ScaledState) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z.x))

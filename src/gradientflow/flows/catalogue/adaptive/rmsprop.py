@@ -3,19 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
-
 from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow, Parts
-from ...state import lift, lower
-from .held import AdaptiveFlow, HeldGradient
-from .scaled import Averaging, ScaledState, ScaledStates, ScaledTransport, divided, squared, total_drift
+from ...state import lift
+from .scaled import Averaging, ScaledFlow, ScaledState, ScaledTransport, squared
 
 
-class RMSpropFlow(ScaledStates, AdaptiveFlow):
+class RMSpropFlow(ScaledFlow):
     r"""RMSprop as a flow: $\tau\dot s = (\nabla E)^2 - s$, $\dot x = -\nabla E/(\sqrt{s + \varepsilon} + \delta)$.
 
     State `ScaledState(x, s)`. Units: x [X], t [X] (the speed has no unit), τ [X]. Lyapunov function: E.
@@ -59,10 +55,6 @@ class RMSpropFlow(ScaledStates, AdaptiveFlow):
         check_positive("RMSpropFlow", tau=tau)
         check_nonnegative("RMSpropFlow", epsilon=epsilon, floor=floor)
 
-    def drift(self, t: Any, z: ScaledState) -> ScaledState:
-        """The sum of the parts."""
-        return total_drift(self, t, z)
-
     @property
     def parts(self) -> Mapping[str, Flow]:
         """`averages` and `transport`."""
@@ -75,15 +67,3 @@ class RMSpropFlow(ScaledStates, AdaptiveFlow):
     def settled(self, x: Any) -> ScaledState:
         """s = (∇E)²."""
         return ScaledState(lift(x), squared(self.gradient(lift(x))))
-
-    def inverse_preconditioner(self, t: Any, z: ScaledState) -> Any:
-        """1/(√(s + ε) + δ)."""
-        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
-
-    def held(self) -> Flow:
-        """The gradient flow, at this one's rate."""
-        return HeldGradient(self.energy, self.rate)
-
-    def lyapunov(self, t: Any, z: ScaledState) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z.x))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -9,7 +10,7 @@ from ...energies.energy import Energy
 from ...flow import Flow
 from ...numerics import zeros_like
 from ...state import Vector, lift, lower
-from .held import at_time, averaged
+from .held import AdaptiveFlow, HeldGradient, at_time, averaged
 
 
 class ScaledState(Vector):
@@ -34,6 +35,30 @@ class ScaledStates(Flow):
     def position(self, z: ScaledState) -> Any:
         """x."""
         return lower(z.x)
+
+
+class ScaledFlow(ScaledStates, AdaptiveFlow):
+    """What AdaGrad and RMSprop share: a speed ∇E/(√(s + ε) + δ), whatever s has come to. Lyapunov function: E."""
+
+    epsilon: eqx.AbstractVar[Any]
+    floor: eqx.AbstractVar[Any]
+    rate: eqx.AbstractVar[Any]
+
+    def inverse_preconditioner(self, t: Any, z: ScaledState) -> Any:
+        """1/(√(s + ε) + δ)."""
+        return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
+
+    def held(self) -> Flow:
+        """The gradient flow, at this one's rate."""
+        return HeldGradient(self.energy, self.rate)
+
+    def drift(self, t: Any, z: ScaledState) -> ScaledState:
+        """The sum of the parts."""
+        return total_drift(self, t, z)
+
+    def lyapunov(self, t: Any, z: ScaledState) -> Any:
+        """E(x)."""
+        return self.energy.value(lower(z.x))
 
 
 class Accumulation(ScaledStates):
