@@ -159,7 +159,7 @@ def kink(p):
 
 
 def test_what_helps_is_a_step_that_gets_down_and_not_one_that_merely_survives():
-    start = jnp.array([1.5, 0.07])
+    start = jnp.array([1.5, 0.9])
     found = gf.why(kink, start, optax.sgd(2.6), steps=80)
     assert found.cause == "beyond_stability"
     factor = float(re.search(r"(?:× |rate )([\d.e-]+)", found.helps[0]).group(1))
