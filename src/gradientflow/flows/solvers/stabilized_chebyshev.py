@@ -10,7 +10,7 @@ References:
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import diffrax as dfx
 import equinox as eqx
@@ -157,7 +157,7 @@ def _(primals: Any, tangents: Any) -> Any:
     return eqx.filter_jvp(lambda known: _recurred(known, chosen, "bounded"), (known,), (changed,))
 
 
-def _recurred(known: Any, chosen: Any, kind: str) -> Any:
+def _recurred(known: Any, chosen: Any, kind: Literal["lax", "bounded"]) -> Any:
     (field, t, y, first, h), (start, count) = known, chosen
     table = jnp.asarray(_table()[0], h.dtype)
 
