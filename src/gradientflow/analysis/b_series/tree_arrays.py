@@ -56,8 +56,11 @@ class ArrayTrees(FirstOrder):
 class _ArrayTreePart(FirstOrder):
     """One colour's field: it moves the trees whose root has that colour."""
 
-    whole: ArrayTrees
+    whole: Any
     colour: str
+
+    def __init__(self, whole: ArrayTrees, colour: str) -> None:
+        self.whole, self.colour = whole, colour
 
     @property
     def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
