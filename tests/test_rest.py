@@ -45,6 +45,16 @@ def test_a_small_gradient_is_not_rest_in_single_precision_either(energy_unit):
     np.testing.assert_allclose(path.x[-1], 1.0, atol=1e-3)
 
 
+@pytest.mark.parametrize("time_unit", [1e-6, 1.0, 1e6])
+def test_units_of_time_change_nothing(time_unit):
+    """Mass and friction set an inertial flow's clock: in other units of it rest comes at the same moment."""
+    flow = gf.HeavyBallFlow(gf.landscapes.bowl(), mass=time_unit**2, friction=time_unit)
+    path = gf.integrate(flow, [3.0, 1.0], math.inf)
+    assert path.status == "converged"
+    assert float(path.t[-1]) / time_unit == pytest.approx(30, rel=0.2)
+    assert float(path.energy[-1]) < 1e-10 * float(path.energy[0])
+
+
 def test_a_steep_first_fall_does_not_excuse_the_valley_after_it():
     """The energy falls by 1e10 in the first instant; the curvature along the valley is 1."""
     E = gf.energy(lambda x: 0.5e10 * (x[0] - 0.1 * x[1] ** 2) ** 2 + (x[1] - 1) ** 2 / 2)

@@ -123,7 +123,7 @@ def nothing_known(dtype: Any) -> Left:
     return Left(infinite, infinite, np.zeros((), dtype), np.asarray(False))
 
 
-def at_rest(left: Left, moved: Any, energy0: Any, energy: Any, dtype: Any, xp: Any = jnp) -> Any:
+def at_rest(left: Left, moved: Any, energy0: Any, energy: Any, dtype: Any, xp: Any = jnp, blur: Any = 0.0) -> Any:
     """Whether so little is left that the position is at rest.
 
     Little of the way so far and of the fall so far, or of |E|; or less than the precision can tell apart.
@@ -135,21 +135,22 @@ def at_rest(left: Left, moved: Any, energy0: Any, energy: Any, dtype: Any, xp: A
         energy: E here.
         dtype: the precision.
         xp: the module of arrays.
+        blur: the share of the way that the path is not known to; less is not asked for.
     """
-    share = small(dtype)
-    near = (left.way <= share.way * moved) & (left.fall <= little(energy0, energy, dtype, xp))
+    way = xp.maximum(small(dtype).way, blur) * moved
+    near = (left.way <= way) & (left.fall <= little(energy0, energy, dtype, xp, blur))
     return near | (left.fall <= left.resolved)
 
 
-def little(energy0: Any, energy: Any, dtype: Any, xp: Any = jnp) -> Any:
+def little(energy0: Any, energy: Any, dtype: Any, xp: Any = jnp, blur: Any = 0.0) -> Any:
     """How much E may still have to fall to have fallen: a share of |E|, or of the fall so far [E]."""
     share = small(dtype)
-    return xp.maximum(share.energy * xp.abs(energy), share.fall * (energy0 - energy))
+    return xp.maximum(share.energy * xp.abs(energy), xp.maximum(share.fall, blur**2) * (energy0 - energy))
 
 
-def slow(speed: Any, fastest: Any, dtype: Any) -> Any:
+def slow(speed: Any, fastest: Any, dtype: Any, blur: Any = 0.0) -> Any:
     """Whether a velocity is negligible beside the largest so far: its energy as small a share as E's is to be."""
-    return speed <= small(dtype).fall ** 0.5 * fastest
+    return speed <= jnp.maximum(small(dtype).fall ** 0.5, blur) * fastest
 
 
 def _closely(flow: Flow, t: Any, z: Any) -> Left:

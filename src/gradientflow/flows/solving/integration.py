@@ -22,6 +22,9 @@ from .control import Controller, Tolerances, finite_drift, held_to
 
 # A position this many times as large as the start is not followed any further.
 _FAR = 1e12
+# An oscillation that steps of a given error feed comes to rest at so many times the error, and where that is more than
+# such a share of the way nothing is known of rest.
+_FED, _BLURRED = 30, 1e-3
 # Large states are looked at for rest every so many steps.
 _SELDOM = 4
 
@@ -211,17 +214,29 @@ class Integration(eqx.Module):
         """What is left to do from where it stands, whether it is at rest, and whether E has nothing more to fall."""
         dtype, energy, z = dtype_of(carry.z), self.flow.energy, carry.z
         before, now = (energy.value(self.flow.position(state)) for state in (self.z0, z))
-        fallen = little(before, now, dtype)
+        blur = self._blur(carry)
+        fallen = little(before, now, dtype, blur=blur)
         asked = carry.taken >= carry.asks_from
-        way = small(dtype).way * carry.moved
+        way = jnp.maximum(small(dtype).way, blur) * carry.moved
         left = left_to_do(self.flow, self.t0 + carry.s, z, way, jnp.where(asked, fallen, -1))
         if self.gtol is not None:
             rest = (max_norm(self.flow.residual(z)) <= self.gtol) & (self.speed(z) <= self.gtol)
             return left, rest, jnp.asarray(False)
-        slowly = slow(self.speed(z), carry.fastest, dtype)
-        rest = slowly & at_rest(left, carry.moved, before, now, dtype)
+        slowly = slow(self.speed(z), carry.fastest, dtype, blur)
+        rest = slowly & at_rest(left, carry.moved, before, now, dtype, blur=blur)
         spent = slowly & asked & (left.fall <= fallen) & ~rest & self.flow.has_energy
         return left, rest, spent
+
+    def _blur(self, carry: Carry) -> Any:
+        """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
+
+        Without a velocity nothing oscillates, and what a step's error leaves falls like all else.
+        """
+        if self.flow.velocity(carry.z) is None:
+            return 0.0
+        largest = jnp.maximum(max_norm(self.flow.position(carry.z)), carry.moved)
+        tolerated = self.tolerances.absolute(largest) + self.tolerances.rtol * largest
+        return jnp.minimum(_BLURRED, _FED * tolerated / jnp.where(carry.moved > 0, carry.moved, jnp.inf))
 
     def _looked_at(self, carry: Carry) -> Carry:
         _, rest, spent = self.judged(carry)
