@@ -25,7 +25,7 @@ from .analysis import stationary_density as stationary_density
 from .analysis import stationary_law as stationary_law
 from .analysis import step_sweep as step_sweep
 from .analysis import strong_order as strong_order
-from .analysis import validation_curve as validation_curve
+from .analysis import sweep as sweep
 from .analysis import verify as verify
 from .analysis import why as why
 from .analysis import worst_case_bound as worst_case_bound

@@ -18,9 +18,11 @@ MOVED: Mapping[str, str] = {
         "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
         "EdgeOfStability", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy", "ModifiedEquation",
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
-        "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "ValidationCurve",
+        "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "Sweep",
+        "ValidationCurve",
         "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map", "modified_hamiltonian", "modified_rate",
-        "report", "safe_step", "settle", "slow_equation", "slow_rate", "stationary_points", "suggest_lr", "watch",
+        "report", "safe_step", "settle", "slow_equation", "slow_rate", "stationary_points", "suggest_lr",
+        "validation_curve", "watch",
     )},
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",

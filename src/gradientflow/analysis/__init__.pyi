@@ -50,6 +50,8 @@ from .stochastic import gaussian_law as gaussian_law
 from .stochastic import stationary_density as stationary_density
 from .stochastic import stationary_law as stationary_law
 from .stochastic import strong_order as strong_order
+from .sweeps import Sweep as Sweep
+from .sweeps import sweep as sweep
 from .training import GradientNoise as GradientNoise
 from .training import SuggestedRate as SuggestedRate
 from .training import TrainingReport as TrainingReport

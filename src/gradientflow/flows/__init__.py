@@ -53,6 +53,7 @@ from .energies import landscapes as landscapes
 from .energies.composite import Composite as Composite
 from .energies.composite import Nonsmooth as Nonsmooth
 from .energies.composite import ProximalSemigroup as ProximalSemigroup
+from .energies.domain import is_finite_everywhere as is_finite_everywhere
 from .energies.energy import CallableEnergy as CallableEnergy
 from .energies.energy import Curvature as Curvature
 from .energies.energy import Energy as Energy
@@ -111,12 +112,20 @@ from .rest import left_to_do as left_to_do
 from .rest import left_where_known as left_where_known
 from .rest import nothing_known as nothing_known
 from .rest import small as small
+from .saved import as_netcdf as as_netcdf
+from .saved import take_apart as take_apart
 from .sets import constraints as constraints
 from .sets import penalties as penalties
 from .sets import potentials as potentials
+from .solving.batch import Ended as Ended
+from .solving.batch import replaced as replaced
+from .solving.batch import solve_batch as solve_batch
 from .solving.integrate import integrate as integrate
+from .solving.integrate import limits_of as limits_of
+from .solving.integrate import refuse_kinks as refuse_kinks
 from .solving.solve import LyapunovWarning as LyapunovWarning
 from .solving.spectrum import spectral_radius as spectral_radius
+from .solving.watched import Limits as Limits
 from .start import begin as begin
 from .start import check_fits as check_fits
 from .start import check_value as check_value
@@ -126,6 +135,7 @@ from .state import PytreeState as PytreeState
 from .state import Vector as Vector
 from .state import lift as lift
 from .state import lower as lower
+from .status import OUTCOMES as OUTCOMES
 from .status import Evidence as Evidence
 from .status import Outcome as Outcome
 from .status import Status as Status
