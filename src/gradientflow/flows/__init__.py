@@ -113,6 +113,7 @@ from .rest import left_where_known as left_where_known
 from .rest import nothing_known as nothing_known
 from .rest import small as small
 from .saved import as_netcdf as as_netcdf
+from .saved import put_together as put_together
 from .saved import take_apart as take_apart
 from .sets import constraints as constraints
 from .sets import penalties as penalties
@@ -123,6 +124,7 @@ from .solving.batch import solve_batch as solve_batch
 from .solving.integrate import integrate as integrate
 from .solving.integrate import limits_of as limits_of
 from .solving.integrate import refuse_kinks as refuse_kinks
+from .solving.side_by_side import shapes as shapes
 from .solving.solve import LyapunovWarning as LyapunovWarning
 from .solving.spectrum import spectral_radius as spectral_radius
 from .solving.watched import Limits as Limits

@@ -1,5 +1,7 @@
 """One question of many parameters, starts or seeds: how each lane ends."""
 
+import itertools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +13,13 @@ from gradientflow.flows import Ended, check_integer, check_positive, position_ar
 from .lanes import lanes_of
 from .progress import progress
 from .result import Sweep, sweep_of
+from .store import Store, held
 from .task import Task, check_room, task_of
+from .work import chunks_of, ended_of
 
 _RECORDED = ("energy", "grad_norm", "x")
+# A stored sweep's first chunk is so much smaller than the others.
+_FIRST = 8
 
 
 def sweep(
@@ -35,6 +41,9 @@ def sweep(
     atol: Any = None,
     solver: Any = None,
     max_steps: int = 100_000,
+    store: str | os.PathLike[str] | None = None,
+    executor: Any = None,
+    chunk: int | None = None,
 ) -> Sweep:
     """Runs of a method, or paths of a flow, for many parameters, starts or seeds: how each ends, and when that began.
 
@@ -64,13 +73,18 @@ def sweep(
         solver: a diffrax solver or the name of one. Unless given, lanes that stability would hold back have an
             implicit one.
         max_steps: how many steps to try in a lane.
+        store: a folder to keep the sweep in, chunk by chunk: killed and called again, it goes on where it was.
+        executor: any `concurrent.futures.Executor` to send chunks to; unless given they are run here.
+        chunk: how many lanes a chunk has at most; by the memory that they take unless given.
 
     Returns:
         The ends, with `.to_xarray()`, `.table()` and `.plot()`.
 
     Raises:
         TypeError: if `make` is no such function, or `steps` and `t1` don't fit what it makes.
-        ValueError: for names that it does not take, values that don't zip or are none, more than the memory holds.
+        ValueError: for names that it does not take, values that don't zip or are none, more than the memory holds; for
+            a store that is another sweep's, or damaged.
+        BlockingIOError: if another process is at work on the store.
 
     Example:
         >>> import gradientflow as gf
@@ -95,22 +109,26 @@ def sweep(
         make, lanes, start, key, oracle, t0, steps, t1, ts, rtol, atol, gtol, solver, max_steps, save_every, recorded
     )
     check_room(task)
-    return sweep_of(lanes, *_all(task))
+    if chunk is not None:
+        check_integer("sweep", 1, chunk=chunk)
+    at_once = task.lanes_at_once() if chunk is None else int(chunk)
+    chunks = chunks_of(len(lanes), at_once, None if store is None else max(1, at_once // _FIRST))
+    with held(store, task, chunks) as kept:
+        return sweep_of(lanes, *_all(task, chunks, executor, kept))
 
 
-def chunks_of(count: int, at_once: int) -> list[tuple[int, int]]:
-    """Chunks of about one size, no larger than what goes side by side: first lanes and ends."""
-    parts = -(-count // at_once)
-    bounds = np.linspace(0, count, parts + 1).astype(int)
-    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
-
-
-def _all(task: Task) -> tuple[Ended, bool, int]:
+def _all(task: Task, chunks: list[tuple[int, int]], executor: Any, store: Store | None) -> tuple[Ended, bool, int]:
     """The ends of all lanes, put where they belong chunk by chunk."""
     count, whole, done = len(task.lanes), None, 0
+    there = {number: chunk for number, chunk in enumerate(chunks) if store is not None and store.has(number)}
+    todo = {number: chunk for number, chunk in enumerate(chunks) if number not in there}
     with progress("lanes", count) as tell:
         try:
-            for start, stop, ended in _chunks(task):
+            for number, ended in itertools.chain(_read(there, store), ended_of(task, todo, executor)):
+                if store is not None and number in todo:
+                    store.write(number, ended)
+                    ended = store.read(number)
+                start, stop = chunks[number]
                 whole = _room(ended, count) if whole is None else whole
                 for leaf, part in zip(jax.tree.leaves(whole), jax.tree.leaves(ended), strict=True):
                     leaf[start:stop] = part
@@ -123,15 +141,14 @@ def _all(task: Task) -> tuple[Ended, bool, int]:
     return whole, task.steps is None, done
 
 
-def _chunks(task: Task) -> Iterator[tuple[int, int, Ended]]:
-    for start, stop in chunks_of(len(task.lanes), task.lanes_at_once()):
-        yield start, stop, task.run(start, stop)
+def _read(there: dict[int, tuple[int, int]], store: Store | None) -> Iterator[tuple[int, Ended]]:
+    for number in there:
+        assert store is not None
+        yield number, store.read(number)
 
 
 def _room(ended: Ended, count: int) -> Ended:
     """For all lanes, none of which was run yet."""
-    if len(ended.energy) == count:
-        return jax.tree.map(np.array, ended)
 
     def empty(leaf: Any) -> Any:
         return np.full((count, *leaf.shape[1:]), np.nan if leaf.dtype.kind == "f" else -1, leaf.dtype)

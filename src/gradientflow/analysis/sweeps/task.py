@@ -19,6 +19,7 @@ from gradientflow.flows import (
     limits_of,
     refuse_kinks,
     replaced,
+    shapes,
     size,
     solve_batch,
 )
@@ -80,7 +81,7 @@ class Task:
         make: from parameters to a Method or a Flow.
         lanes: the parameters.
         x0: the start that all lanes share, or `None`.
-        key: the key that they share, or `None`.
+        key: the data of the key that they share, or `None`.
         oracle: what steps see of the flow.
         t0: the time of the start [T].
         steps: how many steps each takes, of a Method.
@@ -120,7 +121,11 @@ class Task:
         """How many lanes to run side by side."""
         _, making, lanes = next(self._groups(np.arange(1)))
         if self.steps is None:
-            z = jax.eval_shape(lambda lane: making(self._shared(), lane)[1], jax.tree.map(lambda leaf: leaf[0], lanes))
+            z, _ = shapes(
+                making,
+                self._shared(),
+                jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), lanes),
+            )
             return max(1, min(_SOLVES, 2**27 // (64 * size(z) * dtype_of(z).itemsize)))
         most = lanes_at_once(making, self._shared(), lanes, self.steps, bool(self.record), self.save_every)
         return min(most, _RUNS)
@@ -134,7 +139,8 @@ class Task:
     def _shared(self) -> Any:
         if self.steps is None:
             return {"x0": self.x0}
-        return {"x0": self.x0, "key": self.key, "oracle": self.oracle, "t0": self.t0}
+        key = None if self.key is None else jax.random.wrap_key_data(self.key)
+        return {"x0": self.x0, "key": key, "oracle": self.oracle, "t0": self.t0}
 
     def _groups(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, Any, Any]]:
         """Lanes that one program can take: places in the chunk, how they are made, what they are given.
@@ -198,7 +204,8 @@ def task_of(
                 raise TypeError(f"sweep: make returns a Method, which takes `steps`; leave `{name}` out")
         given = jax.random.wrap_key_data(own_key) if own_key is not None else key
         prepared("sweep", made.flow, made.discretizer, start, step=made.step, t0=t0, oracle=oracle, key=given)
-        return Task(make, lanes, x0, key, oracle, t0, int(steps), gtol, save_every, None, None, record)
+        data = None if key is None else np.asarray(key_data(key))
+        return Task(make, lanes, x0, data, oracle, t0, int(steps), gtol, save_every, None, None, record)
     if t1 is None:
         raise TypeError("sweep: a Flow takes `t1`, the time at which it ends: t1=10.0, or math.inf to rest")
     for name, value in {"steps": steps, "oracle": oracle, "key": key if own_key is None else own_key}.items():
@@ -217,6 +224,11 @@ def task_of(
         )
     limits = limits_of("sweep", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
     return Task(make, lanes, x0, None, None, limits.t0, None, gtol, 1, limits, solver, record)
+
+
+def key_data(key: Any) -> Any:
+    """The data of a key, of an old one too."""
+    return jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
 
 
 def _made(make: Callable[..., Any], parameters: dict[str, Any]) -> Any:

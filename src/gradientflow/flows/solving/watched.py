@@ -161,19 +161,19 @@ def ending(
     return dataclasses.replace(
         unseen(np, np.stack([first.energy, last.energy]), np.stack([first.grad_norm, last.grad_norm])),
         steps=state.taken,
-        time=limits.t0 + np.asarray(state.s, float),
-        at_end=at_end,
-        out_of_steps=~at_end,
+        time=np.asarray(limits.t0 + np.asarray(state.s, float)),
+        at_end=np.asarray(at_end),
+        out_of_steps=np.asarray(~at_end),
         settled=end.rest,
         lost_from=np.where(lost, state.taken, -1),
         lost=np.where(lost, 8, 0),
         still=np.asarray(stuck),
-        resolved=last.residual > float(jnp.finfo(dtype).eps) ** 0.5 * first.residual,
-        runs_off=~at_end & (far | runs_off),
+        resolved=np.asarray(last.residual > float(jnp.finfo(dtype).eps) ** 0.5 * first.residual),
+        runs_off=np.asarray(~at_end & (far | runs_off)),
         left=end.left,
         moved=state.moved,
-        reach=reach,
-        stiff=is_stiff(radius, limits.end(dtype)),
+        reach=np.asarray(reach),
+        stiff=np.asarray(is_stiff(radius, limits.end(dtype))),
     )
 
 
