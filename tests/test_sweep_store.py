@@ -44,7 +44,7 @@ def test_killed_and_resumed_it_is_the_same_to_the_last_byte(undisturbed, tmp_pat
         process.wait()
     left = len(list(folder.glob("chunk-*")))
     resumed = swept.swept(folder)
-    assert 0 < left
+    assert left > 0
     assert files(folder) == files(undisturbed[0])
     np.testing.assert_array_equal(resumed.energy, undisturbed[1].energy)
     np.testing.assert_array_equal(resumed.outcome, undisturbed[1].outcome)

@@ -12,9 +12,11 @@ from gradientflow.flows import OUTCOMES
 
 from ..results.figure import lay_out
 from ..results.palette import COLOURS
+from .basins import Elsewhere, named
 from .result import NOT_RUN
 
 if TYPE_CHECKING:
+    from .basins import Basins
     from .result import Sweep
 
 _NAMES = [*map(str, OUTCOMES), NOT_RUN]
@@ -23,6 +25,9 @@ _COLOUR_OF = {
     "standing still": COLOURS[7], "precision floor": COLOURS[5], "out of steps": COLOURS[4],
     "running off": "#000000", NOT_RUN: "#D9D9D9",
 }  # fmt: skip
+_GREYS = ("#000000", "#595959", "#A6A6A6", "#D9D9D9", "#7F5F3F")
+# So many minima are named beside the picture.
+_MOST_NAMED = 20
 # Beyond this ratio values are spread over a logarithmic scale.
 _LINEAR = 100
 
@@ -45,6 +50,29 @@ def _are_starts(sweep: "Sweep") -> bool:
         return False
     values = columns[0][1].values
     return isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 2
+
+
+def plot_basins(found: "Basins", **user: Any) -> Figure:
+    """The picture, a colour a minimum, with the minima as stars; grey where none is reached."""
+    return lay_out([lambda ax: _draw_basins(ax, found)], (7.5, 6), **user)
+
+
+def _draw_basins(ax: Axes, found: "Basins") -> None:
+    colours = {label: COLOURS[label % len(COLOURS)] for label in range(len(found.minima))}
+    colours |= {int(label): grey for label, grey in zip(Elsewhere, _GREYS, strict=True)}
+    present = sorted(np.unique(found.labels).tolist(), key=lambda label: (label < 0, abs(label)))
+    picture = np.searchsorted(sorted(present), found.labels)
+    shades = ListedColormap([colours[label] for label in sorted(present)])
+    norm = BoundaryNorm(np.arange(len(present) + 1) - 0.5, len(present))
+    ax.pcolormesh(found.x, found.y, picture, cmap=shades, norm=norm, shading="nearest", rasterized=True)
+    inside = [place for place in found.minima
+              if found.x[0] <= place[0] <= found.x[-1] and found.y[0] <= place[1] <= found.y[-1]]  # fmt: skip
+    if inside:
+        ax.plot(*np.transpose(inside), "*", color="white", mec="black", ms=13, ls="")
+    words = {label: named(label) if label < 0 else f"minimum {label}" for label in present}
+    patches = [Patch(color=colours[label], label=words[label]) for label in present[:_MOST_NAMED]]
+    ax.legend(handles=patches, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(xlabel="start, x₀", ylabel="start, x₁", title=f"Basins of {found.of}")
 
 
 def _draw_line(ax: Axes, sweep: "Sweep") -> None:

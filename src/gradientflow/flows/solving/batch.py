@@ -35,7 +35,7 @@ from .watched import Limits, Watched, ending, surely_ended
 
 # Steps that lanes are tried for until those that have ended are dropped, and lanes that go side by side: with the
 # memory of their solver they stay in a processor's cache.
-_TRIES, _LANES = 16, 1024
+_TRIES, _LANES, _FEWEST = 16, 1024, 16
 # What the rows of lanes that go side by side may take [bytes].
 _ROWS = 2**27
 # Steps that stability alone may ask of an explicit solver, where states are so small that an implicit step costs as
@@ -264,6 +264,9 @@ def _of(tree: Any, index: Any) -> Any:
 
 
 def _filled(tree: Any, count: int) -> Any:
-    """Up to a power of four with the first lane once more: another number of lanes does not compile again."""
-    more = (4 << (max(count - 1, 15).bit_length() - 1 & ~1)) - count
+    """Up to a power of eight with the first lane once more: another number of lanes does not compile again."""
+    length = _FEWEST
+    while length < count:
+        length *= 8
+    more = length - count
     return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[:1], more, axis=0)]), tree) if more else tree
