@@ -234,6 +234,11 @@ WRONG = [
     (dict(make=GD, over={"lr": [0.1]}, steps=5, zipped="beta"), ValueError, "`zipped`: unknown name 'beta'"),
     (dict(make=GD, over={"lr": [0.1]}, steps=5, record="speed"), ValueError, "`record`: unknown row 'speed'"),
     (dict(make=GD, over={"lr": np.ones(10**6), "x0": np.ones((10**6, 2))}, steps=5), ValueError, "this machine has"),
+    (
+        dict(make=lambda lr: GD(max(lr, 0.1)), over={"lr": [0.2]}, steps=5),
+        TypeError,
+        "make asks for the value of a param",
+    ),
     (dict(make=GD, over=[0.1], steps=5), TypeError, "`over` must name what to sweep"),
 ]
 

@@ -7,6 +7,7 @@ import types
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .identity import made_of
@@ -60,7 +61,7 @@ def _pieces_of_object(thing: Any) -> Any:
     elif isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) or (callable(thing) and name):
         yield f"{thing.__module__}.{name}"
     elif isinstance(thing, jax.Array | np.ndarray | np.generic):
-        is_key = isinstance(thing, jax.Array) and jax.dtypes.issubdtype(thing.dtype, jax.dtypes.prng_key)
+        is_key = isinstance(thing, jax.Array) and jnp.issubdtype(thing.dtype, jax.dtypes.prng_key)
         array = np.asarray(jax.random.key_data(thing) if is_key else thing)
         yield str(array.dtype), array.shape
         yield array.tobytes()

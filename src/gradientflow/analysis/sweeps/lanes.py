@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import position_arrays, unknown_name
@@ -194,7 +195,7 @@ def _parameter(name: str, values: Any) -> Column:
 def _keys(values: Any) -> np.ndarray:
     """The data of keys, of seeds too."""
     array = values if isinstance(values, jax.Array) else np.asarray(values)
-    if isinstance(array, jax.Array) and jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         return np.asarray(jax.random.key_data(array))
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"sweep: over['key'] must hold seeds or keys made by jax.random.key, got {values!r}")

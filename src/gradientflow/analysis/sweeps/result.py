@@ -1,6 +1,7 @@
 """What a sweep found: how each lane ended, with its labels."""
 
 import dataclasses
+import html
 from collections import Counter
 from typing import Any
 
@@ -155,7 +156,7 @@ class Sweep(Measured, Drawn):
 
     def _repr_html_(self) -> str:
         """For notebooks: the same, with the lanes of least energy."""
-        lines = "".join(f"<p>{line}</p>" for line in self.headline.split("\n"))
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.headline.split("\n"))
         table = self.table().sort_values("energy").head(_SHOWN)
         return f"<div>{lines}{show_table(table)}</div>"
 
@@ -170,10 +171,13 @@ def sweep_of(lanes: Lanes, ended: Ended, is_flow: bool, done: int) -> Sweep:
     # The rows of all lanes are at the same steps, or times.
     along = {name: ended.rows[name][0] for name in ("t", "k") if name in ended.rows}
     rows = jax.tree.map(unfolded, {name: tree for name, tree in ended.rows.items() if name not in along})
-    x, *others = jax.tree.map(unfolded, (ended.x, ended.energy, ended.grad_norm, ended.t, ended.steps))
     status = ended.status
-    codes = map(unfolded, (status.code, status._step, status._first_not_finite))
-    return Sweep(lanes, x, *others, *codes, rows | along, is_flow, done)
+    return Sweep(
+        lanes=lanes, x=jax.tree.map(unfolded, ended.x), energy=unfolded(ended.energy),
+        grad_norm=unfolded(ended.grad_norm), t=unfolded(ended.t), steps=unfolded(ended.steps),
+        code=unfolded(status.code), step=unfolded(status._step),
+        first_not_finite=unfolded(status._first_not_finite), rows=rows | along, is_flow=is_flow, done=done,
+    )  # fmt: skip
 
 
 def _shown(value: Any) -> str:

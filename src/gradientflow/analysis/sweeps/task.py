@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Iteration, Method, iteration_of, lanes_at_once, prepared, run_batch
@@ -16,12 +17,13 @@ from gradientflow.flows import (
     begin,
     dtype_of,
     is_stochastic,
+    lane_shapes,
     limits_of,
     refuse_kinks,
     replaced,
-    shapes,
     size,
     solve_batch,
+    users_line,
 )
 
 from .identity import Same
@@ -47,7 +49,15 @@ class Making:
 
     def made(self, lane: Any) -> Any:
         """The lane's Method or Flow."""
-        return self.make.thing(**lane["parameters"], **{name: value.thing for name, value in self.fixed})
+        try:
+            return self.make.thing(**lane["parameters"], **{name: value.thing for name, value in self.fixed})
+        except jax.errors.JAXTypeError as error:
+            names = ", ".join(lane["parameters"])
+            raise TypeError(
+                f"sweep: make asks for the value of a parameter ({names}), which all lanes share a program for"
+                f"{users_line(error)}; write jnp.where for `if`, and sweep what shapes the program as no number: "
+                "over={'scheme': [gf.ForwardEuler(), …]}"
+            ) from None
 
     def start(self, shared: Any, lane: Any) -> Any:
         """The lane's first position."""
@@ -121,7 +131,7 @@ class Task:
         """How many lanes to run side by side."""
         _, making, lanes = next(self._groups(np.arange(1)))
         if self.steps is None:
-            z, _ = shapes(
+            z, _ = lane_shapes(
                 making,
                 self._shared(),
                 jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), lanes),
@@ -228,7 +238,7 @@ def task_of(
 
 def key_data(key: Any) -> Any:
     """The data of a key, of an old one too."""
-    return jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
 
 
 def _made(make: Callable[..., Any], parameters: dict[str, Any]) -> Any:

@@ -25,9 +25,9 @@ from .side_by_side import (
     ends,
     handed_over_each,
     is_explicit,
+    lane_shapes,
     look_at,
     radii,
-    shapes,
 )
 from .solve import STEPS_BETWEEN_TIMES, looking_later, padded, room_for, tolerances_of
 from .stretch import cut, joined
@@ -78,7 +78,7 @@ def solve_batch(
         solver: as for `integrate`.
         keep: what is kept at the times that the limits name: `energy`, `grad_norm`, `x`.
     """
-    z, has_energy = shapes(build, shared, _lane(lanes))
+    z, has_energy = lane_shapes(build, shared, _lane(lanes))
     dtype, asked = dtype_of(z), _Asked(limits, keep, z, has_energy)
     end = limits.end(dtype)
     gtol = None if limits.gtol is None else np.asarray(limits.gtol, dtype)
@@ -167,7 +167,8 @@ def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry
     going = np.arange(count)
     for tried in range(0, most, _TRIES):
         tries = np.asarray(min(_TRIES, most - tried))
-        now, goes_on = jax.device_get(block(program, *_filled(_of((lanes, carry), going), len(going)), tries))
+        some, at = _filled(_of((lanes, carry), going), len(going))
+        now, goes_on = jax.device_get(block(program, some, at, tries))
 
         def put(whole: Any, part: Any, index: Any = going) -> None:
             whole[index] = part[: len(index)]
@@ -202,8 +203,9 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
         tried = carry.taken + carry.rejected
         between = asked.room if times is None else STEPS_BETWEEN_TIMES
         most = np.minimum(between, limits.max_steps - tried)
-        given = _filled((_of(lanes, index), carry, most), len(index))
-        carry, stretch = advanced_each(program, *given, times, np.asarray(program.whole, asked.dtype), asked.room)
+        some, at, tries = _filled((_of(lanes, index), carry, most), len(index))
+        whole = np.asarray(program.whole, asked.dtype)
+        carry, stretch = advanced_each(program, some, at, tries, times, whole, asked.room)
         carry, stretch = _of(jax.device_get((carry, stretch)), np.arange(len(index)))
         for i, lane in enumerate(index):
             state = _of(dataclasses.replace(carry, z=None, solver=None, controller=None), i)
@@ -235,17 +237,17 @@ def _end_of(lane: Watched, keep: tuple[str, ...]) -> Ended:
     """How a lane ended, with its rows at the times that were asked for, NaN at those that it did not reach."""
     status = lane.status()
     _, seen, _ = joined(lane.stretches)
-    last, limits = jax.tree.map(lambda leaf: np.asarray(leaf)[-1], seen), lane.limits
+    last, times = jax.tree.map(lambda leaf: np.asarray(leaf)[-1], seen), lane.limits.times(lane.dtype)
     rows: dict[str, Any] = {}
-    if keep:
-        count, times = len(limits.ts), lane.limits.times(lane.dtype)
-        first = 1 if times[0] > 0 else 0
+    if keep and times is not None:
+        count, first = len(times), 1 if times[0] > 0 else 0
 
         def at_times(leaf: Any) -> Any:
             got = np.asarray(leaf)[first : first + count]
             return np.concatenate([got, np.full((count - len(got), *got.shape[1:]), np.nan, got.dtype)])
 
-        rows = {name: jax.tree.map(at_times, getattr(seen, name)) for name in keep} | {"t": limits.ts}
+        rows = {name: jax.tree.map(at_times, getattr(seen, name)) for name in keep}
+        rows["t"] = lane.limits.ts
     evidence: Any = status.evidence
     return Ended(
         last.x, last.energy, last.grad_norm, np.asarray(evidence.time), np.asarray(evidence.steps),

@@ -57,7 +57,7 @@ class Program(eqx.Module):
 
 
 @once_per_shape
-def shapes(build: Build, shared: Any, lane: Any) -> tuple[Any, bool]:
+def lane_shapes(build: Build, shared: Any, lane: Any) -> tuple[Any, bool]:
     """The shapes of a lane's state, and whether its flow has an energy."""
 
     def asked(shared: Any, lane: Any) -> tuple[Any, bool]:
