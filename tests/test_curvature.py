@@ -125,6 +125,8 @@ def test_a_spectrum_shows_itself():
 
 BAD = {
     "no function": (lambda: gf.curvature(3.0, [1.0]), TypeError, r"^curvature: `E` must be an energy or a function of"),
+    "in another order": (lambda: gf.curvature({"w": jnp.ones((9, 9))}, jnp.sum), TypeError, r"got dict; pass lambda x"),
+    "a loss of a batch": (lambda: gf.curvature(lambda p, batch: p @ batch, [1.0]), ValueError, r"lambda p: loss\(p, b"),
     "no scalar": (lambda: gf.curvature(lambda x: x, [1.0, 2.0]), ValueError, r"^curvature: the energy must return one"),
     "too many": (lambda: gf.curvature(jnp.sum, [1.0], top=2), ValueError, r"`top` must be at most the 1 unknowns"),
     "none": (lambda: gf.curvature(jnp.sum, [1.0], top=0), ValueError, r"`top` must be at least 1, got 0"),

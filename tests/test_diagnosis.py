@@ -1,6 +1,7 @@
 """`why`: from a training run that fails to its cause, with failures planted in runs small enough to know the answer."""
 
 import os
+import re
 
 import jax
 import jax.numpy as jnp
@@ -146,6 +147,61 @@ def test_noise_and_not_curvature_holds_the_loss_up():
     assert found.cause == "noise_floor"
 
 
+# --- What helps ------------------------------------------------------------------------------------------------------
+
+
+def cliff(p):
+    return jnp.log1p(jnp.sum(jnp.array([1.0, 400.0]) * p**2))
+
+
+def kink(p):
+    return p[0] ** 2 / 2 + jnp.sqrt(p[1] ** 2 + 1e-4)
+
+
+def test_what_helps_is_a_step_that_gets_down_and_not_one_that_merely_survives():
+    start = jnp.array([1.5, 0.9])
+    found = gf.why(kink, start, optax.sgd(2.6), steps=80)
+    assert found.cause == "beyond_stability"
+    factor = float(re.search(r"(?:× |rate )([\d.e-]+)", found.helps[0]).group(1))
+    x = start
+    for _ in range(80):
+        x = x - 2.6 * factor * jax.grad(kink)(x)
+    # At the longest that survives it bounces from one side of the kink to the other, not far below the start.
+    assert kink(x) < 0.3 * kink(start)
+
+
+def test_a_run_that_bounces_far_above_where_a_shorter_step_ends_is_not_healthy():
+    found = gf.why(kink, jnp.array([3.0, 0.07]), optax.sgd(0.8), steps=80)
+    assert found.cause == "beyond_stability"
+    assert "learning rate × 0.0625" in found.helps[0]
+
+
+def test_where_no_limit_can_be_read_a_shorter_step_that_mends_the_run_says_enough():
+    accumulated = optax.MultiSteps(optax.sgd(0.05, momentum=0.9), 4)
+    found = gf.why(cliff, jnp.array([3.0, 1e-3]), accumulated, steps=160)
+    assert found.cause == "beyond_stability"
+    assert any("can't be read" in line for line in found.observed)
+
+
+def test_a_weight_decay_that_takes_next_to_nothing_is_not_suspected():
+    found = gf.why(cliff, jnp.array([3.0, 0.5]), optax.lion(0.3), steps=80)
+    assert not found.replays["changed"].str.contains("weight decay").any()
+
+
+def test_a_loss_that_falls_for_ever_until_it_overflows_has_no_minimum():
+    found = gf.why(lambda x: -jnp.sum(x**4), jnp.ones(2), optax.sgd(0.1), steps=60)
+    assert found.cause == "unbounded_below"
+    assert "not_finite_operation" not in found.also
+
+
+def test_no_step_is_tried_where_none_can_matter():
+    data = regression()
+    data[7] = (data[7][0] * np.nan, data[7][1])
+    found = gf.why(squares, jnp.zeros(3), optax.sgd(0.05), data, steps=30)
+    assert (found.cause, found.safe_scale) == ("bad_batch", 0)
+    assert found.replays["changed"].str.startswith("learning rate").sum() == 1
+
+
 # --- Operations ------------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +213,7 @@ def test_noise_and_not_curvature_holds_the_loss_up():
         (lambda x: jnp.exp(x).sum(), [1000.0], "exp of 1000 overflows"),
         (lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0).sum(), [1.0, -1.0], "sqrt of a negative number (-1)"),
         (lambda x: jnp.linalg.norm(x), [0.0, 0.0], "the derivative of sqrt at 0"),
+        (lambda x: x.at[jnp.array([5])].get(mode="fill").sum(), [1.0, 0.0], "an index lies outside"),
         (lambda x: jax.lax.scan(lambda c, _: (c * jnp.log(x[0]), None), x[0], None, length=3)[0], [0.0], "log of 0"),
     ],
 )
@@ -190,6 +247,12 @@ def test_what_is_finite_has_no_such_operation():
         (lambda: gf.why(lambda p, b, key: 0.0, jnp.ones(3), optax.sgd(0.1), regression()), "`key` is missing"),
         (lambda: gf.why(bowl, jnp.ones(2), optax.adam(1), state=optax.adam(1).init(jnp.ones(3))), "`state` doesn't"),
         (lambda: gf.why(bowl, jnp.ones(2), optax.adam(0.1), steps=0), "`steps` must be a whole number"),
+        (lambda: gf.why(squares, jnp.ones(3), optax.sgd(0.1), iter(regression())), "itertools.islice"),
+        (lambda: gf.why(squares, jnp.ones(3), optax.sgd(0.1), lambda: regression()[0]), "k -> batch"),
+        (lambda: gf.why(lambda p, b: jnp.sum(b[0] @ p), jnp.ones(3), optax.sgd(0.1), [jnp.ones((8, 3)), jnp.ones(8)]),
+         "give [(x, y)]"),
+        (lambda: gf.why(lambda x: (bowl(x), {}), jnp.ones(2), optax.sgd(0.1)), "has_aux=True is for"),
+        (lambda: gf.why(bowl, jnp.ones(2), optax.sgd(0.1), has_aux=True), "has_aux=True is for"),
         (lambda: gf.why(bowl, "x", optax.adam(0.1)), "`params` must be a pytree with arrays"),
     ],
 )  # fmt: skip
@@ -215,11 +278,12 @@ FALLING = 2 * np.exp(-K / 30)
         (1 + FALLING * (K < 20) + 0.2 * (-1.0) ** K, "period two", 40),
         (FALLING + 5 * (K == 50), "spikes", 50),
         (np.minimum(2, 0.5 + np.exp(-K / 4)) + 0.01 * np.random.default_rng(0).normal(size=80), "plateau", 40),
+        (2.303 + 0.01 * np.random.default_rng(0).normal(size=400), "plateau", 200),
         (FALLING[:4], "can't tell", None),
     ],
 )
 def test_what_a_log_says(loss, verdict, step):
-    found = read_off(pd.DataFrame({"step": K[: len(loss)], "loss": loss}))
+    found = read_off(pd.DataFrame({"step": np.arange(len(loss)), "loss": loss}))
     assert found.verdict == verdict
     assert found.step == step or abs(found.step - step) <= 2
 
@@ -242,6 +306,16 @@ def test_the_command_line_reads_logs_and_runs(tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert '"cause": "beyond_stability"' in done.output
+
+
+def test_a_log_of_other_tools_has_other_names(tmp_path):
+    file = tmp_path / "log.csv"
+    for header in ("Step,Value", "iteration,train_loss"):
+        file.write_text(f"{header}\n1,2.5\n")
+        assert read_log(file).to_dict("list") == {"step": [1.0], "loss": [2.5]}
+    file.write_text("step,train_loss,value\n1,2,3\n")
+    with pytest.raises(ValueError, match="rename"):
+        read_log(file)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Suggested learning rates, against the limits that runs really have."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,6 +116,12 @@ ONES = np.ones(2)
 BAD = {
     "no loss": (lambda: gf.suggest_lr(3.0, ONES, optax.sgd), TypeError, "`loss` must be a function, got 3.0"),
     "no make": (lambda: gf.suggest_lr(jnp.sum, ONES, optax.sgd(0.1)), TypeError, "`make` must be a function"),
+    "in another order": (lambda: gf.suggest_lr(jnp.sum, optax.sgd, {"w": jnp.ones((9, 9))}), TypeError,
+                         "`make` must be a function, got dict; give optax.adam, or lr -> an optimizer"),
+    "a module": (lambda: gf.suggest_lr(jnp.sum, eqx.nn.MLP(1, 1, 1, 1, key=jax.random.key(0)), optax.sgd), TypeError,
+                 "`params` must hold real numbers only, got MLP; give arrays, of arrays, rest = eqx.partition"),
+    "a pair": (lambda: gf.suggest_lr(lambda x: (jnp.sum(x), {}), ONES, optax.sgd), ValueError,
+               "must return one real scalar"),
     "no optimizer": (lambda: gf.suggest_lr(jnp.sum, ONES, lambda lr: lr), TypeError,
                      "`make` must return an optax.GradientTransformation"),
     "a batch": (lambda: gf.suggest_lr(regression, ONES, optax.sgd, (ONES for _ in "a")), TypeError,

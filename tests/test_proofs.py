@@ -525,3 +525,17 @@ class AnotherOnArrays(gf.Discretizer):
 def test_an_order_is_held_against_the_step_that_runs():
     with pytest.raises(gf.NotExactError, match=r"AnotherOnArrays is another step on vectors .* off by 0\.12"):
         gf.order(AnotherOnArrays())
+
+
+class AnotherSplittingOnArrays(gf.Discretizer):
+    """Symplectic Euler with friction on trees; on arrays it drifts once more by what no tree sees."""
+
+    def step(self, flow, t, z, h, **_):
+        for part in ("force", "transport", "friction"):
+            z = z + h * flow.parts[part].drift(t, z)
+        return z + h * h if isinstance(z, jnp.ndarray) else z
+
+
+def test_a_splitting_that_is_another_on_arrays_has_no_order():
+    with pytest.raises(gf.NotExactError, match=r"AnotherSplittingOnArrays is another step on vectors .* off by 0\.25"):
+        gf.order(AnotherSplittingOnArrays(), up_to=3, flow=gf.HeavyBall)

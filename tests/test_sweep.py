@@ -92,14 +92,19 @@ STARTS = np.array([[0.7], [1e-3], [3.0], [-2.0]])
 
 def test_every_lane_of_a_flow_ends_as_its_own_path():
     a, b = np.array([1e-30, 1.0, 1e-30, -1.0]), np.array([1.0, -1.0, -1.0, -1.0])
-    with np.errstate(all="ignore"):
-        s = gf.sweep(flow, over={"a": a, "b": b, "x0": STARTS}, zipped=("a", "b", "x0"), t1=math.inf)
-        paths = [gf.integrate(flow(*case), x0, math.inf) for *case, x0 in zip(a, b, STARTS, strict=True)]
-    assert [lane(s, i) for i in range(4)] == [told(path.status) for path in paths]
-    assert len(set(s.outcome)) == 3
-    for i, path in enumerate(paths):
-        if path.status == "converged" or path.status == "reached the end":
-            np.testing.assert_allclose(s.x[i], path.x[-1], rtol=1e-5, atol=1e-12)
+    over = {"a": a, "b": b, "x0": STARTS}
+    for max_steps, outcomes in [(100_000, {"converged", "running off"}), (25, {"out of steps"})]:
+        with np.errstate(all="ignore"):
+            s = gf.sweep(flow, over=over, zipped=True, t1=math.inf, max_steps=max_steps)
+            paths = [
+                gf.integrate(flow(*case), x0, math.inf, max_steps=max_steps)
+                for *case, x0 in zip(a, b, STARTS, strict=True)
+            ]
+        assert [lane(s, i) for i in range(4)] == [told(path.status) for path in paths]
+        assert outcomes <= set(s.outcome)
+        for i, path in enumerate(paths):
+            if path.status != "running off":
+                np.testing.assert_allclose(s.x[i], path.x[-1], rtol=1e-5, atol=1e-12)
 
 
 def test_lanes_of_unequal_stiffness_have_the_exact_solution():

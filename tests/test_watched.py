@@ -141,12 +141,20 @@ def test_a_watch_inside_a_chain_is_found():
     assert gf.report(state).cause == "healthy"
 
 
+def watched(loss, batch, wrap=gf.watch):
+    optimizer = wrap(optax.sgd(0.1), loss)
+    return optimizer.update(H, optimizer.init(H), H, value=1.0, batch=batch)
+
+
 BAD = {
     "no optimizer": (lambda: gf.watch(0.1), TypeError, r"^watch: `optimizer` must be an optax.GradientTransformation"),
     "no loss": (lambda: gf.watch(optax.sgd(0.1), 3.0), TypeError, r"^watch: `loss` must be a function"),
     "every": (lambda: gf.watch(optax.sgd(0.1), every=0), ValueError, r"^watch: `every` must be at least 1, got 0"),
     "no params": (lambda: gf.watch(optax.sgd(0.1)).update(H, gf.watch(optax.sgd(0.1)).init(H)), ValueError,
                   r"^watch: `params` must be given to update"),
+    "no batch": (lambda: watched(regression, None), TypeError, r"^watch: `loss` can't be called as loss\(params\): .*; "
+                                                               r"give update batch="),
+    "half a model": (lambda: watched(lambda p, b: p["activation"](b), H), TypeError, r"^watch: `loss` .*eqx.combine"),
     "another state": (lambda: gf.report(optax.adam(0.1).init(H)), TypeError,
                       r"^report: `state` must be the state of gf.watch\(optimizer\), got tuple"),
 }  # fmt: skip
@@ -233,6 +241,7 @@ def test_a_safe_step_takes_batches():
 BAD_STEPS = {
     "no optimizer": (lambda: gf.safe_step(0.1, quadratic), TypeError, r"`optimizer` must be an optax"),
     "no loss": (lambda: gf.safe_step(optax.sgd(0.1), None), TypeError, r"`loss` must be a function of \(params, batch"),
+    "no batch": (lambda: watched(regression, None, gf.safe_step), TypeError, r"`loss` can't be called as loss\(params"),
     "margin": (lambda: gf.safe_step(optax.sgd(0.1), quadratic, margin=2.0), ValueError, r"must lie in \(0, 1\], got 2"),
     "a sign": (lambda: gf.safe_step(optax.sign_sgd(0.1), quadratic).init(H), ValueError,
                r"`optimizer` has no limit that can be read: its update is not linear in the gradient"),

@@ -21,6 +21,8 @@ from .numerics import as_floating, is_concrete, max_norm
 
 # These multiply, but not as numbers do; and complex numbers have no order.
 _NO_NUMBERS = (str, bytes, list, tuple, complex)
+# What is longer is named by its type.
+_SHOWN = 100
 
 
 def check_number(where: str, **values: Any) -> None:
@@ -136,8 +138,16 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
     except (TypeError, ValueError):
         arrays = None
     if not jax.tree.leaves(arrays):
-        raise TypeError(f"{where}: `{name}` must hold real numbers only, got {tree!r}")
+        of_module = isinstance(tree, eqx.Module)
+        remedy = "; give arrays, of arrays, rest = eqx.partition(model, eqx.is_array)" if of_module else ""
+        raise TypeError(f"{where}: `{name}` must hold real numbers only, got {in_a_line(tree)}{remedy}")
     return arrays
+
+
+def in_a_line(value: Any) -> str:
+    """A value as it is written, or its type where that is long."""
+    written = repr(value)
+    return type(value).__name__ if "\n" in written or len(written) > _SHOWN else written
 
 
 def position_arrays(where: str, name: str, tree: Any) -> Any:

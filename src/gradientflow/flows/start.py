@@ -98,10 +98,17 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
         ) from error
     except (TypeError, ValueError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
+        if "required positional argument" in reason:
+            reason += "; of a loss of more than the position give lambda p: loss(p, batch)"
         raise ValueError(f"{where}: `{name}` of shape {shapes} does not fit the energy: {reason}") from error
     _check_one_start(where, name, energy, x)
     leaves = jax.tree.leaves(value)
-    if len(leaves) != 1 or leaves[0].shape != () or not jnp.issubdtype(leaves[0].dtype, jnp.floating):
+    if (
+        len(leaves) != 1
+        or value is not leaves[0]
+        or leaves[0].shape != ()
+        or not jnp.issubdtype(leaves[0].dtype, jnp.floating)
+    ):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; sum or average its terms")
 

@@ -157,7 +157,10 @@ def read_series(
         instance = flow if isinstance(flow, Flow) else flow(Mode(1.0))  # pyright: ignore[reportCallIssue, reportOptionalCall]
         colours, acts_on = tuple(instance.parts), structure(instance)
         split = _Run(discretizer, forest(up_to, colours, "", acts_on), colours)
-        return Series(split.weights(), split.has_memory, "")
+        weights = split.weights()
+        if not split.has_memory:
+            check_on_arrays(discretizer, weights, colours, acts_on)
+        return Series(weights, split.has_memory, "")
     if not tried.has_memory:
         check_on_arrays(discretizer, seen)
     if not tried.late or autonomous:

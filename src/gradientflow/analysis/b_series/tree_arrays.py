@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import Discretizer, advance
+from gradientflow.discretizers import Discretizer, RungeKutta, advance
 from gradientflow.flows import Energy, FirstOrder
 
 from ..exact.leaf import NotExactError
@@ -22,12 +22,14 @@ class ArrayTrees(FirstOrder):
 
     Args:
         forest: the trees.
+        colours: the parts' names, where schemes may ask for them.
     """
 
     forest: Any
+    colours: tuple[str, ...]
 
-    def __init__(self, forest: Forest) -> None:
-        self.forest = forest
+    def __init__(self, forest: Forest, colours: tuple[str, ...] = ()) -> None:
+        self.forest, self.colours = forest, colours
 
     @property
     def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -45,6 +47,33 @@ class ArrayTrees(FirstOrder):
         """None: a scheme for flows with noise is read without it."""
         return lambda increment: 0 * z
 
+    @property
+    def parts(self) -> Mapping[str, FirstOrder]:
+        """A field for each colour."""
+        return {colour: _ArrayTreePart(self, colour) for colour in self.colours}
+
+
+class _ArrayTreePart(FirstOrder):
+    """One colour's field: it moves the trees whose root has that colour."""
+
+    whole: Any
+    colour: str
+
+    def __init__(self, whole: ArrayTrees, colour: str) -> None:
+        self.whole, self.colour = whole, colour
+
+    @property
+    def energy(self) -> Energy:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return _ArrayTreeEnergy(self)
+
+    def drift(self, t: Any, z: Any) -> Any:
+        moves = np.array([tree.colour == self.colour for tree in self.whole.forest.trees])
+        return jnp.where(moves, self.whole.drift(t, z), 0)
+
+    def solution(self, t: Any, z: Any, h: Any) -> Any:
+        """One step of order 4, which is exact: on so few nodes every component is a polynomial of degree 3."""
+        return advance(RungeKutta("rk4"), self, t, z, h)[0]
+
 
 class _ArrayTreeEnergy(Energy):
     flow: Any
@@ -56,16 +85,27 @@ class _ArrayTreeEnergy(Energy):
         return -self.flow.drift(0.0, x)
 
 
-def check_on_arrays(discretizer: Discretizer, weights: Mapping[Tree, Fraction]) -> None:
+def check_on_arrays(
+    discretizer: Discretizer,
+    weights: Mapping[Tree, Fraction],
+    colours: tuple[str, ...] = (),
+    acts_on: frozenset[tuple[str, str]] | None = None,
+) -> None:
     """Compares elementary weights with the step itself, from 0 on the tree system as arrays.
+
+    Args:
+        discretizer: the scheme.
+        weights: what was read, by tree.
+        colours: the parts' names, of coloured trees.
+        acts_on: which part moves what.
 
     Raises:
         NotExactError: if the step on arrays is another one, or runs on none.
     """
-    few, name = forest(_NODES), type(discretizer).__name__
+    few, name = forest(_NODES, colours or ("",), "", acts_on), type(discretizer).__name__
     known = [i for i, tree in enumerate(few.trees) if tree in weights]
     expected = np.array([float(weights[few.trees[i]]) * _STEP ** few.trees[i].order for i in known])
-    flow, rest = ArrayTrees(few), jnp.zeros(len(few.trees))
+    flow, rest = ArrayTrees(few, colours), jnp.zeros(len(few.trees))
     try:
         after, _ = advance(discretizer, flow, _TIME, rest, _STEP, memory=discretizer.init(flow, _TIME, rest, _STEP))
         found = np.asarray(after, dtype=float)[known]

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import ArpackError, eigsh
 
 from gradientflow.flows import Energy, Trajectory, check_fits, check_integer, position_arrays, size
 from gradientflow.flows import energy as as_energy
+from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..linear_stability.curvature import certified, dense_hessian, double_hessian, matrix_free
@@ -180,7 +181,9 @@ def energy_of(where: str, E: Any) -> Energy:
         TypeError: if it is no function.
     """
     if not callable(E):
-        raise TypeError(f"{where}: `E` must be an energy or a function of the position, got {E!r}; pass lambda x: …")
+        raise TypeError(
+            f"{where}: `E` must be an energy or a function of the position, got {in_a_line(E)}; pass lambda x: …"
+        )
     return as_energy(E)
 
 

@@ -18,6 +18,8 @@ from .trouble import Kind, Trouble, what_happened
 
 # Scales are tried by so much, at most so many up and down, and bisected to this.
 _FACTOR, _UP, _DOWN, _PRECISE = 4.0, 5, 12, 1.2
+# Of shorter steps so many are tried, each half of the last; of the best one's fall so much is nearly as far.
+_SHORTER, _NEARLY = 5, 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +180,10 @@ class Case:
         # Where nothing moves a longer step may.
         good, bad = (1.0, None) if self.stuck or survives(1.0) else (None, 1.0)
         tried = 1.0
+        # What breaks at the same step however short the steps are is not theirs.
+        breaks = not good and self.ran.first_odd is not None
+        if breaks and self.scaled(_FACTOR**-_DOWN).first_odd == self.ran.first_odd:
+            return 0.0
         for _ in range(_UP if good else _DOWN):
             tried = tried * _FACTOR if bad is None else tried / _FACTOR
             if survives(tried):
@@ -192,6 +198,15 @@ class Case:
             middle = math.sqrt(good * bad)
             good, bad = (middle, bad) if survives(middle) else (good, middle)
         return 0.0 if good == 1 and self.stuck else good
+
+    @cached_property
+    def advised(self) -> Outcome | None:
+        """The longest shorter step that mends the run from its start and gets nearly as far as yet shorter ones."""
+        # What survives may have got nowhere: a step that is only not fatal is no advice.
+        top = self.safe_scale if 0 < self.safe_scale < 1 else 0.5
+        tries = [o for o in (self.scaled(top / 2**i) for i in range(_SHORTER if self.safe_scale else 0)) if o.mends]
+        falls = [self.start_loss - o.loss for o in tries]
+        return next((o for o, fall in zip(tries, falls, strict=True) if fall >= _NEARLY * max(falls)), None)
 
     # --- sharpness --------------------------------------------------------------------------------------------------
 
@@ -223,12 +238,12 @@ class Case:
         return self.overshoots_at(self.replays.at(self.ran, max(self.good.k, self.step - 1)))
 
     def share_of_overshoots(self) -> float:
-        """Of the steps at the checkpoints, in how many that is so."""
+        """Of the steps at the checkpoints, in how many that is so; NaN where none of them moves."""
         found = [self.overshoots_at(mark) for mark in self.ran.checkpoints[:-1]]
-        return float(np.mean([one for one in found if one is not None] or [0.0]))
+        return float(np.mean([one for one in found if one is not None] or [math.nan]))
 
     def overshoots_at(self, mark: Checkpoint) -> bool | None:
-        """Whether that is so at a checkpoint; `None` where it isn't finite."""
+        """Whether that is so at a checkpoint; `None` where it isn't finite, or nothing moves."""
         params, batch, key = self.arguments(mark)
         after = self.replays.run(AS_IT_IS, mark, 1).checkpoints[-1].params
         if after is mark.params:
@@ -237,7 +252,8 @@ class Case:
             float(self._loss(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after),
                                      batch, key)) for s in (0.0, 0.25, 1.0)
         ]  # fmt: skip
-        return values[2] > values[0] >= values[1] if np.isfinite(values[:2]).all() else None
+        still = len(set(values)) == 1
+        return values[2] > values[0] >= values[1] if np.isfinite(values[:2]).all() and not still else None
 
     # --- layers -----------------------------------------------------------------------------------------------------
 

@@ -132,13 +132,16 @@ class Diagnosis(Graded, Drawn):
             measured = "No multiple of the updates was found with which the run survives"
         else:
             least = "at least " if self.safe_scale >= 1024 else ""
-            measured = f"The updates may be multiplied by {least}{self.safe_scale:.3g} (to 20 %)"
+            measured = (
+                f"With updates multiplied by up to {least}{self.safe_scale:.3g} (to 20 %) the loss ends below its start"
+            )
         local = ""
         if np.isfinite(self.local_scale):
             local = (
                 f" The curvature at the start allows {self.local_scale:.3g} (measured there; it changes on the way)."
             )
-        return f"{measured} (measured by runs of {self.steps} steps from the start).{local}"
+        limit = ": a limit, no advice" if self.safe_scale else ""
+        return f"{measured} (measured by runs of {self.steps} steps from the start){limit}.{local}"
 
 
 def _wrapped(title: str, sentences: object) -> list[str]:

@@ -15,6 +15,8 @@ from .trouble import Kind
 
 # A batch is unlike the others where its gradient, its loss or its entries are so many times theirs.
 _UNLIKE = 5.0
+# A loss that lies so many times its size below its start has fallen for ever.
+_FALLEN = 1e6
 
 
 def not_finite_operation(case: Case, alone: bool = False) -> Finding | None:
@@ -30,14 +32,17 @@ def not_finite_operation(case: Case, alone: bool = False) -> Finding | None:
     guarded = case.replay(Change("entries of the gradient that aren't finite left out", guard=True))
     rising = place.k != case.step
     at_start = place.k == case.training.first
-    # In a run that had risen for long everything overflows in the end.
+    # In a run that had risen for long everything overflows in the end, and in one that fell for ever.
+    fallen = -case.trouble.level > _FALLEN * abs(case.start_loss)
     by_step = any(o.mends for o in slower(case)) and not same_place(case)
-    if rising or (by_step and not (guarded.mends or at_start or alone)):
+    if rising or (fallen and not alone) or (by_step and not (guarded.mends or at_start or alone)):
         return None
     line = f" in {operation.line}" if operation.line else ""
     what = "gradient" if operation.derivative else "loss"
     helps = (
-        "write the operation so that it stays finite there: a small constant inside (log(x + 1e-12)), a maximum "
+        "look at the indices: JAX fills in NaN for those that lie outside"
+        if operation.name == "gather"
+        else "write the operation so that it stays finite there: a small constant inside (log(x + 1e-12)), a maximum "
         "before the root, jnp.where on its input and not on its output",
     )
     if guarded.mends:
@@ -167,7 +172,9 @@ def unbounded_below(case: Case) -> Finding | None:
     if last is first or not case.replays.compared(last.params) < case.start_loss:
         return None
     values = []
-    for reach in (0.0, 1.0, 10.0, 100.0, 1000.0):
+    # Where the run went on until it overflowed, it has been far enough.
+    whole = 1.0 if case.ran.finite else 1e-3
+    for reach in (0.0, whole, 10 * whole, 100 * whole, 1000 * whole):
         moved = jax.tree.map(lambda a, b, r=reach: (a + r * (b - a)).astype(a.dtype), first.params, last.params)
         values.append(case.replays.compared(moved))
     with np.errstate(all="ignore"):
@@ -182,7 +189,11 @@ def unbounded_below(case: Case) -> Finding | None:
         Cause.UNBOUNDED_BELOW,
         case.training.first,
         "the loss has no minimum that the run could reach: it falls without an end in sight",
-        (f"ten times further on the same way the loss is {values[2]:.4g}, a hundred times further {values[3]:.4g}",),
+        (
+            f"ten times further on the same way the loss is {values[2]:.4g}, a hundred times further {values[3]:.4g}"
+            if case.ran.finite
+            else f"after 1 % of the way the loss is {values[2]:.4g}, after 10 % {values[3]:.4g}; then it overflows",
+        ),
         ("bound the loss: a penalty on the parameters, a constraint, a likelihood whose variance has a floor",),
     )
 

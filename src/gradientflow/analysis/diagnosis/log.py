@@ -15,6 +15,11 @@ from ..results.result import Drawn
 from .trouble import first_jump
 
 _NEEDED, _KNOWN = ("step", "loss"), ("step", "loss", "lr", "grad_norm", "update_norm")
+# What other tools call them; where two of a row's columns could be meant neither is.
+_ALSO_CALLED = {
+    "step": ("iteration", "iter", "global_step", "trainer/global_step", "_step"),
+    "loss": ("value", "train_loss", "train/loss", "training_loss", "loss/train"),
+}
 _LARGEST, _FEWEST = 256_000_000, 8
 # Differences of independent noise change their sign two times in three.
 _ALTERNATES = 0.9
@@ -121,11 +126,15 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
     except csv.Error as error:
         raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
     header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    for column, others in _ALSO_CALLED.items():
+        named = [i for i, cell in enumerate(header) if cell in others]
+        if column not in header and len(named) == 1:
+            header[named[0]] = column
     missing = [column for column in _NEEDED if column not in header]
     if missing:
         raise ValueError(
             f"why: {name!r} needs the columns step and loss, {missing[0]!r} is not in its first line; got "
-            f"{', '.join(header[:8]) or 'an empty file'}"
+            f"{', '.join(header[:8]) or 'an empty file'}; rename them there"
         )
     found: dict[str, list[float]] = {column: [] for column in _KNOWN if column in header}
     for number, row in rows[1:]:
@@ -165,7 +174,9 @@ def read_off(log: pd.DataFrame) -> LogReading:
     low = int(np.argmin(_smooth(loss)))
     lowest = float(_smooth(loss)[low])
     above = last > first and last - lowest > 0.1 * abs(lowest)
-    if above or last - lowest > 0.5 * (first - lowest) > 0:
+    # The lowest of a noisy level lies below it.
+    wander = 3 * float(np.median(np.abs(np.diff(loss)))) if noisy else 0.0
+    if above or last - lowest > max(wander, 0.5 * (first - lowest)) > 0:
         seen = (f"the loss falls to {lowest:.4g} at step {steps[low]:g} and then rises to {last:.4g}",)
         return LogReading(
             "diverged",

@@ -227,6 +227,8 @@ def _says(name: str, at: Sequence[float], derivative: bool, overflow: bool, dtyp
         return f"a {shown} overflows {dtype} (at most {at_most}; its inputs reach {largest:.4g})"
     if at and at[0] < 0 and name in ("log", "sqrt", "rsqrt", "pow", "log1p"):
         return f"{shown} of a negative number ({at[0]:.4g})"
+    if name == "gather":
+        return "an index lies outside of what it is taken from (a label beyond the number of classes, say)"
     return f"{shown} of {at[0]:.4g}" if at else f"{shown} is not finite"
 
 

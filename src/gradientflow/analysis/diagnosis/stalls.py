@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .case import Case
+from .case import Case, Outcome
 from .causes import Cause
 from .finding import Finding, tried
 from .replay import Change, Checkpoint
@@ -16,12 +16,15 @@ from .replay import Change, Checkpoint
 # A layer's gradient vanishes where it is, relative to its parameters, less than so much of another's.
 _VANISHES = 1e-3
 _LOST = 0.5
+# Of the parameters a decay takes at least so much over the run.
+_FELT = 0.1
 
 
 def weight_decay(case: Case) -> Finding | None:
     """The optimizer shrinks the parameters harder than the loss pulls."""
     rate = _decay(case)
-    if not rate > 0:
+    # What takes next to nothing in the whole run holds nothing down.
+    if not rate * case.steps > _FELT:
         return None
     free = case.replay(Change("without weight decay", undecayed=True), start=case.replays.start)
     if not case.gains(free):
@@ -176,12 +179,14 @@ def too_long(case: Case) -> Finding | None:
     """A run that survives, but gets far less far than with a shorter step, which its curvature explains."""
     if not case.survived:
         return None
-    shorter = next((o for o in map(case.scaled, (1 / 4, 1 / 16)) if case.gains(o)), None)
+    shorter = next((o for o in map(case.scaled, (1 / 4, 1 / 16)) if case.gains(o) or _far_below(case, o)), None)
     if shorter is None:
         return None
     worst, over = case.worst, case.share_of_overshoots()
     unstable = worst is not None and worst.ratio > 1
-    if not unstable and over < 0.3:
+    # Where neither the limit nor an own step can be read, the replay alone speaks.
+    unread = worst is None and math.isnan(over)
+    if not unstable and not over >= 0.3 and not unread:
         return None
     evidence = [tried(shorter, case.training.first)]
     if over >= 0.3:
@@ -189,6 +194,8 @@ def too_long(case: Case) -> Finding | None:
             f"in {over:.0%} of the steps looked at the batch's own loss rises by its update, and falls by a "
             "quarter of it"
         )
+    if unread:
+        evidence.append(f"what the curvature allows can't be read: {case.readings[0].reason}")
     if unstable and worst is not None:
         evidence.append(f"before step {worst.k} λ_max(P⁻¹H) is {worst.ratio:.3g} times its threshold")
     return Finding(
@@ -226,6 +233,11 @@ def bounces(case: Case) -> Finding | None:
 def _around(case: Case, marks: Sequence[Checkpoint], place: int) -> float:
     """The mean of the losses at the checkpoints up to one."""
     return float(np.mean([case.replays.compared(mark.params) for mark in marks[max(0, place - 4) : place + 1]]))
+
+
+def _far_below(case: Case, outcome: Outcome) -> bool:
+    """Whether a replay ended at less than a quarter of where the run stayed, which is not yet near the bottom."""
+    return outcome.survives and 0 < outcome.loss < case.end_loss / 4 and case.end_loss > 0.02 * case.start_loss
 
 
 def _is_stuck(case: Case) -> bool:

@@ -143,10 +143,13 @@ def beyond_stability(case: Case) -> Finding | None:
     elif case.overshoots():
         says = "the step is longer than the loss's curvature allows"
         evidence.insert(0, "where it began the batch's own loss rises by its update, and falls by a quarter of it")
+    elif worst is None:
+        # Where no limit can be read, the replay alone speaks.
+        says = "the step is too long: a shorter one mends the run"
+        evidence.append(f"what the curvature allows can't be read: {case.readings[-1].reason}")
     else:
         return None
-    safe = case.safe_scale
-    helps = (f"a learning rate {safe:.3g} times as large" if safe > 0 else tried(mended, case.training.first),)
+    helps = (tried(case.advised or mended, case.training.first),)
     return Finding(Cause.BEYOND_STABILITY, case.step, says, tuple(evidence), helps)
 
 

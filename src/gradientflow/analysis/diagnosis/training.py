@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .norms import alike
+
 # Batches made by a function are kept up to so many bytes, and looked ahead for at most so many.
 _KEPT_BYTES = 2**29
 
@@ -74,7 +76,14 @@ class Training:
         if not callable(self.batches):
             return self.batches[number]
         if number not in self._made:
-            made = self._as_batch(self.batches(number), f"batches({number})")
+            try:
+                one = self.batches(number)
+            except TypeError as error:
+                if _takes(self.batches) == 1:
+                    raise
+                raise TypeError(f"{self.where}: `batches` must be a function of the step's number, k -> batch, or a "
+                                f"list: {_line(error)}") from error  # fmt: skip
+            made = self._as_batch(one, f"batches({number})")
             size = sum(leaf.nbytes for leaf in jax.tree.leaves(made))
             while self._made and (1 + len(self._made)) * size > _KEPT_BYTES:
                 del self._made[next(iter(self._made))]
@@ -87,6 +96,8 @@ class Training:
         arguments += [batch] if self.batched else []
         arguments += [key] if self.key is not None else []
         found: Any = self.user_loss(*arguments)
+        if isinstance(found, tuple) and not self.has_aux:
+            raise TypeError("it answers a tuple; has_aux=True is for a loss that answers a pair (loss, aux)")
         return jnp.asarray(found[0] if self.has_aux else found)
 
     def key_of(self, k: Any) -> Any:
@@ -127,6 +138,15 @@ class Training:
         if batches is None or callable(batches):
             self.batches = batches
             return
+        if (
+            hasattr(batches, "__iter__")
+            and not isinstance(batches, (dict, str, Sequence))
+            and not hasattr(batches, "shape")
+        ):
+            raise TypeError(
+                f"{self.where}: `batches` must be a list of batches, or a function of the step's number, got "
+                f"{_kind(batches)}; replays see each batch again: give list(itertools.islice(batches, 500)) say"
+            )
         if hasattr(batches, "shape") or isinstance(batches, (dict, str)) or not isinstance(batches, Sequence):
             raise TypeError(
                 f"{self.where}: `batches` must be a list of batches, or a function of the step's number, got "
@@ -148,7 +168,17 @@ class Training:
             raise TypeError(f"{self.where}: `{name}` must be a pytree of arrays, got {_kind(batch)}") from None
 
     def _check_loss(self) -> None:
-        first = self.batch(self.number(self.first))
+        for first in self._one_of_each_shape():
+            self._check_loss_of(first)
+
+    def _one_of_each_shape(self) -> list[Any]:
+        """The first batch, and of a list the first of every other shape."""
+        first = self.number(self.first)
+        numbers = [first] if self.count is None else [first, *range(self.count)]
+        batches = [self.batch(number) for number in numbers]
+        return [batches[places[0]] for places in alike(batches)]
+
+    def _check_loss_of(self, first: Any) -> None:
         called = f"loss(params{', batch' if self.batched else ''}{', key' if self.key is not None else ''})"
         try:
             shaped = jax.eval_shape(self.loss, self.params, first, self.key_of(self.first))
@@ -162,7 +192,12 @@ class Training:
             if takes is not None and takes == 2 and not self.batched:
                 raise TypeError(f"{self.where}: `batches` is missing: the loss takes 2 arguments; give [batch] or a "
                                 "list of batches") from None  # fmt: skip
-            raise TypeError(f"{self.where}: `loss` can't be called as {called}: {line}") from error
+            remedy = ""
+            if self.has_aux:
+                remedy = "; has_aux=True is for a loss that answers a pair (loss, aux)"
+            elif self.batched and hasattr(first, "shape"):
+                remedy = f"; a batch is one array of shape {first.shape}: for one batch (x, y) give [(x, y)]"
+            raise TypeError(f"{self.where}: `loss` can't be called as {called}: {line}{remedy}") from error
         if shaped.shape != () or not jnp.issubdtype(shaped.dtype, jnp.floating):
             raise ValueError(
                 f"{self.where}: `loss` must answer one real number, got {shaped.dtype} of shape {shaped.shape}; take "

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gradientflow.flows import check_fits, check_integer, size
 from gradientflow.flows import energy as as_energy
-from gradientflow.flows.checks import real_arrays, users_line
+from gradientflow.flows.checks import in_a_line, real_arrays, users_line
 
 from ..linear_stability.held_step import HeldUpdate
 from ..linear_stability.preconditioned import preconditioned_curvatures
@@ -106,7 +106,8 @@ def suggest_lr(loss: Any, params: Any, make: Any, batches: Any = None, *, steps:
     """
     for name, value in {"loss": loss, "make": make}.items():
         if not callable(value):
-            raise TypeError(f"suggest_lr: `{name}` must be a function, got {value!r}")
+            remedy = "; give optax.adam, or lr -> an optimizer" if name == "make" else ""
+            raise TypeError(f"suggest_lr: `{name}` must be a function, got {in_a_line(value)}{remedy}")
     check_integer("suggest_lr", 8, steps=steps)
     params = real_arrays("suggest_lr", "params", params)
     seen = _batches(batches, steps)

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from gradientflow.flows import all_finite, check_integer, check_number
 
 from ..linear_stability.held_step import HeldUpdate
-from .sharpness import leading, product_with_hessian, start_direction
+from .sharpness import leading, loss_of, product_with_hessian, start_direction
 from .watch import checked_optimizer, norm_of
 
 # Products with the preconditioned Hessian: at the first reading, and at the others, which go on where it was.
@@ -137,8 +137,7 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
         due = (state.due | (k % every == 0)) & ~lost
         updates, inner = own.update(gradient, state.inner, params, **extra)
 
-        def of(p: Any) -> Any:
-            return loss(p) if batch is None else loss(p, batch)
+        of = loss_of("safe_step", loss, batch)
 
         def look(direction: Any) -> Any:
             # Beyond a wall a gradient can be finite: that of a logarithm is.

@@ -23,6 +23,25 @@ class Leading(NamedTuple):
     direction: Any
 
 
+def loss_of(where: str, loss: Any, batch: Any) -> Callable[[Any], Any]:
+    """The loss as a function of the parameters alone; one that can't be called so says it in a line."""
+
+    def of(params: Any) -> Any:
+        try:
+            return loss(params) if batch is None else loss(params, batch)
+        except (TypeError, ValueError, AttributeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            called = "loss(params)" if batch is None else "loss(params, batch)"
+            remedy = (
+                "give update batch=… where it takes one"
+                if batch is None
+                else "where the parameters are half a model give lambda p, b: loss(eqx.combine(p, static), b)"
+            )
+            raise TypeError(f"{where}: `loss` can't be called as {called}: {reason}; {remedy}") from error
+
+    return of
+
+
 def start_direction(params: Any) -> Any:
     """A random direction of length 1, flat, shape (n,)."""
     flat = ravel_pytree(params)[0]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradientflow.flows import all_finite, check_integer, inner
 
-from .sharpness import leading, product_with_hessian, start_direction
+from .sharpness import leading, loss_of, product_with_hessian, start_direction
 
 # What was bad: codes, in the order in which they are looked for.
 NOTHING, BATCH, VALUE, GRADIENT, UPDATE, ROSE = range(6)
@@ -135,8 +135,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
             what = jnp.where(bad, jnp.asarray(code, jnp.int32), what)
         sharpness, residual, direction = jnp.asarray(jnp.nan, real), jnp.asarray(jnp.nan, real), state.direction
         if loss is not None:
-            of = loss
-            times = product_with_hessian(lambda p: of(p) if batch is None else of(p, batch), params)
+            times = product_with_hessian(loss_of("watch", loss, batch), params)
 
             def look(direction: Any) -> Any:
                 found = leading(times, direction, jnp.where(k == 0, _FIRST_LOOK, 1))

@@ -1,22 +1,21 @@
 r"""Stabilized Runge–Kutta schemes: s stages spent on a real stability interval that grows like s².
 
-The stages obey the three-term recurrence of Chebyshev polynomials, shifted to $T_j(w_0 + w_1z)$. Their values and
-derivatives at a rational $w_0$ are rational, so that all coefficients are exact.
+The stages obey the three-term recurrence of Chebyshev polynomials, shifted to $T_j(w_0 + w_1z)$.
 
 References:
     P. J. van der Houwen, B. P. Sommeijer, On the internal stability of explicit m-stage Runge–Kutta methods for large
     m-values, Z. Angew. Math. Mech. 60, 1980.
 """
 
-import functools
 import itertools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 
 from gradientflow.flows import Flow, check_integer, check_nonnegative
+from gradientflow.flows.solvers.chebyshev_stages import ChebyshevStage, first_order, second_order
 
 from ..discretizer import Discretizer
 from .coefficients import advanced, scaled
@@ -59,7 +58,7 @@ class RungeKuttaChebyshev(Discretizer):
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The recurrence."""
-        return _recur(flow, t, z, h, _first_order(self.stages, self.damping))
+        return _recur(flow, t, z, h, first_order(self.stages, self.damping))
 
 
 class SecondOrderChebyshev(Discretizer):
@@ -98,21 +97,10 @@ class SecondOrderChebyshev(Discretizer):
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
         """The recurrence."""
-        return _recur(flow, t, z, h, _second_order(self.stages, self.damping))
+        return _recur(flow, t, z, h, second_order(self.stages, self.damping))
 
 
-class _Stage(NamedTuple):
-    r"""How far stage j has moved: $d_j = \mu d_{j-1} + \nu d_{j-2} + h\tilde\mu F_{j-1} + h\tilde\gamma F_0$."""
-
-    last: Fraction
-    before: Fraction
-    slope: Fraction
-    first: Fraction
-    # Where the stage is reached: t + ch.
-    time: Fraction
-
-
-def _recur(flow: Flow, t: Any, z: Any, h: Any, stages: Sequence[_Stage]) -> Any:
+def _recur(flow: Flow, t: Any, z: Any, h: Any, stages: Sequence[ChebyshevStage]) -> Any:
     # By how far stages have moved: the weights of states then sum to one exactly, and an equilibrium stays.
     first = flow.drift(t, z)
     before, moved = 0 * z, scaled(h, stages[0].slope) * first
@@ -128,42 +116,3 @@ def _checked(where: str, least: int, stages: Any, damping: Any) -> tuple[int, Fr
     check_integer(where, least, stages=stages)
     check_nonnegative(where, damping=damping)
     return int(stages), Fraction(damping)
-
-
-@functools.cache
-def _first_order(stages: int, damping: Fraction) -> tuple[_Stage, ...]:
-    w0 = 1 + damping / stages**2
-    T, dT, _ = _chebyshev(stages, w0)
-    return _recurrence(w0, T[-1] / dT[-1], [1 / value for value in T], [Fraction(0)] * (stages + 1))
-
-
-@functools.cache
-def _second_order(stages: int, damping: Fraction) -> tuple[_Stage, ...]:
-    w0 = 1 + damping / stages**2
-    T, dT, ddT = _chebyshev(stages, w0)
-    b = [second / (first * first) for first, second in zip(dT[2:], ddT[2:], strict=True)]
-    b = [b[0], b[0], *b]
-    return _recurrence(w0, dT[-1] / ddT[-1], b, [1 - weight * value for weight, value in zip(b, T, strict=True)])
-
-
-def _recurrence(w0: Fraction, w1: Fraction, b: Sequence[Fraction], a: Sequence[Fraction]) -> tuple[_Stage, ...]:
-    """The stages whose stability functions are $a_j + b_jT_j(w_0 + w_1z)$."""
-    found = [_Stage(Fraction(0), Fraction(0), b[1] * w1, Fraction(0), b[1] * w1)]
-    times = [Fraction(0), b[1] * w1]
-    for j in range(2, len(b)):
-        ratio = b[j] / b[j - 1]
-        last, before, slope = 2 * w0 * ratio, -b[j] / b[j - 2], 2 * w1 * ratio
-        first = -a[j - 1] * slope
-        times.append(last * times[-1] + before * times[-2] + slope + first)
-        found.append(_Stage(last, before, slope, first, times[-1]))
-    return tuple(found)
-
-
-def _chebyshev(degree: int, x: Fraction) -> tuple[list[Fraction], list[Fraction], list[Fraction]]:
-    """T_j, T_j' and T_j'' at x for j = 0, …, degree."""
-    T, dT, ddT = [Fraction(1), x], [Fraction(0), Fraction(1)], [Fraction(0), Fraction(0)]
-    for _ in range(degree - 1):
-        ddT.append(4 * dT[-1] + 2 * x * ddT[-1] - ddT[-2])
-        dT.append(2 * T[-1] + 2 * x * dT[-1] - dT[-2])
-        T.append(2 * x * T[-1] - T[-2])
-    return T, dT, ddT

@@ -3,3 +3,4 @@
 from .newton import NewtonKvaerno3 as NewtonKvaerno3
 from .newton import NewtonKvaerno5 as NewtonKvaerno5
 from .rosenbrock_wanner import RosenbrockWanner as RosenbrockWanner
+from .stabilized_chebyshev import StabilizedChebyshev as StabilizedChebyshev

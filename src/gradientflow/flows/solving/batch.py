@@ -14,7 +14,7 @@ import numpy as np
 
 from ..numerics import dtype_of, size
 from ..status import Status, decide
-from .choice import first_step, held_back, is_stiff, may_switch
+from .choice import first_step, held_back, is_stiff
 from .integration import Carry
 from .side_by_side import (
     Build,
@@ -24,9 +24,9 @@ from .side_by_side import (
     block,
     ends,
     handed_over_each,
-    is_explicit,
     lane_shapes,
     look_at,
+    may_hand_over,
     radii,
 )
 from .solve import STEPS_BETWEEN_TIMES, looking_later, padded, room_for, tolerances_of
@@ -196,7 +196,6 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
     """Stretch after stretch, until all lanes have ended."""
     count, limits, times = len(h), asked.limits, asked.times
     carry = jax.tree.map(np.array, _of(jax.device_get(begun(program, *_filled((lanes, h), count))), np.arange(count)))
-    switches = may_switch(program.solver, asked.z0)
     groups = [(program, np.arange(count), carry)]
     while groups:
         program, index, carry = groups.pop()
@@ -215,7 +214,7 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
             continue
         index, carry = index[on], looking_later(_of(carry, on))
         held = np.zeros(len(index), bool)
-        if switches and not program.handed_over and is_explicit(program, _lane(lanes)):
+        if may_hand_over(program, _lane(lanes)):
             radius = radii(program, *_filled((_of(lanes, index), carry), len(index)))
             rest = program.whole - np.asarray(carry.s, float)
             each = zip(np.asarray(radius)[: len(index)], carry.h, rest, carry.taken, strict=True)

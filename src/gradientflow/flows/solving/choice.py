@@ -16,10 +16,11 @@ from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..solvers.newton import NewtonKvaerno3, NewtonKvaerno5, StageNewton
 from ..solvers.rosenbrock_wanner import RosenbrockWanner
+from ..solvers.stabilized_chebyshev import StabilizedChebyshev
 from .spectrum import spectral_radius
 
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
-LARGEST_IMPLICIT = 20_000
+_LARGEST_IMPLICIT = 20_000
 # An explicit solver that needs more steps than this for what stability alone asks is given up for an implicit one.
 _STIFF_STEPS = 3_000
 # The length of a step at its limit of stability, in fastest modes' times.
@@ -55,7 +56,7 @@ def first_step(start: Start, longest: Any, xp: Any = jnp) -> Any:
 
 
 def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.AbstractSolver:
-    """The solver that was asked for; for `None` an implicit one where an explicit one would take too many steps.
+    """The solver that was asked for; for `None` one for stiff flows where a plain one would take too many steps.
 
     Args:
         solver: a diffrax solver, the name of one, or `None`.
@@ -70,11 +71,11 @@ def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.Ab
     if isinstance(solver, str):
         return named(solver, flow, z)
     if solver is None:
-        # How far rest is, nobody knows: a large state may be there before small steps have cost as much as implicit
-        # ones do, and one with inertia oscillates on its way, for which small steps are wanted anyway.
+        # How far rest is, nobody knows: a large state may be there before small steps have cost as much as others do,
+        # and one with inertia oscillates on its way, for which small steps are wanted anyway.
         settles = size(z) <= LARGEST_DENSE and flow.velocity(z) is None
         hurries = stiff and (settles or math.isfinite(whole))
-        return implicit(flow, z) if may_switch(None, z) and hurries else explicit()
+        return for_stiff(flow, z) if may_switch(None, flow, z) and hurries else explicit()
     if not isinstance(solver, dfx.AbstractAdaptiveSolver):
         name = type(solver).__name__
         raise ValueError(
@@ -89,17 +90,24 @@ def explicit() -> dfx.AbstractSolver:
     return dfx.Tsit5()
 
 
-def implicit(flow: Flow, z: Any) -> dfx.AbstractSolver:
-    """A Rosenbrock–Wanner method; beyond a few hundred unknowns Kvaerno's 3(2) with matrix-free Newton."""
+def for_stiff(flow: Flow, z: Any) -> dfx.AbstractSolver:
+    """A Rosenbrock–Wanner method; beyond a few hundred unknowns one that forms no matrix.
+
+    Of gradient flows that is a stabilized explicit method, of others Kvaerno's 3(2) with Newton–Krylov stages.
+    """
     if size(z) <= LARGEST_DENSE:
         return RosenbrockWanner(symmetric=flow.is_gradient_flow)
+    return StabilizedChebyshev() if flow.is_gradient_flow else _krylov_kvaerno(z)
+
+
+def _krylov_kvaerno(z: Any) -> dfx.AbstractSolver:
     finder = with_stepsize_controller_tols(StageNewton)(linear_solver=krylov(dtype_of(z)), cauchy_termination=False)
     return NewtonKvaerno3(root_finder=finder, root_find_max_steps=20)
 
 
 def _newton_kvaerno(flow: Flow, z: Any) -> dfx.AbstractSolver:
     if size(z) > LARGEST_DENSE:
-        return implicit(flow, z)
+        return _krylov_kvaerno(z)
     finder = with_stepsize_controller_tols(StageNewton)(cauchy_termination=False)
     return NewtonKvaerno5(root_finder=finder, root_find_max_steps=20)
 
@@ -109,6 +117,7 @@ _NAMED: Mapping[str, Callable[[Flow, Any], dfx.AbstractSolver]] = {
     "dopri5": lambda flow, z: dfx.Dopri5(),
     "dopri8": lambda flow, z: dfx.Dopri8(),
     "kvaerno5": _newton_kvaerno,
+    "chebyshev": lambda flow, z: StabilizedChebyshev(),
     "rosenbrock-wanner": lambda flow, z: RosenbrockWanner(symmetric=flow.is_gradient_flow),
 }
 
@@ -124,9 +133,9 @@ def named(name: str, flow: Flow, z: Any) -> dfx.AbstractSolver:
     return _NAMED[name.lower()](flow, z)
 
 
-def may_switch(solver: Any, z: Any) -> bool:
-    """Whether the solver is ours to choose, and the state small enough for an implicit one."""
-    return solver is None and size(z) <= LARGEST_IMPLICIT
+def may_switch(solver: Any, flow: Flow, z: Any) -> bool:
+    """Whether the solver is ours to choose, and there is one for stiff states of that size."""
+    return solver is None and (flow.is_gradient_flow or size(z) <= _LARGEST_IMPLICIT)
 
 
 def is_stiff(radius: Any, whole: float, most: int = _STIFF_STEPS) -> Any:

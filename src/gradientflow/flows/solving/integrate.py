@@ -46,9 +46,10 @@ def integrate(
     r"""The path of a flow from a position (or a full state) over [t0, t1], or to an equilibrium.
 
     Adaptive steps by diffrax's solvers, the first from an estimate of the curvature. The solver is explicit (Tsit5)
-    unless the flow is stiff, and then implicit: a Rosenbrock–Wanner method, or Kvaerno3 without matrices for large
-    states. So it is where rest is asked for, but for large states and flows with inertia, which change over only if
-    they turn out to be stiff. `stats["solver"]` says which. The flow's Lyapunov function is checked along the path.
+    unless the flow is stiff, and then an implicit Rosenbrock–Wanner method; for states of more than 200 unknowns the
+    stabilized Chebyshev method, or, of flows that are no gradient's, Kvaerno3 without matrices. So it is where rest is
+    asked for, but for large states and flows with inertia, which change over only if they turn out to be stiff.
+    `stats["solver"]` says which. The flow's Lyapunov function is checked along the path.
 
     Args:
         flow: what to integrate.

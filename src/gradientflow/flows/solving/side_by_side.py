@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ..flow import Flow
 from ..numerics import all_finite
 from ..transforming import once_per_shape
-from .choice import chosen, first_look, implicit
+from .choice import chosen, first_look, for_stiff, may_switch
 from .integration import Carry, Integration
 from .solve import handed_over
 from .spectrum import spectral_radius
@@ -33,7 +33,7 @@ class Program(eqx.Module):
         gtol: the absolute criterion for rest, or `None`.
         solver: what was asked for.
         stiff: whether stability would hold an explicit solver back.
-        handed_over: whether an implicit solver has taken over.
+        handed_over: whether a solver for stiff flows has taken over.
         whole: how long the solves are [T].
         to_rest: whether they may end at rest.
     """
@@ -52,7 +52,7 @@ class Program(eqx.Module):
     def integration(self, lane: Any) -> Integration:
         """A lane's solve."""
         flow, z0 = self.build(self.shared, lane)
-        solver = implicit(flow, z0) if self.handed_over else chosen(self.solver, flow, z0, self.stiff, self.whole)
+        solver = for_stiff(flow, z0) if self.handed_over else chosen(self.solver, flow, z0, self.stiff, self.whole)
         return Integration(flow, solver, self.tolerances, self.t0, z0, self.to_rest, self.gtol)
 
 
@@ -68,9 +68,15 @@ def lane_shapes(build: Build, shared: Any, lane: Any) -> tuple[Any, bool]:
 
 
 @once_per_shape
-def is_explicit(program: Program, lane: Any) -> bool:
-    """Whether lanes have the explicit solver that is taken unasked."""
-    return eqx.filter_eval_shape(lambda lane: isinstance(program.integration(lane).solver, dfx.Tsit5), lane)
+def may_hand_over(program: Program, lane: Any) -> bool:
+    """Whether lanes have the explicit solver that is taken unasked, and there is one for stiff flows of their size."""
+
+    def asked(lane: Any) -> bool:
+        integration = program.integration(lane)
+        free = may_switch(program.solver, integration.flow, integration.z0)
+        return free and isinstance(integration.solver, dfx.Tsit5)
+
+    return eqx.filter_eval_shape(asked, lane)
 
 
 @eqx.filter_jit

@@ -1,7 +1,7 @@
 """The host's side of a solve: compiled stretches of a few hundred steps, looked at in between.
 
 The host decides between stretches: it saves the path (so memory follows the steps taken, not the steps allowed), hands
-over to an implicit solver where stiffness shows, and sees when nothing moves any more.
+over to a solver for stiff flows where stiffness shows, and sees when nothing moves any more.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import numpy as np
 from ..flow import Flow
 from ..numerics import dtype_of, size
 from ..trajectory import Stats, Trajectory
-from .choice import chosen, first_look, first_step, held_back, implicit, is_stiff, may_switch
+from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch
 from .control import Tolerances
 from .integration import Carry, Integration
 from .spectrum import spectral_radius
@@ -49,7 +49,7 @@ class Solve:
         t0 = np.asarray(limits.t0, self.dtype)
         look = jax.device_get(first_look(flow, t0, z0))
         self.first_step = float(first_step(look, self.end, np))
-        self.may_switch = may_switch(solver, z0)
+        self.may_switch = may_switch(solver, flow, z0)
         solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end), self.end)
         self.used = [type(solver).__name__]
         self.integration = Integration(
@@ -86,14 +86,14 @@ class Solve:
         return carry, cut(stretch, first=0 if tried == 0 else 1)
 
     def _maybe_switched(self, carry: Carry, state: Carry) -> Carry:
-        """Stiffness, not accuracy, holds an explicit solver's step back: hand over to an implicit one."""
+        """Stiffness, not accuracy, holds an explicit solver's step back: hand over to one for stiff flows."""
         if not (self.may_switch and isinstance(self.integration.solver, dfx.Tsit5)):
             return carry
         now = np.asarray(self.limits.t0 + float(state.s), self.dtype)
         radius = float(spectral_radius(self.integration.flow, now, carry.z))
         if not held_back(radius, float(state.h), self.end - float(state.s), int(state.taken)):
             return carry
-        solver = implicit(self.integration.flow, carry.z)
+        solver = for_stiff(self.integration.flow, carry.z)
         self.used.append(type(solver).__name__)
         self.integration = eqx.tree_at(lambda i: i.solver, self.integration, solver)
         return handed_over(self.integration, carry)

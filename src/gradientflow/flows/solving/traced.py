@@ -20,7 +20,7 @@ from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
 from ..rest import Left, little
 from ..status import decide, unseen
 from ..trajectory import Stats, Trajectory, along
-from .choice import FAR, LARGEST_IMPLICIT, explicit, first_look, first_step, implicit, named
+from .choice import FAR, explicit, first_look, first_step, for_stiff, may_switch, named
 from .control import Controller, Tolerances, finite_drift
 from .integration import Integration
 
@@ -97,7 +97,7 @@ def rest_traced(
     """
     dtype = dtype_of(z0)
     solver = named(solver, flow, z0) if isinstance(solver, str) else solver
-    solver = solver or (implicit(flow, z0) if size(z0) <= LARGEST_IMPLICIT else explicit())
+    solver = solver or (for_stiff(flow, z0) if may_switch(None, flow, z0) else explicit())
     t0, x0 = jnp.asarray(t0, dtype), flow.position(z0)
     # What a closure holds is made an argument, or a derivative would be sought along the whole solve after all.
     known = with_energy(flow, with_closures_as_leaves(flow.energy, x0)), z0, t0
