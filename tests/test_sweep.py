@@ -175,6 +175,7 @@ def test_rows_words_and_pytrees_are_kept():
     data = s.to_xarray()
     assert dict(data.sizes) == {"by": 2, "lr": 3, "k": 5}
     assert data["k"].values.tolist() == [0, 5, 10, 15, 20]
+    assert (data["steps"] == 20).all()
     run = make("momentum", 0.2).iterate({"w": 1.0, "b": 2.0}, 20, save_every=5)
     chosen = data.sel(by="momentum", lr=0.2)
     np.testing.assert_allclose(chosen["energy_history"], run.energy, rtol=1e-12)

@@ -62,7 +62,7 @@ def sweep(
         t1: the end [T], of a Flow; `math.inf`: to rest.
         zipped: names whose values go together, value by value: ("lr", "beta"), or `True` for all.
         record: what to keep of the way: "energy", "grad_norm", "x", or several; every `save_every` steps, or at `ts`.
-        save_every: of a Method, every how many steps there is a row; outcomes are then seen in these rows.
+        save_every: of a Method, every how many steps a row is kept.
         key: the key of all lanes, of what is random and not swept.
         oracle: as for `iterate`, in all lanes.
         t0: the time of the start [T].

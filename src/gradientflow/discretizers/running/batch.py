@@ -58,8 +58,12 @@ def run_batch(
         keep: of which rows are kept: `energy`, `grad_norm`, `x`.
         save_every: every how many steps there is a row.
     """
-    if keep or save_every > 1 or _by_chance(build, shared, _lane(lanes)):
-        return _all_with_rows(build, shared, lanes, steps, gtol, keep, save_every)
+    if keep and save_every > 1:
+        # How they end is seen at every step, whatever is kept.
+        ended = run_batch(build, shared, lanes, steps, gtol)
+        return ended._replace(rows=_all_with_rows(build, shared, lanes, steps, gtol, keep, save_every).rows)
+    if keep or _by_chance(build, shared, _lane(lanes)):
+        return _all_with_rows(build, shared, lanes, steps, gtol, keep, 1)
     count, tail = len(jax.tree.leaves(lanes)[0]), min(TAIL, steps + 1)
     # Another number of lanes is one of few, most of which are there.
     all_of_them = _filled(lanes, -(-count // (grain := max(8, 1 << max(count.bit_length() - 4, 0)))) * grain)
