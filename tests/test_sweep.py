@@ -75,6 +75,13 @@ def test_an_energy_that_may_fail_on_the_way_is_looked_at_at_every_step():
     assert any(run.status == "diverged" and np.isfinite(run.energy[-1]) for run in runs)
 
 
+def test_starts_may_be_numbers():
+    """Gradient descent of ¼x⁴ − ½x² with h = 0.1 keeps the sign of its start."""
+    E = gf.energy(lambda x: x**4 / 4 - x**2 / 2)
+    s = gf.sweep(lambda: gf.optimizers.gradient_descent(E, lr=0.1), over={"x0": np.linspace(-2, 2, 8)}, steps=300)
+    np.testing.assert_allclose(s.x, np.sign(np.linspace(-2, 2, 8)), atol=1e-9)
+
+
 def test_momentum_without_momentum_is_gradient_descent():
     E = gf.landscapes.bowl()
     make = lambda lr, beta: gf.optimizers.momentum(E, lr=lr, beta=beta)  # noqa: E731

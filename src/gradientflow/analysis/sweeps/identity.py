@@ -65,6 +65,8 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
     def parts(things: Any) -> tuple[Any, ...]:
         return tuple(made_of(part, inside, leaf) for part in things)
 
+    if _is_wrapped_by_a_library(thing):
+        return made_of(thing.__wrapped__, within, leaf)
     match thing:
         case types.FunctionType() if not _is_of_a_library(thing):
             # What it counts or collects for itself is no part of what it is.
@@ -91,6 +93,12 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
 def _is_of_a_library(function: Any) -> bool:
     # What a library's function defines inside itself holds what it was given.
     return (function.__module__ or "").split(".")[0] in _LIBRARIES and "<locals>" not in function.__qualname__
+
+
+def _is_wrapped_by_a_library(thing: Any) -> bool:
+    """Whether it is a library's own function inside another one, in a decorator, a checker of types say."""
+    is_function = isinstance(thing, types.FunctionType) and hasattr(thing, "__wrapped__")
+    return is_function and not _is_of_a_library(thing) and (thing.__module__ or "").split(".")[0] in _LIBRARIES
 
 
 def _is_empty(cell: Any) -> bool:

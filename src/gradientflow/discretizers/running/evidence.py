@@ -121,7 +121,7 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: L
         gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(rows.energy, np.ndarray) else jnp
-    course = _course_of(xp, rows, is_noisy(iteration, tail))
+    course = _course_of(xp, rows, is_noisy(iteration, jax.tree.map(lambda leaf: leaf[-1], tail)))
     seen = seen_of(iteration, course, tail, ends, left, gtol)
     since = rows.k[_recurs_from(xp, rows.energy, seen.recurs // course.every)]
     return dataclasses.replace(seen, cycle_from=xp.where(seen.recurs > 0, since, -1))
@@ -184,11 +184,10 @@ def is_heated(iteration: Iteration, z: Any) -> bool:
     return iteration.flow.brownian(z) is not None
 
 
-def is_noisy(iteration: Iteration, tail: Any) -> bool:
+def is_noisy(iteration: Iteration, z: Any) -> bool:
     """Whether chance moves it: a Brownian motion, or an oracle."""
     oracle = iteration.oracle
-    heated = is_heated(iteration, jax.tree.map(lambda leaf: leaf[-1], tail))
-    return heated or (isinstance(oracle, Seen) and is_random(oracle.oracle))
+    return is_heated(iteration, z) or (isinstance(oracle, Seen) and is_random(oracle.oracle))
 
 
 def _course_of(xp: Any, rows: Rows, noisy: bool) -> Course:
@@ -228,7 +227,8 @@ def seen_of(iteration: Iteration, course: Course, tail: Any, ends: Ends, left: L
         gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(course.energy, np.ndarray) else jnp
-    noisy, heated = is_noisy(iteration, tail), is_heated(iteration, jax.tree.map(lambda leaf: leaf[-1], tail))
+    z = jax.tree.map(lambda leaf: leaf[-1], tail)
+    noisy, heated = is_noisy(iteration, z), is_heated(iteration, z)
     (energy0, energy), (grad_norm0, grad_norm) = course.energy, course.grad_norm
     every, step = course.every, course.step
     if left is not None:
