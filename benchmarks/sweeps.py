@@ -18,7 +18,7 @@ import gradientflow as gf
 
 jax.config.update("jax_enable_x64", True)
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 def step_sizes(energy):

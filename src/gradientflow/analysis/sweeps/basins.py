@@ -156,10 +156,12 @@ def _axes(box: Any, resolution: Any) -> tuple[np.ndarray, np.ndarray]:
         bounds = np.empty(0)
     if bounds.shape != (2, 2) or not np.isfinite(bounds).all() or not (bounds[:, 1] > bounds[:, 0]).all():
         raise ValueError(f"basins: `box` must be ((x0, x1), (y0, y1)) with x0 < x1 and y0 < y1, got {box!r}")
-    nx, ny = resolution if isinstance(resolution, tuple | list) and len(resolution) == 2 else (resolution, resolution)
+    sides: Any = resolution if isinstance(resolution, tuple | list) and len(resolution) == 2 else (resolution,) * 2
+    nx, ny = sides
     check_integer("basins", 2, resolution=nx)
     check_integer("basins", 2, resolution=ny)
-    return np.linspace(*bounds[0], nx), np.linspace(*bounds[1], ny)
+    (x0, x1), (y0, y1) = bounds.tolist()
+    return np.linspace(x0, x1, int(nx)), np.linspace(y0, y1, int(ny))
 
 
 def _strides(count: int) -> list[int]:

@@ -61,8 +61,10 @@ def _pieces_of_object(thing: Any) -> Any:
     elif isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) or (callable(thing) and name):
         yield f"{thing.__module__}.{name}"
     elif isinstance(thing, jax.Array | np.ndarray | np.generic):
-        is_key = isinstance(thing, jax.Array) and jnp.issubdtype(thing.dtype, jax.dtypes.prng_key)
-        array = np.asarray(jax.random.key_data(thing) if is_key else thing)
+        values: Any = thing
+        if isinstance(thing, jax.Array) and jnp.issubdtype(thing.dtype, jax.dtypes.prng_key):
+            values = jax.random.key_data(thing)
+        array = np.asarray(values)
         yield str(array.dtype), array.shape
         yield array.tobytes()
     elif dataclasses.is_dataclass(thing):

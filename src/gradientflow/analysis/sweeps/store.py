@@ -158,8 +158,9 @@ def read_chunk(file: pathlib.Path) -> Ended:
     except Exception:
         raise ValueError(f"sweep: {str(file)!r} is damaged; remove it, and its lanes are run again") from None
     x, rows = (jax.tree.map(np.asarray, put_together(structure[name], leaves)) for name in ("x", "rows"))
-    numbers = [leaves[name] for name in ("energy", "grad_norm", "t", "steps")]
-    return Ended(x, *numbers, Status(*(leaves[name] for name in ("code", "step", "first_not_finite"))), rows)
+    energy, grad_norm, t, steps = (leaves[name] for name in ("energy", "grad_norm", "t", "steps"))
+    status = Status(leaves["code"], leaves["step"], leaves["first_not_finite"])
+    return Ended(x, energy, grad_norm, t, steps, status, rows)
 
 
 def _dataset(ended: Ended) -> Any:
