@@ -160,7 +160,7 @@ def _axes(box: Any, resolution: Any) -> tuple[np.ndarray, np.ndarray]:
     nx, ny = sides
     check_integer("basins", 2, resolution=nx)
     check_integer("basins", 2, resolution=ny)
-    (x0, x1), (y0, y1) = bounds.tolist()
+    x0, x1, y0, y1 = map(float, bounds.ravel())
     return np.linspace(x0, x1, int(nx)), np.linspace(y0, y1, int(ny))
 
 
