@@ -7,6 +7,7 @@ from . import flows as flows
 from .analysis import Cause as Cause
 from .analysis import Grade as Grade
 from .analysis import ModifiedFlow as ModifiedFlow
+from .analysis import basins as basins
 from .analysis import bifurcation as bifurcation
 from .analysis import compare as compare
 from .analysis import edge_of_stability as edge_of_stability
@@ -21,11 +22,10 @@ from .analysis import stability_function as stability_function
 from .analysis import stability_intervals as stability_intervals
 from .analysis import stability_map as stability_map
 from .analysis import stability_region as stability_region
-from .analysis import stationary_density as stationary_density
 from .analysis import stationary_law as stationary_law
 from .analysis import step_sweep as step_sweep
-from .analysis import strong_order as strong_order
-from .analysis import validation_curve as validation_curve
+from .analysis import sweep as sweep
+from .analysis import tune as tune
 from .analysis import verify as verify
 from .analysis import why as why
 from .analysis import worst_case_bound as worst_case_bound

@@ -15,12 +15,16 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
 # What was once at the front door, or is too many for its list: what it is called now, and in which room it is.
 MOVED: Mapping[str, str] = {
     **{name: f"analysis.{name}" for name in (
-        "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
-        "EdgeOfStability", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy", "ModifiedEquation",
+        "Basins", "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
+        "EdgeOfStability", "Elsewhere", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy",
+        "ModifiedEquation",
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
-        "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "ValidationCurve",
+        "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "Sweep", "Tuned",
+        "ValidationCurve",
         "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map", "modified_hamiltonian", "modified_rate",
-        "report", "safe_step", "settle", "slow_equation", "slow_rate", "stationary_points", "suggest_lr", "watch",
+        "report", "safe_step", "settle", "slow_equation", "slow_rate", "stationary_density", "stationary_points",
+        "strong_order", "suggest_lr",
+        "validation_curve", "watch",
     )},
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",

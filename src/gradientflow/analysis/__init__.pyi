@@ -50,6 +50,13 @@ from .stochastic import gaussian_law as gaussian_law
 from .stochastic import stationary_density as stationary_density
 from .stochastic import stationary_law as stationary_law
 from .stochastic import strong_order as strong_order
+from .sweeps import Basins as Basins
+from .sweeps import Elsewhere as Elsewhere
+from .sweeps import Sweep as Sweep
+from .sweeps import Tuned as Tuned
+from .sweeps import basins as basins
+from .sweeps import sweep as sweep
+from .sweeps import tune as tune
 from .training import GradientNoise as GradientNoise
 from .training import SuggestedRate as SuggestedRate
 from .training import TrainingReport as TrainingReport

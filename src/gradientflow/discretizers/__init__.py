@@ -29,6 +29,10 @@ from .oracles.minibatches import Minibatch as Minibatch
 from .oracles.minibatches import MinibatchWithReplacement as MinibatchWithReplacement
 from .oracles.noisy import NoisyGradient as NoisyGradient
 from .oracles.noisy import SPSAGradient as SPSAGradient
+from .running.batch import lanes_at_once as lanes_at_once
+from .running.batch import run_batch as run_batch
+from .running.checked import iteration_of as iteration_of
+from .running.checked import prepared as prepared
 from .running.iterate import iterate as iterate
 from .running.method import Method as Method
 from .running.method import Named as Named

@@ -144,11 +144,11 @@ class Iteration(eqx.Module):
             carry: what the last one handed on.
             increments: this step's Brownian increments [√T], where they are not to be drawn.
         """
-        return self._with_time(self._advanced(carry, increments))
+        return self.with_time(self.advanced(carry, increments))
 
     def many(self, carry: Carry, count: Any) -> Carry:
         """So many steps, `count` traced or not; the time of a constant step is told once, at their end."""
-        return self._with_time(jax.lax.fori_loop(0, count, lambda _, c: self._advanced(c), carry))
+        return self.with_time(jax.lax.fori_loop(0, count, lambda _, c: self.advanced(c), carry))
 
     def position(self, carry: Carry) -> Any:
         """The iterate that the carry stands for, as the user's own pytree."""
@@ -172,7 +172,7 @@ class Iteration(eqx.Module):
         """Whether the scheme's iterate is not the flow's own position of the state."""
         return type(self.scheme).position is not Discretizer.position
 
-    def _advanced(self, carry: Carry, increments: Any = None) -> Carry:
+    def advanced(self, carry: Carry, increments: Any = None) -> Carry:
         """One step, but for the time where that is known from the number of steps: nobody may ask for it."""
         flow = self.seen(carry.k)
         now = self._time_of(carry, carry.k)
@@ -197,7 +197,8 @@ class Iteration(eqx.Module):
             return carry.t
         return carry.t0 + k.astype(carry.t0.dtype) * jnp.asarray(self.rule.h, carry.t0.dtype)
 
-    def _with_time(self, carry: Carry) -> Carry:
+    def with_time(self, carry: Carry) -> Carry:
+        """A carry with the time told that `advanced` leaves untold."""
         return dataclasses.replace(carry, t=self._time_of(carry, carry.k))
 
     def _increments(self, carry: Carry, now: Any, later: Any, h: Any) -> Any:

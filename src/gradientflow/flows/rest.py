@@ -191,7 +191,7 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     diagonal = xp.where(diagonal > eps * largest, diagonal, xp.where(largest > 0, largest, 1))
     units = 1 / xp.sqrt(diagonal)
     finite = xp.isfinite(H).all() & xp.isfinite(residual).all()
-    values, vectors = xp.linalg.eigh(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)))
+    values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)), xp)
     carried = vectors.T @ (units * residual)
     # What rounding leaves of a gradient that vanishes.
     rounding = _ULPS * eps * xp.linalg.norm(units * (xp.abs(gradient) + size_of @ place))
@@ -209,6 +209,24 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
         resolved=8 * eps**2 * (place @ (size_of @ place)),
         unstable=(values < -cut).any() & finite,
     )
+
+
+def _modes(matrix: Any, xp: Any) -> tuple[Any, Any]:
+    """Eigenvalues and eigenvectors of a symmetric matrix, those of two unknowns by one of Jacobi's rotations.
+
+    Of many small ones, a lane each, a library's call for every one would be all that is waited for.
+    """
+    if len(matrix) > 2:
+        return xp.linalg.eigh(matrix)
+    if len(matrix) < 2:
+        return xp.diagonal(matrix), xp.ones_like(matrix)
+    (p, q), (_, r) = matrix
+    slope = (r - p) / (2 * xp.where(q == 0, 1, q))
+    tangent = xp.where(q == 0, 0, xp.where(slope < 0, -1, 1) / (xp.abs(slope) + xp.sqrt(1 + slope * slope)))
+    cosine = 1 / xp.sqrt(1 + tangent * tangent)
+    sine = tangent * cosine
+    values = xp.stack([p - tangent * q, r + tangent * q])
+    return values, xp.stack([xp.stack([cosine, sine]), xp.stack([-sine, cosine])])
 
 
 def _of_a_field(flow: Flow, x: Any, residual: Any) -> Left:

@@ -58,18 +58,14 @@ def checked_run(
         TypeError: likewise.
         UnansweredQuestionError: likewise.
     """
-    flow, z0 = begin("iterate", flow, x0, state, t0)
     check_integer("iterate", 1, steps=steps, save_every=save_every)
-    check_finite("iterate", t0=t0)
     if gtol is not None:
         check_positive("iterate", gtol=gtol)
-    dtype = dtype_of(z0)
-    iteration = _iteration(flow, discretizer, z0, step, oracle, key)
+    iteration, z0, t0 = prepared(
+        "iterate", flow, discretizer, x0, step=step, t0=t0, state=state, oracle=oracle, key=key
+    )
     if not is_transformed():
         _check_room(z0, int(steps) // int(save_every))
-    _check_step(iteration, z0)
-    _check_start(iteration, t0, z0)
-    t0 = numbers_to_arrays(t0, dtype)
     if is_transformed():
         rows, status = run_traced(iteration, z0, t0, gtol, int(steps), int(save_every))
     else:
@@ -80,34 +76,62 @@ def checked_run(
             check_schedule("iterate", iteration.rule.schedule, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
     given = {} if gtol is None else {"gtol": gtol}
-    stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype), **given)
+    stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype_of(z0)), **given)
     return Trajectory(
         t=rows.t, x=rows.x, state=rows.z, energy=rows.energy, grad_norm=rows.grad_norm, status=status, stats=stats,
         steps=rows.k,
     )  # fmt: skip
 
 
-def _iteration(flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, given: Any) -> Iteration:
+def prepared(where: str, flow: Flow, discretizer: Discretizer, x0: Any, **options: Any) -> tuple[Iteration, Any, Any]:
+    """A run's iteration, its first state and the time there, checked as `checked_run` says; `where` is who asks."""
+    iteration, z0, t0 = iteration_of(where, flow, discretizer, x0, **options)
+    _check_step(iteration, z0)
+    _check_start(iteration, t0, z0)
+    return iteration, z0, t0
+
+
+def iteration_of(
+    where: str,
+    flow: Flow,
+    discretizer: Discretizer,
+    x0: Any,
+    *,
+    step: Any,
+    t0: Number = 0.0,
+    state: Any = None,
+    oracle: Any = None,
+    key: Any = None,
+) -> tuple[Iteration, Any, Any]:
+    """The same, but for the scheme's own checks."""
+    flow, z0 = begin(where, flow, x0, state, t0)
+    check_finite(where, t0=t0)
+    return _iteration(where, flow, discretizer, z0, step, oracle, key), z0, numbers_to_arrays(t0, dtype_of(z0))
+
+
+def _iteration(
+    where: str, flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, given: Any
+) -> Iteration:
     """The run's iteration: numbers as arrays, the key bound to what draws from it."""
     dtype = dtype_of(z0)
     rule = numbers_to_arrays(as_step_rule(step), dtype)
     discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
-    check_oracle("iterate", oracle)
+    check_oracle(where, oracle)
     shape = flow.brownian(z0)
     noise: Any = None
     key: Any = None
     if is_random(oracle):
-        key = check_key("iterate", oracle, given)
+        key = check_key(where, oracle, given)
     elif shape is not None:
         if isinstance(given, BrownianPath):
-            given.check_fits("iterate", shape)
+            given.check_fits(where, shape)
             if isinstance(rule, ConstantStep) and not is_transformed():
-                given.check_step("iterate", rule.h)
+                given.check_step(where, rule.h)
             noise = Shared(given)
         else:
-            key = check_key("iterate", flow, given)
+            key = check_key(where, flow, given)
     elif given is not None:
-        raise TypeError(f"iterate: neither {flow.name} nor an oracle is random; leave `key` out")
+        raise TypeError(f"{where}: neither {flow.name} nor an oracle is random; leave `key` out")
     if shape is not None and noise is None:
         noise = Draws(jax.random.fold_in(key, _FOR_NOISE))
     if oracle is not None:

@@ -3,6 +3,8 @@
 The same formulas run on NumPy's arrays, where values are known and nothing need be compiled, and on traced ones.
 """
 
+import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +14,7 @@ import numpy as np
 
 from gradientflow.flows import Evidence, Flow, Left, all_finite, at_rest, dtype_of, max_norm, small
 
-from ..iteration import Iteration, Seen
+from ..iteration import Carry, Iteration, Seen
 from ..oracle import is_random
 
 # A gradient that has not fallen to this share of the largest is not asked whether the end is at rest.
@@ -25,6 +27,8 @@ TAIL = 2 * _LONGEST_CYCLE + 1
 # Rows of which medians are taken, and fewer rows than that of which a median says nothing.
 _SAMPLED = 256
 _FEW = 8
+# Axes so short are reduced entry by entry.
+_FEW_ENTRIES = 2 * _LONGEST_CYCLE
 # States within so many units in the last place of each other are one.
 _ROUNDING = 64
 
@@ -106,7 +110,7 @@ def may_be_at_rest(rows: Rows, ends: Ends) -> bool:
 
 
 def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: Left | None, gtol: Any) -> Evidence:
-    """What is seen of a run.
+    """What is seen of a run in its rows.
 
     Args:
         iteration: whose run it is.
@@ -117,51 +121,150 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: L
         gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(rows.energy, np.ndarray) else jnp
+    course = _course_of(xp, rows, is_noisy(iteration, jax.tree.map(lambda leaf: leaf[-1], tail)))
+    seen = seen_of(iteration, course, tail, ends, left, gtol)
+    since = rows.k[_recurs_from(xp, rows.energy, seen.recurs // course.every)]
+    return dataclasses.replace(seen, cycle_from=xp.where(seen.recurs > 0, since, -1))
+
+
+class Course(eqx.Module):
+    """What the way from the start to the end tells.
+
+    Attributes:
+        steps: how many steps were taken.
+        every: how many of them lie between two rows.
+        step: the first one's length [T].
+        time: the time of the end [T].
+        energy: E at the start and at the end [E].
+        grad_norm: ‖∇E‖∞ there [E/X].
+        lost_from: the step from which something is not finite, or −1.
+        lost: what was not.
+        rises_from: the first step of the last rise, or −1.
+        rise: E at the end less E at the start, a median where chance moves it [E].
+        rise_before: the largest such rise over the first half [E].
+        change: the median change of E in a row [E].
+    """
+
+    steps: Any
+    every: Any
+    step: Any
+    time: Any
+    energy: Any
+    grad_norm: Any
+    lost_from: Any
+    lost: Any
+    rises_from: Any
+    rise: Any
+    rise_before: Any
+    change: Any
+
+
+def uneventful(first: Carry, second: Carry, last: Carry, energy: Any, grad_norm: Any) -> Course:
+    """The course of a run that chance does not move, that was finite on its way and ends no higher than it began.
+
+    Of such a run no row is needed: where it rose, and how far, decides nothing.
+
+    Args:
+        first: where it starts.
+        second: where its first step ends.
+        last: where it ends.
+        energy: E at the start and at the end.
+        grad_norm: ‖∇E‖∞ there.
+    """
+    none, zero = jnp.full_like(last.k, -1), jnp.zeros_like(energy[0])
+    return Course(
+        steps=last.k, every=jnp.ones_like(last.k), step=second.t - first.t, time=last.t, energy=energy,
+        grad_norm=grad_norm, lost_from=none, lost=jnp.zeros_like(none), rises_from=none, rise=energy[-1] - energy[0],
+        rise_before=zero, change=zero,
+    )  # fmt: skip
+
+
+def is_heated(iteration: Iteration, z: Any) -> bool:
+    """Whether a Brownian motion drives it."""
+    return iteration.flow.brownian(z) is not None
+
+
+def is_noisy(iteration: Iteration, z: Any) -> bool:
+    """Whether chance moves it: a Brownian motion, or an oracle."""
+    oracle = iteration.oracle
+    return is_heated(iteration, z) or (isinstance(oracle, Seen) and is_random(oracle.oracle))
+
+
+def _course_of(xp: Any, rows: Rows, noisy: bool) -> Course:
+    """That of a run whose rows are known."""
     energy, grad_norm, k = rows.energy, rows.grad_norm, rows.k
     last = len(k) - 1
-    heated = iteration.flow.brownian(jax.tree.map(lambda leaf: leaf[-1], tail)) is not None
-    noisy = heated or (isinstance(iteration.oracle, Seen) and is_random(iteration.oracle.oracle))
     finite = rows.finite & xp.isfinite(energy) & xp.isfinite(grad_norm)
     is_lost, lost_row = ~finite.all(), xp.argmin(finite)
     lost = [~rows.finite[lost_row], ~xp.isfinite(energy[lost_row]), ~xp.isfinite(grad_norm[lost_row])]
     every = xp.maximum(k[min(1, last)], 1)
-    step = (rows.t[min(1, last)] - rows.t[0]) / every
     rise, rise_before, change = _rises(xp, energy, noisy)
+    return Course(
+        steps=k[-1],
+        every=every,
+        step=(rows.t[min(1, last)] - rows.t[0]) / every,
+        time=rows.t[-1],
+        energy=energy[np.array([0, -1])],
+        grad_norm=grad_norm[np.array([0, -1])],
+        lost_from=xp.where(is_lost, k[lost_row], -1),
+        lost=xp.where(is_lost, sum(bit * what for bit, what in zip((1, 2, 4), lost, strict=True)), 0),
+        rises_from=_rises_from(xp, xp.where(finite, energy, xp.inf), k, xp.where(is_lost, lost_row, last)),
+        rise=rise,
+        rise_before=rise_before,
+        change=change,
+    )
+
+
+def seen_of(iteration: Iteration, course: Course, tail: Any, ends: Ends, left: Left | None, gtol: Any) -> Evidence:
+    """What is seen of a run, but for where a cycle of it began, which only its rows tell: −1.
+
+    Args:
+        iteration: whose run it is.
+        course: what its way tells.
+        tail: the last states, at most `TAIL` of them.
+        ends: what was seen at its ends.
+        left: what the Newton step from its end says is left to do, or `None` where a number is the criterion.
+        gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
+    """
+    xp: Any = np if isinstance(course.energy, np.ndarray) else jnp
+    z = jax.tree.map(lambda leaf: leaf[-1], tail)
+    noisy, heated = is_noisy(iteration, z), is_heated(iteration, z)
+    (energy0, energy), (grad_norm0, grad_norm) = course.energy, course.grad_norm
+    every, step = course.every, course.step
     if left is not None:
         dtype = dtype_of(tail)
         # What it still moves with its velocity in a step is as little of the way as what is left of it is to be.
         goes_on = step * ends.speed > small(dtype).way * ends.moved
-        settled = ~goes_on & at_rest(left, ends.moved, energy[0], energy[-1], dtype, xp)
+        settled = ~goes_on & at_rest(left, ends.moved, energy0, energy, dtype, xp)
     else:
         settled = (ends.residual <= gtol) & (ends.speed <= gtol)
     back, moved, extent = _returns(xp, tail)
     rounding = _ROUNDING * float(jnp.finfo(dtype_of(tail)).eps) * extent
-    recurs = xp.where(settled | is_lost | noisy, 0, back)
+    recurs = xp.where(settled | (course.lost_from >= 0) | noisy, 0, back)
     cycle = xp.where((recurs > 1) & (moved > rounding), recurs, 0)
-    none = xp.full_like(k[0], -1)
     return Evidence(
-        steps=k[-1],
+        steps=course.steps,
         at_end=xp.asarray(True),
         out_of_steps=xp.asarray(False),
         noisy=xp.asarray(noisy),
         heated=xp.asarray(heated),
         settled=settled,
-        lost_from=xp.where(is_lost, k[lost_row], none),
-        lost=xp.where(is_lost, sum(bit * what for bit, what in zip((1, 2, 4), lost, strict=True)), 0),
-        rises_from=_rises_from(xp, xp.where(finite, energy, xp.inf), k, xp.where(is_lost, lost_row, last)),
-        rise=rise,
-        rise_before=rise_before,
+        lost_from=course.lost_from,
+        lost=course.lost,
+        rises_from=course.rises_from,
+        rise=course.rise,
+        rise_before=course.rise_before,
         first_fall=step * ends.squared_gradient,
-        change=change / every,
+        change=course.change / every,
         still=(recurs == 1) & (every == 1),
         resolved=step * ends.residual > rounding,
         recurs=recurs * every,
-        cycle_from=xp.where(recurs > 0, k[_recurs_from(xp, energy, recurs)], none),
+        cycle_from=xp.full_like(course.lost_from, -1),
         period=cycle * every,
-        runs_off=(energy[-1] < energy[0]) & (grad_norm[-1] > _RUNS_OFF * grad_norm[0]) & (grad_norm[0] > 0),
-        time=rows.t[-1],
-        energy=energy[np.array([0, -1])],
-        grad_norm=grad_norm[np.array([0, -1])],
+        runs_off=(energy < energy0) & (grad_norm > _RUNS_OFF * grad_norm0) & (grad_norm0 > 0),
+        time=course.time,
+        energy=course.energy,
+        grad_norm=course.grad_norm,
         left=left,
         moved=ends.moved,
         reach=ends.reach,
@@ -202,17 +305,38 @@ def _rises_from(xp: Any, energy: Any, k: Any, last: Any) -> Any:
 def _returns(xp: Any, tail: Any) -> tuple[Any, Any, Any]:
     """After how many rows the last state comes back, 0 for never; how far it moves meanwhile, and how large it is."""
     leaves = [leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(tail)]
-    away = xp.stack([xp.max(xp.abs(leaf[-1:] - leaf), axis=1, initial=0) for leaf in leaves]).max(axis=0)
-    extent = xp.stack([xp.max(xp.abs(leaf[-1]), initial=0) for leaf in leaves]).max()
+    # The last row first, an entry's rows side by side.
+    away = _largest(xp, [_largest(xp, xp.abs(leaf[-1:] - leaf).T[:, ::-1]) for leaf in leaves if leaf.size])
+    extent = _largest(xp, [_largest(xp, xp.abs(leaf[-1])) for leaf in leaves if leaf.size])
     eps = float(jnp.finfo(leaves[0].dtype).eps)
-    backs = np.arange(1, (len(away) - 1) // 2 + 1)
-    if not len(backs):
-        return xp.zeros_like(backs, shape=()), xp.zeros_like(extent), extent
-    once, twice = away[len(away) - 1 - backs], away[len(away) - 1 - 2 * backs]
-    moved = once.max()
+    count = (len(away) - 1) // 2
+    if not count:
+        return xp.zeros_like(extent, dtype=int), xp.zeros_like(extent), extent
+    once, twice = away[1 : count + 1], away[2 : 2 * count + 1 : 2]
+    moved = _largest(xp, once)
     tolerance = xp.maximum(eps**0.5 * moved, 4 * eps * extent)
     returned = (once <= tolerance) & (twice <= tolerance)
-    return xp.where(returned.any(), xp.argmax(returned) + 1, 0), moved, extent
+    return _first(xp, returned), moved, extent
+
+
+def _largest(xp: Any, entries: Any) -> Any:
+    """The largest along the first axis; of a few entries one by one, since of many lanes each is a vector of its own.
+
+    XLA's reductions take so short an axis number by number.
+    """
+    if len(entries) <= _FEW_ENTRIES and xp is not np:
+        return functools.reduce(xp.maximum, [entries[i] for i in range(len(entries))])
+    return xp.max(xp.stack(entries) if isinstance(entries, list) else entries, axis=0)
+
+
+def _first(xp: Any, found: Any) -> Any:
+    """The number of the first that is true, from 1 on; 0 where none is."""
+    if xp is np:
+        return np.where(found.any(), np.argmax(found) + 1, 0)
+    number = jnp.zeros_like(found[0], dtype=int)
+    for i in reversed(range(len(found))):
+        number = jnp.where(found[i], i + 1, number)
+    return number
 
 
 def _recurs_from(xp: Any, energy: Any, recurs: Any) -> Any:

@@ -55,14 +55,14 @@ def first_step(start: Start, longest: Any, xp: Any = jnp) -> Any:
     return xp.minimum(xp.minimum(xp.where(moves, by_curvature, xp.inf), by_drift), longest)
 
 
-def chosen(solver: Any, flow: Flow, z: Any, radius: float, whole: float) -> dfx.AbstractSolver:
+def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.AbstractSolver:
     """The solver that was asked for; for `None` one for stiff flows where a plain one would take too many steps.
 
     Args:
         solver: a diffrax solver, the name of one, or `None`.
         flow: the flow.
         z: its state.
-        radius: the fastest mode's |λ| [1/T].
+        stiff: whether stability alone would ask an explicit solver for too many steps.
         whole: how long the solve is [T].
 
     Raises:
@@ -74,7 +74,7 @@ def chosen(solver: Any, flow: Flow, z: Any, radius: float, whole: float) -> dfx.
         # How far rest is, nobody knows: a large state may be there before small steps have cost as much as others do,
         # and one with inertia oscillates on its way, for which small steps are wanted anyway.
         settles = size(z) <= LARGEST_DENSE and flow.velocity(z) is None
-        hurries = is_stiff(radius, whole) and (settles or math.isfinite(whole))
+        hurries = stiff and (settles or math.isfinite(whole))
         return for_stiff(flow, z) if may_switch(None, flow, z) and hurries else explicit()
     if not isinstance(solver, dfx.AbstractAdaptiveSolver):
         name = type(solver).__name__
@@ -138,9 +138,9 @@ def may_switch(solver: Any, flow: Flow, z: Any) -> bool:
     return solver is None and (flow.is_gradient_flow or size(z) <= _LARGEST_IMPLICIT)
 
 
-def is_stiff(radius: float, whole: float) -> bool:
-    """Whether stability alone would ask an explicit solver for too many steps."""
-    return radius * whole / _LONGEST_STABLE > _STIFF_STEPS
+def is_stiff(radius: Any, whole: float, most: int = _STIFF_STEPS) -> Any:
+    """Whether stability alone would ask an explicit solver for too many steps; `radius` may hold an entry a lane."""
+    return radius * whole / _LONGEST_STABLE > most
 
 
 def held_back(radius: float, h: float, rest: float, taken: int) -> bool:

@@ -18,8 +18,9 @@ from ..start import begin, check_value
 from ..trajectory import Trajectory
 from ..transforming import is_transformed
 from .noisy import integrate_noisy
-from .solve import Limits, Solve
+from .solve import Solve
 from .traced import integrate_traced, rest_traced
+from .watched import Limits
 
 # The times that a precision tells apart, as a share of the whole time: coarser ones lose steps and rows.
 _TOLD_APART = 1e-5
@@ -90,15 +91,10 @@ def integrate(
         'converged'
     """
     flow, z0 = begin("integrate", flow, x0, state, t0)
-    if (kinks := kinks_of(flow.energy)) is not None:
-        raise ValueError(
-            f"integrate: where {type(kinks).__name__} has a kink or a wall the drift jumps, and a solver would only "
-            "chatter; smooth it: Composite(f, MoreauEnvelope(g, delta)); hold a set by ProjectedFlow(f, constraint); "
-            "or step implicitly: iterate(flow, ForwardBackward(), ...)"
-        )
+    refuse_kinks("integrate", flow)
     if is_transformed():
         return _traced(flow, z0, t0, t1, ts, rtol, atol, gtol, solver, key, adjoint, max_steps)
-    limits = _check("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
+    limits = limits_of("integrate", t0, t1, ts, rtol, atol, gtol, max_steps, dtype_of(z0))
     if adjoint is not None:
         raise ValueError("integrate: `adjoint` says how to differentiate; outside of grad, jvp, … leave it out")
     name = "x0" if state is None else "state"
@@ -116,6 +112,20 @@ def integrate(
     evidence: Any = path.status.evidence
     check_value("integrate", name, float(evidence.energy[0]))
     return path
+
+
+def refuse_kinks(where: str, flow: Flow) -> None:
+    """Refuses a flow whose drift jumps.
+
+    Raises:
+        ValueError: with the remedies.
+    """
+    if (kinks := kinks_of(flow.energy)) is not None:
+        raise ValueError(
+            f"{where}: where {type(kinks).__name__} has a kink or a wall the drift jumps, and a solver would only "
+            "chatter; smooth it: Composite(f, MoreauEnvelope(g, delta)); hold a set by ProjectedFlow(f, constraint); "
+            "or step implicitly: iterate(flow, ForwardBackward(), ...)"
+        )
 
 
 def _traced(
@@ -146,9 +156,14 @@ def _traced(
     return integrate_traced(flow, z0, t0, t1, ts, rtol, atol, solver, adjoint, max_steps)
 
 
-def _check(
+def limits_of(
     where: str, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any
 ) -> Limits:
+    """The arguments of a solve, checked.
+
+    Raises:
+        ValueError: naming the argument, what it got and the remedy.
+    """
     for name, value in (("t0", t0), ("t1", t1)):
         if not isinstance(value, (numbers.Real, np.generic, jax.Array)) or math.isnan(value):
             raise ValueError(f"{where}: `{name}` must be a real number, got {value!r}")

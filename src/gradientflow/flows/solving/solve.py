@@ -18,49 +18,25 @@ import numpy as np
 
 from ..flow import Flow
 from ..numerics import dtype_of, size
-from ..status import Status, decide, unseen
 from ..trajectory import Stats, Trajectory
-from .choice import FAR, chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch
+from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch
 from .control import Tolerances
-from .integration import Carry, Integration, Rows
+from .integration import Carry, Integration
 from .spectrum import spectral_radius
-from .stretch import End, Measured, Stretch, advanced, cut, joined
+from .stretch import Stretch, advanced, cut, joined
+from .watched import Limits, Watched
 
 # Steps of one compiled stretch: the host looks at the path between them, to save it, to change solver or to give up.
 _STEPS = 512
 _ENTRIES = 2**25
 # Where only some times are kept, a stretch can be longer.
-_STEPS_BETWEEN_TIMES = 8 * _STEPS
+STEPS_BETWEEN_TIMES = 8 * _STEPS
 # After a false alarm of a path that runs off, steps until it is looked at again.
 _PATIENCE = 16
-# The exponent p of a gradient's fall t^(−p) up to which a path is taken to run off; see `_runs_off`.
-_SLOWEST_ARRIVAL = 1.1
-# The share of the whole way that the second half of the time must still have moved for that.
-_STILL = 1e-2
-# The share of the fall for whose sake nobody goes so many times as far as for the rest of it.
-_LAST_BIT = 1e-4
 
 
 class LyapunovWarning(UserWarning):
     """Along a numerical solution the flow's Lyapunov function rose, which the flow itself never does."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """The checked arguments of a solve; `atol` and `gtol` are `None` unless given."""
-
-    t0: float
-    t1: float
-    ts: np.ndarray | None
-    rtol: float
-    atol: float | None
-    gtol: float | None
-    max_steps: int
-
-    @property
-    def to_rest(self) -> bool:
-        """Whether the solve may end before its time."""
-        return self.gtol is not None or math.isinf(self.t1)
 
 
 class Solve:
@@ -69,43 +45,29 @@ class Solve:
     def __init__(self, flow: Flow, z0: Any, limits: Limits, solver: Any, progress: Any) -> None:
         self.limits, self.progress = limits, progress
         self.dtype = dtype_of(z0)
-        # Times since the start, as the precision holds them: an end between two floats would never be reached.
-        self.times = None if limits.ts is None else self._rounded(limits.ts - limits.t0)
-        self.end = float(self._rounded(limits.t1 - limits.t0) if self.times is None else self.times[-1])
+        self.times, self.end = limits.times(self.dtype), limits.end(self.dtype)
         t0 = np.asarray(limits.t0, self.dtype)
         look = jax.device_get(first_look(flow, t0, z0))
-        self.radius = float(look.radius)
         self.first_step = float(first_step(look, self.end, np))
         self.may_switch = may_switch(solver, flow, z0)
-        solver = chosen(solver, flow, z0, self.radius, self.end)
+        solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end), self.end)
         self.used = [type(solver).__name__]
-        numbers = [None if number is None else np.asarray(number, self.dtype) for number in (limits.atol, limits.gtol)]
-        tolerances = Tolerances(np.asarray(limits.rtol, self.dtype), numbers[0])
-        self.integration = Integration(flow, solver, tolerances, t0, z0, limits.to_rest, numbers[1])
-        # A power of two, for the rows are measured in batches.
-        self.room = 1 << (max(16, min(_STEPS, _ENTRIES // max(size(z0), 1))).bit_length() - 1)
-        self.stretches: list[Stretch] = []
+        self.integration = Integration(
+            flow, solver, tolerances_of(limits, self.dtype), t0, z0, limits.to_rest,
+            None if limits.gtol is None else np.asarray(limits.gtol, self.dtype),
+        )  # fmt: skip
+        self.watched = Watched(limits, self.dtype, room_for(z0), flow.has_energy, float(look.radius))
 
     def run(self) -> Trajectory:
         """Stretch after stretch, until the end, an equilibrium, a standstill or the last step allowed."""
-        carry = _begin(self.integration, np.asarray(self.first_step, self.dtype))
-        state, runs_off, stuck = carry, False, False
+        carry, watched = _begin(self.integration, np.asarray(self.first_step, self.dtype)), self.watched
         while True:
             carry, stretch = self._stretch(carry)
-            self.stretches.append(stretch)
             state = jax.device_get(dataclasses.replace(carry, z=None, solver=None, controller=None))
-            stuck = bool(state.stuck) or (self.limits.to_rest and self._unchanged())
-            by_number = self.limits.gtol is not None and bool(state.rest)
-            if math.isinf(self.limits.t1):
-                asked = bool(state.spent) or by_number or stuck
-                runs_off = self._far_and_flat() or (asked and self._runs_off())
-            tried = int(state.taken) + int(state.rejected)
-            ended = float(state.s) >= self.end or bool(state.rest) or runs_off or stuck
-            if ended or tried >= self.limits.max_steps:
-                return self._finish(carry, state, runs_off, stuck)
-            if state.spent:
-                later = (jnp.asarray(False), state.taken + _PATIENCE)
-                carry = eqx.tree_at(lambda c: (c.spent, c.asks_from), carry, later)
+            watched.take(state, stretch)
+            if watched.ended:
+                return self._finish(carry)
+            carry = looking_later(carry) if state.spent else carry
             if self.progress is not None and math.isfinite(self.end):
                 self.progress(float(state.s) / self.end)
             carry = self._maybe_switched(carry, state)
@@ -114,28 +76,14 @@ class Solve:
         tried = int(carry.taken) + int(carry.rejected)
         left = self.limits.max_steps - tried
         if self.times is None:
-            times, room = None, self.room
+            times, room = None, self.watched.room
             most = min(room, left)
         else:
-            times = _padded(self.times).astype(self.dtype)
-            room, most = len(times), min(_STEPS_BETWEEN_TIMES, left)
+            times = padded(self.times).astype(self.dtype)
+            room, most = len(times), min(STEPS_BETWEEN_TIMES, left)
         end = np.asarray(self.end, self.dtype)
         carry, stretch = advanced(self.integration, carry, times, end, np.asarray(most), room)
         return carry, cut(stretch, first=0 if tried == 0 else 1)
-
-    def _rounded(self, number: Any) -> np.ndarray:
-        return np.asarray(number, self.dtype).astype(float)
-
-    def _unchanged(self) -> bool:
-        """Whether a whole stretch of steps moved the state, or E, by no more than rounding."""
-        rows, seen, _ = self.stretches[-1]
-        states, energy = jax.tree.map(np.asarray, (rows.z, seen.energy))
-        if self.times is not None or len(energy) < self.room // 2:
-            return False
-        largest = max(float(np.max(np.abs(leaf[-1]), initial=0)) for leaf in jax.tree.leaves(states))
-        rounding = 4 * float(jnp.finfo(self.dtype).eps)
-        level = self.integration.flow.has_energy and float(np.ptp(energy)) <= rounding * abs(float(energy[-1]))
-        return _moved(states, 0) <= rounding * largest or level
 
     def _maybe_switched(self, carry: Carry, state: Carry) -> Carry:
         """Stiffness, not accuracy, holds an explicit solver's step back: hand over to one for stiff flows."""
@@ -148,13 +96,14 @@ class Solve:
         solver = for_stiff(self.integration.flow, carry.z)
         self.used.append(type(solver).__name__)
         self.integration = eqx.tree_at(lambda i: i.solver, self.integration, solver)
-        return _handed_over(self.integration, carry)
+        return handed_over(self.integration, carry)
 
-    def _finish(self, carry: Carry, state: Carry, runs_off: bool, stuck: bool) -> Trajectory:
-        rows, seen, end = joined(self.stretches)
+    def _finish(self, carry: Carry) -> Trajectory:
+        state = self.watched.state
+        rows, seen, _ = joined(self.watched.stretches)
         limits, tolerances = self.limits, self.integration.tolerances
         times = limits.t0 + np.asarray(rows.s, dtype=float)
-        status = self._status(state, rows, seen, end, runs_off, stuck)
+        status = self.watched.status()
         stats: dict[str, Any] = {
             "solver": " → ".join(self.used),
             "steps": int(state.taken),
@@ -176,53 +125,6 @@ class Solve:
             t=jnp.asarray(times, self.dtype), x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
             stats=Stats(**stats), steps=steps, evaluate=self._evaluator(times, saved[2]),
         )  # fmt: skip
-
-    def _status(self, state: Carry, rows: Rows, seen: Measured, end: End, runs_off: bool, stuck: bool) -> Status:
-        limits = self.limits
-        energies, grad_norms = np.asarray(seen.energy), np.asarray(seen.grad_norm)
-        reach, start = (
-            max(float(np.max(np.abs(np.asarray(leaf)[row]), initial=0)) for leaf in jax.tree.leaves(seen.x))
-            for row in (-1, 0)
-        )
-        residuals = np.asarray(seen.residual)
-        at_end = float(state.s) >= self.end
-        far = energies[-1] < energies[0] and reach > FAR * (1 + start)
-        lost = stuck and not bool(end.drift_finite)
-        return decide(
-            dataclasses.replace(
-                unseen(np, energies[[0, -1]], grad_norms[[0, -1]]),
-                steps=state.taken,
-                time=np.asarray(limits.t0 + float(state.s)),
-                at_end=np.asarray(at_end),
-                out_of_steps=np.asarray(not at_end),
-                settled=end.rest,
-                lost_from=np.where(lost, state.taken, -1),
-                lost=np.where(lost, 8, 0),
-                still=np.asarray(stuck),
-                resolved=residuals[-1] > float(jnp.finfo(self.dtype).eps) ** 0.5 * residuals[0],
-                runs_off=np.asarray(not at_end and (far or runs_off)),
-                left=end.left,
-                moved=state.moved,
-                reach=np.asarray(reach),
-                stiff=np.asarray(is_stiff(self.radius, self.end)),
-            )
-        )
-
-    def _far_and_flat(self) -> bool:
-        """Whether it has gone very far on the last bit of the fall, its gradient no faster than t^(−p) with p ≤ 1."""
-        if len(self.stretches[-1].rows.s) < self.room // 2:
-            return False
-        rows, seen, _ = joined(self.stretches)
-        energy, away = np.asarray(seen.energy, float), np.maximum.accumulate(np.asarray(seen.away, float))
-        first = int(np.argmax(energy - energy[-1] <= _LAST_BIT * (energy[0] - energy[-1])))
-        if not (energy[-1] < energy[0] and away[-1] > away[first] / _LAST_BIT):
-            return False
-        (s0, s1), (g0, g1) = (np.asarray(each, float)[[first, -1]] for each in (rows.s, seen.residual))
-        return g1 > 0 and math.log(g0 / g1) <= _SLOWEST_ARRIVAL * math.log(s1 / s0)
-
-    def _runs_off(self) -> bool:
-        rows, seen, _ = joined(self.stretches)
-        return _falls_too_slowly(np.asarray(rows.s, float), jax.tree.map(np.asarray, seen.x), np.asarray(seen.residual))
 
     def _count_rises(self, values: Any, taken: int) -> int:
         """How often the flow's Lyapunov function rose from a row to the next; told on in a warning."""
@@ -275,37 +177,32 @@ def _begin(integration: Integration, h: Any) -> Carry:
 
 
 @eqx.filter_jit
-def _handed_over(integration: Integration, carry: Carry) -> Carry:
-    """Where another solver left off."""
+def handed_over(integration: Integration, carry: Carry) -> Carry:
+    """A carry for another solver: where another solver left off."""
     fresh = integration.start(carry.h)
     return eqx.tree_at(
         lambda c: (c.solver, c.controller), carry, (fresh.solver, (fresh.controller[0], carry.controller[1]))
     )
 
 
-def _padded(times: np.ndarray) -> np.ndarray:
+def looking_later(carry: Carry) -> Carry:
+    """Where a path that was taken to run off goes on after all: it is looked at again some steps later."""
+    again = np.where(carry.spent, carry.taken + _PATIENCE, carry.asks_from)
+    return dataclasses.replace(carry, spent=np.zeros_like(carry.spent), asks_from=again)
+
+
+def tolerances_of(limits: Limits, dtype: Any) -> Tolerances:
+    """What a step's error is held to, in a precision."""
+    return Tolerances(np.asarray(limits.rtol, dtype), None if limits.atol is None else np.asarray(limits.atol, dtype))
+
+
+def room_for(z: Any) -> int:
+    """For how many rows of a state there is room in a stretch: a power of two, for they are measured in batches."""
+    return 1 << (max(16, min(_STEPS, _ENTRIES // max(size(z), 1))).bit_length() - 1)
+
+
+def padded(times: np.ndarray) -> np.ndarray:
     """Times that are never reached, up to a power of two: another number of times does not compile again."""
     # One row more for the start, and one time more that is never reached.
     length = 1 << max(len(times) + 1, 64).bit_length()
     return np.concatenate([times, np.full(length - len(times), np.inf)])
-
-
-def _falls_too_slowly(elapsed: np.ndarray, positions: Any, residuals: np.ndarray) -> bool:
-    """Whether the gradient falls so slowly, as t^(−p) with p ≤ 1, that what it still moves adds up to infinity.
-
-    Towards a minimizer, however flat, the fall is faster: p = (q − 1)/(q − 2) for an energy like |x|^q, and any
-    exponential beats every p. The steepest slope over the last half of the time counts, and only where the state still
-    moved in it: a gradient that is nothing but rounding does not fall either.
-    """
-    half = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right")) - 1
-    late = (np.arange(len(elapsed)) >= max(half, 1)) & (elapsed < elapsed[-1])
-    if not late.any() or _moved(positions, half) <= _STILL * _moved(positions, 0):
-        return False
-    norms = np.maximum(residuals.astype(float), 1e-300)
-    fall = np.log(norms[late] / norms[-1])
-    return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL
-
-
-def _moved(states: Any, row: int) -> float:
-    """How far the last state is from that of a row."""
-    return max(float(np.max(np.abs(leaf[-1] - leaf[row]), initial=0)) for leaf in jax.tree.leaves(states))

@@ -58,13 +58,13 @@ def advanced(
 ) -> tuple[Carry, Stretch]:
     """A stretch, with what is to be known of its rows, all in one program."""
     carry, rows = integration.stretch(carry, times, end, most, room)
-    measured = each_row(lambda row: _measure(integration, *row), (rows.s, rows.z), rows.count, _BATCH)
+    measured = each_row(lambda row: measure(integration, *row), (rows.s, rows.z), rows.count, _BATCH)
     left, rest, _ = integration.judged(carry)
     finite = all_finite(integration.flow.drift(integration.t0 + carry.s, carry.z))
     return carry, Stretch(rows, measured, End(left, rest, finite))
 
 
-def _measure(integration: Integration, s: Any, z: Any) -> Measured:
+def measure(integration: Integration, s: Any, z: Any) -> Measured:
     """At one row."""
     flow = integration.flow
     x = flow.position(z)
