@@ -186,7 +186,8 @@ class Solve:
         )
         residuals = np.asarray(seen.residual)
         at_end = float(state.s) >= self.end
-        far = energies[-1] < energies[0] and reach > FAR * (1 + start)
+        # A minimum may be far from the start; then there is rest.
+        far = energies[-1] < energies[0] and reach > FAR * (1 + start) and not bool(end.rest)
         lost = stuck and not bool(end.drift_finite)
         return decide(
             dataclasses.replace(
