@@ -101,6 +101,11 @@ def test_a_step_that_returns_something_else_is_told_what_it_should(scheme, said)
     assert str(caught.value).startswith(f"{type(scheme).__name__}.step: {said}")
 
 
+def test_a_limit_is_asked_where_numbers_are_known():
+    with pytest.raises(TypeError, match=r"^stability: it looks at the numbers .*; ask outside, once for each$"):
+        jax.grad(lambda beta: gf.stability(gf.optimizers.momentum(Q, lr=0.1, beta=beta)).limit)(0.5)
+
+
 def test_a_field_is_a_function_of_the_position_alone():
     with pytest.raises(TypeError, match=r"^field: `fn` must be a function of the position alone, got one of \(t, z\)"):
         gf.field(lambda t, z: -z)
