@@ -113,6 +113,47 @@ def test_a_scheme_with_a_wrong_stage_time_has_a_lower_order_and_is_told_why():
     assert found.remark == "a drift is asked at t + 0h where the state has reached t + 1h"
 
 
+class Backward2(gf.Discretizer):
+    """BDF2, begun as if it had stood still."""
+
+    def init(self, flow, t, z, h):
+        return z
+
+    def step(self, flow, t, z, h, memory=None, **_):
+        return flow.resolvent(t + h, (4 * z - memory) / 3, h * 2 / 3), z
+
+
+class Backward2FromBehind(Backward2):
+    """BDF2, begun by a step backwards."""
+
+    def init(self, flow, t, z, h):
+        return z - h * flow.drift(t, z)
+
+
+class Adams3(gf.Discretizer):
+    """The third-order Adams–Bashforth scheme, begun as if the slope had always been the same."""
+
+    def init(self, flow, t, z, h):
+        return (flow.drift(t, z),) * 2
+
+    def step(self, flow, t, z, h, memory=None, **_):
+        f = flow.drift(t, z)
+        return z + h * (23 * f - 16 * memory[0] + 5 * memory[1]) / 12, (f, memory[0])
+
+
+@pytest.mark.parametrize(("scheme", "order"), [(Backward2(), 1), (Backward2FromBehind(), 2), (Adams3(), 2)])
+def test_what_the_first_steps_get_wrong_stays_in_a_run(scheme, order):
+    found = gf.order(scheme, up_to=4)
+    assert found.order == order
+    assert ("its first steps" in found.remark) == (type(scheme) is not Backward2FromBehind)
+    assert "asked at" not in found.remark
+    flow, errors = gf.GradientFlow(gf.Quadratic([[1.0]])), []
+    for n in (64, 128):
+        run = gf.iterate(flow, scheme, [1.0], step=1 / n, steps=n, save_every=n)
+        errors.append(abs(float(run.x[-1][0]) - math.exp(-1)))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.1)
+
+
 class Verlet(gf.Discretizer):
     """Velocity Verlet of an undamped flow, written with drifts: each part's field is constant along itself."""
 

@@ -138,7 +138,7 @@ BAD = {
     "a step from the state": (lambda: gf.stability(gf.Method(FLOW, gf.ForwardEuler(), Halving())), TypeError,
                               "Halving chooses the step from the state"),
     "parts of the gradient flow": (lambda: gf.stability_function(gf.MomentumEuler()), gf.UnansweredQuestionError,
-                                   "give stability_function the flow's class, `flow=HeavyBallFlow` say"),
+                                   "the flow's class, `flow=HeavyBallFlow` say, for its matrix, or see stability_map"),
     "no class of flows": (lambda: gf.stability_function(gf.ForwardEuler(), flow="heavy ball"), TypeError,
                           "must be a flow or a class of flows such as HeavyBallFlow, got 'heavy ball'"),
     "an empty region": (lambda: gf.stability_region(gf.ForwardEuler(), real=(1.0, -1.0)), ValueError,

@@ -129,6 +129,7 @@ BAD = [
     (("compare", "--energy", "{}/broken.py:f", "--x0", "1"), ("can't be run", "nothing_of_this_name")),
     (("compare", "--energy", "__import__('os').remove('x')"), ("expression", "not allowed")),
     (("compare", "--energy", "x^2 +"), ("expression", "not a formula")),
+    (("compare", "--energy", "mine.py"), ("expression", "'mine.py'", "of a file name its function, FILE.py:FUNCTION")),
     (("compare", "--data", "{}/missing.csv", "--target", "y"), ("data", "missing.csv", "No such file")),
     (("compare", "--data", "{}/good.csv"), ("target", "column")),
     (("compare", "--data", "{}/good.csv", "--target", "why"), ("target", "'why'", "Known: a, b, y")),

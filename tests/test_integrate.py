@@ -320,3 +320,13 @@ def test_a_leaf_without_entries_is_no_trouble():
 
 def test_a_stretch_of_the_old_outcome_is_read():
     assert gf.Outcome("running off with falling energy") == "running off"
+
+
+@pytest.mark.parametrize("t1", [3.0, math.inf])
+def test_no_step_leads_across_the_wall_where_the_energy_ends(t1):
+    """Behind the pole of −a log x the field is finite again, and an error estimate sees nothing of the pole."""
+    a = 1e-8
+    path = gf.integrate(gf.GradientFlow(gf.energy(lambda x: jnp.sum(x - a * jnp.log(x)))), jnp.array([1.0]), t1)
+    assert path.status == "converged"
+    assert bool(jnp.isfinite(path.energy).all())
+    assert float(path.x[-1, 0]) == pytest.approx(a, abs=1e-6 * a if t1 == 3.0 else 1e-6)

@@ -55,6 +55,68 @@ def test_what_arrays_do_not_take_in_a_step_is_told_by_its_line(scheme, line, rem
         assert len(said.splitlines()) == 1
 
 
+class Silent(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        z + h * flow.drift(t, z)
+
+
+class Summed(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return jnp.sum(z)
+
+
+class WithoutInit(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * flow.drift(t, z), z
+
+
+class Remembering(gf.Discretizer):
+    def init(self, flow, t, z, h):
+        return z
+
+
+class Forgetful(Remembering):
+    def step(self, flow, t, z, h, memory=None, **_):
+        return z + h * flow.drift(t, z)
+
+
+class Growing(Remembering):
+    def step(self, flow, t, z, h, memory=None, **_):
+        return z + h * flow.drift(t, z), (memory, z)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        (Silent(), "it must return the next state, shaped like z, (2,), got nothing (is its `return` missing?)"),
+        (Summed(), "it must return the next state, shaped like z, (2,), got ()"),
+        (WithoutInit(), "it returns the next state and a memory, which no `init` has given; define init(self, "),
+        (Forgetful(), "`init` gives a memory, so it must return two things, (next state, next memory), got (2,)"),
+        (Growing(), "it must return a memory shaped like the one of `init`, (2,), got ((2,), (2,))"),
+    ],
+)
+def test_a_step_that_returns_something_else_is_told_what_it_should(scheme, said):
+    with pytest.raises(TypeError) as caught:
+        gf.iterate(FLOW, scheme, [1.0, 1.0], step=0.1, steps=2)
+    assert str(caught.value).startswith(f"{type(scheme).__name__}.step: {said}")
+
+
+def test_a_limit_is_asked_where_numbers_are_known():
+    with pytest.raises(TypeError, match=r"^stability: it looks at the numbers .*; ask outside, once for each$"):
+        jax.grad(lambda beta: gf.stability(gf.optimizers.momentum(Q, lr=0.1, beta=beta)).limit)(0.5)
+
+
+def test_a_field_is_a_function_of_the_position_alone():
+    with pytest.raises(TypeError, match=r"^field: `fn` must be a function of the position alone, got one of \(t, z\)"):
+        gf.field(lambda t, z: -z)
+    assert gf.iterate(gf.field(lambda z, a=2.0: -a * z), gf.ForwardEuler(), [1.0], step=0.5, steps=1).x[-1] == 0
+
+
+def test_a_list_of_steps_is_told_how_it_becomes_a_schedule():
+    with pytest.raises(TypeError, match=r"got a list of 100; for a schedule .* lambda k: steps\[k\]$"):
+        gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=[0.1] * 100, steps=100)
+
+
 def test_a_rounded_float_in_a_step_is_advised_as_what_runs_too():
     class Rounded(gf.Discretizer):
         def step(self, flow, t, z, h, **_):

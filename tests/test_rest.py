@@ -35,6 +35,18 @@ def test_units_of_energy_and_length_change_nothing(energy_unit, length):
     assert run.status.outcome == "converged"
 
 
+@pytest.mark.parametrize(
+    ("curvatures", "minimizer", "constant"),
+    [((2.0, 0.2), (1.0, 3.0), 1e10), ((2e3, 2e-3), (1.0, 3.0), 1e10), ((2e12, 2e8), (1e6, -2e6), 0.0)],
+)
+def test_a_constant_and_a_minimum_far_off_are_no_running_off(curvatures, minimizer, constant):
+    """Beside a constant of 1e10 the whole fall is nothing, and the third minimum is two million lengths away."""
+    E = gf.Quadratic(np.diag(curvatures), np.multiply(curvatures, minimizer), constant)
+    path = gf.integrate(gf.GradientFlow(E), [0.0, 0.0], math.inf)
+    assert path.status == "converged", path.status.detail
+    np.testing.assert_allclose(path.x[-1], minimizer, rtol=2e-6)
+
+
 @pytest.mark.parametrize("energy_unit", [1e-9, 1.0])
 def test_a_small_gradient_is_not_rest_in_single_precision_either(energy_unit):
     flow = gf.GradientFlow(Rosenbrock(jnp.asarray(energy_unit, jnp.float32), jnp.asarray(1.0, jnp.float32)))

@@ -239,6 +239,10 @@ def _check(node: ast.expr) -> None:
                 _check(argument)
         case ast.Call(func=ast.Name(id=name)):
             raise ValueError(f"expression: {unknown_name('function', name, FUNCTIONS)}")
+        case ast.Attribute(attr="py"):
+            raise ValueError(
+                f"expression: {_shown(node)} is not allowed; of a file name its function, FILE.py:FUNCTION"
+            )
         case _:
             raise ValueError(f"expression: {_shown(node)} is not allowed; only arithmetic and functions are")
 

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of, users_line
+from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of, lower, users_line
 
 _DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
 
@@ -112,17 +112,46 @@ def advance(
     """One step, given what the scheme takes: the next state and the next memory, `None` where it has none.
 
     Raises:
-        TypeError: for Python's own branches and fractions in it, which arrays don't take, naming line and remedy.
+        TypeError: for Python's own branches and fractions in it, which arrays don't take, naming line and remedy; and
+            for what is not shaped like a state, or a state and a memory.
     """
     given = {} if noise is None else {"noise": noise}
     try:
         if memory is None:
-            return discretizer.step(flow, t, z, h, **given), None
-        return discretizer.step(flow, t, z, h, memory=memory, **given)
+            answer = discretizer.step(flow, t, z, h, **given)
+        else:
+            answer = discretizer.step(flow, t, z, h, memory=memory, **given)
     except TypeError as error:
         if (remedy := _remedy(error)) is None:
             raise
         raise TypeError(f"{type(discretizer).__name__}.step{users_line(error)}: {remedy}") from None
+    if (told := _misshapen(answer, z, memory)) is not None:
+        raise TypeError(f"{type(discretizer).__name__}.step: {told}")
+    return (answer, None) if memory is None else answer
+
+
+def _misshapen(answer: Any, z: Any, memory: Any) -> str | None:
+    """What is wrong with what a step returned, if anything is."""
+    pair = isinstance(answer, tuple) and len(answer) == 2
+    if memory is None and pair and _shapes(answer[0]) == _shapes(z):
+        return "it returns the next state and a memory, which no `init` has given; define init(self, flow, t, z, h)"
+    if memory is not None and not pair:
+        return f"`init` gives a memory, so it must return two things, (next state, next memory), got {_said(answer)}"
+    after, remembered = (answer, None) if memory is None else answer
+    if _shapes(after) != _shapes(z):
+        return f"it must return the next state, shaped like z, {_said(z)}, got {_said(after)}"
+    if _shapes(remembered) != _shapes(memory):
+        return f"it must return a memory shaped like the one of `init`, {_said(memory)}, got {_said(remembered)}"
+    return None
+
+
+def _shapes(tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [jnp.shape(leaf) for leaf in leaves]
+
+
+def _said(tree: Any) -> str:
+    return "nothing (is its `return` missing?)" if tree is None else str(jax.tree.map(jnp.shape, lower(tree)))
 
 
 def _remedy(error: TypeError) -> str | None:

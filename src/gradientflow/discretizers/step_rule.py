@@ -121,4 +121,9 @@ def as_step_rule(step: Any) -> StepRule:
                 "lambda k: steps[k] for a schedule"
             )
         return ConstantStep(step)
+    if isinstance(step, (list, tuple)):
+        raise TypeError(
+            f"step: must be one number, a schedule k -> h or a step rule, got a {type(step).__name__} of {len(step)}; "
+            "for a schedule make it an array and give lambda k: steps[k]"
+        )
     raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {step!r}")

@@ -1,5 +1,6 @@
 """Vector fields without an energy, as flows: games, dynamics of any kind."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -90,7 +91,7 @@ def field(fn: Any) -> FieldFlow:
             with `jax.numpy`. A field that changes in time has time for a coordinate, of velocity 1.
 
     Raises:
-        TypeError: if it is not callable.
+        TypeError: if it is not callable, or not with one argument.
 
     Example:
         >>> import gradientflow as gf
@@ -101,7 +102,24 @@ def field(fn: Any) -> FieldFlow:
     """
     if not callable(fn):
         raise TypeError(f"field: `fn` must be a function of the position, got {fn!r}; pass lambda x: ...")
+    wanted = _required(fn)
+    if len(wanted) > 1:
+        raise TypeError(
+            f"field: `fn` must be a function of the position alone, got one of ({', '.join(wanted)}); a field that "
+            "changes in time has time for a coordinate, of velocity 1"
+        )
     return FieldFlow(NoEnergy(fn))
+
+
+def _required(fn: Any) -> list[str]:
+    """The arguments that a function can't be called without, by position; none where it does not say."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except ValueError:
+        return []
+    return [
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 def _shapes(tree: Any) -> str:

@@ -142,6 +142,15 @@ def at_rest(left: Left, moved: Any, energy0: Any, energy: Any, dtype: Any, xp: A
     return near | (left.fall <= left.resolved)
 
 
+def nothing_more(left: Left, energy0: Any, energy: Any, dtype: Any, xp: Any = jnp, blur: Any = 0.0) -> Any:
+    """Whether E has nothing more to fall: as `little` says, but not only beside a constant that E has been given."""
+    share = small(dtype)
+    fall = energy0 - energy
+    return left.fall <= xp.minimum(
+        little(energy0, energy, dtype, xp, blur), xp.maximum(share.energy, blur**2) * xp.maximum(fall, 0)
+    )
+
+
 def little(energy0: Any, energy: Any, dtype: Any, xp: Any = jnp, blur: Any = 0.0) -> Any:
     """How much E may still have to fall to have fallen: a share of |E|, or of the fall so far [E]."""
     share = small(dtype)

@@ -44,7 +44,7 @@ class OrderProof(Result):
         against: the trees of order p + 1 whose coefficients are not the exact flow's, with both.
         remark: what else decided, in words; empty where nothing did. A drift that was asked at another time than its
             state's: then trees with a leaf t for the time count too, which no autonomous flow sees. Or memory with
-            which the scheme doesn't converge.
+            which the scheme doesn't converge, or whose beginning is less exact than what follows.
     """
 
     scheme: str
@@ -62,7 +62,8 @@ class OrderProof(Result):
 
     def __repr__(self) -> str:
         """The order, and what stands against the next."""
-        at_least, remark = "" if self.against else " at least", f"; {self.remark}" if self.remark else ""
+        at_least = "" if self.against or self.order < self.up_to else " at least"
+        remark = f"; {self.remark}" if self.remark else ""
         lines = [f"{self.scheme} has order {self.order}{at_least}, {self.grade}{remark}"]
         lines += [f"  {tree}: {ours}, where the exact flow has {exact}" for tree, (ours, exact) in self.against.items()]
         return "\n".join(lines)
@@ -74,8 +75,9 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     The step is run on exact numbers, on the rooted-tree system, and again with another h and t, on which it may depend
     by h times drifts only. A scheme that asks for a flow's parts is read on coloured trees, one colour a part; trees
     whose elementary differential vanishes because of which part moves what, as read from the flow's own parts, don't
-    count. A scheme with memory is given the exact history that it would remember. Of a scheme for flows with noise it
-    is the order without it.
+    count. A scheme with memory is given the exact history that it would remember, and then the one that its `init`
+    makes up, for what its first steps get wrong stays in a run. Of a scheme for flows with noise it is the order
+    without it.
 
     Args:
         discretizer: the scheme, a user's own as well; or a Method, whose scheme and flow are asked about.
@@ -110,6 +112,10 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     remark = series.late
     if series.has_memory and not _is_zero_stable(discretizer):
         reached, remark = 0, "consistent, but unstable however short the step: it does not converge"
+    elif series.begins is not None and series.begins < reached:
+        remark = f"{reached} from an exact history, but its first steps, from what `init` remembers, are off by h"
+        reached, remark = series.begins, remark + ("" if series.begins == 1 else f"^{series.begins}")
+        wrong = {}
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
     return OrderProof(discretizer.name, reached, up_to, Grade.PROVED, series.weights, against, remark)
 
@@ -127,11 +133,13 @@ class Series:
     Attributes:
         weights: the elementary weights, by tree; coloured trees that vanish for which part moves what are left out.
         has_memory: whether they are those of a step from an exact history.
+        begins: q, where the first steps are off by h^q; `None` where nothing was seen to be off.
         late: a drift that was asked at another time than its state's, in words; empty if there was none.
     """
 
     weights: Mapping[Tree, Fraction]
     has_memory: bool
+    begins: int | None
     late: str
 
 
@@ -160,15 +168,15 @@ def read_series(
         weights = split.weights()
         if not split.has_memory:
             check_on_arrays(discretizer, weights, colours, acts_on)
-        return Series(weights, split.has_memory, "")
+        return Series(weights, split.has_memory, split.begins(), "")
     if not tried.has_memory:
         check_on_arrays(discretizer, seen)
     if not tried.late or autonomous:
-        return Series(seen, tried.has_memory, "")
+        return Series(seen, tried.has_memory, tried.begins(), "")
     time, clock = tried.late[0]
     late = f"a drift is asked at t + {time}h where the state has reached t + {clock}h"
     timed = _Run(discretizer, forest(up_to, leaf=TIME), clock=True)
-    return Series(timed.weights(), tried.has_memory, late)
+    return Series(timed.weights(), tried.has_memory, tried.begins(), late)
 
 
 class QuarticMode(Energy):
@@ -292,12 +300,30 @@ class _Run:
                     before = memory
                     _, memory = self.discretizer.step(flow, *at(k), length, memory=memory)
                     _check_memory(before, memory)
+                # What was asked on the way from a history of `init`'s says nothing.
+                flow.late.clear()
                 after, _ = self.discretizer.step(flow, begin, zero, length, memory=memory)
             if not isinstance(after, TreeState):
                 raise NotExactError(f"it returns {type(after).__name__} and not a state")
         self.late += flow.late
         self.asked_for_parts |= "parts" in flow.asked
         return after.values
+
+    def begins(self) -> int | None:
+        """The order of the least tree that the first steps, from what `init` remembers, get wrong; or `None`."""
+        if not self.has_memory:
+            return None
+        flow, one = TreeFlow(self.trees, self.colours, self.clock), Exact(QQ(1))
+        wrong: set[int] = set()
+        with blaming(self.discretizer):
+            z = exact_state(self.trees, QQ(0))
+            memory = self.discretizer.init(flow, Exact(QQ(0)), z, one)
+            for k in range(2 * len(jax.tree.leaves(memory)) + 1):
+                z, memory = self.discretizer.step(flow, Exact(QQ(k)), z, one, memory=memory)
+                exact = exact_state(self.trees, QQ(k + 1)).values
+                pairs = zip(self.trees.trees, z.values, exact, strict=True)
+                wrong |= {tree.order for tree, ours, theirs in pairs if ours != theirs}
+        return min(wrong, default=None)
 
 
 def _check_memory(before: Any, after: Any) -> None:

@@ -73,7 +73,10 @@ def read_in_z(discretizer: Discretizer) -> Amplification:
         amplification = read_amplification((LAM, STEP), build)
     except UnansweredQuestionError as error:
         hint = (
-            "; give stability_function the flow's class, `flow=HeavyBallFlow` say" if error.question == "parts" else ""
+            "; of a scheme made of parts give stability_function the flow's class, `flow=HeavyBallFlow` say, for its "
+            "matrix, or see stability_map"
+            if error.question == "parts"
+            else ""
         )
         raise UnansweredQuestionError(GradientFlow(Mode(1)), error.question, error.why + hint) from None
     with blaming(discretizer):

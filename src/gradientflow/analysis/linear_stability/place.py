@@ -25,9 +25,15 @@ def unpacked(
     Of schemes that have a clock only, those of the class `own_clock` are welcome.
 
     Raises:
-        TypeError: if they aren't, or if a step rule or the scheme itself chooses the step from the state.
+        TypeError: if they aren't, if their numbers are traced, or if a step rule or the scheme itself chooses the step
+            from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((flow, discretizer, step))):
+        raise TypeError(
+            f"{where}: it looks at the numbers that it is asked about, which jit, vmap and grad don't tell; "
+            "ask outside, once for each"
+        )
     if method is not None and not isinstance(as_step_rule(step), (ConstantStep, ScheduledStep)):
         raise TypeError(
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "

@@ -27,8 +27,9 @@ def iterate(
 ) -> Trajectory:
     r"""The iterates of a discretizer: $z_{k+1} = \Phi_{h_k}(z_k)$, on the flow's clock $t_k = t_0 + \sum_{j<k} h_j$.
 
-    One compiled loop. Another step size, parameter, number of steps or starting point of the same shape does not
-    compile again. It may be traced, batched and differentiated in forward, reverse and nested mode.
+    One compiled loop. Another step size, parameter or starting point of the same shape does not compile again, nor
+    do more steps, as long as the saved rows stay below the same power of two. It may be traced, batched and
+    differentiated in forward, reverse and nested mode.
 
     Args:
         flow: the flow; or a `Method`, which has its own scheme and step: `iterate(method, x0, steps=n)`.

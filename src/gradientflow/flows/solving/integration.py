@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
-from ..rest import Left, at_rest, left_to_do, little, slow, small
+from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
 from .control import Controller, Tolerances, finite_drift, held_to
 
 # A position this many times as large as the start is not followed any further.
@@ -127,9 +127,11 @@ class Integration(eqx.Module):
         reaches = until - carry.s <= carry.h * (1 + 1e-6)
         end = jnp.where(reaches, until, carry.s + carry.h)
         z, error, _, memory, _ = solver.step(terms, carry.s, end, carry.z, None, carry.solver, False)
-        # A step into what is not finite is no step, whatever its error is said to be.
+        # A step into what is not finite is no step, whatever its error is said to be; nor is one across the wall where
+        # E ends: behind a logarithm's pole the field is finite again.
+        inside = ~jnp.asarray(self.flow.has_energy) | jnp.isfinite(self.flow.energy.value(self.flow.position(z)))
         error = jax.tree.map(
-            lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~jnp.isfinite(state), jnp.inf, leaf), error, z
+            lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~(jnp.isfinite(state) & inside), jnp.inf, leaf), error, z
         )
         keep, last, following, _, known, _ = controller.adapt_step_size(
             carry.s, end, carry.z, z, None, error, solver.error_order(terms), carry.controller
@@ -224,7 +226,8 @@ class Integration(eqx.Module):
             return left, rest, jnp.asarray(False)
         slowly = slow(self.speed(z), carry.fastest, dtype, blur)
         rest = slowly & at_rest(left, carry.moved, before, now, dtype, blur=blur)
-        spent = slowly & asked & (left.fall <= fallen) & ~rest & self.flow.has_energy
+        spent = nothing_more(left, before, now, dtype, blur=blur)
+        spent = slowly & asked & spent & ~rest & self.flow.has_energy
         return left, rest, spent
 
     def _blur(self, carry: Carry) -> Any:

@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from ..energies.energy import Energy, with_closures_as_leaves
 from ..flow import Flow, with_energy
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
-from ..rest import Left, little
+from ..rest import Left, nothing_more
 from ..status import decide, unseen
 from ..trajectory import Stats, Trajectory, along
 from .choice import FAR, explicit, first_look, first_step, for_stiff, may_switch, named
@@ -126,7 +126,7 @@ def rest_traced(
     states = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))
     times = jnp.stack([t0, t0 + s])
     positions, energy, grad_norm, _ = along(_measure, states, flow)
-    spent = left.fall <= little(energy[0], energy[1], dtype)
+    spent = nothing_more(left, energy[0], energy[1], dtype)
     evidence = dataclasses.replace(
         unseen(jnp, energy, grad_norm),
         steps=taken,

@@ -156,7 +156,8 @@ def ending(
     """
     start, reach = _reach(first.x, np.ndim(first.energy)), _reach(last.x, np.ndim(first.energy))
     at_end = np.asarray(state.s) >= limits.end(dtype)
-    far = (last.energy < first.energy) & (reach > FAR * (1 + start))
+    # A minimum may be far from the start; then there is rest.
+    far = (last.energy < first.energy) & (reach > FAR * (1 + start)) & ~np.asarray(end.rest)
     lost = np.asarray(stuck) & ~np.asarray(end.drift_finite)
     return dataclasses.replace(
         unseen(np, np.stack([first.energy, last.energy]), np.stack([first.grad_norm, last.grad_norm])),
