@@ -15,6 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
@@ -129,7 +130,7 @@ class Integration(eqx.Module):
         z, error, _, memory, _ = solver.step(terms, carry.s, end, carry.z, None, carry.solver, False)
         # A step into what is not finite is no step, whatever its error is said to be; nor is one across the wall where
         # E ends: behind a logarithm's pole the field is finite again.
-        inside = ~jnp.asarray(self.flow.has_energy) | jnp.isfinite(self.flow.energy.value(self.flow.position(z)))
+        inside = self._is_inside(z)
         error = jax.tree.map(
             lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~(jnp.isfinite(state) & inside), jnp.inf, leaf), error, z
         )
@@ -229,6 +230,13 @@ class Integration(eqx.Module):
         spent = nothing_more(left, before, now, dtype, blur=blur)
         spent = slowly & asked & spent & ~rest & self.flow.has_energy
         return left, rest, spent
+
+    def _is_inside(self, z: Any) -> Any:
+        """Whether E is finite at a state; not asked where its program says that it can only overflow."""
+        energy, x = self.flow.energy, self.flow.position(z)
+        if not self.flow.has_energy or is_finite_everywhere(energy, x):
+            return True
+        return jnp.isfinite(energy.value(x))
 
     def _blur(self, carry: Carry) -> Any:
         """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
