@@ -3,9 +3,9 @@
 from typing import Any
 
 import jax
-from jax.core import Tracer
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradientflow.discretizers import ConstantStep, Discretizer, Method, ScheduledStep, as_method, as_step_rule
 from gradientflow.flows import AbstractQuadratic, Composite, Energy, Flow, Mode, Trajectory, dtype_of, max_norm
