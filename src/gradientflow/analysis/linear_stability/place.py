@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradientflow.discretizers import ConstantStep, Discretizer, Method, ScheduledStep, as_method, as_step_rule
 from gradientflow.flows import AbstractQuadratic, Composite, Energy, Flow, Mode, Trajectory, dtype_of, max_norm
@@ -29,7 +30,7 @@ def unpacked(
             from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((flow, discretizer, step))):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((flow, discretizer, step))):
         raise TypeError(
             f"{where}: it looks at the numbers that it is asked about, which jit, vmap and grad don't tell; "
             "ask outside, once for each"
