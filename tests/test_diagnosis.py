@@ -1,6 +1,5 @@
 """`why`: from a training run that fails to its cause, with failures planted in runs small enough to know the answer."""
 
-import os
 import re
 
 import jax
@@ -17,6 +16,8 @@ from gradientflow.analysis.diagnosis.operations import first_not_finite
 from gradientflow.analysis.diagnosis.replay import Change, Replays
 from gradientflow.analysis.diagnosis.training import Training
 from gradientflow.experiments.cli import app
+
+from .thorough import thorough
 
 H = jnp.array([1.0, 10.0])
 
@@ -332,8 +333,6 @@ def test_a_log_that_is_none_is_one_line(tmp_path, text, words):
 
 
 # --- The benchmark: forty planted failures on scikit-learn's digits ---------------------------------------------------
-
-thorough = pytest.mark.skipif(not os.environ.get("GRADIENTFLOW_THOROUGH"), reason="GRADIENTFLOW_THOROUGH=1 runs it")
 
 
 @thorough

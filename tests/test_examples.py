@@ -1,4 +1,4 @@
-"""Every example runs, its own assertions hold, and it leaves its figure; and the Python of every page runs."""
+"""Examples run, their own assertions hold, and they leave their figures; and the Python of every page runs."""
 
 import pathlib
 import re
@@ -6,16 +6,19 @@ import re
 import pytest
 
 from .scripts import run
+from .thorough import THOROUGH
 
 ROOT = pathlib.Path(__file__).parents[1]
-# The demo is run by the continuous integration itself; these take ten seconds and more, and are run by hand.
-BY_HAND = {
-    "demo.py", "c14_batch_size.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c17_data_parallel.py",
+# The demo is run by the continuous integration itself; these take ten seconds and more.
+SLOW = {
+    "c14_batch_size.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c17_data_parallel.py",
     "c19_trust_region.py", "saddle_escape_along_the_unstable_direction.py",
 }  # fmt: skip
 # These compute more than they compile, so that compiling less carefully does not pay.
 COMPUTE = {"c13_ill_conditioned_least_squares.py", "logistic_posterior_by_three_schemes.py"}
-EXAMPLES = sorted(file for file in (ROOT / "examples").glob("[!_]*.py") if file.name not in BY_HAND)
+ALL = sorted(file for file in (ROOT / "examples").glob("[!_]*.py") if file.name != "demo.py")
+# A third of them in every run.
+EXAMPLES = ALL if THOROUGH else [file for file in ALL if file.name not in SLOW][::3]
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)

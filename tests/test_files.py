@@ -19,6 +19,8 @@ import xarray
 import gradientflow as gf
 from gradientflow import _files
 
+from .thorough import THOROUGH
+
 Pair = collections.namedtuple("Pair", ["u", "v"])
 E = gf.energy(lambda x: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(x)))
 POSITIONS = {
@@ -190,7 +192,7 @@ def _free_bytes(place):
     return found.f_bavail * found.f_frsize
 
 
-MOMENTS = 20 if os.environ.get("GRADIENTFLOW_THOROUGH") else 2
+MOMENTS = 20 if THOROUGH else 2
 WRITER = """
 import sys
 from itertools import count

@@ -1,7 +1,6 @@
 """From the standard starts of Moré, Garbow and Hillstrom the gradient flow ends in the minima that the paper prints."""
 
 import math
-import os
 
 import jax
 import pytest
@@ -9,6 +8,7 @@ import pytest
 import gradientflow as gf
 
 from .published_problems import PROBLEMS, Problem
+from .thorough import THOROUGH
 
 # A local minimum that the paper doesn't print, where SciPy's lm and BFGS end too.
 NOT_PRINTED = {"trigonometric, n = 10": 2.79506e-5}
@@ -20,9 +20,7 @@ ALWAYS = {"Brown badly scaled", "Meyer", "penalty I, n = 4", "variably dimension
 SOME = [problem for i, problem in enumerate(PROBLEMS) if i % 3 == 0 or problem.name in ALWAYS]
 
 
-@pytest.mark.parametrize(
-    "problem", PROBLEMS if os.environ.get("GRADIENTFLOW_THOROUGH") else SOME, ids=lambda problem: problem.name
-)
+@pytest.mark.parametrize("problem", PROBLEMS if THOROUGH else SOME, ids=lambda problem: problem.name)
 def test_flow_ends_in_a_printed_minimum(problem: Problem) -> None:
     flow = gf.GradientFlow(gf.energy(jax.jit(problem.energy)))
     path = gf.integrate(flow, problem.start, math.inf, max_steps=20_000)

@@ -4,7 +4,6 @@ A hundred schemes are drawn; two thousand where the environment variable GRADIEN
 """
 
 import itertools
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,8 @@ from gradientflow.analysis.linear_stability.reading import Recipe
 from gradientflow.analysis.linear_stability.step_limit import exact_limit
 from gradientflow.flows import inner
 
-THOROUGH = bool(os.environ.get("GRADIENTFLOW_THOROUGH"))
+from .thorough import THOROUGH
+
 DRAWS, CHUNKS = (2_000, 20) if THOROUGH else (100, 4)
 # Semidefinite programs take longer than everything else: they are asked of one draw in so many.
 SOLVED = 4 if THOROUGH else 12

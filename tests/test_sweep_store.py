@@ -15,8 +15,9 @@ import pytest
 import gradientflow as gf
 
 from . import swept
+from .thorough import THOROUGH
 
-KILLS = 10 if os.environ.get("GRADIENTFLOW_THOROUGH") else 3
+KILLS = 10 if THOROUGH else 3
 
 
 def files(folder):
