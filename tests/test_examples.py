@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # The demo is run by the continuous integration itself; these take ten seconds and more.
 SLOW = {
     "c14_batch_size.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c17_data_parallel.py",
-    "c19_trust_region.py", "saddle_escape_along_the_unstable_direction.py",
+    "c19_trust_region.py", "logistic_posterior_by_three_schemes.py", "saddle_escape_along_the_unstable_direction.py",
 }  # fmt: skip
 # These compute more than they compile, so that compiling less carefully does not pay.
 COMPUTE = {"c13_ill_conditioned_least_squares.py", "logistic_posterior_by_three_schemes.py"}

@@ -83,6 +83,10 @@ def test_every_figure_takes_axes_a_size_and_a_title(cls):
 GRID = np.linspace(0.1, 1.0, 4)
 
 
+def _descent(lr):
+    return gf.optimizers.gradient_descent(BOWL, lr=lr)
+
+
 def _watched():
     """The report of a run that is too long for its curvature."""
     optimizer = gf.watch(optax.sgd(1.0), BOWL, every=2)
@@ -95,6 +99,7 @@ def _watched():
 
 
 MADE = {
+    "Basins": lambda _: gf.basins(gf.optimizers.gradient_descent(BOWL, lr=0.1), ((-1, 1), (-1, 1)), resolution=4),
     "Bifurcation": lambda _: gf.Bifurcation(GRID, np.ones((4, 8)), -GRID, np.ones((4, 8))),
     "Comparison": lambda found: found,
     "ConvergenceMap": lambda _: gf.ConvergenceMap(
@@ -113,6 +118,7 @@ MADE = {
     "StationaryPoints": lambda _: gf.stationary_points(BOWL, ((-1, 1), (-1, 1))),
     "StepSweep": lambda _: gf.step_sweep(FLOW, EULER, [1.0, 1.0], multiples=(0.5, 1.5, 2.1), steps=10),
     "SuggestedRate": lambda _: gf.suggest_lr(BOWL, jnp.ones(2), optax.sgd, steps=8),
+    "Sweep": lambda _: gf.sweep(_descent, [1.0, 1.0], over={"lr": GRID}, steps=9),
     "TrainingReport": lambda _: _watched(),
     "ValidationCurve": lambda _: gf.ValidationCurve(np.arange(4), GRID, GRID, GRID, jnp.ones((4, 2))),
 }  # fmt: skip
