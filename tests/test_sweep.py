@@ -67,7 +67,7 @@ def test_every_lane_of_a_mixed_batch_ends_as_its_own_run(mixed):
 def test_an_energy_that_may_fail_on_the_way_is_looked_at_at_every_step():
     """Over the wall of a logarithm and back: finite at the end, but not on the way."""
     E = gf.energy(lambda x: jnp.sum(x**2 / 2 - 1e-3 * jnp.log(0.5 + x)))
-    make = lambda lr: gf.optimizers.momentum(E, lr=lr, beta=0.9)  # noqa: E731
+    make = lambda lr: gf.optimizers.momentum(E, lr=lr, beta=0.9)
     lrs = np.array([0.01, 0.5, 0.9, 1.5])
     s = gf.sweep(make, [1.0], over={"lr": lrs}, steps=60)
     runs = [gf.iterate(make(lr), [1.0], steps=60) for lr in lrs]
@@ -84,7 +84,7 @@ def test_starts_may_be_numbers():
 
 def test_momentum_without_momentum_is_gradient_descent():
     E = gf.landscapes.bowl()
-    make = lambda lr, beta: gf.optimizers.momentum(E, lr=lr, beta=beta)  # noqa: E731
+    make = lambda lr, beta: gf.optimizers.momentum(E, lr=lr, beta=beta)
     s = gf.sweep(make, [3.0, 1.0], over={"lr": [0.05, 0.3], "beta": [0.0, 0.5]}, steps=50)
     assert s.x.shape == (2, 2, 2)
     for i, lr in enumerate([0.05, 0.3]):
@@ -116,7 +116,7 @@ def test_every_lane_of_a_flow_ends_as_its_own_path():
 
 def test_lanes_of_unequal_stiffness_have_the_exact_solution():
     lam = np.geomspace(1, 1e4, 21)
-    make = lambda lam: gf.GradientFlow(gf.energy(lambda x: lam * jnp.sum(x * x) / 2))  # noqa: E731
+    make = lambda lam: gf.GradientFlow(gf.energy(lambda x: lam * jnp.sum(x * x) / 2))
     s = gf.sweep(make, [1.0], over={"lam": lam}, t1=1.0, ts=[0.25, 1.0], record=("x", "energy"))
     np.testing.assert_allclose(s.rows["x"][:, :, 0], np.exp(-lam[:, None] * s.rows["t"]), atol=1e-7)
     np.testing.assert_allclose(s.x[:, 0], np.exp(-lam), atol=1e-7)
@@ -170,7 +170,7 @@ def test_seeds_are_those_of_single_runs():
 def test_rows_words_and_pytrees_are_kept():
     E = gf.energy(lambda p: p["w"] ** 2 / 2 + p["b"] ** 2)
     made = {"descent": gf.optimizers.gradient_descent, "momentum": gf.optimizers.momentum}
-    make = lambda by, lr: made[by](E, lr=lr)  # noqa: E731
+    make = lambda by, lr: made[by](E, lr=lr)
     s = gf.sweep(
         make,
         {"w": 1.0, "b": 2.0},
@@ -214,7 +214,7 @@ def test_an_interrupted_sweep_returns_what_is_done(monkeypatch):
 
 def test_drawn():
     E = gf.landscapes.bowl()
-    make = lambda lr, beta=0.5: gf.optimizers.momentum(E, lr=lr, beta=beta)  # noqa: E731
+    make = lambda lr, beta=0.5: gf.optimizers.momentum(E, lr=lr, beta=beta)
     line = gf.sweep(make, [3.0, 1.0], over={"lr": np.geomspace(0.01, 1, 8)}, steps=50).plot()
     assert line.axes[0].get_xlabel() == "lr"
     plane = gf.sweep(make, [3.0, 1.0], over={"lr": np.geomspace(0.01, 1, 8), "beta": [0.2, 0.5]}, steps=50)
@@ -223,7 +223,7 @@ def test_drawn():
 
 
 BOWL = gf.landscapes.bowl()
-GD = lambda lr: gf.optimizers.gradient_descent(BOWL, lr=lr)  # noqa: E731
+GD = lambda lr: gf.optimizers.gradient_descent(BOWL, lr=lr)
 WRONG = [
     (dict(make=GD, over={"lrs": [0.1]}, steps=5), ValueError, "unknown argument of make 'lrs'; did you mean 'lr'"),
     (dict(make=GD, over={"lr": []}, steps=5), ValueError, r"over\['lr'\] is empty"),

@@ -5,6 +5,7 @@ Values that are not plain numbers (traced arrays, exact symbols) pass: there is 
 
 import math
 import numbers
+import os
 import pathlib
 import traceback
 from typing import Any
@@ -142,6 +143,11 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
         remedy = "; give arrays, of arrays, rest = eqx.partition(model, eqx.is_array)" if of_module else ""
         raise TypeError(f"{where}: `{name}` must hold real numbers only, got {in_a_line(tree)}{remedy}")
     return arrays
+
+
+def machine_memory() -> float:
+    """What this machine has [bytes]; infinite where that is not known."""
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) if hasattr(os, "sysconf") else math.inf
 
 
 def in_a_line(value: Any) -> str:

@@ -168,6 +168,7 @@ def _slope_is_not_finite(equation: Any, values: Sequence[Any]) -> bool:
     try:
         _, slope = jax.jvp(of, given, [jnp.ones_like(value) for value in given])
     except (TypeError, NotImplementedError, ValueError):
+        # What has no derivative has none that is not finite.
         return False
     return _is_float(slope) and not _all_finite(slope)
 

@@ -1,7 +1,6 @@
 """What a sweep has to do, in chunks of lanes: a thing that can be sent to another process."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from gradientflow.flows import (
     is_stochastic,
     lane_shapes,
     limits_of,
+    machine_memory,
     refuse_kinks,
     replaced,
     size,
@@ -126,6 +126,15 @@ class Task:
         for places, ended in found:
             whole = replaced(whole, places, ended)
         return whole
+
+    @property
+    def rows(self) -> int:
+        """How many rows are kept of a lane."""
+        if not self.record:
+            return 0
+        if self.steps is not None:
+            return self.steps // self.save_every + 2
+        return 0 if self.limits is None or self.limits.ts is None else len(self.limits.ts)
 
     def lanes_at_once(self) -> int:
         """How many lanes to run side by side."""
@@ -254,7 +263,7 @@ def check_room(task: Task) -> None:
     Raises:
         ValueError: with the estimate.
     """
-    needed, room = estimate(task), memory()
+    needed, room = estimate(task), machine_memory()
     if needed > room:
         raise ValueError(
             f"sweep: what is kept of {len(task.lanes):,} lanes takes {needed / 2**30:,.0f} GiB, and this machine has "
@@ -262,16 +271,10 @@ def check_room(task: Task) -> None:
         )
 
 
-def memory() -> float:
-    """What this machine has [bytes]; infinite where that is not known."""
-    return 1.0 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else float("inf")
-
-
 def estimate(task: Task) -> float:
     """What the results of a sweep take, with one chunk of them being put there [bytes]."""
     start = task.lanes.one(0).get("x0", task.x0)
     entry, count = dtype_of(start).itemsize, size(start)
     row = {"x": count, "energy": 1, "grad_norm": 1}
-    rows = 0 if not task.record else task.steps // task.save_every + 2 if task.steps else len(task.limits.ts)  # type: ignore
-    one = (count + 3) * entry + 4 * 8 + rows * (entry * sum(row[name] for name in task.record) + 16)
+    one = (count + 3) * entry + 4 * 8 + task.rows * (entry * sum(row[name] for name in task.record) + 16)
     return 1.0 * one * len(task.lanes)

@@ -1,7 +1,5 @@
 """A run from what is asked for to its trajectory: checked once, then one compiled loop, saved every so often."""
 
-import math
-import os
 from typing import Any
 
 import jax
@@ -23,6 +21,7 @@ from gradientflow.flows import (
     check_value,
     dtype_of,
     is_transformed,
+    machine_memory,
     numbers_to_arrays,
     once_per_shape,
 )
@@ -146,7 +145,7 @@ def _iteration(
 def _check_room(z0: Any, rows: int) -> None:
     """Refuses a run whose rows no memory holds."""
     needed = 2.0 * rows * sum(leaf.nbytes for leaf in jax.tree.leaves(z0))
-    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    room = machine_memory()
     if needed > room:
         raise ValueError(
             f"iterate: {rows:,} saved rows take {needed / 2**30:,.0f} GiB, and this machine has {room / 2**30:,.0f}; "

@@ -23,7 +23,7 @@ from ..numerics import drawn, l2_norm
 from .chebyshev_stages import second_order
 
 _DAMPING = 2 / 13
-# Stage counts to choose from, a seventh apart at most; internal rounding grows like s², so that there are not more.
+# Stage counts to choose from, about a seventh apart; internal rounding grows like s², so that there are not more.
 _COUNTS = (
     *range(2, 15),
     16,

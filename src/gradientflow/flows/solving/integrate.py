@@ -57,7 +57,8 @@ def integrate(
         t1: the end [T]. `math.inf`: until a state of rest, whatever the units of E, x and t: where the Newton step
             H⁻¹∇E is at most a millionth of the way so far, what E has still to fall, ½∇EᵀH⁻¹∇E, at most 1e-9 of |E| or
             1e-18 of the fall so far (in single precision 1e-4, 1e-6, 1e-8), and no direction of negative curvature
-            carries more of ∇E than rounding; or where no more is left than the precision can tell apart.
+            carries more of ∇E than rounding; or where no more is left than the precision can tell apart. A state with
+            a velocity, whose oscillation the errors of its steps feed, is held to 30 times the tolerances at most.
         t0: the start [T].
         state: a full state to start from, another path's `state[-1]` say.
         ts: increasing times within [t0, t1] to save at, each reached by a step of its own; the solve ends at the last.
