@@ -43,6 +43,7 @@ from .discretizers import ClippedStep as ClippedStep
 from .discretizers import ConjugateGradients as ConjugateGradients
 from .discretizers import ConstantStep as ConstantStep
 from .discretizers import DataParallelBatch as DataParallelBatch
+from .discretizers import DiscreteGradient as DiscreteGradient
 from .discretizers import Discretizer as Discretizer
 from .discretizers import DouglasRachford as DouglasRachford
 from .discretizers import EulerMaruyama as EulerMaruyama

@@ -26,6 +26,7 @@ class Discretizer(eqx.Module):
         order: the order of accuracy that the scheme claims, where it claims one.
         clock_only: whether h is only the clock: the scheme finds the length of its steps in the state, so that a short
             h says nothing of where it goes, and there is neither an order nor a limit of h.
+        series_order: through which order its step is a B-series; `None` is through every order.
 
     Example:
         >>> import gradientflow as gf
@@ -42,6 +43,7 @@ class Discretizer(eqx.Module):
     equation: ClassVar[str] = ""
     order: ClassVar[int | None] = None
     clock_only: ClassVar[bool] = False
+    series_order: ClassVar[int | None] = None
 
     @property
     def name(self) -> str:

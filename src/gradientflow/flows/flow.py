@@ -87,6 +87,20 @@ class Flow(eqx.Module):
         """The y with y = z + h f(t, y), or NaN where none was found. `t` is the time at which f is asked."""
         return solve_resolvent(self.drift, t, z, h)
 
+    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
+        """The z' with z' = z + h f̄, or NaN where none was found.
+
+        f̄ is the drift at the time t + h/2 and the state (z + z')/2, with a discrete gradient ∇̄E(x, x') for ∇E.
+
+        Args:
+            t: the time of the state z.
+            z: the state.
+            h: the step.
+            rule: the discrete gradient, a `DiscreteGradientRule`.
+        """
+        why = "discrete gradients need ẋ = −G⁻¹∇E(x) with a constant G, or inertia with friction linear in v"
+        raise UnansweredQuestionError(self, "discrete_gradient_step", why)
+
     @property
     def parts(self) -> Mapping[str, "Flow"]:
         """The fields whose sum is the drift, by name; each is a flow on the same states."""

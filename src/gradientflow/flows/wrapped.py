@@ -56,6 +56,11 @@ class WrappedFlow(Flow):
         """The y with y = z + h f(t, y)."""
         return Flow.resolvent(self, t, z, h) if self._own("resolvent") else self.flow.resolvent(t, z, h)
 
+    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
+        """The z' with z' = z + h f̄, f̄ the drift at the midpoint with a discrete gradient for ∇E."""
+        asked = Flow.discrete_gradient_step.__get__(self) if self._own("discrete_gradient_step") else None
+        return (asked or self.flow.discrete_gradient_step)(t, z, h, rule)
+
     @property
     def parts(self) -> Mapping[str, Flow]:
         """The fields whose sum is the drift."""

@@ -1,12 +1,14 @@
 """The order of a scheme, proved from its own step on the rooted-tree system."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import jax
 import numpy as np
+import sympy
 from sympy import QQ
 
 from gradientflow.discretizers import Discretizer, Method, as_method
@@ -101,6 +103,7 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     """
     check_integer("order", 1, up_to=up_to)
     _, flow, discretizer, _ = as_method("order", discretizer, flow=flow, alone=True)
+    asked, up_to = up_to, min(up_to, discretizer.series_order or up_to)
     series = read_series(discretizer, up_to, flow)
     wrong: dict[Tree, tuple[Fraction, Fraction]] = {}
     reached = up_to
@@ -116,8 +119,25 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
         remark = f"{reached} from an exact history, but its first steps, from what `init` remembers, are off by h"
         reached, remark = series.begins, remark + ("" if series.begins == 1 else f"^{series.begins}")
         wrong = {}
+    if reached < asked and reached == up_to:
+        remark = f"beyond order {up_to} its step is no B-series, but for its stability function"
+        wrong, up_to = _tall_trees(discretizer, asked), asked
+        reached = min((tree.order - 1 for tree in wrong), default=reached)
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
     return OrderProof(discretizer.name, reached, up_to, Grade.PROVED, series.weights, against, remark)
+
+
+def _tall_trees(discretizer: Discretizer, up_to: int) -> dict[Tree, tuple[Fraction, Fraction]]:
+    """The trees without branches on which the stability function's Taylor series is not that of the exponential."""
+    ratio = read_in_z(discretizer).rows[0][0].as_expr()
+    series = sympy.Poly(sympy.series(ratio, n=up_to + 1).removeO()).all_coeffs()[::-1]
+    wrong, tree = {}, Tree()
+    for power in range(1, up_to + 1):
+        pair = Fraction(series[power].p, series[power].q), Fraction(1, math.factorial(power))
+        if pair[0] != pair[1]:
+            wrong[tree] = pair
+        tree = Tree("", (tree,))
+    return wrong
 
 
 def _is_zero_stable(discretizer: Discretizer) -> bool:
@@ -152,6 +172,11 @@ def read_series(
         NotExactError: naming the line that is no B-series.
         UnansweredQuestionError: if the scheme asks for parts and there are none.
     """
+    if discretizer.series_order is not None and up_to > discretizer.series_order:
+        through = f"through order {discretizer.series_order} only" if discretizer.series_order else "of no order"
+        raise NotExactError(
+            f"{discretizer.name} is a B-series {through}, asked for {up_to}; `compare` measures what it does"
+        )
     tried, seen = _Run(discretizer, forest(up_to)), None
     try:
         seen = tried.weights()

@@ -127,6 +127,12 @@ class TreeFlow(Flow):
         self._note(t, found.values)
         return found
 
+    def discrete_gradient_step(self, t: Any, z: TreeState, h: Any, rule: Any) -> TreeState:
+        """y = z + h∫₀¹ f(z + s(y − z)) ds, tree by tree, which is the step through order 2·nodes of its rule."""
+        if rule.series_order < self.forest.trees[-1].order:
+            raise NotExactError(f"the discrete gradient {rule.name!r} has a B-series through order {rule.series_order}")
+        return _averaged(self.forest, z.values, _scalar(h))
+
     def diffusion(self, t: Any, z: TreeState) -> Callable[[Any], Any]:
         """None: a scheme for flows with noise is read without it."""
         return lambda increment: 0 * z
@@ -249,6 +255,18 @@ def _implicit(forest: Forest, values: Values, h: Any, moves: Any) -> TreeState:
         products[i] = QQ(1) if trunk < 0 else products[trunk] * found[branch]
         still = trunk < 0 and forest.trees[i].colour == TIME
         found[i] = values[i] if still or not (moves is None or moves[i]) else values[i] + h * products[i]
+    return TreeState(found)
+
+
+def _averaged(forest: Forest, values: Values, h: Any) -> TreeState:
+    """y with y_τ = z_τ + h∫₀¹Π(z_c + s(y_c − z_c)) ds over τ's children c."""
+    products: list[list[Any]] = []
+    found = np.empty(len(values), dtype=object)
+    for i, (trunk, branch) in enumerate(zip(forest.trunk.tolist(), forest.branch.tolist(), strict=True)):
+        path = [QQ(1)] if trunk < 0 else [values[branch], found[branch] - values[branch]]
+        products.append(path if trunk < 0 else _multiplied(path, products[trunk]))
+        mean = sum((coefficient / (k + 1) for k, coefficient in enumerate(products[-1])), QQ(0))
+        found[i] = values[i] if trunk < 0 and forest.trees[i].colour == TIME else values[i] + h * mean
     return TreeState(found)
 
 

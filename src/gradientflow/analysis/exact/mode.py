@@ -44,6 +44,11 @@ class ExactMode(Proximable):
         return Mode(self.lam).inverse_hvp(x, v, shift)
 
     @property
+    def is_quadratic(self) -> bool:
+        """It is."""
+        return True
+
+    @property
     def curvature(self) -> NoReturn:
         """Refused."""
         raise NotExactError("the energy's curvature bounds: on one mode they are another number")

@@ -38,7 +38,7 @@ class TimeChangedFlow(WrappedFlow):
 
     equation: ClassVar[str] = "ż = s'(t) f(s(t), z)"
     changes: ClassVar[frozenset[str]] = frozenset(
-        ("drift", "resolvent", "parts", "noise", "solution", "check_start", "lyapunov")
+        ("drift", "resolvent", "discrete_gradient_step", "parts", "noise", "solution", "check_start", "lyapunov")
     )
     flow: Flow
     clock: Callable[[Any], Any]
@@ -63,6 +63,11 @@ class TimeChangedFlow(WrappedFlow):
         """The flow's own over h·s'(t)."""
         s, speed = self._at(t)
         return self.flow.resolvent(s, z, h * speed)
+
+    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
+        """The flow's own over h·s', s' and the time being those of the step's middle."""
+        s, speed = self._at(t + h / 2)
+        return self.flow.discrete_gradient_step(s - h * speed / 2, z, h * speed, rule)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from ...discrete_gradients import DiscreteGradientRule
 from ...energies.composite import ProximalSemigroup
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -98,6 +99,10 @@ class GradientFlow(FirstOrder):
     def resolvent(self, t: Any, z: Any, h: Any) -> Any:
         """prox_{hE}(x)."""
         return prox_of_vector(self.energy, z, h)
+
+    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
+        """The x' with x' = x − h∇̄E(x, x')."""
+        return rule.solve(self.energy, z, h) if self.is_gradient_flow else Flow.discrete_gradient_step(self, t, z, h, rule)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

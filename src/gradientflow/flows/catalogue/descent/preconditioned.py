@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ...checks import real_arrays
+from ...discrete_gradients import DiscreteGradientRule
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.quadratic import AbstractQuadratic
@@ -55,6 +56,22 @@ class PreconditionedFlow(FirstOrder):
         if self.metric.ndim == 1:
             return -unravel(flat / self.metric)
         return -unravel(jsl.cho_solve((jnp.linalg.cholesky(self.metric), True), flat))
+
+    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
+        """That of the gradient flow in the coordinates Cᵀx, G = CCᵀ: E falls by ‖x' − x‖²_G/h."""
+        if type(self).drift is not PreconditionedFlow.drift:
+            return Flow.discrete_gradient_step(self, t, z, h, rule)
+        flat, unravel = ravel_pytree(z)
+        root = jnp.sqrt(self.metric) if self.metric.ndim == 1 else jnp.linalg.cholesky(self.metric)
+
+        def back(u: jax.Array) -> jax.Array:
+            return u / root if root.ndim == 1 else jsl.solve_triangular(root.T, u)
+
+        def value(u: jax.Array) -> Any:
+            return self.energy.value(lower(unravel(back(u))))
+
+        u = root * flat if root.ndim == 1 else root.T @ flat
+        return unravel(back(rule.solve(as_energy(value), u, h)))
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """x* + e^{−hG⁻¹H}(x − x*), by the modes of the quadratic in the metric G = CCᵀ."""

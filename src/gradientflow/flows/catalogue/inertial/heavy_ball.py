@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from ...checks import check_nonnegative, check_positive
+from ...discrete_gradients import DiscreteGradientRule
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.prox import prox_of_vector
@@ -132,6 +133,14 @@ class HeavyBallFlow(Inertial):
         inertia = self.mass + self.friction * h
         x = prox_of_vector(self.energy, z.x + z.v * (h * self.mass / inertia), h * h / inertia)
         return Phase(x, (x - z.x) / h)
+
+    def discrete_gradient_step(self, t: Any, z: Phase, h: Any, rule: DiscreteGradientRule) -> Phase:
+        """One step of a gradient flow: x' = x + (2hmv − h²∇̄E(x, x'))/(2m + γh), and v' = 2(x' − x)/h − v."""
+        if type(self).drift is not HeavyBallFlow.drift:
+            return Flow.discrete_gradient_step(self, t, z, h, rule)
+        inertia = 2 * self.mass + self.friction * h
+        x = rule.solve(self.energy, z.x, h * h / inertia, z.v * (2 * h * self.mass / inertia))
+        return Phase(x, (x - z.x) * 2 / h - z.v)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

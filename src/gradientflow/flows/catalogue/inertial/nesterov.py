@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from ...checks import check_clock, check_positive
+from ...discrete_gradients import DiscreteGradientRule
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...facts import Decrease, OfParameter, Quantities
@@ -108,6 +109,12 @@ class NesterovFlow(Inertial):
     def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
         """That of a heavy ball with the friction r/t: one proximal step."""
         return HeavyBallFlow(self.energy, 1, self.r / t).resolvent(t, z, h)
+
+    def discrete_gradient_step(self, t: Any, z: Phase, h: Any, rule: DiscreteGradientRule) -> Phase:
+        """That of a heavy ball with the friction r/(t + h/2)."""
+        if type(self).drift is not NesterovFlow.drift:
+            return Flow.discrete_gradient_step(self, t, z, h, rule)
+        return HeavyBallFlow(self.energy, 1, self.r / (t + h / 2)).discrete_gradient_step(t, z, h, rule)
 
     @property
     def parts(self) -> Mapping[str, Flow]:

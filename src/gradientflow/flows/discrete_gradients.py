@@ -1,0 +1,209 @@
+r"""Discrete gradients: vectors $\bar\nabla E(x, y)$ with $\bar\nabla E(x, y)\cdot(y - x) = E(y) - E(x)$, exactly."""
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from .energies.energy import Energy
+from .energies.prox import prox_of_vector
+from .homotopy import solve_between, solve_from_zero
+from .numerics import is_numeric
+from .state import lower
+
+# Differences of energies below so many roundings of the energies are rounding.
+_ROUNDINGS = 16
+
+
+class DiscreteGradientRule(eqx.Module):
+    """A discrete gradient, as flows are asked to step by it.
+
+    Attributes:
+        name: as users write it.
+    """
+
+    name: str = eqx.field(static=True)
+
+    @property
+    def series_order(self) -> int:
+        """Through which order its steps are those of the gradient's mean along the segment, and so a B-series."""
+        return 0
+
+    @abc.abstractmethod
+    def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
+        """∇̄E(x, y), all three pytrees of one shape."""
+
+    @abc.abstractmethod
+    def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
+        r"""The y with $y = x + s - \tau\bar\nabla E(x, y)$, or NaN where none is found.
+
+        Args:
+            energy: E.
+            x: the position, as a vector.
+            tau: τ > 0.
+            shift: s, shaped like x; `None` is 0.
+        """
+
+
+def correction_of(excess: Any, square: Any) -> Any:
+    r"""Gonzalez's projection: the multiple of d that makes a discrete gradient of a vector g, added to it.
+
+    Args:
+        excess: E(y) − E(x) − g·d.
+        square: ‖d‖² > 0.
+    """
+    return excess / square
+
+
+class MeanGradient(DiscreteGradientRule):
+    r"""The gradient's mean along the segment, by Gauss's rule, corrected along it by Gonzalez's projection.
+
+    $g = \sum_i w_i \nabla E(x + s_i d)$, d = y − x, and $\bar\nabla E = g + (E(y) - E(x) - g\cdot d)\,d/\|d\|^2$. With
+    one node it is Gonzalez's own. Polynomials of degree ≤ 2·nodes need no correction. Where it is within the rounding
+    of E it is faded out, so that it holds no digit that is none.
+
+    Attributes:
+        nodes: how many.
+    """
+
+    nodes: int = eqx.field(static=True)
+
+    @property
+    def series_order(self) -> int:
+        """2·nodes: the correction is of the order of ‖d‖^(2·nodes), and so is Gauss's error."""
+        return 2 * self.nodes
+
+    def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
+        """∇̄E(x, y)."""
+        flat, unravel = ravel_pytree(x)
+        return unravel(_along(_on_vectors(energy, unravel), flat, ravel_pytree(y)[0] - flat, self.nodes)[0])
+
+    def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
+        """By Newton's method from the start of the step, else along the path of solutions.
+
+        Of a quadratic it is ∇E at the midpoint, which is then the proximal point over τ/2.
+        """
+        if energy.is_quadratic:
+            return _reflected(energy, x, tau, shift)
+        flat, unravel = ravel_pytree(numbers_only(x))
+        value = _on_vectors(energy, unravel)
+        equation, tolerance = _equation(value, flat, tau, _flat_shift(shift, flat), self.nodes)
+        return unravel(flat + solve_from_zero(equation, tolerance, flat))
+
+
+class CoordinateGradient(DiscreteGradientRule):
+    r"""Itoh and Abe's: difference quotients of E, coordinate by coordinate, each where the last has moved.
+
+    $\bar\nabla E_i = (E(y_1, …, y_i, x_{i+1}, …) - E(y_1, …, y_{i-1}, x_i, …))/(y_i - x_i)$.
+    """
+
+    def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
+        """∇̄E(x, y)."""
+        flat, unravel = ravel_pytree(x)
+        value, moved = _on_vectors(energy, unravel), ravel_pytree(y)[0]
+        places = jnp.arange(flat.size)
+
+        def quotient(i: jax.Array) -> jax.Array:
+            line, start = _line(value, jnp.where(places < i, moved, flat), i)
+            return _along(line, start, moved[i][None] - start, 1)[0][0]
+
+        return unravel(jax.vmap(quotient)(places))
+
+    def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
+        """Coordinate by coordinate, each equation between two points of which it holds the sign of neither.
+
+        At a kink or a wall where no equation holds, the side from which E has fallen enough.
+        """
+        if energy.is_quadratic and not is_numeric(x):
+            # Of one coordinate, which exact numbers are, it is Gonzalez's.
+            return _reflected(energy, x, tau, shift)
+        flat, unravel = ravel_pytree(numbers_only(x))
+        value, given = _on_vectors(energy, unravel), _flat_shift(shift, flat)
+
+        def one(i: jax.Array, w: jax.Array) -> jax.Array:
+            line, start = _line(value, w, i)
+            equation, tolerance = _equation(line, start, tau, given[i][None], 1)
+            return w.at[i].add(
+                solve_between(lambda d: equation(d[None])[0], lambda d: tolerance(d[None]), start[0])
+            )
+
+        return unravel(jax.lax.fori_loop(0, flat.size, one, flat))
+
+
+def _equation(value: Any, x: jax.Array, tau: Any, shift: jax.Array, nodes: int) -> tuple[Any, Any]:
+    """d ↦ d + τ∇̄E(x, x + d) − s, and how much rounding and Newton's method may leave of it."""
+    eps = float(jnp.finfo(x.dtype).eps)
+
+    def equation(d: jax.Array) -> jax.Array:
+        return d + tau * _along(value, x, d, nodes)[0] - shift
+
+    def tolerance(d: jax.Array) -> jax.Array:
+        far = jnp.max(jnp.abs(d))
+        _, gradient, level = _along(value, x, d, nodes)
+        from_position = jnp.max(jnp.abs(jax.jvp(equation, (d,), (x + d,))[1]))
+        from_energy = tau * (gradient + level / jnp.where(far > 0, far, 1))
+        return eps**0.75 * far + 8 * eps * (from_position + from_energy + jnp.max(jnp.abs(shift)))
+
+    return equation, tolerance
+
+
+def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """∇̄E(x, x + d), the largest entry of the gradients in it, and |E| at both ends."""
+    places, weights = np.polynomial.legendre.leggauss(nodes)
+    at, share = (jnp.asarray(row, x.dtype) for row in ((1 + places) / 2, weights / 2))
+    gradients = jax.vmap(lambda s: jax.grad(value)(x + s * d))(at)
+    mean = share @ gradients
+    before, after = value(x), value(x + d)
+    level = jnp.abs(before) + jnp.abs(after)
+    excess, square = after - before - mean @ d, d @ d
+    moves = square > 0
+    faded = _faded(excess, _ROUNDINGS * float(jnp.finfo(x.dtype).eps) * level)
+    correction = jnp.where(moves, correction_of(faded, jnp.where(moves, square, 1)), 0)
+    return mean + correction * d, jnp.max(jnp.abs(gradients)), level
+
+
+def _faded(excess: jax.Array, noise: jax.Array) -> jax.Array:
+    """e³/(e² + noise²): e where it is above the noise, nothing where it is below."""
+    ratio = noise / jnp.where(excess == 0, 1, excess)
+    return excess / (1 + ratio * ratio)
+
+
+def _reflected(energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+    """2m − x, m the proximal point over τ/2: the step where ∇̄E is ∇E at the midpoint, as it is of a quadratic."""
+    middle = prox_of_vector(energy, x if shift is None else x + shift / 2, tau / 2)
+    return 2 * middle - x
+
+
+def _line(value: Any, w: jax.Array, i: jax.Array) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
+    """E along the i-th coordinate through w, of vectors of one entry, and where w is on it."""
+    return lambda s: value(w.at[i].set(s[0])), w[i][None]
+
+
+def _flat_shift(shift: Any, like: jax.Array) -> jax.Array:
+    return jnp.zeros_like(like) if shift is None else ravel_pytree(shift)[0]
+
+
+def _on_vectors(energy: Energy, unravel: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:
+    return lambda x: energy.value(lower(unravel(x)))
+
+
+def numbers_only(x: Any) -> Any:
+    """The position, unless it is an exact number: on those a discrete gradient is known of quadratics only.
+
+    Raises:
+        TypeError: saying so.
+    """
+    if not all(map(is_numeric, jax.tree.leaves(x))):
+        raise TypeError("a discrete gradient is no gradient at any point, unless of a quadratic")
+    return x
+
+
+RULES: Mapping[str, DiscreteGradientRule] = {
+    rule.name: rule
+    for rule in (MeanGradient("gonzalez", 1), MeanGradient("average", 4), CoordinateGradient("itoh-abe"))
+}
