@@ -45,8 +45,8 @@ from .schemes.chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .schemes.chebyshev import SecondOrderChebyshev as SecondOrderChebyshev
 from .schemes.conjugate_gradients import ConjugateGradients as ConjugateGradients
 from .schemes.conjugate_gradients import SteepestDescent as SteepestDescent
-from .schemes.douglas_rachford import DouglasRachford as DouglasRachford
 from .schemes.discrete_gradient import DiscreteGradient as DiscreteGradient
+from .schemes.douglas_rachford import DouglasRachford as DouglasRachford
 from .schemes.euler import BackwardEuler as BackwardEuler
 from .schemes.euler import ForwardEuler as ForwardEuler
 from .schemes.euler import ImplicitMidpoint as ImplicitMidpoint

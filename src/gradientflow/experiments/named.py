@@ -50,6 +50,9 @@ METHODS: Mapping[str, MethodKind] = {
     "implicit_midpoint": MethodKind(
         _of_gradient_flow(lambda: gf.ImplicitMidpoint()), "gradient flow by implicit midpoint"
     ),
+    "discrete_gradient": MethodKind(
+        _of_gradient_flow(lambda: gf.DiscreteGradient()), "gradient flow by Gonzalez's discrete gradient"
+    ),
     "exact": MethodKind(_of_gradient_flow(lambda: gf.ExactSolution()), "gradient flow in closed form, on quadratics"),
     **{
         name: _runge_kutta(name, order)

@@ -12,8 +12,8 @@ from jax.flatten_util import ravel_pytree
 
 from .energies.energy import Energy
 from .energies.prox import prox_of_vector
-from .homotopy import solve_between, solve_from_zero
-from .numerics import is_numeric
+from .homotopy import solve_between, solve_from_zero, solve_linear
+from .numerics import is_concrete, is_numeric
 from .state import lower
 
 # Differences of energies below so many roundings of the energies are rounding.
@@ -38,9 +38,10 @@ class DiscreteGradientRule(eqx.Module):
     def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
         """∇̄E(x, y), all three pytrees of one shape."""
 
-    @abc.abstractmethod
     def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
         r"""The y with $y = x + s - \tau\bar\nabla E(x, y)$, or NaN where none is found.
+
+        Compiled once for each kind of energy and shape where it is asked alone, and so not part of a run.
 
         Args:
             energy: E.
@@ -48,6 +49,17 @@ class DiscreteGradientRule(eqx.Module):
             tau: τ > 0.
             shift: s, shaped like x; `None` is 0.
         """
+        alone = is_concrete(energy, x, tau, shift) and all(map(is_numeric, jax.tree.leaves((x, tau))))
+        return (_compiled if alone else type(self).solve_traced)(self, energy, x, tau, shift)
+
+    @abc.abstractmethod
+    def solve_traced(self, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+        """The same, uncompiled."""
+
+
+@eqx.filter_jit
+def _compiled(rule: DiscreteGradientRule, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+    return rule.solve_traced(energy, x, tau, shift)
 
 
 def correction_of(excess: Any, square: Any) -> Any:
@@ -83,14 +95,14 @@ class MeanGradient(DiscreteGradientRule):
         flat, unravel = ravel_pytree(x)
         return unravel(_along(_on_vectors(energy, unravel), flat, ravel_pytree(y)[0] - flat, self.nodes)[0])
 
-    def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
+    def solve_traced(self, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
         """By Newton's method from the start of the step, else along the path of solutions.
 
         Of a quadratic it is ∇E at the midpoint, which is then the proximal point over τ/2.
         """
         if energy.is_quadratic:
             return _reflected(energy, x, tau, shift)
-        flat, unravel = ravel_pytree(numbers_only(x))
+        flat, unravel = ravel_pytree(numbers_only(x, "it is no gradient at any point, unless of a quadratic"))
         value = _on_vectors(energy, unravel)
         equation, tolerance = _equation(value, flat, tau, _flat_shift(shift, flat), self.nodes)
         return unravel(flat + solve_from_zero(equation, tolerance, flat))
@@ -105,34 +117,43 @@ class CoordinateGradient(DiscreteGradientRule):
     def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
         """∇̄E(x, y)."""
         flat, unravel = ravel_pytree(x)
-        value, moved = _on_vectors(energy, unravel), ravel_pytree(y)[0]
-        places = jnp.arange(flat.size)
+        return unravel(_quotients(_on_vectors(energy, unravel), flat, ravel_pytree(y)[0]))
 
-        def quotient(i: jax.Array) -> jax.Array:
-            line, start = _line(value, jnp.where(places < i, moved, flat), i)
-            return _along(line, start, moved[i][None] - start, 1)[0][0]
-
-        return unravel(jax.vmap(quotient)(places))
-
-    def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
+    def solve_traced(self, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
         """Coordinate by coordinate, each equation between two points of which it holds the sign of neither.
 
         At a kink or a wall where no equation holds, the side from which E has fallen enough.
         """
-        if energy.is_quadratic and not is_numeric(x):
-            # Of one coordinate, which exact numbers are, it is Gonzalez's.
-            return _reflected(energy, x, tau, shift)
-        flat, unravel = ravel_pytree(numbers_only(x))
+        flat, unravel = ravel_pytree(
+            numbers_only(x, "it goes from coordinate to coordinate, and exact numbers show one")
+        )
         value, given = _on_vectors(energy, unravel), _flat_shift(shift, flat)
 
         def one(i: jax.Array, w: jax.Array) -> jax.Array:
             line, start = _line(value, w, i)
             equation, tolerance = _equation(line, start, tau, given[i][None], 1)
             return w.at[i].add(
-                solve_between(lambda d: equation(d[None])[0], lambda d: tolerance(d[None]), start[0])
+                solve_between(lambda d: equation(d[None])[0], lambda d: tolerance(d[None]), jnp.zeros_like(w[i]))
             )
 
-        return unravel(jax.lax.fori_loop(0, flat.size, one, flat))
+        def solve(_: Any, y: jax.Array) -> jax.Array:
+            return jax.lax.fori_loop(0, flat.size, one, y)
+
+        def equation(y: jax.Array) -> jax.Array:
+            return y - flat + tau * _quotients(value, flat, y) - given
+
+        return unravel(jax.lax.custom_root(equation, flat, solve, solve_linear))
+
+
+def _quotients(value: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The difference quotients of E, coordinate by coordinate."""
+    places = jnp.arange(x.size)
+
+    def quotient(i: jax.Array) -> jax.Array:
+        line, start = _line(value, jnp.where(places < i, y, x), i)
+        return _along(line, start, y[i][None] - start, 1)[0][0]
+
+    return jax.vmap(quotient)(places)
 
 
 def _equation(value: Any, x: jax.Array, tau: Any, shift: jax.Array, nodes: int) -> tuple[Any, Any]:
@@ -153,18 +174,23 @@ def _equation(value: Any, x: jax.Array, tau: Any, shift: jax.Array, nodes: int) 
 
 
 def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """∇̄E(x, x + d), the largest entry of the gradients in it, and |E| at both ends."""
+    """∇̄E(x, x + d), the largest entry of the gradients in it, and the size of what E is rounded from."""
     places, weights = np.polynomial.legendre.leggauss(nodes)
     at, share = (jnp.asarray(row, x.dtype) for row in ((1 + places) / 2, weights / 2))
     gradients = jax.vmap(lambda s: jax.grad(value)(x + s * d))(at)
     mean = share @ gradients
     before, after = value(x), value(x + d)
-    level = jnp.abs(before) + jnp.abs(after)
+    steepest = jnp.max(jnp.abs(gradients))
+    # What E is rounded from: itself, and its change by the rounding of a position.
+    level = jnp.abs(before) + jnp.abs(after) + steepest * jnp.max(jnp.abs(x) + jnp.abs(d))
     excess, square = after - before - mean @ d, d @ d
-    moves = square > 0
-    faded = _faded(excess, _ROUNDINGS * float(jnp.finfo(x.dtype).eps) * level)
+    rounding = _ROUNDINGS * float(jnp.finfo(x.dtype).eps)
+    moves = (square > 0) & (jnp.max(jnp.abs(d)) > rounding * jnp.max(jnp.abs(x)))
+    faded = _faded(excess, rounding * level)
     correction = jnp.where(moves, correction_of(faded, jnp.where(moves, square, 1)), 0)
-    return mean + correction * d, jnp.max(jnp.abs(gradients)), level
+    # Behind a wall it is no number, however near.
+    correction = jnp.where(jnp.isfinite(after), correction, jnp.nan)
+    return mean + correction * d, steepest, level
 
 
 def _faded(excess: jax.Array, noise: jax.Array) -> jax.Array:
@@ -192,14 +218,14 @@ def _on_vectors(energy: Energy, unravel: Callable[[jax.Array], Any]) -> Callable
     return lambda x: energy.value(lower(unravel(x)))
 
 
-def numbers_only(x: Any) -> Any:
-    """The position, unless it is an exact number: on those a discrete gradient is known of quadratics only.
+def numbers_only(x: Any, why: str) -> Any:
+    """The position, unless it is an exact number.
 
     Raises:
-        TypeError: saying so.
+        TypeError: saying why a discrete gradient can't be read on those.
     """
     if not all(map(is_numeric, jax.tree.leaves(x))):
-        raise TypeError("a discrete gradient is no gradient at any point, unless of a quadratic")
+        raise TypeError(f"a discrete gradient that can't be read exactly: {why}")
     return x
 
 

@@ -168,55 +168,53 @@ def _norm(vector: jax.Array) -> jax.Array:
 
 
 def solve_between(
-    equation: Callable[[jax.Array], jax.Array], tolerance: Callable[[jax.Array], jax.Array], like: jax.Array
+    equation: Callable[[jax.Array], jax.Array], tolerance: Callable[[jax.Array], jax.Array], zero: jax.Array
 ) -> jax.Array:
-    """The number d with `equation(d)` = 0 nearest to 0 where its sign tells, or NaN where it never changes.
+    """The number d with `equation(d)` = 0 nearest to 0 as its signs tell, or NaN where they never change.
 
-    Between two points at which the signs differ, by Newton's method and by halving. Where the equation jumps over 0, the
-    near side. Derivatives are those of the implicit function, of any order.
+    Between two points at which the signs differ, by Newton's method and by halving. Where the equation jumps over 0,
+    the near side. It has no derivatives.
 
     Args:
         equation: d ↦ a number.
         tolerance: d ↦ how much of it may be left.
-        like: a number of d's type.
+        zero: 0, in d's type.
     """
+    first = equation(zero)
+    away = -jnp.sign(first)
 
-    def solve(equation: Callable[[jax.Array], jax.Array], zero: jax.Array) -> jax.Array:
-        first = equation(zero)
-        away = -jnp.sign(first)
+    def short(d: jax.Array) -> jax.Array:
+        # What is not a number lies behind a wall: too far.
+        return away * equation(d) < 0
 
-        def short(d: jax.Array) -> jax.Array:
-            # What is not a number lies behind a wall: too far.
-            return away * equation(d) < 0
+    def widen(ends: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        _, far, k = ends
+        return far, 2 * far, k + 1
 
-        def widen(ends: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-            _, far, k = ends
-            return far, 2 * far, k + 1
+    def is_short(ends: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        return short(ends[1]) & (ends[2] < _MOST_POINTS)
 
-        def is_short(ends: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-            return short(ends[1]) & (ends[2] < _MOST_POINTS)
+    near, far, _ = jax.lax.while_loop(is_short, widen, (zero, -first, jnp.asarray(0)))
+    # Asked before rounding decides on which side of 0 the far end is.
+    enclosed = ~short(far) & jnp.isfinite(far) & jnp.isfinite(first)
+    eps = float(jnp.finfo(zero.dtype).eps)
 
-        near, far, _ = jax.lax.while_loop(is_short, widen, (zero, -first, jnp.asarray(0)))
-        eps = float(jnp.finfo(zero.dtype).eps)
+    def halve(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        near, far, d, _, k = state
+        miss, slope = jax.jvp(equation, (d,), (jnp.ones_like(d),))
+        solved, ahead = jnp.abs(miss) <= tolerance(d), away * miss < 0
+        near, far = jnp.where(ahead, d, near), jnp.where(ahead, far, d)
+        newton = d - miss / jnp.where(slope == 0, 1, slope)
+        inside = (away * (newton - near) > 0) & (away * (far - newton) > 0) & (solved | (k % 3 < 2))
+        # Where it is solved, one step more leaves rounding alone.
+        better = jnp.where(inside, newton, jnp.where(solved, d, (near + far) / 2))
+        return near, far, better, solved, k + 1
 
-        def halve(state: tuple[Any, ...]) -> tuple[Any, ...]:
-            near, far, d, _, k = state
-            miss, slope = jax.jvp(equation, (d,), (jnp.ones_like(d),))
-            solved, ahead = jnp.abs(miss) <= tolerance(d), away * miss < 0
-            near, far = jnp.where(ahead, d, near), jnp.where(ahead, far, d)
-            newton = d - miss / jnp.where(slope == 0, 1, slope)
-            inside = (away * (newton - near) > 0) & (away * (far - newton) > 0) & (solved | (k % 3 < 2))
-            # Where it is solved, one step more leaves rounding alone.
-            better = jnp.where(inside, newton, jnp.where(solved, d, (near + far) / 2))
-            return near, far, better, solved, k + 1
+    def goes_on(state: tuple[Any, ...]) -> jax.Array:
+        near, far, _, solved, k = state
+        return ~solved & (jnp.abs(far - near) > 2 * eps * jnp.abs(far)) & (k < _MOST_POINTS)
 
-        def goes_on(state: tuple[Any, ...]) -> jax.Array:
-            near, far, _, solved, k = state
-            return ~solved & (jnp.abs(far - near) > 2 * eps * jnp.abs(far)) & (k < _MOST_POINTS)
-
-        start = near, far, jnp.where(near == 0, far, (near + far) / 2), first == 0, jnp.asarray(0)
-        near, far, d, solved, _ = jax.lax.while_loop(goes_on, halve, start)
-        found = jnp.where(solved, d, near)
-        return jnp.where(jnp.isfinite(far) & jnp.isfinite(first) & ~short(far), found, jnp.nan)
-
-    return jax.lax.custom_root(equation, jnp.zeros_like(like), solve, lambda g, right: right / g(jnp.ones_like(right)))
+    start = near, far, jnp.where(near == 0, far, (near + far) / 2), first == 0, jnp.asarray(0)
+    near, far, d, solved, _ = jax.lax.while_loop(goes_on, halve, start)
+    found = jnp.where(solved, d, near)
+    return jnp.where(enclosed, found, jnp.nan)

@@ -49,7 +49,9 @@ class ArrayTrees(FirstOrder):
         places, weights = np.polynomial.legendre.leggauss(rule.nodes)
 
         def equation(d: Any) -> Any:
-            slopes = [float(w / 2) * self.drift(t, z + float((1 + s) / 2) * d) for s, w in zip(places, weights, strict=True)]
+            slopes = [
+                float(w / 2) * self.drift(t, z + float((1 + s) / 2) * d) for s, w in zip(places, weights, strict=True)
+            ]
             return d - h * sum(slopes)
 
         eps = float(jnp.finfo(z.dtype).eps)

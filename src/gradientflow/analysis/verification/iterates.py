@@ -8,6 +8,7 @@ import sympy
 
 from gradientflow.discretizers import (
     BackwardEuler,
+    DiscreteGradient,
     Discretizer,
     EulerMaruyama,
     ForwardEuler,
@@ -60,7 +61,7 @@ def _textbook_factor(discretizer: Discretizer, z: Exact) -> Any:
             return 1 - z
         case BackwardEuler():
             return 1 / (1 + z)
-        case ImplicitMidpoint():
+        case ImplicitMidpoint() | DiscreteGradient(rule="gonzalez" | "average"):
             return (2 - z) / (2 + z)
         case RungeKutta(tableau=tableau) if len(tableau.b) == tableau.order:
             return sum(((-z) ** k / math.factorial(k) for k in range(1, tableau.order + 1)), start=1 + 0 * z)

@@ -11,7 +11,15 @@ import sympy
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from gradientflow.discretizers import ConstantStep, Discretizer, EulerMaruyama, Method, MomentumEuler, as_step_rule
+from gradientflow.discretizers import (
+    ConstantStep,
+    DiscreteGradient,
+    Discretizer,
+    EulerMaruyama,
+    Method,
+    MomentumEuler,
+    as_step_rule,
+)
 from gradientflow.flows import (
     AbstractQuadratic,
     Flow,
@@ -34,6 +42,7 @@ from ..results.grades import Grade
 from .claims import Claim, Verification
 from .conditions import Asked, Condition, under
 from .decide import refuted_sibling
+from .energy_law import energy_law_claim
 from .flow_claims import flow_claims
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
 from .runs import iterates_claim, path_claim, solution_claim_of
@@ -103,6 +112,8 @@ def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Cl
         yield under(
             stationary_variance_claim(), asked.quadratic, asked.strongly_convex(), *_below_two(method, curvatures)
         )
+    if isinstance(scheme, DiscreteGradient):
+        yield under(energy_law_claim(flow, scheme), Asked(flow.energy, curvatures).differentiable)
     recipe = Recipe(flow, scheme)
     try:
         powers = power_claim(scheme) if type(flow) is GradientFlow else None

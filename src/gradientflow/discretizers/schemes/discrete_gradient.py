@@ -11,7 +11,7 @@ from ..discretizer import Discretizer
 
 
 class DiscreteGradient(Discretizer):
-    r"""Discrete gradient scheme: $x' = x - h\bar\nabla E(x, x')$, on which $E(x') - E(x) = -\|x' - x\|^2/h$ for every h.
+    r"""Discrete gradient scheme: $x' = x - h\bar\nabla E(x, x')$; $E(x') - E(x) = -\|x' - x\|^2/h$ for every h.
 
     A discrete gradient is a vector with $\bar\nabla E(x, y)\cdot(y - x) = E(y) - E(x)$ and
     $\bar\nabla E(x, x) = \nabla E(x)$. So no step of a gradient flow raises E, convex or not, however long the step is.

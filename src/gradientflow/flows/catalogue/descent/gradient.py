@@ -102,7 +102,9 @@ class GradientFlow(FirstOrder):
 
     def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
         """The x' with x' = x − h∇̄E(x, x')."""
-        return rule.solve(self.energy, z, h) if self.is_gradient_flow else Flow.discrete_gradient_step(self, t, z, h, rule)
+        return (
+            rule.solve(self.energy, z, h) if self.is_gradient_flow else Flow.discrete_gradient_step(self, t, z, h, rule)
+        )
 
     @property
     def parts(self) -> Mapping[str, Flow]:
