@@ -125,7 +125,7 @@ from .solving.batch import solve_batch as solve_batch
 from .solving.integrate import integrate as integrate
 from .solving.integrate import limits_of as limits_of
 from .solving.integrate import refuse_kinks as refuse_kinks
-from .solving.side_by_side import lane_shapes as lane_shapes
+from .solving.side_by_side import kind_of as kind_of
 from .solving.solve import LyapunovWarning as LyapunovWarning
 from .solving.spectrum import spectral_radius as spectral_radius
 from .solving.watched import Limits as Limits
