@@ -48,6 +48,7 @@ from .checks import check_rate as check_rate
 from .checks import is_zero as is_zero
 from .checks import machine_memory as machine_memory
 from .checks import position_arrays as position_arrays
+from .checks import refuse_traced as refuse_traced
 from .checks import unknown_name as unknown_name
 from .checks import users_line as users_line
 from .energies import landscapes as landscapes
