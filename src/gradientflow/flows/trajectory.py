@@ -13,6 +13,7 @@ from jax.core import Tracer
 
 from gradientflow._files import write_file
 
+from .checks import refuse_traced
 from .energies.energy import Energy
 from .numerics import Number, max_norm
 from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
@@ -97,6 +98,7 @@ class Trajectory(eqx.Module):
         """
         if self.evaluate is None:
             raise TypeError("this trajectory exists at its saved times only (`.t`, `.x`); integrate the flow for more")
+        refuse_traced("path(t)", self.t)
         first, last = float(self.t[0]), float(self.t[-1])
         asked = np.asarray(t, dtype=float)
         # A sum of steps misses the end by a few units in the last place; that is still the end.
@@ -126,6 +128,7 @@ class Trajectory(eqx.Module):
         """An `xarray.Dataset` over `t`: energy, grad_norm, step, and one variable a leaf of the position and state."""
         import xarray as xr
 
+        refuse_traced("to_xarray", self.t)
         if self.t.ndim > 1:
             raise ValueError(
                 "to_xarray: a batch has no one time axis; take a lane of it, jax.tree.map(lambda a: a[0], run) say"
@@ -168,9 +171,10 @@ class Trajectory(eqx.Module):
             title: a title; chosen unless given.
 
         Raises:
-            TypeError: if `ax` isn't axes.
+            TypeError: if `ax` isn't axes; under jit, vmap or grad.
             ValueError: if they are not as many as the panels, or `figsize` is given with them.
         """
+        refuse_traced("plot", self.t)
         from gradientflow.analysis.comparison.figures import plot_trajectory
 
         return plot_trajectory(self, ax=ax, figsize=figsize, title=title)
@@ -241,7 +245,7 @@ def _trajectory(data: Any, structure: Any) -> Trajectory:
             number("first_not_finite"),
         ),
         stats=Stats(**json.loads(data.attrs["stats"])),
-        steps=jnp.asarray(data["step"].values),
+        steps=jax.device_put(data["step"].values),
     )
 
 
@@ -291,11 +295,13 @@ def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _
     return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 
 
-def rows_of(leaf: Any, first: int, end: int) -> Any:
-    """Some rows of a buffer; on the CPU without a program for every number of them."""
-    if first == 0 and end == len(leaf):
-        return leaf
-    return jnp.asarray(np.asarray(leaf)[first:end]) if jax.default_backend() == "cpu" else leaf[first:end]
+def rows_of(rows: Any, first: int, end: int) -> Any:
+    """Some rows of buffers; on the CPU without a program for every number of them."""
+    if first == 0 and end == len(jax.tree.leaves(rows)[0]):
+        return rows
+    if jax.default_backend() != "cpu":
+        return jax.tree.map(lambda leaf: leaf[first:end], rows)
+    return jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[first:end], rows))
 
 
 def distance(left: Any, right: Any) -> np.ndarray:

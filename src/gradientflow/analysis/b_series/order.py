@@ -12,7 +12,7 @@ import sympy
 from sympy import QQ
 
 from gradientflow.discretizers import Discretizer, Method, as_method
-from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer
+from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer, refuse_traced
 
 from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
@@ -89,6 +89,7 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     Raises:
         NotExactError: naming the line that is no B-series.
         UnansweredQuestionError: if the scheme asks for parts and `flow` is not given, or the flow does not answer.
+        TypeError: under jit, vmap or grad.
 
     References:
         E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed. 1993, section II.2.
@@ -103,6 +104,7 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     """
     check_integer("order", 1, up_to=up_to)
     _, flow, discretizer, _ = as_method("order", discretizer, flow=flow, alone=True)
+    refuse_traced("order", discretizer)
     asked, up_to = up_to, min(up_to, discretizer.series_order or up_to)
     series = read_series(discretizer, up_to, flow)
     wrong: dict[Tree, tuple[Fraction, Fraction]] = {}

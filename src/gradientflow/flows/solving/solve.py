@@ -19,7 +19,7 @@ import numpy as np
 from ..flow import Flow
 from ..numerics import dtype_of, size
 from ..trajectory import Stats, Trajectory
-from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch
+from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch, most_explicit
 from .control import Tolerances
 from .integration import Carry, Integration
 from .spectrum import spectral_radius
@@ -50,7 +50,8 @@ class Solve:
         look = jax.device_get(first_look(flow, t0, z0))
         self.first_step = float(first_step(look, self.end, np))
         self.may_switch = may_switch(solver, flow, z0)
-        solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end), self.end)
+        self.most_explicit = most_explicit(flow.is_gradient_flow, z0, limits.rtol)
+        solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end, self.most_explicit), self.end)
         self.used = [type(solver).__name__]
         self.integration = Integration(
             flow, solver, tolerances_of(limits, self.dtype), t0, z0, limits.to_rest,
@@ -91,7 +92,8 @@ class Solve:
             return carry
         now = np.asarray(self.limits.t0 + float(state.s), self.dtype)
         radius = float(spectral_radius(self.integration.flow, now, carry.z))
-        if not held_back(radius, float(state.h), self.end - float(state.s), int(state.taken)):
+        rest = self.end - float(state.s)
+        if not held_back(radius, float(state.h), rest, int(state.taken), self.most_explicit):
             return carry
         solver = for_stiff(self.integration.flow, carry.z)
         self.used.append(type(solver).__name__)
@@ -120,9 +122,10 @@ class Solve:
         if self.times is not None and len(times) > 1 and self.times[0] > 0:
             # The start was not asked for.
             times, saved = times[1:], jax.tree.map(lambda leaf: leaf[1:], saved)
-        steps, x, kept, energies, grad_norms = jax.tree.map(jnp.asarray, saved)
+        # Not by jnp.asarray, which makes a program for every number of rows.
+        t, steps, x, kept, energies, grad_norms = jax.device_put((times.astype(self.dtype), *saved))
         return Trajectory(
-            t=jnp.asarray(times, self.dtype), x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
+            t=t, x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
             stats=Stats(**stats), steps=steps, evaluate=self._evaluator(times, saved[2]),
         )  # fmt: skip
 
@@ -156,7 +159,7 @@ class Solve:
             if not len(asked):
                 raise ValueError("path(t): `t` must hold at least one time, got none")
             row = int(np.searchsorted(times, asked[0], side="right")) - 1
-            at_row = jax.tree.map(lambda leaf: jnp.asarray(leaf[row]), states)
+            at_row = jax.device_put(jax.tree.map(lambda leaf: leaf[row], states))
             start = float(times[row])
             later = asked[asked > start]
             positions = jax.tree.map(lambda leaf: np.asarray(leaf)[None], flow.position(at_row))
@@ -166,7 +169,7 @@ class Solve:
                 positions = jax.tree.map(lambda a, b: np.concatenate([a, np.asarray(b)]), positions, resumed.x)
             first = 0 if asked[0] == start else 1
             index = np.searchsorted(asked, np.asarray(t, dtype=float)) + first
-            return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), positions)
+            return jax.device_put(jax.tree.map(lambda leaf: leaf[index], positions))
 
         return evaluate
 
