@@ -69,6 +69,9 @@ class KnownFlow(Flow):
     def resolvent(self, t, z, h):
         return 3 * z
 
+    def discrete_gradient_step(self, t, z, h, rule):
+        return 5 * z
+
     parts = property(lambda self: {"all": self})
 
     noise = property(lambda self: Noise(jnp.sin, lambda t, z: jnp.cos, False, 2, lambda t, z, h, noise: 11 * z))
@@ -123,6 +126,7 @@ FLOW_QUESTIONS = {
     "position": lambda f: f.position(X),
     "drift": lambda f: f.drift(T, X),
     "resolvent": lambda f: f.resolvent(T, X, H),
+    "discrete_gradient_step": lambda f: f.discrete_gradient_step(T, X, H, None),
     "parts": lambda f: dict(f.parts),
     "diffusion": lambda f: f.diffusion(T, X)(X),
     "noise": lambda f: (f.noise.shape(X), f.noise.sigma(T, X)(X), f.noise.additive, f.noise.parts),

@@ -19,7 +19,6 @@ from .analysis import modified_equation as modified_equation
 from .analysis import order as order
 from .analysis import stability as stability
 from .analysis import stability_function as stability_function
-from .analysis import stability_intervals as stability_intervals
 from .analysis import stability_map as stability_map
 from .analysis import stability_region as stability_region
 from .analysis import stationary_law as stationary_law

@@ -1,14 +1,12 @@
 """The order of a scheme, proved from its own step on the rooted-tree system."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import jax
 import numpy as np
-import sympy
 from sympy import QQ
 
 from gradientflow.discretizers import Discretizer, Method, as_method
@@ -24,6 +22,7 @@ from ..exact.unit_disk import is_simple_von_neumann
 from ..linear_stability.function import read_in_z
 from ..results.grades import Grade
 from ..results.result import Result
+from .tall_trees import tall_trees
 from .tree_arrays import check_on_arrays
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
@@ -123,23 +122,10 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
         wrong = {}
     if reached < asked and reached == up_to:
         remark = f"beyond order {up_to} its step is no B-series, but for its stability function"
-        wrong, up_to = _tall_trees(discretizer, asked), asked
+        wrong, up_to = tall_trees(discretizer, asked), asked
         reached = min((tree.order - 1 for tree in wrong), default=reached)
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
     return OrderProof(discretizer.name, reached, up_to, Grade.PROVED, series.weights, against, remark)
-
-
-def _tall_trees(discretizer: Discretizer, up_to: int) -> dict[Tree, tuple[Fraction, Fraction]]:
-    """The trees without branches on which the stability function's Taylor series is not that of the exponential."""
-    ratio = read_in_z(discretizer).rows[0][0].as_expr()
-    series = sympy.Poly(sympy.series(ratio, n=up_to + 1).removeO()).all_coeffs()[::-1]
-    wrong, tree = {}, Tree()
-    for power in range(1, up_to + 1):
-        pair = Fraction(series[power].p, series[power].q), Fraction(1, math.factorial(power))
-        if pair[0] != pair[1]:
-            wrong[tree] = pair
-        tree = Tree("", (tree,))
-    return wrong
 
 
 def _is_zero_stable(discretizer: Discretizer) -> bool:

@@ -53,7 +53,7 @@ class DiscreteGradient(Discretizer):
         >>> import gradientflow as gf
         >>> method = gf.Method(gf.GradientFlow(gf.landscapes.himmelblau()), gf.DiscreteGradient("gonzalez"), 1.0)
         >>> [round(float(E), 3) for E in method.iterate([0.0, 0.0], 3).energy]
-        [170.0, 133.402, 118.961, 107.386]
+        [170.0, 144.363, 70.646, 59.828]
     """
 
     equation: ClassVar[str] = "x' = x − h ∇̄E(x, x')"
