@@ -119,6 +119,7 @@ BAD = {
     "no answer": (lambda: gf.iterate(FLOW, gf.MomentumEuler(), X0, step=0.1, steps=1), gf.UnansweredQuestionError,
                   "does not answer `parts`: its field does not split into named parts, unless its energy "
                   "is a Composite(f, g). MomentumEuler needs it; schemes that fit: BackwardEuler, ConjugateGradients, "
+                  "DiscreteGradient, "
                   "ExponentialEuler, ForwardEuler, ImplicitMidpoint"),
     "nothing to compare": (lambda: gf.compare(FLOW, {}, X0, 1.0), ValueError, "`methods` is empty"),
     "no method": (lambda: gf.compare(FLOW, {"a": 0.1}, X0, 1.0), TypeError, "method 'a' must be a Method or"),

@@ -58,7 +58,7 @@ class WrappedFlow(Flow):
 
     def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
         """The z' with z' = z + h f̄, f̄ the drift at the midpoint with a discrete gradient for ∇E."""
-        asked = Flow.discrete_gradient_step.__get__(self) if self._own("discrete_gradient_step") else None
+        asked = Flow.discrete_gradient_step.__get__(self) if self._own("drift") else None
         return (asked or self.flow.discrete_gradient_step)(t, z, h, rule)
 
     @property

@@ -121,7 +121,7 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
         reached, remark = series.begins, remark + ("" if series.begins == 1 else f"^{series.begins}")
         wrong = {}
     if reached < asked and reached == up_to:
-        remark = f"beyond order {up_to} its step is no B-series, but for its stability function"
+        # Beyond, its step is no B-series, but for its stability function.
         wrong, up_to = tall_trees(discretizer, asked), asked
         reached = min((tree.order - 1 for tree in wrong), default=reached)
     against = {tree: pair for tree, pair in wrong.items() if tree.order == reached + 1}
