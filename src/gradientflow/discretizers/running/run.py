@@ -62,6 +62,7 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     return rows, status
 
 
+@eqx.filter_jit
 def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
     """A run of which anything is traced: a scan over blocks of a scan over steps."""
     blocks, rest = divmod(steps, save_every)
