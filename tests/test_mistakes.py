@@ -101,9 +101,18 @@ def test_a_step_that_returns_something_else_is_told_what_it_should(scheme, said)
     assert str(caught.value).startswith(f"{type(scheme).__name__}.step: {said}")
 
 
-def test_a_limit_is_asked_where_numbers_are_known():
-    with pytest.raises(TypeError, match=r"^stability: it looks at the numbers .*; ask outside, once for each$"):
-        jax.grad(lambda beta: gf.stability(gf.optimizers.momentum(Q, lr=0.1, beta=beta)).limit)(0.5)
+@pytest.mark.parametrize(
+    ("where", "asked"),
+    [
+        ("stability", lambda method: gf.stability(method).limit),
+        ("order", lambda method: gf.order(method).order),
+        ("verify", lambda method: gf.verify(method)),
+        ("plot", lambda method: method.iterate([1.0, 1.0], steps=2).plot()),
+    ],
+)
+def test_what_looks_at_numbers_is_asked_where_they_are_known(where, asked):
+    with pytest.raises(TypeError, match=rf"^{where}: it looks at the numbers .*; ask outside, once for each$"):
+        jax.grad(lambda beta: asked(gf.optimizers.momentum(Q, lr=0.1, beta=beta)))(0.5)
 
 
 def test_a_field_is_a_function_of_the_position_alone():

@@ -48,6 +48,7 @@ from .checks import check_rate as check_rate
 from .checks import is_zero as is_zero
 from .checks import machine_memory as machine_memory
 from .checks import position_arrays as position_arrays
+from .checks import refuse_traced as refuse_traced
 from .checks import unknown_name as unknown_name
 from .checks import users_line as users_line
 from .energies import landscapes as landscapes
@@ -125,7 +126,7 @@ from .solving.batch import solve_batch as solve_batch
 from .solving.integrate import integrate as integrate
 from .solving.integrate import limits_of as limits_of
 from .solving.integrate import refuse_kinks as refuse_kinks
-from .solving.side_by_side import lane_shapes as lane_shapes
+from .solving.side_by_side import kind_of as kind_of
 from .solving.solve import LyapunovWarning as LyapunovWarning
 from .solving.spectrum import spectral_radius as spectral_radius
 from .solving.watched import Limits as Limits

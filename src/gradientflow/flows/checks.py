@@ -19,6 +19,7 @@ import gradientflow
 from gradientflow._names import unknown_name as unknown_name
 
 from .numerics import as_floating, is_concrete, max_norm
+from .transforming import is_transformed
 
 # These multiply, but not as numbers do; and complex numbers have no order.
 _NO_NUMBERS = (str, bytes, list, tuple, complex)
@@ -143,6 +144,19 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
         remedy = "; give arrays, of arrays, rest = eqx.partition(model, eqx.is_array)" if of_module else ""
         raise TypeError(f"{where}: `{name}` must hold real numbers only, got {in_a_line(tree)}{remedy}")
     return arrays
+
+
+def refuse_traced(where: str, *trees: Any) -> None:
+    """Refuses what is being traced, by a question that looks at numbers.
+
+    Raises:
+        TypeError: saying so.
+    """
+    if is_transformed() or not is_concrete(*trees):
+        raise TypeError(
+            f"{where}: it looks at the numbers that it is asked about, which jit, vmap and grad don't tell; "
+            "ask outside, once for each"
+        )
 
 
 def machine_memory() -> float:

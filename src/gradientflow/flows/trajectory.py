@@ -13,6 +13,7 @@ from jax.core import Tracer
 
 from gradientflow._files import write_file
 
+from .checks import refuse_traced
 from .energies.energy import Energy
 from .numerics import Number, max_norm
 from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
@@ -97,6 +98,7 @@ class Trajectory(eqx.Module):
         """
         if self.evaluate is None:
             raise TypeError("this trajectory exists at its saved times only (`.t`, `.x`); integrate the flow for more")
+        refuse_traced("path(t)", self.t)
         first, last = float(self.t[0]), float(self.t[-1])
         asked = np.asarray(t, dtype=float)
         # A sum of steps misses the end by a few units in the last place; that is still the end.
@@ -126,6 +128,7 @@ class Trajectory(eqx.Module):
         """An `xarray.Dataset` over `t`: energy, grad_norm, step, and one variable a leaf of the position and state."""
         import xarray as xr
 
+        refuse_traced("to_xarray", self.t)
         if self.t.ndim > 1:
             raise ValueError(
                 "to_xarray: a batch has no one time axis; take a lane of it, jax.tree.map(lambda a: a[0], run) say"
@@ -168,9 +171,10 @@ class Trajectory(eqx.Module):
             title: a title; chosen unless given.
 
         Raises:
-            TypeError: if `ax` isn't axes.
+            TypeError: if `ax` isn't axes; under jit, vmap or grad.
             ValueError: if they are not as many as the panels, or `figsize` is given with them.
         """
+        refuse_traced("plot", self.t)
         from gradientflow.analysis.comparison.figures import plot_trajectory
 
         return plot_trajectory(self, ax=ax, figsize=figsize, title=title)

@@ -10,7 +10,7 @@ import numpy as np
 from sympy import QQ
 
 from gradientflow.discretizers import Discretizer, Method, as_method
-from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer
+from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer, refuse_traced
 
 from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
@@ -87,6 +87,7 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     Raises:
         NotExactError: naming the line that is no B-series.
         UnansweredQuestionError: if the scheme asks for parts and `flow` is not given, or the flow does not answer.
+        TypeError: under jit, vmap or grad.
 
     References:
         E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed. 1993, section II.2.
@@ -101,6 +102,7 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     """
     check_integer("order", 1, up_to=up_to)
     _, flow, discretizer, _ = as_method("order", discretizer, flow=flow, alone=True)
+    refuse_traced("order", discretizer)
     series = read_series(discretizer, up_to, flow)
     wrong: dict[Tree, tuple[Fraction, Fraction]] = {}
     reached = up_to

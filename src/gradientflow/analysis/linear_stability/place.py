@@ -5,10 +5,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from gradientflow.discretizers import ConstantStep, Discretizer, Method, ScheduledStep, as_method, as_step_rule
-from gradientflow.flows import AbstractQuadratic, Composite, Energy, Flow, Mode, Trajectory, dtype_of, max_norm
+from gradientflow.flows import (
+    AbstractQuadratic,
+    Composite,
+    Energy,
+    Flow,
+    Mode,
+    Trajectory,
+    dtype_of,
+    max_norm,
+    refuse_traced,
+)
 
 from .curvature import Curvatures
 from .jacobian import has_no_derivative, leaves_at_once
@@ -30,11 +39,7 @@ def unpacked(
             from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((flow, discretizer, step))):
-        raise TypeError(
-            f"{where}: it looks at the numbers that it is asked about, which jit, vmap and grad don't tell; "
-            "ask outside, once for each"
-        )
+    refuse_traced(where, flow, discretizer, step)
     if method is not None and not isinstance(as_step_rule(step), (ConstantStep, ScheduledStep)):
         raise TypeError(
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "

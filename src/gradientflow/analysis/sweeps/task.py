@@ -17,7 +17,7 @@ from gradientflow.flows import (
     begin,
     dtype_of,
     is_stochastic,
-    lane_shapes,
+    kind_of,
     limits_of,
     machine_memory,
     refuse_kinks,
@@ -143,12 +143,12 @@ class Task:
         """How many lanes to run side by side."""
         _, making, lanes = next(self._groups(np.arange(1)))
         if self.steps is None:
-            z, _ = lane_shapes(
+            kind = kind_of(
                 making,
                 self._shared(),
                 jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), lanes),
             )
-            return max(1, min(_SOLVES, 2**27 // (64 * size(z) * dtype_of(z).itemsize)))
+            return max(1, min(_SOLVES, 2**27 // (64 * size(kind.z0) * dtype_of(kind.z0).itemsize)))
         most = lanes_at_once(making, self._shared(), lanes, self.steps, bool(self.record), self.save_every)
         return min(most, _RUNS)
 

@@ -21,6 +21,7 @@ from gradientflow.flows import (
     Mode,
     Trajectory,
     UnansweredQuestionError,
+    refuse_traced,
 )
 
 from ..exact.algebra import rational
@@ -57,7 +58,7 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
         run: a path of the flow, or a run of the method, whose numbers are measured against the closed forms.
 
     Raises:
-        TypeError: if `subject` is neither, or `run` isn't one of its trajectories.
+        TypeError: if `subject` is neither, or `run` isn't one of its trajectories; under jit, vmap or grad.
 
     References:
         H. K. Khalil, Nonlinear Systems, 3rd ed. 2002, chapter 4, for Lyapunov functions.
@@ -80,6 +81,7 @@ def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verificatio
     if run is not None and (not isinstance(run, Trajectory) or ("scheme" in run.stats) != (method is not None)):
         made_by = "method.iterate" if method is not None else "integrate"
         raise TypeError(f"verify: `run` must be made by {made_by} from what is verified, got {type(run).__name__}")
+    refuse_traced("verify", subject, run)
     quadratic = isinstance(flow.energy, (AbstractQuadratic, Mode))
     claims: list[Claim | None] = []
     curvatures = None

@@ -14,17 +14,18 @@ import numpy as np
 
 from ..numerics import dtype_of, size
 from ..status import Status, decide
-from .choice import first_step, held_back, is_stiff
+from .choice import first_step, held_back, is_stiff, most_explicit
 from .integration import Carry
 from .side_by_side import (
     Build,
+    Kind,
     Program,
     advanced_each,
     begun,
     block,
     ends,
     handed_over_each,
-    lane_shapes,
+    kind_of,
     look_at,
     may_hand_over,
     radii,
@@ -78,8 +79,8 @@ def solve_batch(
         solver: as for `integrate`.
         keep: what is kept at the times that the limits name: `energy`, `grad_norm`, `x`.
     """
-    z, has_energy = lane_shapes(build, shared, _lane(lanes))
-    dtype, asked = dtype_of(z), _Asked(limits, keep, z, has_energy)
+    kind = kind_of(build, shared, _lane(lanes))
+    dtype, asked = dtype_of(kind.z0), _Asked(limits, keep, kind)
     end = limits.end(dtype)
     gtol = None if limits.gtol is None else np.asarray(limits.gtol, dtype)
     program = Program(
@@ -88,7 +89,7 @@ def solve_batch(
     )  # fmt: skip
     count = len(jax.tree.leaves(lanes)[0])
     looks = _of(jax.device_get(look_at(program, _filled(lanes, count))), np.arange(count))
-    stiff = is_stiff(looks.radius, end, _STIFF_STEPS) if size(z) <= _SMALL else is_stiff(looks.radius, end)
+    stiff = is_stiff(looks.radius, end, _STIFF_STEPS if size(kind.z0) <= _SMALL else asked.most_explicit)
     h = np.asarray(first_step(looks, end, np), dtype)
     parts: list[tuple[np.ndarray, Ended]] = []
     for is_so in (False, True):
@@ -104,16 +105,20 @@ def solve_batch(
 
 
 class _Asked(NamedTuple):
-    """What is asked of all lanes: limits, what is kept; their states' shapes, and whether there is an energy."""
+    """What is asked of all lanes: limits, what is kept; and what they are."""
 
     limits: Limits
     keep: tuple[str, ...]
-    z0: Any
-    has_energy: bool
+    kind: Kind
 
     @property
     def dtype(self) -> Any:
-        return dtype_of(self.z0)
+        return dtype_of(self.kind.z0)
+
+    @property
+    def most_explicit(self) -> float:
+        """How many steps for stability's sake an explicit solver is worth."""
+        return most_explicit(self.kind.is_gradient_flow, self.kind.z0, self.limits.rtol)
 
     @property
     def times(self) -> Any:
@@ -124,7 +129,7 @@ class _Asked(NamedTuple):
     @property
     def room(self) -> int:
         """For how many rows of a lane there is room."""
-        return room_for(self.z0) if self.times is None else len(self.times)
+        return room_for(self.kind.z0) if self.times is None else len(self.times)
 
 
 def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) -> Ended:
@@ -132,7 +137,7 @@ def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) ->
     limits, count = asked.limits, len(h)
     if asked.keep:
         return _with_rows(program, lanes, h, radius, asked)
-    room = room_for(asked.z0)
+    room = room_for(asked.kind.z0)
     carry = _through_the_first(program, lanes, h, min(room, limits.max_steps))
     known = surely_ended(limits, asked.dtype, room, carry)
     first, last, end = jax.device_get(ends(program, *_filled((lanes, carry), count)))
@@ -182,11 +187,13 @@ def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry
 
 def _with_rows(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) -> Ended:
     """Lanes whose rows tell how they end, or are asked for: as many at once as there is memory for their rows."""
-    at_once = max(1, _ROWS // (asked.room * asked.dtype.itemsize * (4 * size(asked.z0) + 8)))
+    at_once = max(1, _ROWS // (asked.room * asked.dtype.itemsize * (4 * size(asked.kind.z0) + 8)))
     parts: list[Ended] = []
     for start in range(0, len(h), at_once):
         some = np.arange(start, min(start + at_once, len(h)))
-        watched = [Watched(asked.limits, asked.dtype, asked.room, asked.has_energy, float(radius[i])) for i in some]
+        watched = [
+            Watched(asked.limits, asked.dtype, asked.room, asked.kind.has_energy, float(radius[i])) for i in some
+        ]
         _watch(program, _of(lanes, some), h[some], watched, asked)
         parts += [_end_of(lane, asked.keep) for lane in watched]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
@@ -219,7 +226,10 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
             rest = program.whole - np.asarray(carry.s, float)
             each = zip(np.asarray(radius)[: len(index)], carry.h, rest, carry.taken, strict=True)
             held = np.array(
-                [held_back(float(r), float(step), float(left), int(taken)) for r, step, left, taken in each]
+                [
+                    held_back(float(r), float(step), float(left), int(taken), asked.most_explicit)
+                    for r, step, left, taken in each
+                ]
             )
         if held.any():
             after = dataclasses.replace(program, handed_over=True)

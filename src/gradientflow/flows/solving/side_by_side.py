@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
@@ -56,13 +56,21 @@ class Program(eqx.Module):
         return Integration(flow, solver, self.tolerances, self.t0, z0, self.to_rest, self.gtol)
 
 
-@once_per_shape
-def lane_shapes(build: Build, shared: Any, lane: Any) -> tuple[Any, bool]:
-    """The shapes of a lane's state, and whether its flow has an energy."""
+class Kind(NamedTuple):
+    """What all lanes are: the shapes of a state, whether the flow has an energy, and is that energy's gradient flow."""
 
-    def asked(shared: Any, lane: Any) -> tuple[Any, bool]:
+    z0: Any
+    has_energy: bool
+    is_gradient_flow: bool
+
+
+@once_per_shape
+def kind_of(build: Build, shared: Any, lane: Any) -> Kind:
+    """What a lane is, by its shapes alone."""
+
+    def asked(shared: Any, lane: Any) -> Kind:
         flow, z0 = build(shared, lane)
-        return z0, flow.has_energy
+        return Kind(z0, flow.has_energy, flow.is_gradient_flow)
 
     return eqx.filter_eval_shape(asked, shared, lane)
 

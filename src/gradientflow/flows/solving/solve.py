@@ -19,7 +19,7 @@ import numpy as np
 from ..flow import Flow
 from ..numerics import dtype_of, size
 from ..trajectory import Stats, Trajectory
-from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch
+from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch, most_explicit
 from .control import Tolerances
 from .integration import Carry, Integration
 from .spectrum import spectral_radius
@@ -50,7 +50,8 @@ class Solve:
         look = jax.device_get(first_look(flow, t0, z0))
         self.first_step = float(first_step(look, self.end, np))
         self.may_switch = may_switch(solver, flow, z0)
-        solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end), self.end)
+        self.most_explicit = most_explicit(flow.is_gradient_flow, z0, limits.rtol)
+        solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end, self.most_explicit), self.end)
         self.used = [type(solver).__name__]
         self.integration = Integration(
             flow, solver, tolerances_of(limits, self.dtype), t0, z0, limits.to_rest,
@@ -91,7 +92,8 @@ class Solve:
             return carry
         now = np.asarray(self.limits.t0 + float(state.s), self.dtype)
         radius = float(spectral_radius(self.integration.flow, now, carry.z))
-        if not held_back(radius, float(state.h), self.end - float(state.s), int(state.taken)):
+        rest = self.end - float(state.s)
+        if not held_back(radius, float(state.h), rest, int(state.taken), self.most_explicit):
             return carry
         solver = for_stiff(self.integration.flow, carry.z)
         self.used.append(type(solver).__name__)
