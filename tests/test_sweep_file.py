@@ -26,7 +26,7 @@ x0 = [-1.0, 1.0]
 steps = 40
 
 [sweep.over]
-lr = { from = 1e-4, to = 1e-2, count = 6, scale = "log" }
+lr = { from = 1e-5, to = 1e-3, count = 6, scale = "log" }
 beta = [0.5, 0.9]
 """
 
@@ -43,7 +43,7 @@ def test_a_file_is_the_runs_that_it_describes_and_what_is_written_describes_them
     result = call("sweep", file, "--json", "--out", out, "--export", tmp_path / "all.csv")
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
-    for row, (lr, beta) in zip(rows, itertools.product(np.geomspace(1e-4, 1e-2, 6), [0.5, 0.9]), strict=True):
+    for row, (lr, beta) in zip(rows, itertools.product(np.geomspace(1e-5, 1e-3, 6), [0.5, 0.9]), strict=True):
         run = gf.optimizers.momentum(E, lr, beta).iterate([-1.0, 1.0], 40)
         assert (row["lr"], row["beta"], row["outcome"]) == (lr, beta, run.status.outcome)
         if run.status != "diverged":
@@ -118,8 +118,8 @@ BAD = {
     "not finite": ("beta = .*", "beta = [nan]", ("sweep.over.beta[0]", "finite number", "nan")),
     "none": ("beta = .*", "beta = []", ("sweep.over.beta", "must be numbers", "got []")),
     "unknown end": ("to =", "too =", ("sweep.over.lr: unknown key 'too'; did you mean 'to'?",)),
-    "no end": ("to = 1e-2, ", "", ("sweep.over.lr", "`to` is missing")),
-    "no logarithm": ("from = 1e-4", "from = 0", ("sweep.over.lr.from", "positive ends", "got 0")),
+    "no end": ("to = 1e-3, ", "", ("sweep.over.lr", "`to` is missing")),
+    "no logarithm": ("from = 1e-5", "from = 0", ("sweep.over.lr.from", "positive ends", "got 0")),
     "unknown scale": ('"log"', '"logg"', ("sweep.over.lr.scale: unknown scale 'logg'; did you mean 'log'?",)),
     "no count": ("count = 6", "count = 0", ("sweep.over.lr.count", "whole number", "got 0")),
     "unknown row": ("steps = 40", 'steps = 40\nrecord = "enrgy"', ("sweep.record: unknown row 'enrgy'", "'energy'")),
