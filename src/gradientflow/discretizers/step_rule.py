@@ -90,7 +90,7 @@ def check_schedule(where: str, schedule: Callable[[Any], Any], steps: int) -> No
     """
     k = np.unique(np.linspace(0, max(steps - 1, 0), min(max(steps, 1), _INDICES)).astype(int))
     try:
-        h = np.asarray(jax.vmap(schedule)(jnp.asarray(k)), float)
+        h = np.asarray(jax.vmap(schedule)(jax.device_put(k)), float)
     except jax.errors.JAXTypeError:
         return
     bad = ~((h >= 0) & (h < np.inf))

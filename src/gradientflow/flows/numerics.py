@@ -42,11 +42,15 @@ def as_floating(tree: Any) -> Any:
     """
 
     def convert(leaf: Any) -> jax.Array:
-        array = jnp.asarray(leaf)
+        array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+        if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
+            array = jnp.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.complexfloating):
             raise TypeError(f"positions are real, got {array.dtype}")
-        # The type is given again, or a Python float would stay weakly typed and yield to any other precision.
-        return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
+        dtype = jax.dtypes.canonicalize_dtype(array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
+        # Converted by NumPy: JAX makes a program for every shape. The type is given again, or a Python float would
+        # stay weakly typed and yield to any other precision.
+        return jnp.asarray(array.astype(dtype), dtype)
 
     return jax.tree.map(convert, tree, is_leaf=is_nested_numbers)
 

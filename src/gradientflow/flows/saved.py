@@ -89,7 +89,7 @@ def free_name(name: str, taken: Mapping[str, Any]) -> str:
 
 def restored(array: np.ndarray, dtype: str) -> jax.Array:
     """A stored array in the precision that it had."""
-    return jnp.asarray(array, dtype) if dtype in _HALVES else jnp.asarray(array)
+    return jax.device_put(array.astype(dtype) if dtype in _HALVES else array)
 
 
 def unnamed(prefix: str, leaves: Mapping[str, Any]) -> Any:

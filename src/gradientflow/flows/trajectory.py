@@ -245,7 +245,7 @@ def _trajectory(data: Any, structure: Any) -> Trajectory:
             number("first_not_finite"),
         ),
         stats=Stats(**json.loads(data.attrs["stats"])),
-        steps=jnp.asarray(data["step"].values),
+        steps=jax.device_put(data["step"].values),
     )
 
 
@@ -295,11 +295,13 @@ def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _
     return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 
 
-def rows_of(leaf: Any, first: int, end: int) -> Any:
-    """Some rows of a buffer; on the CPU without a program for every number of them."""
-    if first == 0 and end == len(leaf):
-        return leaf
-    return jnp.asarray(np.asarray(leaf)[first:end]) if jax.default_backend() == "cpu" else leaf[first:end]
+def rows_of(rows: Any, first: int, end: int) -> Any:
+    """Some rows of buffers; on the CPU without a program for every number of them."""
+    if first == 0 and end == len(jax.tree.leaves(rows)[0]):
+        return rows
+    if jax.default_backend() != "cpu":
+        return jax.tree.map(lambda leaf: leaf[first:end], rows)
+    return jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[first:end], rows))
 
 
 def distance(left: Any, right: Any) -> np.ndarray:

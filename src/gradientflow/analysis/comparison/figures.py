@@ -195,7 +195,7 @@ def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]])
         ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", norm=norm, alpha=0.4)
         ax.contour(xs, ys, gap, levels=levels, colors="white", linewidths=0.5)
     coarse = np.stack(np.meshgrid(*(np.linspace(*bounds, 17)[1:-1] for bounds in box)), axis=-1).reshape(-1, 2)
-    arrows = -np.asarray(jax.vmap(energy.grad)(jnp.asarray(coarse)), dtype=float)
+    arrows = -np.asarray(jax.vmap(energy.grad)(jax.device_put(coarse)), dtype=float)
     lengths = np.linalg.norm(arrows, axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         arrows = arrows / lengths

@@ -163,7 +163,7 @@ class Training:
 
     def _as_batch(self, batch: Any, name: str) -> Any:
         try:
-            return jax.tree.map(jnp.asarray, batch)
+            return jax.device_put(batch)
         except (TypeError, ValueError):
             raise TypeError(f"{self.where}: `{name}` must be a pytree of arrays, got {_kind(batch)}") from None
 
@@ -211,7 +211,7 @@ class Training:
             raise TypeError(f"{self.where}: `optimizer` doesn't take these params: {_line(error)}") from error
         if state is None:
             return self.optimizer.init(self.params)
-        state = jax.tree.map(jnp.asarray, eqx.filter(state, eqx.is_array_like))
+        state = jax.device_put(eqx.filter(state, eqx.is_array_like))
         alike = jax.tree.structure(state) == jax.tree.structure(fresh) and all(
             a.shape == b.shape for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(fresh), strict=True)
         )
@@ -229,7 +229,7 @@ def _split(where: str, params: Any) -> tuple[Any, Any]:
     plain = all(isinstance(leaf, (jax.Array, np.ndarray, np.generic, float, int)) for leaf in leaves)
     if plain and "CustomNode(" not in str(structure):
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, None if hasattr(leaf, "dtype") else float), params)
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
+    params = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
     free, fixed = eqx.partition(params, eqx.is_inexact_array)
     if not sum(leaf.size for leaf in jax.tree.leaves(free)):
         raise TypeError(

@@ -198,7 +198,9 @@ def _at_rest(flow: Flow, x0: Any) -> _Affine | None:
     h = 1.0 / float(lam.min())
     while h < _LONGEST:
         read = _read("stationary_law", flow, x0, (ExactSolution(), h))
-        if np.abs(read.matrix).max() <= 1e-18 * max(np.abs(read.noise).max(), 1e-300):
+        # In units in which every coordinate spreads by one, what is left of the start is rounding.
+        spread = np.sqrt(np.maximum(np.diag(read.noise), 1e-300))
+        if np.abs(read.matrix * spread / spread[:, None]).max() <= 4 * len(spread) * np.finfo(float).eps:
             return read
         h *= 64
     return None

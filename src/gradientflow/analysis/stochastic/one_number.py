@@ -67,7 +67,7 @@ class Values:
         flat = np.ravel(x)
         padded = np.concatenate([flat, np.full(-len(flat) % _CHUNK, flat[-1])])
         with jax.enable_x64(True):
-            chunks = [np.asarray(self._each(jnp.asarray(part))) for part in padded.reshape(-1, _CHUNK)]
+            chunks = [np.asarray(self._each(jax.device_put(part))) for part in padded.reshape(-1, _CHUNK)]
         return np.concatenate(chunks)[: len(flat)].reshape(np.shape(x))
 
 

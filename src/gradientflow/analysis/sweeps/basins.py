@@ -249,7 +249,7 @@ class _Search:
 
     def found(self) -> Basins:
         """The result: minima in the order of their energies, from left to right where these are equal."""
-        energies = [float(self.energy.value(jnp.asarray(place))) for place in self.places]
+        energies = [float(self.energy.value(jax.device_put(place))) for place in self.places]
         order = [number for number, good in enumerate(self.is_minimum) if good]
         scale = max(map(abs, energies), default=0.0) or 1.0
         order.sort(key=lambda number: (round(energies[number] / scale, 9), *self.places[number]))
@@ -264,7 +264,7 @@ class _Search:
 
 def _looked_at(energy: Energy, end: np.ndarray) -> tuple[np.ndarray, bool]:
     """A place of rest to its last digits, and whether it is a minimum."""
-    place, values = jax.device_get(_newton(energy, jnp.asarray(end)))
+    place, values = jax.device_get(_newton(energy, jax.device_put(end)))
     eps = float(jnp.finfo(place.dtype).eps)
     return place, bool(values.min() >= -(eps**0.5) * np.abs(values).max())
 

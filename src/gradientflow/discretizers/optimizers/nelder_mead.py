@@ -81,7 +81,7 @@ def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None
     # SciPy counts its first simplex as an iteration, so that its own limit would come one too early.
     options = {"maxiter": int(steps) + 1, "xatol": 0, "fatol": 0}
     found = minimize(value, best[0], method="Nelder-Mead", callback=note, options=options)
-    states = jax.vmap(unravel)(jnp.asarray(np.stack(best)))
+    states = jax.vmap(unravel)(jax.device_put(np.stack(best)))
     positions = flow.position(states)
     energies, grad_norms = measure(flow.energy, positions)
     given = {} if gtol is None else {"gtol": float(gtol)}
@@ -95,7 +95,7 @@ def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None
     )
     return Trajectory(
         t=jnp.asarray(count, start.dtype), x=positions, state=states, energy=energies, grad_norm=grad_norms,
-        status=_status(flow, positions, energies, grad_norms, gtol), stats=stats, steps=jnp.asarray(count),
+        status=_status(flow, positions, energies, grad_norms, gtol), stats=stats, steps=jax.device_put(count),
     )  # fmt: skip
 
 

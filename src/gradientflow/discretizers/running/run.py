@@ -46,8 +46,8 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     count = blocks + 1 + (rest > 0)
     every = None if save_every == 1 else (np.asarray(save_every), np.asarray(rest))
     rows, ends, carries = _loop(iteration, z0, t0, np.asarray(blocks), every, _capacity(count, z0))
-    rows = jax.tree.map(lambda leaf: rows_of(leaf, 0, count), rows)
-    tail = jax.tree.map(lambda leaf: rows_of(leaf, max(count - TAIL, 0), count), rows.z)
+    rows = rows_of(rows, 0, count)
+    tail = rows_of(rows.z, max(count - TAIL, 0), count)
     told = eqx.tree_at(lambda rows: (rows.z, rows.x), rows, (None, None))
     told, tail, ends = jax.device_get((told, tail, ends))
     left: Left | None = None

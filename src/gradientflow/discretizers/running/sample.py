@@ -215,7 +215,7 @@ def sample(
         noise_precision=str(noise_dtype),
         **({"needs": needs} if (needs := getattr(type(flow), "needs", "")) else {}),
     )
-    return Chains(x, jnp.asarray(start + h * taken.astype(dtype)), energy, finite, stats)
+    return Chains(x, jax.device_put(start + h * taken.astype(dtype)), energy, finite, stats)
 
 
 def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:

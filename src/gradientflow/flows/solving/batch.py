@@ -41,7 +41,7 @@ _TRIES, _LANES, _FEWEST = 16, 1024, 16
 _ROWS = 2**27
 # Steps that stability alone may ask of an explicit solver, where states are so small that an implicit step costs as
 # much as a few of those.
-_STIFF_STEPS, _SMALL = 60, 8
+_STIFF_STEPS, _SMALL = 60.0, 8
 
 
 class Ended(NamedTuple):

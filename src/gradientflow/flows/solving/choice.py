@@ -22,10 +22,10 @@ from .spectrum import spectral_radius
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
 _LARGEST_IMPLICIT = 20_000
 # An explicit solver that needs more steps than this for what stability alone asks is given up for an implicit one.
-_STIFF_STEPS = 3_000
+_STIFF_STEPS = 3_000.0
 # The steps of a stabilized one of order 2 grow like rtol^(−1/3): it pays from so many times as many explicit ones on
 # (measured: of a dense quadratic of 1,000 unknowns it takes nine times rtol^(−1/3), of some ten to forty drifts each).
-_STABILIZED_STEPS = 45
+_STABILIZED_STEPS = 45.0
 # The length of a step at its limit of stability, in fastest modes' times.
 _LONGEST_STABLE = 3
 # A state so many times as large as the start has run off.

@@ -87,8 +87,8 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
         lost=np.asarray(0 if finite.all() else 1),
     )
     return Trajectory(
-        t=asked, x=positions, state=states, energy=jnp.asarray(energies), grad_norm=jnp.asarray(grad_norms),
-        status=decide(evidence), steps=jnp.asarray(steps),
+        t=asked, x=positions, state=states, energy=jax.device_put(energies), grad_norm=jax.device_put(grad_norms),
+        status=decide(evidence), steps=jax.device_put(steps),
         stats=Stats(
             solver=type(solver).__name__, steps=count, rejected=0, step=(t1 - t0) / count, precision=str(dtype)
         ),

@@ -122,9 +122,10 @@ class Solve:
         if self.times is not None and len(times) > 1 and self.times[0] > 0:
             # The start was not asked for.
             times, saved = times[1:], jax.tree.map(lambda leaf: leaf[1:], saved)
-        steps, x, kept, energies, grad_norms = jax.tree.map(jnp.asarray, saved)
+        # Not by jnp.asarray, which makes a program for every number of rows.
+        t, steps, x, kept, energies, grad_norms = jax.device_put((times.astype(self.dtype), *saved))
         return Trajectory(
-            t=jnp.asarray(times, self.dtype), x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
+            t=t, x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
             stats=Stats(**stats), steps=steps, evaluate=self._evaluator(times, saved[2]),
         )  # fmt: skip
 
@@ -158,7 +159,7 @@ class Solve:
             if not len(asked):
                 raise ValueError("path(t): `t` must hold at least one time, got none")
             row = int(np.searchsorted(times, asked[0], side="right")) - 1
-            at_row = jax.tree.map(lambda leaf: jnp.asarray(leaf[row]), states)
+            at_row = jax.device_put(jax.tree.map(lambda leaf: leaf[row], states))
             start = float(times[row])
             later = asked[asked > start]
             positions = jax.tree.map(lambda leaf: np.asarray(leaf)[None], flow.position(at_row))
@@ -168,7 +169,7 @@ class Solve:
                 positions = jax.tree.map(lambda a, b: np.concatenate([a, np.asarray(b)]), positions, resumed.x)
             first = 0 if asked[0] == start else 1
             index = np.searchsorted(asked, np.asarray(t, dtype=float)) + first
-            return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), positions)
+            return jax.device_put(jax.tree.map(lambda leaf: leaf[index], positions))
 
         return evaluate
 
