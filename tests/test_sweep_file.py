@@ -56,7 +56,7 @@ def test_a_file_is_the_runs_that_it_describes_and_what_is_written_describes_them
     assert again.exit_code == 0, again.output
     assert again.stdout.startswith("Sweep over lr (6) × beta (2), measured\n")
     stable = table[table["outcome"] != "diverged"]
-    assert f"longest step that did not diverge lr = {stable['lr'].max():.6g}" in again.stdout
+    assert f"longest step that did not diverge: lr = {stable['lr'].max():.6g}" in again.stdout
 
 
 def test_what_was_interrupted_is_shown_kept_and_gone_on_with(file, tmp_path, monkeypatch):
@@ -71,7 +71,9 @@ def test_what_was_interrupted_is_shown_kept_and_gone_on_with(file, tmp_path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(Task, "run", run)
-        ended = call("sweep", file, "--store", store)
+        ended, again = (call("sweep", file, "--store", store) for store in (store, tmp_path / "other"))
+    assert (again.exit_code, again.stdout) == (130, "")
+    assert again.stderr == "gradientflow: interrupted; nothing was done by then\n"
     assert ended.exit_code == 130
     assert f"interrupted: {seen[0]} of 12 lanes were run" in ended.stdout
     assert f"interrupted; the same command goes on where {str(store)!r} ends" in ended.stderr

@@ -201,8 +201,12 @@ def sweep(
             sweeping.check_export(export)
         asked = sweeping.Experiment.of_entries(entries, folder)
         start_jax(device, asked.precision)
-        with first_interrupt_raises():
-            found = sweeping.run(asked, swept, store or None)
+        try:
+            with first_interrupt_raises():
+                found = sweeping.run(asked, swept, store or None)
+        except KeyboardInterrupt:
+            print("gradientflow: interrupted; nothing was done by then", file=sys.stderr)
+            raise typer.Exit(130) from None
         if out:
             sweeping.save(found, out, asked, table)
         if export:

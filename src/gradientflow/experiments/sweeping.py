@@ -79,15 +79,13 @@ def _expanded(name: str, values: Any) -> Any:
 def summary(found: Sweep, swept: Swept) -> str:
     """How many ended how, the best lane, the longest step that did not diverge, and what is left to do."""
     lines = found.headline.split("\n")
+    kept = np.flatnonzero(~np.isin(found.outcome.ravel(), ["diverged", "not run"]))
     name = next((name for name in STEP if name in swept.over), None)
-    table = found.table().reset_index()
-    kept = table[~table["outcome"].isin(["diverged", "not run"])]
     if name is not None and len(kept):
-        row = kept.loc[kept[name].idxmax()]
-        others = ", ".join(f"{other} = {row[other]:g}" for other in found.lanes.columns if other not in (name, "x0"))
-        lines.append(
-            f"  longest step that did not diverge {name} = {row[name]:.6g}" + (f" at {others}" if others else "")
-        )
+        steps = found.lanes.at(kept)[name]
+        longest = found.lanes.one(kept[np.argmax(steps)])
+        told = ", ".join(f"{other} = {value:.6g}" for other, value in longest.items() if isinstance(value, float))
+        lines.append(f"  longest step that did not diverge: {told}")
     return "\n".join(lines)
 
 

@@ -73,7 +73,9 @@ def read_swept(entries: Mapping[str, Any], table: Any) -> Swept:
     over = _over(method, fixed, table.get("over"))
     if "steps" not in table:
         raise ValueError("sweep.steps: say how many steps each run takes: steps = 1000")
-    options = {name: _whole(f"sweep.{name}", table[name]) for name in ("steps", "save_every", "chunk") if name in table}
+    options: dict[str, Any] = {
+        name: _whole(f"sweep.{name}", table[name]) for name in ("steps", "save_every", "chunk") if name in table
+    }
     if "gtol" in table:
         options["gtol"] = _number("sweep.gtol", table["gtol"])
     if "record" in table:

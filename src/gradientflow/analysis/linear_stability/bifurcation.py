@@ -163,8 +163,8 @@ def _settle(
         return observe(iteration.position(iteration.start(state))), _combination(state), max_norm(state)
 
     def advanced(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], Any]:
-        *carry, growth = jax.vmap(one)(h, *carry)
-        return (carry[0], carry[1]), (*jax.vmap(seen)(h, carry[0]), jnp.log(growth))
+        state, error, growth = jax.vmap(one)(h, *carry)
+        return (state, error), (*jax.vmap(seen)(h, state), jnp.log(growth))
 
     def pass_by(looped: tuple[Any, Any]) -> tuple[Any, Any]:
         k, carry = looped
