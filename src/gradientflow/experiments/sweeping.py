@@ -83,7 +83,7 @@ def summary(found: Sweep, swept: Swept) -> str:
     name = next((name for name in STEP if name in swept.over), None)
     if name is not None and len(kept):
         steps = found.lanes.at(kept)[name]
-        longest = found.lanes.one(kept[np.argmax(steps)])
+        longest = found.lanes.one(int(kept[np.argmax(steps)]))
         told = ", ".join(f"{other} = {value:.6g}" for other, value in longest.items() if isinstance(value, float))
         lines.append(f"  longest step that did not diverge: {told}")
     return "\n".join(lines)
