@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse.linalg
 
 from gradientflow.discretizers import Discretizer, Iteration, check_answers
 from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare, with_energy
@@ -15,6 +16,8 @@ from .one_number import of_one_number
 
 # The share of a difference between two wells that a step must take away: rounding is magnified by its inverse.
 _SLOWEST = 1e-9
+# So far from 1, where the kernel's first eigenvalue lies, it is inverted.
+_SHIFT = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -113,8 +116,9 @@ def _solved(
             f"{np.abs(spreads).min():.3g}; take more `points` or a longer `step`"
         )
     kernel = np.exp(-(((x[:, None] - means) / spreads) ** 2) / 2) / (np.sqrt(2 * np.pi) * np.abs(spreads)) * spacing
-    values, vectors = np.linalg.eig(kernel)
-    second, first = np.argsort(np.abs(values))[-2:]
+    # The two eigenvalues next to 1, by inverse iteration from a fixed start: one factorization instead of all modes.
+    values, vectors = scipy.sparse.linalg.eigs(kernel, k=2, sigma=1 + _SHIFT, v0=np.ones(len(x)))
+    second, first = np.argsort(np.abs(values))
     if abs(values[second]) > 1 - _SLOWEST:
         raise ValueError(
             "stationary_density: a step changes the weights of two wells by less than rounding shows, so that any "

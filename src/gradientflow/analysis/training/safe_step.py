@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from gradientflow.flows import all_finite, check_integer, check_number
 
 from ..linear_stability.held_step import HeldUpdate
-from .sharpness import leading, loss_of, product_with_hessian, start_direction
+from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
 from .watch import checked_optimizer, norm_of
 
 # Products with the preconditioned Hessian: at the first reading, and at the others, which go on where it was.
@@ -188,7 +188,7 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
 
     import optax
 
-    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+    return optax.GradientTransformationExtraArgs(init, in_one(update))  # pyright: ignore[reportArgumentType]
 
 
 def _read(optimizer: Any, leaves: Any, structure: Any) -> tuple[HeldUpdate, Any, float]:

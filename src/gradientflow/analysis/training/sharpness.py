@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +41,23 @@ def loss_of(where: str, loss: Any, batch: Any) -> Callable[[Any], Any]:
             raise TypeError(f"{where}: `loss` can't be called as {called}: {reason}; {remedy}") from error
 
     return of
+
+
+def in_one(update: Callable[..., Any]) -> Callable[..., Any]:
+    """An optax `update` as one program, for loops without jit; as it is, where an argument is a function."""
+    compiled = eqx.filter_jit(update)
+
+    def updated(gradient: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        if not all(map(eqx.is_array_like, jax.tree.leaves(extra))):
+            return update(gradient, state, params, **extra)
+        # Numbers as arrays, or every value of the loss would be another program.
+        return compiled(gradient, state, params, **jax.tree.map(_array, extra))
+
+    return updated
+
+
+def _array(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
 def start_direction(params: Any) -> Any:

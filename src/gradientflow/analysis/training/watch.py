@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradientflow.flows import all_finite, check_integer, inner
 
-from .sharpness import leading, loss_of, product_with_hessian, start_direction
+from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
 
 # What was bad: codes, in the order in which they are looked for.
 NOTHING, BATCH, VALUE, GRADIENT, UPDATE, ROSE = range(6)
@@ -171,7 +171,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
 
     import optax
 
-    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+    return optax.GradientTransformationExtraArgs(init, in_one(update))  # pyright: ignore[reportArgumentType]
 
 
 def _risen(rise: dict[str, Any], k: Any, value: Any, fall: Any, every: int) -> tuple[dict[str, Any], Any]:
