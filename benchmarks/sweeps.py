@@ -21,9 +21,9 @@ jax.config.update("jax_enable_x64", True)
 ROUNDS = 5
 
 
-def step_sizes(energy):
-    """10,000 step sizes, 1,000 steps of gradient descent each, in the plane."""
-    lrs, x0 = np.geomspace(1e-4, 0.2, 10_000), np.array([3.0, 1.0])
+def step_sizes(energy, longest=0.2):
+    """10,000 step sizes, 1,000 steps of gradient descent each, in the plane; what is beyond 2/9 diverges."""
+    lrs, x0 = np.geomspace(1e-4, longest, 10_000), np.array([3.0, 1.0])
 
     @jax.jit
     def bare(lrs):
@@ -118,6 +118,7 @@ def main():
         "step sizes, ½Σλx²": step_sizes(gf.energy(lambda x: jnp.sum(lam * x * x) / 2)),
         "step sizes, ½x₀² + 4.5x₁²": step_sizes(gf.energy(lambda x: x[0] ** 2 / 2 + 4.5 * x[1] ** 2)),
         "step sizes, Quadratic": step_sizes(gf.Quadratic(jnp.diag(lam))),
+        "step sizes, Quadratic, a third diverges": step_sizes(gf.Quadratic(jnp.diag(lam)), 10.0),
         "Himmelblau's basins": starts(),
         "stiffness": stiffness(),
     }

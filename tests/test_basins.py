@@ -2,6 +2,7 @@
 
 import math
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,6 +48,23 @@ def test_the_ways_to_reach_no_minimum_are_told_apart():
     assert short.minima.shape == (0, 2)
     cycles = gf.basins(gf.optimizers.gradient_descent(E, lr=1.1), ((0.6, 0.8), (-0.1, 0.1)), 2, steps=600)
     assert (cycles.labels == Elsewhere.CYCLING).all()
+
+
+def test_another_energy_of_the_same_kind_traces_nothing_anew():
+    traced = []
+
+    def energy(p, a):
+        traced.append(None)
+        return p[0] ** 4 / 4 - a * p[0] ** 2 / 2 + p[1] ** 2 / 2
+
+    def minima(a):
+        flow = gf.GradientFlow(gf.energy(eqx.Partial(energy, a=jnp.asarray(a))))
+        return gf.basins(flow, ((-3.0, 3.0), (-1.0, 1.0)), 4).minima
+
+    minima(1.0)
+    known = len(traced)
+    np.testing.assert_allclose(minima(4.0), [[-2, 0], [2, 0]], atol=1e-6)
+    assert len(traced) <= known + 2
 
 
 @pytest.mark.parametrize(

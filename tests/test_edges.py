@@ -107,6 +107,31 @@ def test_a_multiplier_that_decays_is_no_period():
     assert found.exponent[-1] > 0.1
 
 
+def test_a_cycle_is_told_from_a_rest_on_either_side_of_where_it_begins():
+    """There both are approached as 1/√k, and a small error decays thrice as fast as what is left."""
+    found = cascade(lambda x: jnp.sum(x**3 / 3 - x**2 / 2), [0.3], [1.9999, 1.99999, 2.0001, 2.001])
+    assert found.period.tolist() == [1, 1, 2, 2]
+
+
+def test_other_steps_and_another_time_to_settle_trace_nothing_anew():
+    traced = []
+
+    def energy(x):
+        traced.append(None)
+        return x**4 / 4 - x**2 / 2
+
+    flow = gf.GradientFlow(gf.energy(energy))
+    settled = gf.bifurcation(flow, gf.ForwardEuler(), 0.7, [0.5, 1.1], settle=400)
+    known = len(traced)
+    # A start and an end of 64 steps side by side, and those beyond 2 all lost on the way.
+    found = gf.bifurcation(flow, gf.ForwardEuler(), 0.7, np.linspace(0.5, 4, 130), settle=500)
+    assert found.period[[0, -1]].tolist() == [1, -1]
+    assert (found.period[found.h > 2.1] == -1).all()
+    assert settled.period.tolist() == [1, 2]
+    # The start's energy is asked once, for a number.
+    assert len(traced) <= known + 2
+
+
 def test_the_whole_state_is_judged():
     """Beyond 2/3 the second coordinate, of bounded slope, steps to and fro, unseen by x[0]."""
     found = cascade(lambda x: x[0] ** 2 / 2 + 3 * jnp.log(jnp.cosh(x[1])), [0.5, 0.3], [0.5, 0.7])

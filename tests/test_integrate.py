@@ -330,3 +330,19 @@ def test_no_step_leads_across_the_wall_where_the_energy_ends(t1):
     assert path.status == "converged"
     assert bool(jnp.isfinite(path.energy).all())
     assert float(path.x[-1, 0]) == pytest.approx(a, abs=1e-6 * a if t1 == 3.0 else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("energy", "start", "end", "outcome"),
+    [
+        (lambda x: -jnp.sum(x**4) / 4, 2.0, 1 / 8, "running off"),  # ẋ = x³: x = (1/x₀² − 2t)^{−1/2}
+        (lambda x: -jnp.sum(jnp.exp(x)), 0.0, 1.0, "running off"),  # ẋ = eˣ: x = −log(1 − t)
+        (lambda x: jnp.sum(jnp.log(x)), 1.0, 1 / 2, "standing still"),  # ẋ = −1/x: x = (1 − 2t)^{1/2}
+    ],
+)
+def test_a_path_that_ends_in_finite_time_is_left_there(energy, start, end, outcome):
+    path = gf.integrate(gf.GradientFlow(gf.energy(energy)), [start], math.inf)
+    assert path.status == outcome
+    assert float(path.t[-1]) == pytest.approx(end, rel=1e-7)
+    assert path.stats["rejected"] < 1000
+    assert ("it ends there" in path.status.detail) == (outcome == "standing still")

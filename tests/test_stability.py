@@ -334,7 +334,33 @@ def test_a_sweep_shows_the_three_behaviours_and_measures_what_is_predicted():
     table = sweep.table()
     assert list(table["behaviour"]) == ["monotone", "monotone", "oscillating", "oscillating", "growing"]
     np.testing.assert_allclose(table["measured"], table["predicted"], rtol=1e-3)
-    assert sweep.runs[-1].status == "diverged"
+    assert sweep.runs.outcome[-1] == "diverged"
+
+
+def test_a_step_sweep_is_single_runs_and_another_energy_traces_nothing_anew():
+    traced = []
+
+    class Watched(gf.ForwardEuler):
+        def step(self, flow, t, z, h, **rest):
+            traced.append(isinstance(z, jax.core.Tracer))
+            return super().step(flow, t, z, h, **rest)
+
+    def swept(greatest):
+        flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, greatest]]))
+        return flow, gf.step_sweep(flow, Watched(), [3.0, 1.0], multiples=(0.5, 2.0, 2.5), steps=100)
+
+    flow, sweep = swept(9.0)
+    runs = [gf.iterate(flow, gf.ForwardEuler(), [3.0, 1.0], step=h, steps=100) for h in sweep.h]
+    assert (
+        list(sweep.runs.outcome) == [run.status.outcome for run in runs] == ["reached the end", "cycling", "diverged"]
+    )
+    assert list(sweep.runs.step[1:]) == [run.status.step for run in runs[1:]]
+    np.testing.assert_allclose(sweep.runs.rows["x"], [run.x for run in runs], rtol=1e-12)
+    np.testing.assert_allclose(sweep.runs.rows["energy"], [run.energy for run in runs], rtol=1e-12)
+    known = sum(traced)
+    swept(4.0)
+    # `stability` tries the scheme once.
+    assert sum(traced) <= known + 1
 
 
 def test_gradient_descent_on_the_double_well_doubles_its_period_where_theory_says():

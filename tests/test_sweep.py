@@ -64,6 +64,17 @@ def test_every_lane_of_a_mixed_batch_ends_as_its_own_run(mixed):
     assert mixed.energy[0] < 1e-30 < mixed.energy[1]
 
 
+def test_what_is_lost_after_a_while_of_chaos_began_where_its_own_run_says():
+    """x' = (1 + h)x − hx³ beyond h = 2: E goes above its start and below it many times before x escapes."""
+    lrs = 2 + np.array([3291, 498, 198, 165, 161, 139, 101, 109, 142, 107, 115]) * 1e-5
+    s = gf.sweep(descent, [0.3], over={"a": np.ones(11), "b": -np.ones(11), "lr": lrs}, zipped=True, steps=400)
+    runs = [gf.iterate(descent(1.0, -1.0, lr), [0.3], steps=400) for lr in lrs]
+    lost = [run.status.first_not_finite < 40 for run in runs]
+    # What stays for long enough is another run by its rounding.
+    assert [lane(s, i) for i in np.flatnonzero(lost)] == [told(runs[i].status) for i in np.flatnonzero(lost)]
+    assert len({run.status.step for run, is_lost in zip(runs, lost, strict=True) if is_lost}) >= 4
+
+
 def test_an_energy_that_may_fail_on_the_way_is_looked_at_at_every_step():
     """Over the wall of a logarithm and back: finite at the end, but not on the way."""
     E = gf.energy(lambda x: jnp.sum(x**2 / 2 - 1e-3 * jnp.log(0.5 + x)))

@@ -1,32 +1,43 @@
 """The command line. Nothing numerical is imported before a command needs it."""
 
 import json
-import os
 import pathlib
-from typing import Annotated, Any
+import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from gradientflow import _files
-
-from .entries import check, check_code, read_experiment, read_experiment_file
+from .asked import Silent, ask, check_asked, run_asked, start_jax
+from .entries import check_code, read_experiment, read_experiment_file, read_with_sweep
 from .mistakes import OneLine, bad_input_is_one_line
-from .printing import PRINTERS
-from .signals import end_at_signals
-from .vocabulary import DEVICES
+from .options import (
+    AllowCode,
+    Data,
+    Decimal,
+    Device,
+    EnergyOption,
+    Json,
+    Methods,
+    Model,
+    Out,
+    Precision,
+    Quiet,
+    Ridge,
+    Separator,
+    Start,
+    Target,
+    Time,
+)
+from .signals import end_at_signals, first_interrupt_raises
+from .swept import read_swept
 
 app = typer.Typer(
     cls=OneLine,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Out = Annotated[str, typer.Option("--out", help="Directory for the report, figures and data.", metavar="DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print the table as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors (and --json).")]
-Device = Annotated[str, typer.Option(help="cpu, gpu or tpu; JAX's own choice unless given.")]
 
 
 def _print_version(asked: bool) -> bool:
@@ -45,24 +56,6 @@ def _options(
     ] = False,
 ) -> None:
     """Gradient flows, and the optimizers that discretize them."""
-
-
-EnergyOption = Annotated[
-    str, typer.Option(help="A landscape's name, FILE.py:FUNCTION, or a formula such as '(1-x)^2 + 100*(y-x^2)^2'.")
-]
-Data = Annotated[str, typer.Option(help="A CSV file to fit a model to.", metavar="FILE.csv")]
-Target = Annotated[str, typer.Option(help="The column to fit.", metavar="COLUMN")]
-Model = Annotated[str, typer.Option(help="linear, ridge or logistic.")]
-Ridge = Annotated[float, typer.Option(help="The penalty of ridge and logistic.")]
-Start = Annotated[str, typer.Option("--x0", help="The start, comma-separated: 1,-2.", metavar="NUMBERS")]
-Methods = Annotated[
-    list[str] | None,
-    typer.Option(help="NAME[:step[:parameter]]; may be repeated. `gradientflow list` shows the names."),
-]
-Time = Annotated[float | None, typer.Option("--t1", help="How long, on the flow's clock.")]
-Separator = Annotated[str, typer.Option("--sep", help="What separates the data's cells.", metavar="CHARACTER")]
-Decimal = Annotated[str, typer.Option(help="What separates a number's fraction in the data.", metavar=".|,")]
-Precision = Annotated[str, typer.Option(help="float64 or float32.")]
 
 
 @app.command()
@@ -89,7 +82,7 @@ def compare(
 
     Without options: the least-squares example ½‖Mx − v‖² with M = [[4, 1], [1, 3]], v = [1, 2].
     """
-    _ask("compare", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
+    ask("compare", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
          ridge=ridge, sep=sep, decimal=decimal, t1=t1, solver=solver, precision=precision, seed=seed)  # fmt: skip
 
 
@@ -116,7 +109,7 @@ def stability(
 
     On quadratics of up to 30 unknowns the limits are proved. Without options: as `compare`.
     """
-    _ask("stability", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
+    ask("stability", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target, model=model,
          ridge=ridge, sep=sep, decimal=decimal, precision=precision)  # fmt: skip
 
 
@@ -143,7 +136,7 @@ def verify(
     On quadratics the runs' own numbers are measured against them. Exit status 1 if a claim is refuted. Without options:
     as `compare`.
     """
-    found = _ask("verify", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target,
+    found = ask("verify", x0, method, device, out, as_json, quiet, energy=energy, data=data, target=target,
                  model=model, ridge=ridge, sep=sep, decimal=decimal, t1=t1, precision=precision)  # fmt: skip
     if (found.table()["grade"] == "refuted").any():
         raise typer.Exit(1)
@@ -152,9 +145,7 @@ def verify(
 @app.command()
 def run(
     experiment: Annotated[str, typer.Argument(help="An EXPERIMENT.toml, as `compare --out` writes it.")],
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run the Python file that it names, though that lies elsewhere.")
-    ] = False,
+    allow_code: AllowCode = False,
     device: Device = "",
     out: Out = "",
     as_json: Json = False,
@@ -165,10 +156,69 @@ def run(
         text, folder = read_experiment_file(experiment), pathlib.Path(experiment).parent
         entries = read_experiment(text)
         check_code(entries, folder, allow_code)
-        _check(device, out, entries, folder)
+        check_asked(device, out, entries, folder)
         from gradientflow.experiments.experiment import Experiment
 
-        _run(Experiment.from_toml(text, folder), device, out, as_json, quiet)
+        run_asked(Experiment.from_toml(text, folder), device, out, as_json, quiet)
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[str, typer.Argument(help="An experiment's file with a table [sweep].")],
+    store: Annotated[
+        str, typer.Option(help="Keep it in this folder: ended early and called again, it goes on.", metavar="DIR")
+    ] = "",
+    status: Annotated[
+        bool, typer.Option("--status", help="Say how much of the store is done, and run nothing.")
+    ] = False,
+    export: Annotated[str, typer.Option(help="Write a row a run.", metavar="FILE.csv|.parquet")] = "",
+    allow_code: AllowCode = False,
+    device: Device = "",
+    out: Out = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a method with many step sizes, parameters, starts or seeds, as an experiment's file says.
+
+    Ctrl-C returns what is done by then, with exit status 130.
+    """
+    with bad_input_is_one_line():
+        if status and not store:
+            raise ValueError("status: say of which store, --store DIR")
+        text, folder = read_experiment_file(experiment), pathlib.Path(experiment).parent
+        entries, table = read_with_sweep(text)
+        if table is None:
+            raise ValueError(f"experiment: {experiment!r} has no table [sweep], which names what is swept and `steps`")
+        check_code(entries, folder, allow_code)
+        check_asked(device, out, entries, folder)
+        swept = read_swept(entries, table)
+        from . import sweeping
+
+        if status:
+            print(sweeping.status(store))
+            return
+        if export:
+            sweeping.check_export(export)
+        asked = sweeping.Experiment.of_entries(entries, folder)
+        start_jax(device, asked.precision)
+        try:
+            with first_interrupt_raises():
+                found = sweeping.run(asked, swept, store or None)
+        except KeyboardInterrupt:
+            print("gradientflow: interrupted; nothing was done by then", file=sys.stderr)
+            raise typer.Exit(130) from None
+        if out:
+            sweeping.save(found, out, asked, table)
+        if export:
+            sweeping.export(found, export)
+    if as_json:
+        print(sweeping.as_json(found))
+    elif not quiet:
+        print(sweeping.summary(found, swept))
+    if found.done < len(found.lanes):
+        again = f"the same command goes on where {store!r} ends" if store else "with --store DIR it would go on"
+        print(f"gradientflow: interrupted; {again}", file=sys.stderr)
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -200,10 +250,10 @@ def why(
         asking.check_target(target)
         if steps < 0:
             raise ValueError(f"steps: must be a whole number of at least 2, got {steps}")
-        _check(device, out, {"precision": precision})
-        _start_jax(device, precision)
+        check_asked(device, out, {"precision": precision})
+        start_jax(device, precision)
         progress = Console(stderr=True)
-        with progress.status("replaying") if progress.is_terminal and not quiet else _Silent():
+        with progress.status("replaying") if progress.is_terminal and not quiet else Silent():
             found = asking.ask(target, steps)
         if out:
             found.save(out)
@@ -243,86 +293,3 @@ def main() -> None:
     """The entry point of the command `gradientflow`."""
     end_at_signals()
     app()
-
-
-def _ask(
-    question: str, x0: str, method: list[str] | None, device: str, out: str, as_json: bool, quiet: bool, **options: Any
-) -> Any:
-    """Runs the experiment that the options describe."""
-    with bad_input_is_one_line():
-        if x0:
-            options["x0"] = _numbers("x0", x0)
-        if method:
-            options["methods"] = tuple(method)
-        _check(device, out, {"question": question} | options)
-        from gradientflow.experiments.experiment import Experiment
-
-        return _run(Experiment(question=question, **options), device, out, as_json, quiet)
-
-
-def _check(device: str, out: str, entries: dict[str, Any], folder: str | os.PathLike[str] = "") -> None:
-    """What needs nothing numerical, which takes seconds to import."""
-    if device and device not in DEVICES:
-        raise ValueError(f"device: must be cpu, gpu or tpu, got {device!r}")
-    check(entries, folder)
-    if out:
-        _files.check_writable(out)
-
-
-def _run(experiment: Any, device: str, out: str, as_json: bool, quiet: bool) -> Any:
-    _start_jax(device, experiment.precision)
-    progress = Console(stderr=True)
-    with progress.status("compiling") if progress.is_terminal and not quiet else _Silent() as status:
-        experiment.check_precision()
-        experiment = experiment.resolve()
-        found = experiment.run(lambda label: status.update(f"running {label}"))
-    if out:
-        found.save(out, experiment.to_toml())
-    table = found.table()
-    if as_json:
-        print(table.reset_index().to_json(orient="records", force_ascii=False, indent=2))
-    elif not quiet:
-        PRINTERS[experiment.question](found)
-        if out:
-            print(f"report: {pathlib.Path(out) / 'report.html'}")
-    return found
-
-
-def _start_jax(device: str, precision: str) -> None:
-    if device:
-        # JAX reads this when it first starts, which is not before the computation below.
-        os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
-    import jax
-
-    from .programs import keep_programs
-
-    keep_programs()
-    jax.config.update("jax_enable_x64", precision == "float64")
-    if device:
-        jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
-        try:
-            jax.devices()
-        except (RuntimeError, AssertionError) as error:
-            # JAX asserts that some platform starts, and says nothing where none does.
-            reason = (str(error).splitlines() or [f"JAX starts no platform {os.environ['JAX_PLATFORMS']!r}"])[0]
-            raise ValueError(f"device: no {device} here: {reason}; leave --device out for what there is") from None
-
-
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{name}: must be numbers separated by commas, got {text!r}") from None
-
-
-class _Silent:
-    """Stands in for a progress display where there is no terminal."""
-
-    def __enter__(self) -> "_Silent":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        return None
-
-    def update(self, _: str) -> None:
-        """Says nothing."""

@@ -61,16 +61,29 @@ def read_experiment(text: str) -> dict[str, Any]:
     """The entries of an experiment file, with the types of an `Experiment`'s fields.
 
     Raises:
+        ValueError: if it isn't TOML, or has an unknown key or a value of the wrong type; if it is a sweep's.
+    """
+    entries, table = read_with_sweep(text)
+    if table is not None:
+        raise ValueError("experiment: the file has a table [sweep]; run it by `gradientflow sweep`")
+    return entries
+
+
+def read_with_sweep(text: str) -> tuple[dict[str, Any], Any]:
+    """The same, and its table `[sweep]`, unchecked; `None` where there is none.
+
+    Raises:
         ValueError: if it isn't TOML, or has an unknown key or a value of the wrong type.
     """
     try:
         entries = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"experiment: not valid TOML: {error}") from None
+    table = entries.pop("sweep", None)
     for name in entries:
         if name not in _DEFAULTS:
-            raise ValueError(f"experiment: {unknown_name('key', name, _DEFAULTS)}")
-    return {name: _typed(name, value) for name, value in entries.items()}
+            raise ValueError(f"experiment: {unknown_name('key', name, [*_DEFAULTS, 'sweep'])}")
+    return {name: _typed(name, value) for name, value in entries.items()}, table
 
 
 def read_experiment_file(file: str) -> str:

@@ -5,7 +5,7 @@ import importlib.util
 import math
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -98,7 +98,12 @@ class Experiment:
         Raises:
             ValueError: if it isn't TOML, or has an unknown key or a value of the wrong type.
         """
-        experiment = Experiment(**read_experiment(text))
+        return Experiment.of_entries(read_experiment(text), folder)
+
+    @staticmethod
+    def of_entries(entries: Mapping[str, Any], folder: str | os.PathLike[str] = ".") -> "Experiment":
+        """The experiment that has these fields; relative files are looked for in `folder`."""
+        experiment = Experiment(**entries)
         found = FILE.fullmatch(experiment.energy)
         if found:
             experiment = dataclasses.replace(
@@ -127,7 +132,7 @@ class Experiment:
         return self._resolve(self.make_energy())
 
     def _resolve(self, E: Energy) -> "Experiment":
-        x0 = self._start(E)
+        x0 = self.start(E)
         prepare(self.question, GradientFlow(E), x0, None)
         x0_given = dataclasses.replace(self, x0=tuple(x0.tolist()))
         timeless = self.question == "stability"
@@ -195,7 +200,12 @@ class Experiment:
                 f'jax.config.update("jax_enable_x64", {double}) first'
             )
 
-    def _start(self, E: Energy) -> np.ndarray:
+    def start(self, E: Energy) -> np.ndarray:
+        """Where runs on its energy start: `x0`, or the energy's customary start.
+
+        Raises:
+            ValueError: if there is none.
+        """
         if self.x0:
             return np.asarray(self.x0, dtype=float)
         match E:

@@ -1,10 +1,15 @@
 """How the command line ends when it is told to."""
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 from gradientflow import _files
+
+# Set while the first SIGINT is an exception, of which what is done comes back.
+_returning = threading.Event()
 
 
 def end_at_signals() -> None:
@@ -20,7 +25,9 @@ def end_at_signals() -> None:
     signals = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
 
     def wait() -> None:
-        number = os.read(reading, 1)[0]
+        while (number := os.read(reading, 1)[0]) == signal.SIGINT and _returning.is_set():
+            _returning.clear()
+            os.write(2, b"gradientflow: interrupted; what is at work is finished first, once more ends it\n")
         _files.abandon()
         os.write(2, f"gradientflow: {signals[number]}\n".encode())
         os._exit(128 + number)
@@ -29,3 +36,18 @@ def end_at_signals() -> None:
     for number in signals:
         signal.signal(number, lambda *_: None)
     threading.Thread(target=wait, daemon=True).start()
+
+
+@contextlib.contextmanager
+def first_interrupt_raises() -> Iterator[None]:
+    """Lets the first SIGINT be Python's own exception, for work that comes in pieces; a second one ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _returning.set()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        _returning.clear()
+        signal.signal(signal.SIGINT, before)

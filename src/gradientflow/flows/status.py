@@ -17,6 +17,8 @@ from jax.core import Tracer
 
 # A rise of this much over the last half of a run is one that does not end.
 _GROWN = 10
+# A path that stands still where ∇E is so many times what it was has met an end.
+STEEPER = 1_000
 # A rise above this many times the run's own scale is one that did not end well, wherever it has stopped.
 _FAR = 1_000
 
@@ -287,6 +289,8 @@ def _sentence(status: Status) -> str:
     if outcome is Outcome.RUNNING_OFF:
         far = f", ‖x‖∞ = {float(e.reach):.3g}" if e.reach > 0 else ""
         return f"the energy falls and nothing comes to rest, it may have no minimizer this way: {path}{far}"
+    if outcome is Outcome.STANDING_STILL and grad > STEEPER * grad0:
+        return f"it ends there: ever steeper, no step is short enough, as where E stops being defined: {path}"
     if outcome is Outcome.STANDING_STILL:
         return f"the last step moved nothing, though the gradient is not zero: {path}"
     if outcome is Outcome.PRECISION_FLOOR:

@@ -11,15 +11,17 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gradientflow.discretizers import Discretizer, Iteration, Method, as_method, check_answers
-from gradientflow.flows import Flow, check_integer, is_stochastic, l2_norm, max_norm, prepare
+from gradientflow.flows import Flow, all_finite, check_integer, dtype_of, is_stochastic, l2_norm, max_norm, prepare
 
 from ..results.grades import Measured
 from ..results.result import Drawn
 
 # The longest cycle that is told from chaos.
 _LONGEST_PERIOD = 64
-# Steps run at a time: enough to fill the vector units.
+# Steps h run at a time: enough to fill the vector units, few enough that those that run away leave together.
 _LANES = 64
+# Every so many steps it is looked at whether any of them is left.
+_SELDOM = 64
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -57,8 +59,9 @@ class Bifurcation(Measured, Drawn):
             apart = np.abs(states[:, period:] - states[:, :-period])
             first, last = apart[:, :quarter].max(axis=1), apart[:, -quarter:].max(axis=1)
             with np.errstate(invalid="ignore"):
-                # Half of the decay is enough: where a longer cycle is settled on there is none.
-                dies = (self.exponent < 0) & (last <= first * np.exp(self.exponent * (keep - period - quarter) / 2))
+                # Where a cycle of twice the length begins, a small error decays thrice as fast as what is left; where
+                # that is settled on, what is left does not decay.
+                dies = (self.exponent < 0) & (last <= first * np.exp(self.exponent * (keep - period - quarter) / 3))
             found[(apart.max(axis=1) <= 1e-6 * np.maximum(scale, 1e-6)) | dies] = period
         found[~np.isfinite(states).all(axis=1)] = -1
         return found
@@ -115,9 +118,11 @@ def bifurcation(
         raise TypeError(f"bifurcation: {type(flow).__name__} has noise; what it settles on is a density")
     if Iteration(flow, discretizer, steps[0]).start(z).memory is not None:
         raise TypeError(f"bifurcation: {type(discretizer).__name__} has memory, which is not followed here")
-    settled = _settle(flow, discretizer, z, jnp.asarray(steps, jax.tree.leaves(z)[0].dtype), settle, keep,
-                      observe or _first_coordinate)  # fmt: skip
-    values, states, sizes, exponent = (np.array(part, dtype=float) for part in settled)
+    some = np.pad(steps, (0, -len(steps) % _LANES), mode="edge").astype(dtype_of(z)).reshape(-1, _LANES)
+    settled = [_settle(flow, discretizer, z, h, np.asarray(settle), keep, observe or _first_coordinate) for h in some]
+    values, states, sizes, exponent = (
+        np.concatenate(parts).astype(float)[: len(steps)] for parts in zip(*jax.device_get(settled), strict=True)
+    )
     lost = ~(np.isfinite(values).all(axis=1) & np.isfinite(states).all(axis=1)) | _runs_away(sizes, exponent)
     values[lost], states[lost], exponent[lost] = np.nan, np.nan, np.nan
     return Bifurcation(steps, values, exponent, states)
@@ -143,31 +148,36 @@ def _first_coordinate(x: Any) -> jax.Array:
 
 @eqx.filter_jit
 def _settle(
-    flow: Flow,
-    discretizer: Discretizer,
-    z: Any,
-    steps: jax.Array,
-    settle: int,
-    keep: int,
-    observe: Callable[[Any], Any],
+    flow: Flow, discretizer: Discretizer, z: Any, h: Any, settle: Any, keep: int, observe: Callable[[Any], Any]
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    def run(h: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Of a few steps side by side: what is kept of the last states, their sizes, and the growth of a small error."""
+
+    def one(h: Any, state: Any, error: Any) -> tuple[Any, Any, Any]:
         iteration = Iteration(flow, discretizer, h)
+        state, image = jax.jvp(lambda s: iteration.one(iteration.start(s)).z, (state,), (error,))
+        growth = l2_norm(image)
+        return state, jax.tree.map(lambda leaf: leaf / jnp.where(growth > 0, growth, 1), image), growth
 
-        def advance(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, ...]]:
-            state, error = carry
-            state, image = jax.jvp(lambda s: iteration.one(iteration.start(s)).z, (state,), (error,))
-            growth = l2_norm(image)
-            error = jax.tree.map(lambda leaf: leaf / jnp.where(growth > 0, growth, 1), image)
-            seen = observe(iteration.position(iteration.start(state)))
-            return (state, error), (seen, _combination(state), max_norm(state), jnp.log(growth))
+    def seen(h: Any, state: Any) -> tuple[Any, Any, Any]:
+        iteration = Iteration(flow, discretizer, h)
+        return observe(iteration.position(iteration.start(state))), _combination(state), max_norm(state)
 
-        def pass_by(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-            return advance(carry, None)[0]
+    def advanced(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], Any]:
+        state, error, growth = jax.vmap(one)(h, *carry)
+        return (state, error), (*jax.vmap(seen)(h, state), jnp.log(growth))
 
-        unit = jax.tree.map(jnp.ones_like, z)
-        settled = jax.lax.fori_loop(0, settle, pass_by, (z, unit))
-        _, (values, states, sizes, growths) = jax.lax.scan(advance, settled, None, length=keep)
-        return values, states, sizes, jnp.mean(growths)
+    def pass_by(looped: tuple[Any, Any]) -> tuple[Any, Any]:
+        k, carry = looped
+        later = jnp.minimum(k + _SELDOM, settle)
+        return later, jax.lax.fori_loop(k, later, lambda _, carry: advanced(carry, None)[0], carry)
 
-    return jax.lax.map(run, steps, batch_size=_LANES)
+    def goes_on(looped: tuple[Any, Any]) -> Any:
+        k, (state, _) = looped
+        return (k < settle) & jax.vmap(all_finite)(state).any()
+
+    each = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(h), *leaf.shape)), z)
+    start = each, jax.tree.map(jnp.ones_like, each)
+    _, settled = jax.lax.while_loop(goes_on, pass_by, (jnp.zeros_like(settle), start))
+    _, rows = jax.lax.scan(advanced, settled, None, length=keep)
+    values, states, sizes, growths = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), rows)
+    return values, states, sizes, growths.mean(axis=1)

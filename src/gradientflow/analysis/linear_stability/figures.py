@@ -149,10 +149,10 @@ def _draw_behaviour(ax: Axes, sweep: "StepSweep", behaviours: np.ndarray, name: 
         ax.text(0.5, 0.5, "no step does", transform=ax.transAxes, ha="center", color="0.4")
         return
     i = int(mine[len(mine) // 2]) if name != "growing" else int(mine[0])
-    run = sweep.runs[i]
-    gap = np.asarray(run.energy, dtype=float) - _least_energy(sweep)
+    rows = sweep.runs.rows
+    gap = np.asarray(rows["energy"][i], dtype=float) - _least_energy(sweep)
     shown = np.where((gap > 0) & (gap < 1e30), gap, np.nan)
-    ax.semilogy(run.steps, shown, color=_BEHAVIOUR_COLOURS[name], marker=".", ms=3)
+    ax.semilogy(rows["k"], shown, color=_BEHAVIOUR_COLOURS[name], marker=".", ms=3)
     ax.set_title(f"{name}\nh·λ = {sweep.h[i] * _greatest(sweep):.3g}")
     ax.grid(True, alpha=0.3)
 

@@ -5,15 +5,18 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pandas as pd
 
-from gradientflow.discretizers import Discretizer, Method, as_method, iterate
-from gradientflow.flows import Flow, Trajectory, check_integer, check_positive
+from gradientflow.discretizers import Discretizer, Method, as_method
+from gradientflow.flows import Flow, check_integer, check_positive, prepare
 
 from ..results.grades import Measured
 from ..results.result import Drawn
+from ..sweeps.result import Sweep
+from ..sweeps.sweep import sweep
 from .stability import Stability, stability
 
 _ROUNDING = 1e-12
@@ -37,7 +40,7 @@ class StepSweep(Measured, Drawn):
     Attributes:
         stability: the limit, and the point it is about.
         h: the steps, increasing.
-        runs: the run with each.
+        runs: the run with each, with all of its iterates and energies.
         predicted: the spectral radius of each step at the minimizer.
         measured: the factor by which the distance to the minimizer shrank a step, over the last half of each run: NaN
             where it had nothing left to shrink, or was not finite.
@@ -47,7 +50,7 @@ class StepSweep(Measured, Drawn):
 
     stability: Stability
     h: np.ndarray
-    runs: tuple[Trajectory, ...]
+    runs: Sweep
     predicted: np.ndarray
     measured: np.ndarray
 
@@ -67,8 +70,8 @@ class StepSweep(Measured, Drawn):
         top = float(sum(self.stability.curvatures.greatest) / 2)
         rows = [
             {"h": h, "h·λ_max": h * top, "predicted": self.predicted[i], "measured": self.measured[i],
-             "behaviour": str(self.behaviour(i)), "energy": float(self.runs[i].energy[-1]),
-             "status": str(self.runs[i].status)}
+             "behaviour": str(self.behaviour(i)), "energy": float(self.runs.energy[i]),
+             "status": str(self.runs.outcome[i])}
             for i, h in enumerate(self.h)
         ]  # fmt: skip
         return pd.DataFrame(rows).set_index("h")
@@ -110,6 +113,7 @@ def step_sweep(
     """
     _, asked, discretizer, _ = as_method("step_sweep", flow, discretizer)
     found = stability(asked, discretizer, at)
+    flow, _ = prepare("step_sweep", asked, x0, None)
     check_integer("step_sweep", 4, steps=steps)
     chosen = np.asarray(multiples, dtype=float)
     if chosen.ndim != 1 or not chosen.size or (np.diff(chosen) <= 0).any():
@@ -118,9 +122,11 @@ def step_sweep(
     top = float(sum(found.curvatures.greatest) / 2)
     check_positive("step_sweep", greatest_curvature=top)
     h = chosen / top
-    runs = tuple(iterate(asked, discretizer, x0, step=float(step), steps=steps) for step in h)
-    target = _flat_point(found.at)
-    measured = np.array([_factor(np.linalg.norm(_flat(run.x) - target, axis=1)) for run in runs])
+    make = eqx.Partial(Method, flow, discretizer)
+    runs = sweep(make, x0, over={"step": h}, steps=steps, record=("x", "energy"))
+    leaves = zip(jax.tree.leaves(runs.rows["x"]), jax.tree.leaves(found.at), strict=True)
+    squares = [((x - np.asarray(at)) ** 2).reshape(len(h), steps + 1, -1).sum(axis=2) for x, at in leaves]
+    measured = np.array([_factor(distances) for distances in np.sqrt(sum(squares))])
     return StepSweep(found, h, runs, np.asarray(found.spectral_radius(h)), measured)
 
 
@@ -132,11 +138,3 @@ def _factor(distances: np.ndarray) -> float:
     if last - first < 2:
         return float("nan")
     return float((distances[last] / distances[first]) ** (1 / (last - first)))
-
-
-def _flat(x: Any) -> np.ndarray:
-    return np.concatenate([np.asarray(leaf, dtype=float).reshape(len(leaf), -1) for leaf in jax.tree.leaves(x)], axis=1)
-
-
-def _flat_point(x: Any) -> np.ndarray:
-    return np.concatenate([np.asarray(leaf, dtype=float).ravel() for leaf in jax.tree.leaves(x)])

@@ -170,6 +170,15 @@ def _strides(count: int) -> list[int]:
     return [2**power for power in range(_COARSE.bit_length() - 1, -1, -1)]
 
 
+class _Itself(eqx.Module):
+    """Makes the same of no parameters."""
+
+    subject: Any
+
+    def __call__(self) -> Any:
+        return self.subject
+
+
 class _Search:
     """Starts that were run, and the minima that they reached."""
 
@@ -214,8 +223,7 @@ class _Search:
         self.labels[target] = np.where((now == _UNKNOWN) & even[cells], of_cell, now)
 
     def _reached(self, starts: np.ndarray) -> np.ndarray:
-        subject = self.subject
-        ended = sweep(lambda: subject, over={"x0": starts}, **self.options)
+        ended = sweep(_Itself(self.subject), over={"x0": starts}, **self.options)
         self.starts += len(starts)
         labels = np.array([_CODES.get(word, Elsewhere.NOT_ARRIVED) for word in ended.outcome])
         here = np.flatnonzero(ended.outcome == "converged")

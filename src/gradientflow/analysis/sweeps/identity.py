@@ -10,8 +10,12 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
+import jax
+
 # What libraries define does not change under anybody's hands.
 _LIBRARIES = ("gradientflow", "jax", "numpy", "scipy", "optax", "equinox", "diffrax", "math", "builtins")
+_LEAF = jax.tree.structure(0)
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
@@ -32,11 +36,12 @@ class Same:
     """A thing that equals any other made of the same: a function of the same code that reads the same, a number.
 
     Args:
-        thing: the function, or whatever else.
+        thing: the function, or whatever else; a module is what its leaves are.
     """
 
     def __init__(self, thing: Any) -> None:
-        self.thing, self.made_of = thing, made_of(thing)
+        leaves, structure = jax.tree.flatten(thing) if isinstance(thing, eqx.Module) else ([thing], _LEAF)
+        self.thing, self.made_of = thing, (structure, tuple(map(made_of, leaves)))
         self._hash = hash(self.made_of)
 
     def __eq__(self, other: object) -> bool:

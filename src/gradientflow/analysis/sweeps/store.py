@@ -102,7 +102,7 @@ class Store:
         (self.folder / _LOCK).unlink(missing_ok=True)
 
     def _file(self, number: int) -> pathlib.Path:
-        return self.folder / f"chunk-{number:06d}.nc"
+        return _chunk_in(self.folder, number)
 
     @property
     def _name(self) -> str:
@@ -125,6 +125,22 @@ class Store:
                 ) from None
             return
         raise BlockingIOError(f"sweep: store {self._name} is in use")
+
+
+def _chunk_in(folder: pathlib.Path, number: int) -> pathlib.Path:
+    return folder / f"chunk-{number:06d}.nc"
+
+
+def done_in(folder: str | os.PathLike[str]) -> tuple[int, int, int, int]:
+    """How many chunks of a store are there, of how many; and how many lanes are in them, of how many.
+
+    Raises:
+        ValueError: if the folder is no sweep's.
+    """
+    place = pathlib.Path(folder)
+    sizes = [stop - start for start, stop in read_spec(place)["chunks"]]
+    there = [size for number, size in enumerate(sizes) if _chunk_in(place, number).exists()]
+    return len(there), len(sizes), sum(there), sum(sizes)
 
 
 def read_spec(folder: pathlib.Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,17 +41,19 @@ class Making:
     """How a lane's Method or Flow is made: equal ones stand for the same program.
 
     Attributes:
-        make: the function.
+        make: the function, without its arrays where it is a module: all lanes share them, and another's are no other
+            program.
         fixed: what every lane of a group has: names and values.
     """
 
     make: Same
     fixed: tuple[tuple[str, Same], ...]
 
-    def made(self, lane: Any) -> Any:
+    def made(self, shared: Any, lane: Any) -> Any:
         """The lane's Method or Flow."""
+        make = eqx.combine(shared["make"], self.make.thing)
         try:
-            return self.make.thing(**lane["parameters"], **{name: value.thing for name, value in self.fixed})
+            return make(**lane["parameters"], **{name: value.thing for name, value in self.fixed})
         except jax.errors.JAXTypeError as error:
             names = ", ".join(lane["parameters"])
             raise TypeError(
@@ -69,7 +72,7 @@ class Runs(Making):
 
     def __call__(self, shared: Any, lane: Any) -> tuple[Iteration, Any, Any]:
         """The lane's iteration, its first state and the time there."""
-        method = self.made(lane)
+        method = self.made(shared, lane)
         key = jax.random.wrap_key_data(lane["key"]) if "key" in lane else shared["key"]
         given = {"step": method.step, "oracle": shared["oracle"], "key": key, "t0": shared["t0"]}
         return iteration_of("sweep", method.flow, method.discretizer, self.start(shared, lane), **given)
@@ -80,7 +83,7 @@ class Solves(Making):
 
     def __call__(self, shared: Any, lane: Any) -> tuple[Flow, Any]:
         """The lane's flow and its first state."""
-        return begin("sweep", self.made(lane), self.start(shared, lane), None)
+        return begin("sweep", self.made(shared, lane), self.start(shared, lane), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +159,11 @@ class Task:
         return run_batch(making, self._shared(), lanes, self.steps, self.gtol, self.record, self.save_every)
 
     def _shared(self) -> Any:
+        shared = {"make": eqx.filter(self.make, eqx.is_array), "x0": self.x0}
         if self.steps is None:
-            return {"x0": self.x0}
+            return shared
         key = None if self.key is None else jax.random.wrap_key_data(self.key)
-        return {"x0": self.x0, "key": key, "oracle": self.oracle, "t0": self.t0}
+        return shared | {"key": key, "oracle": self.oracle, "t0": self.t0}
 
     def _groups(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, Any, Any]]:
         """Lanes that one program can take: places in the chunk, how they are made, what they are given.
@@ -178,7 +182,7 @@ class Task:
                 code = code * len(column) + np.array(
                     [known.setdefault(id(thing), len(known)) for thing in values[name]]
                 )
-        make = Same(self.make)
+        make = Same(eqx.filter(self.make, eqx.is_array, inverse=True))
         for group in np.unique(code):
             places = np.flatnonzero(code == group)
             fixed: list[tuple[str, Same]] = []

@@ -1,9 +1,11 @@
 """Many runs side by side, a lane each: how each of them ends, without the rows in between where they decide nothing.
 
 A first pass keeps nothing but the last states, and whether all was finite on the way. That is enough to say how a run
-ended that rose nowhere above its start and goes through no cycle; the other lanes are run again, with their rows.
+ended that rose nowhere above its start and goes through no cycle. Of what is lost it is looked up from which step on,
+in a second pass that goes no further; the other lanes are run again, with their rows.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,7 @@ from gradientflow.flows import (
     Ended,
     Left,
     Status,
+    all_finite,
     decide,
     dtype_of,
     is_finite_everywhere,
@@ -26,18 +29,22 @@ from gradientflow.flows import (
     replaced,
     size,
     small,
+    unseen,
 )
 
 from ..iteration import Carry, Iteration
-from .evidence import TAIL, ends_of, is_noisy, measured, seen_of, uneventful
+from .evidence import ends_of, is_noisy, measured, seen_of, uneventful
+from .returning import TAIL, returns
 from .run import run_traced
 
 # What lanes that run side by side may take, with and without their rows [bytes].
 _WITH_ROWS, _WITHOUT = 2**27, 2**25
 # Every so many steps it is looked at how far lanes have been, of which an overflow is known.
-_SELDOM = 16
+_SELDOM = 64
 # Lanes with rows at once: more of them only leave the caches.
 _MOST_WITH_ROWS = 1024
+# Lost lanes at once, few and many: those that are lost at about the same time.
+_LOST_AT_ONCE = 64, 1024
 
 
 # (what all lanes share, what a lane has) ↦ its iteration, its first state, and the time there.
@@ -67,13 +74,21 @@ def run_batch(
     count, tail = len(jax.tree.leaves(lanes)[0]), min(TAIL, steps + 1)
     # Another number of lanes is one of few, most of which are there.
     all_of_them = _filled(lanes, -(-count // (grain := max(8, 1 << max(count.bit_length() - 4, 0)))) * grain)
-    ended, plain = jax.device_get(_without_rows(build, shared, all_of_them, np.asarray(steps), tail, gtol))
-    ended = jax.tree.map(lambda leaf: leaf[:count], ended)
-    again = np.flatnonzero(~plain[:count])
-    if not len(again):
-        return ended
-    found = _all_with_rows(build, shared, jax.tree.map(lambda leaf: leaf[again], lanes), steps, gtol, (), 1)
-    return replaced(ended, again, found)
+    found = jax.device_get(_without_rows(build, shared, all_of_them, np.asarray(steps), tail, gtol))
+    ended, plain, lost_by = jax.tree.map(lambda leaf: leaf[:count], found)
+    # What is lost early first, so that those that go side by side end together.
+    if len(lost := np.flatnonzero(lost_by >= 0)):
+        lost = lost[np.argsort(lost_by[lost], kind="stable")]
+        found = _of(ended, lost)
+        status = _all_lost(build, shared, _of(lanes, lost), found, steps)
+        ended = replaced(ended, lost, found._replace(status=status))
+    if len(again := np.flatnonzero(~plain & (lost_by < 0))):
+        ended = replaced(ended, again, _all_with_rows(build, shared, _of(lanes, again), steps, gtol, (), 1))
+    return ended
+
+
+def _of(lanes: Any, index: np.ndarray) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], lanes)
 
 
 def _filled(lanes: Any, count: int) -> Any:
@@ -135,8 +150,8 @@ _SIDE_BY_SIDE: Any = Carry(-1, None, -1, -1, -1, -1, -1)
 
 
 @eqx.filter_jit
-def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, gtol: Any) -> tuple[Ended, Any]:
-    """How lanes end, and of which this is all that there is to know."""
+def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, gtol: Any) -> tuple[Ended, Any, Any]:
+    """How lanes end, of which this is all that there is to know, and by which step the others are lost, or −1."""
 
     def start(lane: Any) -> tuple[Carry, Carry, Any]:
         iteration, z0, t0 = build(shared, lane)
@@ -149,32 +164,40 @@ def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, 
     def watch(lane: Any, carry: Carry, unharmed: Any) -> Any:
         return jax.tree.map(jnp.maximum, unharmed, _unharmed(build(shared, lane)[0], carry))
 
-    def see(lane: Any, first: Carry, second: Carry, last: Carry, states: Any, unharmed: Any) -> tuple[Ended, Any]:
+    def see(lane: Any, first: Carry, second: Carry, last: Carry, returned: Any, unharmed: Any) -> tuple[Ended, Any]:
         iteration, _, _ = build(shared, lane)
-        return _end(iteration, first, second, iteration.with_time(last), states, unharmed, gtol)
+        return _end(iteration, first, second, iteration.with_time(last), returned, unharmed, gtol)
 
     one_of_each = jax.vmap(one, in_axes=(0, _SIDE_BY_SIDE), out_axes=_SIDE_BY_SIDE)
     watch_each = jax.vmap(watch, in_axes=(0, _SIDE_BY_SIDE, -1), out_axes=-1)
     first, second, unharmed = jax.vmap(start, out_axes=(_SIDE_BY_SIDE, 0, -1))(lanes)
     every = 1 if _must_be_watched(build, shared, lanes) else _SELDOM
 
-    def some(count: Any, looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
-        carry = jax.lax.fori_loop(0, count, lambda _, carry: one_of_each(lanes, carry), looped[0])
-        return carry, watch_each(lanes, carry, looped[1])
+    def watched(carry: Carry, looped: tuple[Carry, Any, Any]) -> tuple[Carry, Any, Any]:
+        _, unharmed, lost = looped
+        unharmed = watch_each(lanes, carry, unharmed)
+        intact = jax.vmap(all_finite, in_axes=-1)(unharmed)
+        return carry, unharmed, jnp.where(intact | (lost >= 0), lost, carry.k)
 
-    def step(looped: tuple[Carry, Any], _: Any) -> tuple[tuple[Carry, Any], Any]:
+    def some(count: Any, looped: tuple[Carry, Any, Any]) -> tuple[Carry, Any, Any]:
+        return watched(jax.lax.fori_loop(0, count, lambda _, carry: one_of_each(lanes, carry), looped[0]), looped)
+
+    def step(looped: tuple[Carry, Any, Any], _: Any) -> tuple[tuple[Carry, Any, Any], Any]:
         carry = one_of_each(lanes, looped[0])
-        return (carry, watch_each(lanes, carry, looped[1])), carry.z
+        return watched(carry, looped) if every == 1 else (carry, *looped[1:]), carry.z
 
     blocks, rest = jnp.divmod(steps - tail + 1, every)
-    looped = jax.lax.fori_loop(0, blocks, lambda _, looped: some(every, looped), (first, unharmed))
+    none = jnp.full(len(jax.tree.leaves(lanes)[0]), -1)
+    looped = jax.lax.fori_loop(0, blocks, lambda _, looped: some(every, looped), (first, unharmed, none))
     looped = some(rest, looped) if every > 1 else looped
     before = looped[0].z
-    (last, unharmed), states = jax.lax.scan(step, looped, None, length=tail - 1)
+    looped, states = jax.lax.scan(step, looped, None, length=tail - 1)
+    last, unharmed, lost = watched(looped[0], looped)
     states = jax.tree.map(lambda leaf, rows: jnp.concatenate([leaf[None], rows]), before, states)
-    return jax.vmap(see, in_axes=(0, _SIDE_BY_SIDE, 0, _SIDE_BY_SIDE, -1, -1))(
-        lanes, first, second, last, states, unharmed
+    ended, plain = jax.vmap(see, in_axes=(0, _SIDE_BY_SIDE, 0, _SIDE_BY_SIDE, -1, -1))(
+        lanes, first, second, last, returns(jnp, states, lanes=1), unharmed
     )
+    return ended, plain, lost
 
 
 def _must_be_watched(build: Build, shared: Any, lanes: Any) -> bool:
@@ -201,7 +224,7 @@ def _unharmed(iteration: Iteration, carry: Carry) -> Any:
 
 
 def _end(
-    iteration: Iteration, first: Carry, second: Carry, last: Carry, states: Any, unharmed: Any, gtol: Any
+    iteration: Iteration, first: Carry, second: Carry, last: Carry, returned: Any, unharmed: Any, gtol: Any
 ) -> tuple[Ended, Any]:
     """How a run ended that was finite on its way and ends no higher than it began, and whether it was and does."""
     flow = iteration.flow
@@ -215,12 +238,73 @@ def _end(
         end = flow.init(ends.last)
         left = left_to_do(flow, last.t, end, small(dtype_of(end)).way * ends.moved)
     course = uneventful(first, second, last, energy, grad_norm)
-    seen = seen_of(iteration, course, states, ends, left, gtol)
+    seen = seen_of(iteration, course, last.z, returned, ends, left, gtol)
     finite = finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm)
     # A polynomial of the eighth degree does not overflow there; an exponential that does takes the state along.
     never_far = max_norm(unharmed) <= float(jnp.finfo(energy.dtype).max) ** 0.125
     plain = finite.all() & never_far & (energy[1] <= energy[0]) & (seen.period <= 1)
     return Ended(ends.last, energy[1], grad_norm[1], last.t, last.k, _bare(decide(seen)), {}), plain
+
+
+def _all_lost(build: Build, shared: Any, lanes: Any, ended: Ended, steps: int) -> Status:
+    """The statuses of lanes that are lost, in the order in which they are."""
+    few, many = _LOST_AT_ONCE
+    count = len(ended.energy)
+    at_once = few if count <= few else many
+    parts = []
+    for start in range(0, count, at_once):
+        some = _filled(jax.tree.map(lambda leaf, i=start: leaf[i : i + at_once], lanes), at_once)
+        parts.append(jax.device_get(_where_lost(build, shared, some, np.asarray(steps))))
+    lost_from, rises_from = (np.concatenate(part)[:count] for part in zip(*parts, strict=True))
+    seen = unseen(np, np.stack([ended.energy] * 2), np.stack([ended.grad_norm] * 2))
+    seen = dataclasses.replace(seen, lost_from=lost_from, rises_from=rises_from)
+    return _bare(decide(seen))
+
+
+@eqx.filter_jit
+def _where_lost(build: Build, shared: Any, lanes: Any, most: Any) -> tuple[Any, Any]:
+    """The first steps after which something is not finite, and the first ones of the rises of E that lead there.
+
+    That is what rows tell, which are not kept: the last stretch over which E is no higher than at the start, and the
+    last of its lowest points.
+    """
+
+    def look(lane: Any, carry: Carry) -> tuple[Any, Any]:
+        iteration, _, _ = build(shared, lane)
+        energy, grad_norm, finite = measured((carry.z, iteration.position(carry)), iteration.flow)
+        return energy, finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm)
+
+    def start(lane: Any) -> Carry:
+        iteration, z0, t0 = build(shared, lane)
+        return iteration.start(z0, t0)
+
+    def one(lane: Any, carry: Carry) -> Carry:
+        return build(shared, lane)[0].one(carry)
+
+    one_of_each = jax.vmap(one, in_axes=(0, _SIDE_BY_SIDE), out_axes=_SIDE_BY_SIDE)
+    look_at_each = jax.vmap(look, in_axes=(0, _SIDE_BY_SIDE))
+    first = jax.vmap(start, out_axes=_SIDE_BY_SIDE)(lanes)
+    energy0, finite = look_at_each(lanes, first)
+
+    def goes_on(looped: Any) -> Any:
+        carry, lost, *_ = looped
+        return (carry.k < most) & (lost < 0).any()
+
+    def step(looped: Any) -> Any:
+        carry, lost, was_low, least, begin = looped
+        carry = one_of_each(lanes, carry)
+        energy, finite = look_at_each(lanes, carry)
+        alive, low = lost < 0, finite & (energy <= energy0)
+        lowest = alive & low & (~was_low | (energy <= least))
+        return (
+            carry, jnp.where(alive & ~finite, carry.k, lost), low, jnp.where(lowest, energy, least),
+            jnp.where(lowest, carry.k, begin),
+        )  # fmt: skip
+
+    zero = jnp.zeros_like(energy0, dtype=int)
+    begun = first, jnp.where(finite, -1, 0), finite, energy0, zero
+    _, lost, _, _, begin = jax.lax.while_loop(goes_on, step, begun)
+    return lost, jnp.where(lost > 0, begin + 1, -1)
 
 
 def _all_with_rows(

@@ -4,7 +4,6 @@ The same formulas run on NumPy's arrays, where values are known and nothing need
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -16,19 +15,15 @@ from gradientflow.flows import Evidence, Flow, Left, all_finite, at_rest, dtype_
 
 from ..iteration import Carry, Iteration, Seen
 from ..oracle import is_random
+from .returning import returns
 
 # A gradient that has not fallen to this share of the largest is not asked whether the end is at rest.
 _FALLEN = 1e-2
 # One that has grown to this many times the first while the energy fell goes off to where there is no minimum.
 _RUNS_OFF = 10
-# Longer cycles than this are not looked for, in rows; seen twice around, so that a slow end is not taken for one.
-_LONGEST_CYCLE = 16
-TAIL = 2 * _LONGEST_CYCLE + 1
 # Rows of which medians are taken, and fewer rows than that of which a median says nothing.
 _SAMPLED = 256
 _FEW = 8
-# Axes so short are reduced entry by entry.
-_FEW_ENTRIES = 2 * _LONGEST_CYCLE
 # States within so many units in the last place of each other are one.
 _ROUNDING = 64
 
@@ -121,8 +116,9 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: L
         gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(rows.energy, np.ndarray) else jnp
-    course = _course_of(xp, rows, is_noisy(iteration, jax.tree.map(lambda leaf: leaf[-1], tail)))
-    seen = seen_of(iteration, course, tail, ends, left, gtol)
+    z = jax.tree.map(lambda leaf: leaf[-1], tail)
+    course = _course_of(xp, rows, is_noisy(iteration, z))
+    seen = seen_of(iteration, course, z, returns(xp, tail), ends, left, gtol)
     since = rows.k[_recurs_from(xp, rows.energy, seen.recurs // course.every)]
     return dataclasses.replace(seen, cycle_from=xp.where(seen.recurs > 0, since, -1))
 
@@ -215,31 +211,39 @@ def _course_of(xp: Any, rows: Rows, noisy: bool) -> Course:
     )
 
 
-def seen_of(iteration: Iteration, course: Course, tail: Any, ends: Ends, left: Left | None, gtol: Any) -> Evidence:
+def seen_of(
+    iteration: Iteration,
+    course: Course,
+    z: Any,
+    returned: tuple[Any, Any, Any],
+    ends: Ends,
+    left: Left | None,
+    gtol: Any,
+) -> Evidence:
     """What is seen of a run, but for where a cycle of it began, which only its rows tell: −1.
 
     Args:
         iteration: whose run it is.
         course: what its way tells.
-        tail: the last states, at most `TAIL` of them.
+        z: the last state.
+        returned: whether it was there before, as `returns` tells.
         ends: what was seen at its ends.
         left: what the Newton step from its end says is left to do, or `None` where a number is the criterion.
         gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(course.energy, np.ndarray) else jnp
-    z = jax.tree.map(lambda leaf: leaf[-1], tail)
     noisy, heated = is_noisy(iteration, z), is_heated(iteration, z)
     (energy0, energy), (grad_norm0, grad_norm) = course.energy, course.grad_norm
     every, step = course.every, course.step
     if left is not None:
-        dtype = dtype_of(tail)
+        dtype = dtype_of(z)
         # What it still moves with its velocity in a step is as little of the way as what is left of it is to be.
         goes_on = step * ends.speed > small(dtype).way * ends.moved
         settled = ~goes_on & at_rest(left, ends.moved, energy0, energy, dtype, xp)
     else:
         settled = (ends.residual <= gtol) & (ends.speed <= gtol)
-    back, moved, extent = _returns(xp, tail)
-    rounding = _ROUNDING * float(jnp.finfo(dtype_of(tail)).eps) * extent
+    back, moved, extent = returned
+    rounding = _ROUNDING * float(jnp.finfo(dtype_of(z)).eps) * extent
     recurs = xp.where(settled | (course.lost_from >= 0) | noisy, 0, back)
     cycle = xp.where((recurs > 1) & (moved > rounding), recurs, 0)
     return Evidence(
@@ -300,43 +304,6 @@ def _rises_from(xp: Any, energy: Any, k: Any, last: Any) -> Any:
     begin = xp.max(xp.where(stretch & (energy == least), index, 0))
     # Of rows that lie several steps apart, the one after which it began to rise.
     return xp.where((turn >= 0) & (turn < last), k[begin] + 1, -1)
-
-
-def _returns(xp: Any, tail: Any) -> tuple[Any, Any, Any]:
-    """After how many rows the last state comes back, 0 for never; how far it moves meanwhile, and how large it is."""
-    leaves = [leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(tail)]
-    # The last row first, an entry's rows side by side.
-    away = _largest(xp, [_largest(xp, xp.abs(leaf[-1:] - leaf).T[:, ::-1]) for leaf in leaves if leaf.size])
-    extent = _largest(xp, [_largest(xp, xp.abs(leaf[-1])) for leaf in leaves if leaf.size])
-    eps = float(jnp.finfo(leaves[0].dtype).eps)
-    count = (len(away) - 1) // 2
-    if not count:
-        return xp.zeros_like(extent, dtype=int), xp.zeros_like(extent), extent
-    once, twice = away[1 : count + 1], away[2 : 2 * count + 1 : 2]
-    moved = _largest(xp, once)
-    tolerance = xp.maximum(eps**0.5 * moved, 4 * eps * extent)
-    returned = (once <= tolerance) & (twice <= tolerance)
-    return _first(xp, returned), moved, extent
-
-
-def _largest(xp: Any, entries: Any) -> Any:
-    """The largest along the first axis; of a few entries one by one, since of many lanes each is a vector of its own.
-
-    XLA's reductions take so short an axis number by number.
-    """
-    if len(entries) <= _FEW_ENTRIES and xp is not np:
-        return functools.reduce(xp.maximum, [entries[i] for i in range(len(entries))])
-    return xp.max(xp.stack(entries) if isinstance(entries, list) else entries, axis=0)
-
-
-def _first(xp: Any, found: Any) -> Any:
-    """The number of the first that is true, from 1 on; 0 where none is."""
-    if xp is np:
-        return np.where(found.any(), np.argmax(found) + 1, 0)
-    number = jnp.zeros_like(found[0], dtype=int)
-    for i in reversed(range(len(found))):
-        number = jnp.where(found[i], i + 1, number)
-    return number
 
 
 def _recurs_from(xp: Any, energy: Any, recurs: Any) -> Any:

@@ -31,7 +31,8 @@ from gradientflow.flows import (
 )
 
 from ..iteration import Carry, Iteration
-from .evidence import TAIL, Ends, Rows, ends_of, evidence_of, may_be_at_rest, measured
+from .evidence import Ends, Rows, ends_of, evidence_of, may_be_at_rest, measured
+from .returning import TAIL
 
 # Rows measured at once: enough to fill the vector units, few enough to bound the memory of a large energy.
 _BATCH = 64

@@ -153,7 +153,8 @@ class Integration(eqx.Module):
             controller=known,
             taken=carry.taken + keep,
             rejected=carry.rejected + ~keep,
-            stuck=~(carry.s + h > carry.s) | ~jnp.isfinite(h),
+            # A step that failed is followed by a shorter one, as long as time has a shorter one.
+            stuck=~(carry.s + h > carry.s) | ~jnp.isfinite(h) | (~keep & (h >= end - carry.s)),
         )
         return self._reached(carry) if self.to_rest else carry
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..status import Evidence, Status, decide, unseen
+from ..status import STEEPER, Evidence, Status, decide, unseen
 from .choice import FAR, is_stiff
 from .integration import Carry
 from .stretch import End, Measured, Stretch, joined
@@ -82,7 +82,7 @@ class Watched:
         self.stuck = bool(state.stuck) or (limits.to_rest and self._unchanged())
         by_number = limits.gtol is not None and bool(state.rest)
         if math.isinf(limits.t1):
-            asked = bool(state.spent) or by_number or self.stuck
+            asked = (bool(state.spent) or by_number or self.stuck) and not self._steeper()
             self.runs_off = self._far_and_flat() or (asked and self._runs_off())
         tried = int(state.taken) + int(state.rejected)
         done = float(state.s) >= self.end or bool(state.rest) or self.runs_off or self.stuck
@@ -118,6 +118,11 @@ class Watched:
             return False
         (s0, s1), (g0, g1) = (np.asarray(each, float)[[first, -1]] for each in (rows.s, seen.residual))
         return g1 > 0 and math.log(g0 / g1) <= _SLOWEST_ARRIVAL * math.log(s1 / s0)
+
+    def _steeper(self) -> bool:
+        """Whether it ends in finite time, ever steeper: how its gradient falls is no question then."""
+        first, last = (float(np.asarray(self.stretches[i].measured.residual)[i]) for i in (0, -1))
+        return bool(self.state.stuck) and last > STEEPER * first
 
     def _runs_off(self) -> bool:
         rows, seen, _ = joined(self.stretches)
@@ -158,6 +163,9 @@ def ending(
     at_end = np.asarray(state.s) >= limits.end(dtype)
     # A minimum may be far from the start; then there is rest.
     far = (last.energy < first.energy) & (reach > FAR * (1 + start)) & ~np.asarray(end.rest)
+    # So is an energy that falls without bound in finite time, by far more than the first slope would have brought.
+    expected = np.square(np.asarray(first.residual, float)) * np.asarray(state.s, float)
+    far = far | (np.asarray(state.stuck) & (first.energy - last.energy > FAR * expected))
     lost = np.asarray(stuck) & ~np.asarray(end.drift_finite)
     return dataclasses.replace(
         unseen(np, np.stack([first.energy, last.energy]), np.stack([first.grad_norm, last.grad_norm])),
