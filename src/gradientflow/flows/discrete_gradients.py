@@ -180,9 +180,11 @@ def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Arra
     gradients = jax.vmap(lambda s: jax.grad(value)(x + s * d))(at)
     mean = share @ gradients
     before, after = value(x), value(x + d)
-    steepest = jnp.max(jnp.abs(gradients))
+    # Scales, not differentiated: the derivative of a maximum is 0/0 where the compiler computes its entries a second
+    # time, a last bit apart.
+    steepest = jnp.max(jnp.abs(jax.lax.stop_gradient(gradients)))
     # What E is rounded from: itself, and its change by the rounding of a position.
-    level = jnp.abs(before) + jnp.abs(after) + steepest * jnp.max(jnp.abs(x) + jnp.abs(d))
+    level = jax.lax.stop_gradient(jnp.abs(before) + jnp.abs(after) + steepest * jnp.max(jnp.abs(x) + jnp.abs(d)))
     excess, square = after - before - mean @ d, d @ d
     rounding = _ROUNDINGS * float(jnp.finfo(x.dtype).eps)
     moves = (square > 0) & (jnp.max(jnp.abs(d)) > rounding * jnp.max(jnp.abs(x)))
@@ -195,8 +197,9 @@ def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Arra
 
 def _faded(excess: jax.Array, noise: jax.Array) -> jax.Array:
     """e³/(e² + noise²): e where it is above the noise, nothing where it is below."""
-    ratio = noise / jnp.where(excess == 0, 1, excess)
-    return excess / (1 + ratio * ratio)
+    # Not divided by the excess: an excess of 0 may not be one where the compiler computes it a second time.
+    ratio = excess / jnp.where(noise > 0, noise, 1)
+    return excess * (ratio * ratio / (1 + ratio * ratio))
 
 
 def _reflected(energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
