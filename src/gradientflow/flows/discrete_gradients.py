@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from .energies.energy import Energy
 from .energies.prox import prox_of_vector
-from .homotopy import solve_between, solve_from_zero, solve_linear
+from .homotopy import Equation, solve_between, solve_from_zero, solve_linear
 from .numerics import is_concrete, is_numeric
 from .state import lower
 
@@ -104,8 +104,7 @@ class MeanGradient(DiscreteGradientRule):
             return _reflected(energy, x, tau, shift)
         flat, unravel = ravel_pytree(numbers_only(x, "it is no gradient at any point, unless of a quadratic"))
         value = _on_vectors(energy, unravel)
-        equation, tolerance = _equation(value, flat, tau, _flat_shift(shift, flat), self.nodes)
-        return unravel(flat + solve_from_zero(equation, tolerance, flat))
+        return unravel(flat + solve_from_zero(_equation(value, flat, tau, _flat_shift(shift, flat), self.nodes), flat))
 
 
 class CoordinateGradient(DiscreteGradientRule):
@@ -131,10 +130,13 @@ class CoordinateGradient(DiscreteGradientRule):
 
         def one(i: jax.Array, w: jax.Array) -> jax.Array:
             line, start = _line(value, w, i)
-            equation, tolerance = _equation(line, start, tau, given[i][None], 1)
-            return w.at[i].add(
-                solve_between(lambda d: equation(d[None])[0], lambda d: tolerance(d[None]), jnp.zeros_like(w[i]))
-            )
+            equation = _equation(line, start, tau, given[i][None], 1)
+
+            def of_number(d: jax.Array) -> tuple[jax.Array, jax.Array]:
+                value, size = equation(d[None])
+                return value[0], size
+
+            return w.at[i].add(solve_between(of_number, w[i]))
 
         def solve(_: Any, y: jax.Array) -> jax.Array:
             return jax.lax.fori_loop(0, flat.size, one, y)
@@ -156,21 +158,16 @@ def _quotients(value: Any, x: jax.Array, y: jax.Array) -> jax.Array:
     return jax.vmap(quotient)(places)
 
 
-def _equation(value: Any, x: jax.Array, tau: Any, shift: jax.Array, nodes: int) -> tuple[Any, Any]:
-    """d ↦ d + τ∇̄E(x, x + d) − s, and how much rounding and Newton's method may leave of it."""
-    eps = float(jnp.finfo(x.dtype).eps)
+def _equation(value: Any, x: jax.Array, tau: Any, shift: jax.Array, nodes: int) -> Equation:
+    """d ↦ d + τ∇̄E(x, x + d) − s, and the size of what rounding can leave of it, beside that of x + d."""
 
-    def equation(d: jax.Array) -> jax.Array:
-        return d + tau * _along(value, x, d, nodes)[0] - shift
+    def equation(d: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found, gradient, level = _along(value, x, d, nodes)
+        far = jnp.max(jnp.abs(jax.lax.stop_gradient(d)))
+        size = tau * (gradient + level / jnp.where(far > 0, far, 1)) + jnp.max(jnp.abs(shift))
+        return d + tau * found - shift, size
 
-    def tolerance(d: jax.Array) -> jax.Array:
-        far = jnp.max(jnp.abs(d))
-        _, gradient, level = _along(value, x, d, nodes)
-        from_position = jnp.max(jnp.abs(jax.jvp(equation, (d,), (x + d,))[1]))
-        from_energy = tau * (gradient + level / jnp.where(far > 0, far, 1))
-        return eps**0.75 * far + 8 * eps * (from_position + from_energy + jnp.max(jnp.abs(shift)))
-
-    return equation, tolerance
+    return equation
 
 
 def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.linalg as jsl
 import lineax as lx
 
 from .implicit import krylov
@@ -23,49 +24,53 @@ _FIRST, _LONGEST, _AWAY, _STRAIGHT = 0.3, 0.7, 0.5, 0.8
 # The beginning of the curve: where d is −eᵘG(0) within a fifth.
 _NEAR, _BACK = 0.2, 1.4
 
+# d ↦ d + G(d), and the size of what its entries are rounded from, beside x + d.
+Equation = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
-class _Point(NamedTuple):
-    """Where the search stands.
+
+class _Search(NamedTuple):
+    """Where the search stands: points are (d, u), of n + 1 entries.
 
     Attributes:
-        d: the last point found.
-        u: its logarithm of the step's fraction; before the curve is found, where its beginning is looked for.
-        along: the curve's direction there, in units of ‖d‖ and of u, a unit vector of n + 1 entries.
+        last: the last point found; before the curve is found, where its beginning is looked for, with d = 0.
+        along: the curve's direction there, in units of ‖d‖ and of u, a unit vector.
         length: how far to go along it next.
         on_curve: whether it has been found.
-        done: whether d solves the equation.
+        done: whether the last point solves the equation.
         tried: how many points were tried.
+        off: where Newton's method stands for the next, as its difference from the prediction.
+        steps: how many it took.
+        was_solved: whether it has been near enough.
     """
 
-    d: jax.Array
-    u: jax.Array
+    last: jax.Array
     along: jax.Array
     length: jax.Array
     on_curve: jax.Array
     done: jax.Array
     tried: jax.Array
+    off: jax.Array
+    steps: jax.Array
+    was_solved: jax.Array
 
 
-def solve_from_zero(
-    equation: Callable[[jax.Array], jax.Array], tolerance: Callable[[jax.Array], jax.Array], like: jax.Array
-) -> jax.Array:
-    """The d with `equation(d)` = 0, equation(d) = d + G(d), or NaN: by Newton's method from 0, else along the curve.
+def solve_from_zero(equation: Equation, x: jax.Array) -> jax.Array:
+    """The d with d + G(d) = 0, or NaN: by Newton's method from 0, else along the curve.
 
     Derivatives are those of the implicit function, of any order.
 
     Args:
-        equation: d ↦ d + G(d), shape (n,).
-        tolerance: d ↦ how large an entry of the equation may be left.
-        like: an array of shape (n,) and of d's type.
+        equation: d ↦ d + G(d), shape (n,), and the size of what it is rounded from.
+        x: the position to which it adds d, shape (n,), and which is rounded too.
 
     References:
         E. L. Allgower, K. Georg, Introduction to Numerical Continuation Methods, 2003, chapter 2 and theorem 11.1.1.
     """
 
-    def solve(equation: Callable[[jax.Array], jax.Array], zero: jax.Array) -> jax.Array:
-        return _followed(equation, tolerance, zero)
+    def solve(_: Any, zero: jax.Array) -> jax.Array:
+        return _followed(equation, x, zero)
 
-    return jax.lax.custom_root(equation, jnp.zeros_like(like), solve, solve_linear)
+    return jax.lax.custom_root(lambda d: equation(d)[0], jnp.zeros_like(x), solve, solve_linear)
 
 
 def solve_linear(apply: Callable[[jax.Array], jax.Array], right: jax.Array) -> jax.Array:
@@ -76,116 +81,114 @@ def solve_linear(apply: Callable[[jax.Array], jax.Array], right: jax.Array) -> j
     return lx.linear_solve(operator, right, solver, throw=False).value
 
 
-def _followed(equation: Any, tolerance: Any, zero: jax.Array) -> jax.Array:
-    slope, n, dtype = equation(zero), zero.size, zero.dtype
+def _followed(equation: Equation, x: jax.Array, zero: jax.Array) -> jax.Array:
+    slope, n, dtype = equation(zero)[0], zero.size, zero.dtype
     roughly = 10 * float(jnp.finfo(dtype).eps) ** 0.5
     in_u = jnp.zeros(n + 1, dtype).at[n].set(1)
 
-    def left(d: jax.Array, u: jax.Array) -> jax.Array:
-        return d + jnp.exp(u) * (equation(d) - d)
+    def left(point: jax.Array) -> tuple[jax.Array, jax.Array]:
+        d, fraction = point[:n], jnp.exp(point[n])
+        value, size = equation(d)
+        return d + fraction * (value - d), size
 
-    def corrected(d: jax.Array, u: jax.Array, normal: jax.Array, ends: jax.Array) -> tuple[Any, Any, Any]:
-        """The point of the curve in the plane through (d, u) with a normal, and whether it is one."""
-
-        def residual(point: jax.Array) -> jax.Array:
-            off = normal[:n] @ (point[:n] - d) + normal[n] * (point[n] - u)
-            return jnp.append(left(point[:n], point[n]), off)
-
-        def solved(point: jax.Array, miss: jax.Array) -> jax.Array:
-            allowed = jnp.where(ends, tolerance(point[:n]), roughly * _norm(point[:n]))
-            return jnp.max(jnp.abs(miss[:n])) <= allowed
-
-        def step(state: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
-            point, miss, was_solved, k = state
-            before = solved(point, miss)
-            point = point - solve_linear(lambda v: jax.jvp(residual, (point,), (v,))[1], miss)
-            # The end takes one step more than it needs, which leaves rounding alone.
-            return point, residual(point), was_solved | before, k + 1
-
-        def goes_on(state: tuple[Any, Any, Any, Any]) -> jax.Array:
-            point, miss, was_solved, k = state
-            enough = jnp.where(ends, was_solved, solved(point, miss))
-            return (k == 0) | ((k < _NEWTON_STEPS) & ~enough & jnp.all(jnp.isfinite(miss)))
-
-        start = jnp.append(d, u)
-        begin = start, residual(start), jnp.asarray(False), jnp.asarray(0)
-        point, miss, _, _ = jax.lax.while_loop(goes_on, step, begin)
-        return point[:n], point[n], solved(point, miss)
-
-    def tangent(d: jax.Array, u: jax.Array, forward: jax.Array) -> jax.Array:
-        """The curve's direction at one of its points, in units of ‖d‖ and of u; forward · it is positive."""
-
-        def bordered(v: jax.Array) -> jax.Array:
-            return jnp.append(jax.jvp(left, (d, u), (v[:n], v[n]))[1], forward @ v)
-
-        found = solve_linear(bordered, in_u) / jnp.append(jnp.full(n, _norm(d)), 1)
-        return found / _norm(found)
-
-    def one(at: _Point) -> _Point:
-        size = jnp.where(at.on_curve, _norm(at.d), 1)
-        ahead = jnp.where(at.on_curve, at.length, 0)
+    def one(at: _Search) -> _Search:
+        """One step of Newton's method; where it has got there, the next point is begun."""
+        unit = jnp.append(jnp.full(n, jnp.where(at.on_curve, _norm(at.last[:n]), 1)), 1)
+        climb = at.length * at.along[n]
         # Not beyond the end: there the plane is u = 0.
-        climb = ahead * at.along[n]
-        ends = at.u + climb >= 0
-        ahead = jnp.where(ends & at.on_curve, -at.u / jnp.where(at.along[n] == 0, 1, at.along[n]), ahead)
-        u = jnp.where(ends, 0, at.u + climb)
-        guess = jnp.where(at.on_curve, at.d + ahead * size * at.along[:n], 0)
-        upright = ends | ~at.on_curve
-        normal = jnp.where(upright, in_u, at.along / jnp.append(jnp.full(n, size), 1))
-        d, v, solved = corrected(guess, u, normal, ends)
-        begun = _norm(d + jnp.exp(v) * slope) <= _NEAR * _norm(d)
-        chord = jnp.append((d - at.d) / size, v - at.u)
-        chord = chord / _norm(chord)
-        # The end may lie a little behind.
-        turned = jnp.where(ends, jnp.abs(chord @ at.along), chord @ at.along)
-        close = _norm(jnp.append((d - guess) / size, v - u)) <= _AWAY * at.length
-        good = solved & jnp.where(at.on_curve, close & (turned >= _STRAIGHT), begun | ends)
-        along = tangent(d, v, jnp.where(at.on_curve, chord / jnp.append(jnp.full(n, size), 1), in_u))
+        ends = at.last[n] + jnp.where(at.on_curve, climb, 0) >= 0
+        ahead = at.length * jnp.where(ends, -at.last[n] / jnp.where(climb == 0, 1, climb), 1)
+        guess = at.last + jnp.where(at.on_curve, ahead, 0) * unit * at.along
+        normal = jnp.where(ends | ~at.on_curve, in_u, at.along / unit)
+
+        # The point of the curve in the plane through the guess.
+        point = (guess + at.off).at[n].set(jnp.where(ends, 0, guess[n] + at.off[n]))
+        miss, moved, size = jax.linearize(left, point, has_aux=True)
+        d, far = point[:n], _norm(point[:n])
+        within = allowed(d, moved(jnp.append(x + d, 0)), size)
+        solved = jnp.max(jnp.abs(miss)) <= jnp.where(ends, within, roughly * far)
+        # The end takes one step more than it needs, which leaves rounding alone.
+        found = solved & (at.was_solved | ~ends)
+        lost = ~jnp.all(jnp.isfinite(miss)) | (at.steps >= _NEWTON_STEPS)
+        # Newton's step and the curve's direction are solutions of one linear system.
+        right = jnp.where(found, in_u, jnp.append(miss, normal @ at.off))
+        solution, sign = _solved_with_sign(lambda v: jnp.append(moved(v), normal @ v), right)
+
+        begun = _norm(d + jnp.exp(point[n]) * slope) <= _NEAR * far
+        chord = (point - at.last) / unit
+        turned = chord @ at.along / _norm(chord)
+        straight = jnp.where(ends, jnp.abs(turned), turned) >= _STRAIGHT  # The end may lie a little behind.
+        close = _norm(at.off / unit) <= _AWAY * at.length
+        good = found & jnp.where(at.on_curve, close & straight, begun | ends)
+        # Beyond a fold, jumped over, the curve comes back: the determinant with its direction keeps its sign along it.
+        direction = sign * solution / jnp.append(jnp.full(n, far), 1)
+        over = found | lost
+        back = jnp.where(at.on_curve, at.last, at.last - _BACK * in_u)
         longer, shorter = jnp.minimum(1.5 * at.length, _LONGEST), at.length / 2
-        return _Point(
-            d=jnp.where(good, d, at.d),
-            u=jnp.where(good, v, jnp.where(at.on_curve, at.u, at.u - _BACK)),
-            along=jnp.where(good, along, at.along),
-            length=jnp.where(at.on_curve, jnp.where(good, longer, shorter), at.length),
+        return _Search(
+            last=jnp.where(good, point, jnp.where(over, back, at.last)),
+            along=jnp.where(good, direction / _norm(direction), at.along),
+            length=jnp.where(at.on_curve & over, jnp.where(good, longer, shorter), at.length),
             on_curve=at.on_curve | good,
             done=good & ends,
-            tried=at.tried + 1,
+            tried=at.tried + over,
+            off=jnp.where(over, 0, at.off - solution),
+            steps=jnp.where(over, 0, at.steps + 1),
+            was_solved=~over & (at.was_solved | solved),
         )
 
-    def goes_on(at: _Point) -> jax.Array:
+    def goes_on(at: _Search) -> jax.Array:
         return ~at.done & (at.tried < _MOST_POINTS) & (at.length > roughly)
 
-    nothing = jnp.max(jnp.abs(slope)) == 0
-    start = _Point(
-        zero, jnp.zeros((), dtype), in_u, jnp.asarray(_FIRST, dtype), jnp.asarray(False), nothing, jnp.asarray(0)
-    )
+    no, none, nowhere = jnp.asarray(False), jnp.asarray(0), jnp.zeros(n + 1, dtype)
+    at_rest = jnp.max(jnp.abs(slope)) == 0
+    start = _Search(nowhere, in_u, jnp.asarray(_FIRST, dtype), no, at_rest, none, nowhere, none, no)
     end = jax.lax.while_loop(goes_on, one, start)
-    return jnp.where(end.done, end.d, jnp.nan)
+    return jnp.where(end.done, end.last[:n], jnp.nan)
+
+
+def _solved_with_sign(apply: Callable[[jax.Array], jax.Array], right: jax.Array) -> tuple[jax.Array, Any]:
+    """The v with apply(v) = right of a linear map, and the sign of its determinant; of a large one 1, unread."""
+    if right.size > LARGEST_DENSE:
+        return solve_linear(apply, right), 1
+    places = jnp.arange(right.size)
+    lu, swaps = jsl.lu_factor(jax.vmap(apply, out_axes=1)(jnp.eye(right.size, dtype=right.dtype)))
+    sign = jnp.prod(jnp.sign(jnp.diagonal(lu))) * jnp.prod(jnp.where(swaps == places, 1, -1))
+    return jsl.lu_solve((lu, swaps), right), sign
+
+
+def allowed(d: jax.Array, moved: jax.Array, size: jax.Array) -> jax.Array:
+    """How much of an equation rounding and Newton's method may leave.
+
+    Args:
+        d: where.
+        moved: the equation's derivative there along x + d.
+        size: that of what it is rounded from else.
+    """
+    eps = float(jnp.finfo(d.dtype).eps)
+    return eps**0.75 * jnp.max(jnp.abs(d)) + 8 * eps * (jnp.max(jnp.abs(moved)) + size)
 
 
 def _norm(vector: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(vector * vector))
 
 
-def solve_between(
-    equation: Callable[[jax.Array], jax.Array], tolerance: Callable[[jax.Array], jax.Array], zero: jax.Array
-) -> jax.Array:
-    """The number d with `equation(d)` = 0 nearest to 0 as its signs tell, or NaN where they never change.
+def solve_between(equation: Equation, x: jax.Array) -> jax.Array:
+    """The number d with d + G(d) = 0 nearest to 0 as its signs tell, or NaN where they never change.
 
     Between two points at which the signs differ, by Newton's method and by halving. Where the equation jumps over 0,
     the near side. It has no derivatives.
 
     Args:
-        equation: d ↦ a number.
-        tolerance: d ↦ how much of it may be left.
-        zero: 0, in d's type.
+        equation: d ↦ d + G(d), and the size of what it is rounded from.
+        x: the number to which it adds d, and which is rounded too.
     """
-    first = equation(zero)
+    first = equation(jnp.zeros_like(x))[0]
     away = -jnp.sign(first)
 
     def short(d: jax.Array) -> jax.Array:
         # What is not a number lies behind a wall: too far.
-        return away * equation(d) < 0
+        return away * equation(d)[0] < 0
 
     def widen(ends: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         _, far, k = ends
@@ -194,15 +197,15 @@ def solve_between(
     def is_short(ends: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         return short(ends[1]) & (ends[2] < _MOST_POINTS)
 
-    near, far, _ = jax.lax.while_loop(is_short, widen, (zero, -first, jnp.asarray(0)))
+    near, far, _ = jax.lax.while_loop(is_short, widen, (jnp.zeros_like(x), -first, jnp.asarray(0)))
     # Asked before rounding decides on which side of 0 the far end is.
     enclosed = ~short(far) & jnp.isfinite(far) & jnp.isfinite(first)
-    eps = float(jnp.finfo(zero.dtype).eps)
+    eps = float(jnp.finfo(x.dtype).eps)
 
     def halve(state: tuple[Any, ...]) -> tuple[Any, ...]:
         near, far, d, _, k = state
-        miss, slope = jax.jvp(equation, (d,), (jnp.ones_like(d),))
-        solved, ahead = jnp.abs(miss) <= tolerance(d), away * miss < 0
+        miss, slope, size = jax.jvp(equation, (d,), (jnp.ones_like(d),), has_aux=True)
+        solved, ahead = jnp.abs(miss) <= allowed(d, slope * (x + d), size), away * miss < 0
         near, far = jnp.where(ahead, d, near), jnp.where(ahead, far, d)
         newton = d - miss / jnp.where(slope == 0, 1, slope)
         inside = (away * (newton - near) > 0) & (away * (far - newton) > 0) & (solved | (k % 3 < 2))

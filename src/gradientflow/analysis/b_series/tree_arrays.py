@@ -52,10 +52,9 @@ class ArrayTrees(FirstOrder):
             slopes = [
                 float(w / 2) * self.drift(t, z + float((1 + s) / 2) * d) for s, w in zip(places, weights, strict=True)
             ]
-            return d - h * sum(slopes)
+            return d - h * sum(slopes), jnp.ones((), z.dtype)
 
-        eps = float(jnp.finfo(z.dtype).eps)
-        return z + solve_from_zero(equation, lambda d: eps**0.75 * (1 + jnp.max(jnp.abs(d))), z)
+        return z + solve_from_zero(equation, z)
 
     def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
         """None: a scheme for flows with noise is read without it."""
