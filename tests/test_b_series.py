@@ -16,6 +16,7 @@ from gradientflow.analysis.b_series.trees import Forest, Tree, rootings, splits
 
 from .catalogue import NOT_RATIONAL, SCHEMES, flow_to_read_on, name_of, quartic_bowl
 from .test_stability import AB2, Chebyshev
+from .thorough import part
 
 X, Y, H, LAM = sympy.symbols("x y h lambda")
 
@@ -293,7 +294,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", part(CASES))
 def test_iterates_follow_the_modified_flow_more_closely(name):
     """Measured slopes of the distance between iterates and the modified flow, as the step is halved."""
     flow_class, scheme, slopes = CASES[name]

@@ -10,9 +10,12 @@ import pytest
 import gradientflow as gf
 from gradientflow.analysis import Elsewhere
 
+from .thorough import thorough
+
 WELL = gf.landscapes.double_well()
 
 
+@thorough
 def test_the_wells_of_a_double_well_are_its_half_planes():
     """By symmetry the border is x = 0, on which the saddle is reached."""
     found = gf.basins(gf.GradientFlow(WELL), ((-2.0, 2.0), (-1.0, 1.0)), (101, 97))

@@ -9,6 +9,8 @@ import scipy.special
 import gradientflow as gf
 from gradientflow.flows import standardized
 
+from .thorough import thorough
+
 EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 X0 = jnp.array([4.0, -1.0])
 
@@ -76,6 +78,7 @@ def test_what_is_saved(comparison, tmp_path):
     assert "rk4" in repr(comparison)
 
 
+@thorough
 def test_a_schedule_and_a_noisy_pair():
     flow = gf.Langevin(EXAMPLE, temperature=0.1)
     noisy = gf.compare(flow, {"ula": (gf.EulerMaruyama(), 0.01)}, X0, 0.5, key=jax.random.key(0))

@@ -8,6 +8,8 @@ import pytest
 
 import gradientflow as gf
 
+from .thorough import part
+
 Q = gf.Quadratic([[1.0]])
 
 
@@ -27,7 +29,7 @@ def variances(m, friction, t):
         return float(mpmath.re(strength * integral(c))), float(mpmath.re(strength * integral(d)))
 
 
-@pytest.mark.parametrize("mass", [1e-12, 1e-8, 1e-4, 1.0, 1e4, 1e8])
+@pytest.mark.parametrize("mass", part([1e-12, 1e-8, 1e-4, 1.0, 1e4, 1e8], 3))
 @pytest.mark.parametrize("friction", [1e-8, 1.0, 1e8])
 def test_kinetic_laws_at_all_scales(mass, friction):
     flow = gf.KineticLangevin(Q, mass=mass, friction=friction, temperature=1.0)

@@ -15,6 +15,8 @@ from scipy.special import gamma
 import gradientflow as gf
 from gradientflow.flows.linear.oscillation import oscillated
 
+from .thorough import thorough
+
 H = np.array([[2.0, 0.5], [0.5, 1.0]])
 BOWL = gf.Quadratic(H, [1.0, -1.0])
 MEAN = np.linalg.solve(H, [1.0, -1.0])
@@ -475,6 +477,7 @@ def test_the_weak_order_of_stochastic_modified_equations(order):
     np.testing.assert_allclose(slopes[-1], order, atol=0.15)
 
 
+@thorough
 def test_the_second_order_drift_is_the_modified_equations():
     """−(h/4)∇‖∇E‖² is what backward error analysis proves of forward Euler."""
     flow = gf.SGDDiffusion(SAMPLES, step=0.1, approximation=2)
@@ -538,6 +541,7 @@ def test_interacting_langevin_does_not_see_an_affine_change_of_coordinates():
     np.testing.assert_allclose(other, one @ A.T + b, rtol=1e-9)
 
 
+@thorough
 def test_interacting_langevin_on_a_narrow_valley():
     """Ten particles, condition 10⁴; each of them is a draw."""
     narrow = gf.Quadratic([[1e4, 0.0], [0.0, 1.0]])
@@ -580,6 +584,7 @@ def test_exit_times_by_quadrature():
         gf.exit_time(DOUBLE, temperature=0.1, start=0.0, end=1.0, wall=2.0)
 
 
+@thorough
 def test_the_kramers_time_of_a_double_well_by_sampling():
     """The first arrival at the barrier's top of 4,000 particles, against quadrature."""
     h, temperature, steps = 0.004, 0.4, 20_000
@@ -723,6 +728,7 @@ def test_mirror_langevin_says_what_its_scheme_needs():
     assert abs(mean - 2.5) < 4 * error + 0.05
 
 
+@thorough
 def test_an_integrated_path_resolves_the_steepest_place_that_it_comes_to():
     """On x⁴/4 from 0, where nothing is curved, a step by the start's curvature samples ⟨x²⟩ = 0.52, not 0.68."""
     flow = gf.Langevin(gf.energy(lambda x: jnp.sum(x**4) / 4), temperature=1.0)

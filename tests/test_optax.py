@@ -11,6 +11,8 @@ import pytest
 
 import gradientflow as gf
 
+from .thorough import part
+
 BEALE, ILL = gf.landscapes.beale(), gf.Quadratic(np.diag([1.0, 1e3]))
 ours = gf.optimizers
 PAIRS = {
@@ -61,7 +63,7 @@ def comparable(theirs, E, transformation):
     return int(np.argmax(unlike)) if unlike.any() else len(theirs)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", part(PAIRS))
 def test_step_for_step_as_in_optax(name):
     make, transformation = PAIRS[name]
     for E in (BEALE, ILL):
@@ -71,7 +73,7 @@ def test_step_for_step_as_in_optax(name):
         np.testing.assert_allclose(make(E).iterate(X0, 1000).x[:rows], theirs[:rows], atol=1e-11)
 
 
-@pytest.mark.parametrize("name", [n for n in PAIRS])
+@pytest.mark.parametrize("name", part(PAIRS))
 def test_handed_to_an_optax_loop(name):
     """The same run, with gradients that the loop computes."""
     make, transformation = PAIRS[name]
@@ -227,7 +229,7 @@ TORCH = {
 }
 
 
-@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("name", part(TORCH))
 def test_step_for_step_as_pytorchs_documented_algorithms(name):
     """Over 200 steps: from about 260 on AdaDelta's steps are chaotic, and the last digit of a root is another run.
 

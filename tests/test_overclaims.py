@@ -9,6 +9,8 @@ import pytest
 
 import gradientflow as gf
 
+from .thorough import thorough
+
 IDENTITY = gf.Quadratic(np.eye(2))
 EULER = gf.ForwardEuler()
 
@@ -150,6 +152,7 @@ def test_a_formula_is_left_out_where_symbols_have_no_root():
     assert (found.limit, found.formula, found.grade) == (pytest.approx(4), None, "proved")
 
 
+@thorough
 def test_flat_modes_of_large_systems_do_not_make_the_limit_zero():
     E = gf.LeastSquares(np.random.default_rng(0).normal(size=(33, 36)), np.zeros(33))
     assert 0 < gf.stability(gf.HeavyBall(E, 1.0, 200.0), EULER).limit <= 0.01 + 1e-12

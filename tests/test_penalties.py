@@ -14,6 +14,8 @@ import scipy.sparse
 import gradientflow as gf
 from gradientflow.flows import Nonsmooth, ProximalSemigroup
 
+from .thorough import part, thorough
+
 RNG = np.random.default_rng(7)
 GROUPS = [0, 0, 1, 1, 1, 2]
 P, C = gf.penalties, gf.constraints
@@ -43,7 +45,7 @@ def test_every_penalty_is_tried():
     assert set(own) == {type(g) for g in PENALTIES.values()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", part(NAMES))
 def test_a_proximal_point_is_optimal(name):
     """s = (x − p)/h is in ∂g(p): by the least element of ∂g(p) − s, and by g(y) ≥ g(p) + ⟨s, y − p⟩ at points y.
 
@@ -65,7 +67,7 @@ def test_a_proximal_point_is_optimal(name):
         assert float(jnp.min(values(ys)[None] - values(p)[:, None] - rise)) > -1e-12
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", part(NAMES))
 def test_a_proximal_map_is_firmly_nonexpansive(name):
     p, x = jax.vmap(PENALTIES[name].prox, in_axes=(0, None))(points(name), 0.8), points(name)
     apart, moved = (a.reshape(12, -1)[:, None] - a.reshape(12, -1)[None] for a in (x, p))
@@ -113,7 +115,7 @@ def cone_program(name, x, h):
     return np.asarray(solver.solve().x)[:n]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "nuclear"])
+@pytest.mark.parametrize("name", part(name for name in NAMES if name != "nuclear"))
 def test_a_proximal_map_is_what_a_cone_solver_finds(name):
     for x in np.asarray(points(name, 3)):
         np.testing.assert_allclose(PENALTIES[name].prox(jnp.asarray(x), 0.8), cone_program(name, x, 0.8), atol=1e-6)
@@ -134,7 +136,7 @@ def test_the_nuclear_norm_is_what_its_variational_form_says():
     np.testing.assert_allclose(P.Nuclear(w).prox(jnp.asarray(x), h), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", part(NAMES))
 def test_only_semigroups_are_called_so(name):
     """prox_{0.9g} = prox_{0.5g} ∘ prox_{0.4g} for norms and walls, and then only."""
     g, x = PENALTIES[name], points(name)
@@ -224,6 +226,7 @@ def test_a_gradient_step_on_the_envelope_is_a_proximal_step():
     np.testing.assert_allclose(x - 0.7 * gf.MoreauEnvelope(g, 0.7).grad(x), g.prox(x, 0.7), atol=atol)
 
 
+@thorough
 def test_an_envelope_of_a_double_well():
     """(x² − 1)²/4, of curvature ≥ −1: for δ < 1 as smooth as promised; the minimizers stay."""
     well = gf.energy(lambda x: jnp.sum((x**2 - 1) ** 2) / 4, minimizer=jnp.ones(1), minimum=0.0)

@@ -14,6 +14,8 @@ from gradientflow.analysis.linear_stability.contractivity import contractivity_l
 from gradientflow.analysis.linear_stability.curvature import curvatures_at
 from gradientflow.discretizers import TABLEAUS
 
+from .thorough import thorough
+
 E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 FLOW = gf.GradientFlow(E)
 GREATEST = (27 + math.sqrt(245)) / 2  # of [[17, 7], [7, 10]]
@@ -302,6 +304,7 @@ def test_large_states_use_lanczos_and_say_so():
     assert "Lanczos" in found.curvatures.how
 
 
+@thorough
 def test_the_jacobian_of_a_large_state_is_not_formed():
     scales = jnp.linspace(1.0, 3.0, 510)
     energy = gf.energy(lambda x: jnp.sum(scales * (1 - jnp.cos(x))), minimizer=jnp.zeros(510))
@@ -393,6 +396,7 @@ def test_descent_leaves_minima_that_are_too_sharp_for_its_step():
 # --- Drawing and saving ----------------------------------------------------------------------------------------------
 
 
+@thorough
 def test_everything_draws(tmp_path):
     found = gf.stability(gf.optimizers.momentum(E, lr=0.01, beta=0.9))
     figures = {

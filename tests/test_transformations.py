@@ -11,6 +11,8 @@ import scipy.linalg
 
 import gradientflow as gf
 
+from .thorough import thorough
+
 H = jnp.array([[2.0, 0.5], [0.5, 1.0]])
 BOWL = gf.Quadratic(H)
 FLOW = gf.GradientFlow(BOWL)
@@ -205,6 +207,7 @@ def test_times_are_differentiated():
     np.testing.assert_allclose(slopes, [gradient @ gradient, -gradient @ gradient], rtol=1e-6)
 
 
+@thorough
 def test_a_wrong_adjoint_is_told():
     with pytest.raises(TypeError, match=r"adjoint=diffrax\.ForwardMode"):
         jax.jacfwd(lambda x: gf.integrate(FLOW, x, 2.0).x[-1])(X0)

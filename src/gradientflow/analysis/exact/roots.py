@@ -96,18 +96,28 @@ def _refined(polynomial: Any, low: Any, high: Any) -> PositiveRoot:
     """The isolating interval, narrowed until it is tight relative to the root."""
     while low != high and (low == 0 or high > 2 * low or not polynomial.eval(low) * polynomial.eval(high) < 0):
         low, high = polynomial.refine_root(low, high, steps=4)
-    # By bisection, a value a digit: SymPy's own refinement transforms the whole polynomial at each.
-    rises = polynomial.eval(high) > 0
+    # By bisection, a sign a digit: SymPy's own refinement transforms the whole polynomial at each.
+    coefficients = [int(c) for c in polynomial.clear_denoms()[1].all_coeffs()]
+    low, high = _fraction(low), _fraction(high)
+    rises = _sign(coefficients, high) > 0
     while high - low > low / 2**_DIGITS:
         middle = (low + high) / 2
-        value = polynomial.eval(middle)
-        if value == 0:
+        sign = _sign(coefficients, middle)
+        if sign == 0:
             low = high = middle
-        elif (value > 0) == rises:
+        elif (sign > 0) == rises:
             high = middle
         else:
             low = middle
-    return PositiveRoot(polynomial, _fraction(low), _fraction(high))
+    return PositiveRoot(polynomial, low, high)
+
+
+def _sign(coefficients: list[int], at: Fraction) -> int:
+    """The sign of a polynomial with integer coefficients, from the highest power down, in integers alone."""
+    value, power = 0, 1
+    for coefficient in coefficients:
+        value, power = value * at.numerator + coefficient * power, power * at.denominator
+    return (value > 0) - (value < 0)
 
 
 def _fraction(number: Any) -> Fraction:

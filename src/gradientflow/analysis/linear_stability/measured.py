@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import brentq
 
 from gradientflow.discretizers import Discretizer, Method
 from gradientflow.flows import Flow, begin, dtype_of
@@ -19,6 +20,8 @@ _SHORTEST, _LONGEST, _RATIO = 1e-2, 1e4, 1.15
 # How far beyond the limit the radius' slope is taken, relatively; the bracket's lower end is so many times as far below
 # as the slope says, since the radius may rise like a square root's inverse.
 _AHEAD, _SAFE = 1e-4, 3.0
+# An excess beyond which none says more about where the limit is; it may be infinite.
+_CAPPED = 1.0
 
 
 def measured_limit(flow: Flow, discretizer: Discretizer, z: Any) -> StepLimit:
@@ -86,12 +89,7 @@ def _searched(radius: Callable[[float], float], scale: float, late: float, lates
             return StepLimit(math.inf, stable, math.inf, None, cause, Grade.MEASURED)
     if stable == 0.0:
         return StepLimit(0.0, 0.0, h, None, f"unstable at the shortest step tried, {h:.3g}{clock}", Grade.MEASURED)
-    unstable = h
-    while unstable - stable > 1e-12 * unstable:
-        middle = (stable + unstable) / 2
-        if not stable < middle < unstable:
-            break
-        stable, unstable = (middle, unstable) if radius(middle) <= slack else (stable, middle)
+    stable, unstable = _narrowed(lambda h: radius(h) - slack, stable, h)
     cause = f"the spectral radius of the step's Jacobian reaches 1{clock}"
     # The radius was let exceed 1 by rounding: how much sooner it is 1 is told by how fast it rises there.
     ahead = unstable * _AHEAD
@@ -102,6 +100,28 @@ def _searched(radius: Callable[[float], float], scale: float, late: float, lates
         # So little a step there changes still.
         low *= 1 - UNCHANGED
     return StepLimit(low, low, unstable, None, cause, Grade.MEASURED)
+
+
+def _narrowed(excess: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
+    """A bracket of where something begins to be positive, as tight as 1e-12: by Brent's method, then by bisection."""
+    bracket = [low, high]
+
+    def seen(h: float) -> float:
+        value = min(excess(h), _CAPPED)
+        if bracket[0] < h < bracket[1]:
+            bracket[value > 0] = h
+        return value
+
+    tight = 1e-12 * high
+    root = brentq(seen, low, high, xtol=tight / 4, rtol=1e-14)
+    for h in (root - tight / 4, root + tight / 4):
+        seen(h)
+    while bracket[1] - bracket[0] > tight:
+        middle = sum(bracket) / 2
+        if not bracket[0] < middle < bracket[1]:
+            break
+        seen(middle)
+    return bracket[0], bracket[1]
 
 
 def unknown(cause: str) -> StepLimit:
