@@ -42,7 +42,9 @@ class ModifiedFlow(WrappedFlow):
     """
 
     equation: ClassVar[str] = "ż = f(z) + h f₂(z) + h² f₃(z) + …"
-    changes: ClassVar[frozenset[str]] = frozenset(("drift", "resolvent", "parts", "noise", "solution", "lyapunov"))
+    changes: ClassVar[frozenset[str]] = frozenset(
+        ("drift", "resolvent", "discrete_gradient_step", "parts", "noise", "solution", "lyapunov")
+    )
     flow: Flow
     step: Any
     terms: tuple[tuple[Tree, float], ...] = eqx.field(static=True)
