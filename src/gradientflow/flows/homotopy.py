@@ -89,7 +89,7 @@ def _followed(equation: Equation, x: jax.Array, zero: jax.Array) -> jax.Array:
     def left(point: jax.Array) -> tuple[jax.Array, jax.Array]:
         d, fraction = point[:n], jnp.exp(point[n])
         value, size = equation(d)
-        return d + fraction * (value - d), size
+        return d + fraction * (value - d), fraction * size
 
     def one(at: _Search) -> _Search:
         """One step of Newton's method; where it has got there, the next point is begun."""
@@ -106,7 +106,7 @@ def _followed(equation: Equation, x: jax.Array, zero: jax.Array) -> jax.Array:
         miss, moved, size = jax.linearize(left, point, has_aux=True)
         d, far = point[:n], _norm(point[:n])
         within = allowed(d, moved(jnp.append(x + d, 0)), size)
-        solved = jnp.max(jnp.abs(miss)) <= jnp.where(ends, within, roughly * far)
+        solved = (far > 0) & (jnp.max(jnp.abs(miss)) <= within + jnp.where(ends, 0, roughly * far))
         # The end takes one step more than it needs, which leaves rounding alone.
         found = solved & (at.was_solved | ~ends)
         lost = ~jnp.all(jnp.isfinite(miss)) | (at.steps >= _NEWTON_STEPS)
