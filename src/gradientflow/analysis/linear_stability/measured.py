@@ -113,7 +113,7 @@ def _narrowed(excess: Callable[[float], float], low: float, high: float) -> tupl
         return value
 
     tight = 1e-12 * high
-    root = brentq(seen, low, high, xtol=tight / 4, rtol=1e-14)
+    root: Any = brentq(seen, low, high, xtol=tight / 4, rtol=np.float64(1e-14))
     for h in (root - tight / 4, root + tight / 4):
         seen(h)
     while bracket[1] - bracket[0] > tight:

@@ -117,7 +117,8 @@ def _solved(
         )
     kernel = np.exp(-(((x[:, None] - means) / spreads) ** 2) / 2) / (np.sqrt(2 * np.pi) * np.abs(spreads)) * spacing
     # The two eigenvalues next to 1, by inverse iteration from a fixed start: one factorization instead of all modes.
-    values, vectors = scipy.sparse.linalg.eigs(kernel, k=2, sigma=1 + _SHIFT, v0=np.ones(len(x)))
+    found: Any = scipy.sparse.linalg.eigs(kernel, k=2, sigma=1 + _SHIFT, v0=np.ones(len(x)))
+    values, vectors = found
     second, first = np.argsort(np.abs(values))
     if abs(values[second]) > 1 - _SLOWEST:
         raise ValueError(
