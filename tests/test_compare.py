@@ -120,7 +120,9 @@ def test_the_flow_reaches_scikit_learns_optimum(breast_cancer):
         (lambda E: gf.optimizers.gradient_descent(E, lr=1.9 / E.curvature.L), 30_000),
         (lambda E: gf.optimizers.proximal_point(E, lr=3000.0), 30),
         (lambda E: gf.Method(gf.GradientFlow(E), gf.ImplicitMidpoint(), 300.0), 400),
-        (lambda E: gf.Method(gf.GradientFlow(E), gf.RungeKutta("rk4"), 2.7 / E.curvature.L), 20_000),
+        pytest.param(
+            lambda E: gf.Method(gf.GradientFlow(E), gf.RungeKutta("rk4"), 2.7 / E.curvature.L), 20_000, marks=thorough
+        ),
         (lambda E: gf.optimizers.momentum(E, lr=1 / E.curvature.L, beta=0.95), 6_000),
     ],
     ids=["gradient descent", "proximal point", "implicit midpoint", "rk4", "momentum"],
@@ -131,6 +133,7 @@ def test_each_deterministic_method_reaches_scikit_learns_optimum(breast_cancer, 
     assert float(run.energy[-1]) == pytest.approx(optimum, abs=1e-8)
 
 
+@thorough
 def test_a_network_whose_parameters_are_a_pytree():
     """Two layers on a spiral: the flow, the iterates and their comparison, all on the same dictionary."""
     rng = np.random.default_rng(0)
