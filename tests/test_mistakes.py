@@ -219,3 +219,12 @@ def test_sets_and_geometries_take_lists_as_arrays():
     np.testing.assert_allclose(simplex.project_tangent([0.5, 0.5], v=[1.0, 2.0]), [-0.5, 0.5], rtol=1e-12)
     assert simplex.contains([0.25, 0.75])
     assert gf.constraints.Box().project([[-1.0, 2.0]]).tolist() == [[0.0, 1.0]]
+
+
+def test_a_start_that_does_not_fit_is_told_what_would_or_where_it_failed():
+    A = jnp.ones((5, 3))
+    own = gf.energy(lambda x: jnp.sum((A @ x) ** 2))
+    with pytest.raises(ValueError, match=r"^iterate: `x0` of shape \(2,\) .* whose positions have shape \(3,\)$"):
+        gf.optimizers.gradient_descent(gf.Quadratic(jnp.eye(3)), lr=0.1).iterate([1.0, 2.0], 1)
+    with pytest.raises(ValueError, match=r"does not fit the energy, test_mistakes.py:\d+, `own = .*`: dot_general"):
+        gf.optimizers.gradient_descent(own, lr=0.1).iterate([1.0, 2.0], 1)

@@ -100,7 +100,13 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
         reason = str(error).strip().splitlines()[0]
         if "required positional argument" in reason:
             reason += "; of a loss of more than the position give lambda p: loss(p, batch)"
-        raise ValueError(f"{where}: `{name}` of shape {shapes} does not fit the energy: {reason}") from error
+        at = energy.minimizer
+        if at is not None and jax.tree.structure(at) == jax.tree.structure(x):
+            own = ", ".join(str(np.shape(leaf)) for leaf in jax.tree.leaves(at))
+            said = f"the energy, whose positions have shape {own}"
+        else:
+            said = f"the energy{users_line(error)}: {reason}"
+        raise ValueError(f"{where}: `{name}` of shape {shapes} does not fit {said}") from error
     _check_one_start(where, name, energy, x)
     leaves = jax.tree.leaves(value)
     if (
