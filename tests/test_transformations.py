@@ -274,3 +274,19 @@ def test_no_derivative_is_made_up_where_a_constraint_holds_the_state_of_rest():
     value, slope = at(2.0)
     assert float(value) == pytest.approx(1.0)
     assert bool(jnp.isnan(slope))
+
+
+def test_another_number_of_rows_compiles_nothing():
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
+    )
+    flow = gf.GradientFlow(gf.energy(lambda x: jnp.sum((x - 1.0) ** 4) + jnp.sum(x**2)))
+    runs = [lambda k: gf.iterate(flow, gf.ForwardEuler(), [1.0, 2.0], step=0.01, steps=17 + k),
+            lambda k: gf.integrate(flow, [1.0, 2.0], 1.0 + k)]  # fmt: skip
+    for run in runs:
+        first = run(0)
+        compiled.clear()
+        second = run(3)
+        assert not compiled
+        assert len(second) != len(first)
