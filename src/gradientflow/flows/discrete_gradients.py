@@ -14,6 +14,7 @@ from .energies.energy import Energy
 from .energies.prox import prox_of_vector
 from .homotopy import Equation, solve_between, solve_from_zero, solve_linear
 from .numerics import is_concrete, is_numeric
+from .programs import program
 from .state import lower
 
 # Differences of energies below so many roundings of the energies are rounding.
@@ -57,7 +58,7 @@ class DiscreteGradientRule(eqx.Module):
         """The same, uncompiled."""
 
 
-@eqx.filter_jit
+@program
 def _compiled(rule: DiscreteGradientRule, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
     return rule.solve_traced(energy, x, tau, shift)
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ from .checks import position_arrays, real_arrays, users_line
 from .energies.energy import Energy
 from .flow import Flow
 from .numerics import dtype_of, numbers_to_arrays
+from .programs import program
 from .state import PytreeState, Vector
 from .transforming import is_transformed, once_per_shape
 
@@ -77,7 +77,7 @@ def _carried(where: str, name: str, flow: Flow, z: Any) -> Any:
     A state of lower precision than its energy's data is carried in the precision of what the drift returns.
     """
     check_fits(where, name, flow.energy, jax.eval_shape(flow.position, z))
-    drift = jax.eval_shape(flow.drift, jnp.zeros((), dtype_of(z)), z)
+    drift = jax.eval_shape(flow.drift, np.zeros((), dtype_of(z)), z)
     return jax.tree.map(lambda leaf, f: jnp.result_type(leaf.dtype, f.dtype), z, drift)
 
 
@@ -132,6 +132,6 @@ def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
             )
 
 
-@eqx.filter_jit
+@program
 def _value(flow: Flow, z: Any) -> Any:
     return flow.energy.value(flow.position(z))

@@ -26,6 +26,7 @@ from gradientflow.flows import (
     prepare,
 )
 
+from ...flows.programs import program
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration
 from .method import Method, as_run
@@ -302,4 +303,4 @@ def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
     return (noise == 0) | (noise > jnp.finfo(dtype_of(z)).eps * size)
 
 
-_compiled = eqx.filter_jit(_draw)
+_compiled = program(_draw)

@@ -6,7 +6,6 @@ Matrix-free (Krylov) where the state is large.
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -15,6 +14,7 @@ import optimistix as optx
 from ..checks import check_positive, real_arrays
 from ..implicit import newton, or_nan
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
+from ..programs import program
 from ..state import Vector, lift, lower
 from .composite_prox import composite_prox
 from .energy import Energy, Proximable
@@ -95,4 +95,4 @@ def prox_of_vector(energy: Energy, x: Any, h: Any) -> Any:
     return or_nan(good(best), best)
 
 
-_compiled = eqx.filter_jit(prox_of_vector)
+_compiled = program(prox_of_vector)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import diffrax as dfx
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from diffrax import with_stepsize_controller_tols
@@ -14,6 +13,7 @@ from ..checks import unknown_name
 from ..flow import Flow
 from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
+from ..programs import program
 from ..solvers.newton import NewtonKvaerno3, NewtonKvaerno5, StageNewton
 from ..solvers.rosenbrock_wanner import RosenbrockWanner
 from ..solvers.stabilized_chebyshev import StabilizedChebyshev
@@ -40,7 +40,7 @@ class Start(NamedTuple):
     drift: Any
 
 
-@eqx.filter_jit
+@program
 def first_look(flow: Flow, t0: Any, z: Any) -> Start:
     """One compiled look at a state."""
     # As a logarithm of 0 an entry stands for infinity, and is no measure of anything.

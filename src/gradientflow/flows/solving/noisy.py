@@ -5,7 +5,6 @@ import math
 from typing import Any
 
 import diffrax as dfx
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -14,6 +13,7 @@ import numpy as np
 from ..brownian import BrownianPath, check_key
 from ..flow import Flow
 from ..numerics import dtype_of
+from ..programs import program
 from ..status import decide, unseen
 from ..trajectory import Stats, Trajectory, along, measure
 from .spectrum import spectral_radius
@@ -99,7 +99,7 @@ def _radius(row: tuple[Any, Any], flow: Flow) -> Any:
     return spectral_radius(flow, *row)
 
 
-@eqx.filter_jit
+@program
 def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, solver: Any) -> Any:
     def drift(t: Any, z: Any, _: Any) -> Any:
         return flow.drift(t, z)

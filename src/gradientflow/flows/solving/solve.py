@@ -18,6 +18,7 @@ import numpy as np
 
 from ..flow import Flow
 from ..numerics import dtype_of, size
+from ..programs import program
 from ..trajectory import Stats, Trajectory
 from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch, most_explicit
 from .control import Tolerances
@@ -112,7 +113,7 @@ class Solve:
             "rejected": int(state.rejected),
             "first_step": self.first_step,
             "rtol": limits.rtol,
-            "atol": float(tolerances.absolute(np.asarray(carry.controller[1]))),
+            "atol": float(tolerances.absolute(np.asarray(carry.controller[1]), np)),
             "precision": str(self.dtype),
             "lyapunov_rises": self._count_rises(seen.lyapunov, int(state.taken)),
         }
@@ -174,12 +175,12 @@ class Solve:
         return evaluate
 
 
-@eqx.filter_jit
+@program
 def _begin(integration: Integration, h: Any) -> Carry:
     return integration.start(h)
 
 
-@eqx.filter_jit
+@program
 def handed_over(integration: Integration, carry: Carry) -> Carry:
     """A carry for another solver: where another solver left off."""
     fresh = integration.start(carry.h)

@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 
 from ..flow import UnansweredQuestionError
 from ..numerics import all_finite, max_norm
+from ..programs import program
 from ..rest import Left
 from ..trajectory import each_row
 from .integration import Carry, Integration, Rows
@@ -52,7 +52,7 @@ class Stretch(NamedTuple):
     end: End
 
 
-@eqx.filter_jit
+@program
 def advanced(
     integration: Integration, carry: Carry, times: Any, end: Any, most: Any, room: int
 ) -> tuple[Carry, Stretch]:
