@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .compiling import compiled
 from .energies.energy import Energy
 from .energies.prox import prox_of_vector
 from .homotopy import Equation, solve_between, solve_from_zero, solve_linear
 from .numerics import is_concrete, is_numeric
-from .programs import program
 from .state import lower
 
 # Differences of energies below so many roundings of the energies are rounding.
@@ -58,7 +58,7 @@ class DiscreteGradientRule(eqx.Module):
         """The same, uncompiled."""
 
 
-@program
+@compiled
 def _compiled(rule: DiscreteGradientRule, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
     return rule.solve_traced(energy, x, tau, shift)
 

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .compiling import compiled
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
-from .programs import program
 from .state import lower
 
 # Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
@@ -186,8 +186,8 @@ def _terms(flow: Flow, t: Any, z: Any) -> Terms:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), Terms(H, *vectors))
 
 
-_compiled_left = program(lambda flow, t, x, way: left_to_do(flow, t, flow.init(x), way))
-_compiled_terms = program(lambda flow, t, x: _terms(flow, t, flow.init(x)))
+_compiled_left = compiled(lambda flow, t, x, way: left_to_do(flow, t, flow.init(x), way))
+_compiled_terms = compiled(lambda flow, t, x: _terms(flow, t, flow.init(x)))
 
 
 def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .checks import position_arrays, real_arrays, users_line
+from .compiling import compiled
 from .energies.energy import Energy
 from .flow import Flow
 from .numerics import dtype_of, numbers_to_arrays
-from .programs import program
 from .state import PytreeState, Vector
 from .transforming import is_transformed, once_per_shape
 
@@ -132,6 +132,6 @@ def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
             )
 
 
-@program
+@compiled
 def _value(flow: Flow, z: Any) -> Any:
     return flow.energy.value(flow.position(z))

@@ -14,9 +14,9 @@ from jax.core import Tracer
 from gradientflow._files import write_file
 
 from .checks import refuse_traced
+from .compiling import compiled
 from .energies.energy import Energy
 from .numerics import Number, max_norm
-from .programs import program
 from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
 from .status import Outcome, Status, said
 
@@ -264,7 +264,7 @@ def along(function: Callable[..., Any], rows: Any, *arguments: Any) -> Any:
     return _map_rows(function, rows, arguments)
 
 
-@program
+@compiled
 def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...]) -> Any:
     # JAX's own batches don't take leaves without entries.
     batch = _BATCH if all(leaf.size for leaf in jax.tree.leaves(rows)) else None

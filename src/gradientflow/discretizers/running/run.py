@@ -18,6 +18,7 @@ from gradientflow.flows import (
     Status,
     all_finite,
     along,
+    compiled,
     decide,
     dtype_of,
     each_row,
@@ -30,7 +31,6 @@ from gradientflow.flows import (
     small,
 )
 
-from ...flows.programs import program
 from ..iteration import Carry, Iteration
 from .evidence import Ends, Rows, ends_of, evidence_of, may_be_at_rest, measured
 from .returning import TAIL
@@ -110,7 +110,7 @@ def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_ever
     return status
 
 
-@program
+@compiled
 def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capacity: int) -> tuple[Rows, Ends, Any]:
     """All of a run in one program: `every` is (steps in a block, steps after the last block), or `None` for 1 and 0."""
     first = iteration.start(z0, t0)
@@ -153,7 +153,7 @@ def _capacity(count: int, z: Any) -> int:
     return count if count <= _BATCH else -(-count // _BATCH) * _BATCH
 
 
-@program
+@compiled
 def _steps_until_lost(iteration: Iteration, carry: Carry, most: Any) -> Any:
     """How many steps it takes until something is not finite: none is kept, or memory would grow with the steps."""
 
@@ -170,7 +170,7 @@ def _steps_until_lost(iteration: Iteration, carry: Carry, most: Any) -> Any:
     return jax.lax.while_loop(going, one, (carry, jnp.zeros_like(most)))[1]
 
 
-@program
+@compiled
 def _steps_until_back(iteration: Iteration, carry: Carry, most: Any) -> Any:
     """How many steps it takes until the state is where it was, to half the digits of the way that it goes."""
     start = carry.z

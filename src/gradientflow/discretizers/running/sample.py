@@ -17,6 +17,7 @@ from gradientflow.flows import (
     check_integer,
     check_key,
     check_positive,
+    compiled,
     drawn,
     dtype_of,
     is_stochastic,
@@ -26,7 +27,6 @@ from gradientflow.flows import (
     prepare,
 )
 
-from ...flows.programs import program
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration
 from .method import Method, as_run
@@ -303,4 +303,4 @@ def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
     return (noise == 0) | (noise > jnp.finfo(dtype_of(z)).eps * size)
 
 
-_compiled = program(_draw)
+_compiled = compiled(_draw)

@@ -12,9 +12,9 @@ import lineax as lx
 import optimistix as optx
 
 from ..checks import check_positive, real_arrays
+from ..compiling import compiled
 from ..implicit import newton, or_nan
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
-from ..programs import program
 from ..state import Vector, lift, lower
 from .composite_prox import composite_prox
 from .energy import Energy, Proximable
@@ -95,4 +95,4 @@ def prox_of_vector(energy: Energy, x: Any, h: Any) -> Any:
     return or_nan(good(best), best)
 
 
-_compiled = program(prox_of_vector)
+_compiled = compiled(prox_of_vector)

@@ -50,6 +50,7 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         tolerances: what a step's error is held to.
         first: the first step [T].
         largest: the largest entry of the state so far [X].
+        growth: how many times as long as a step the next one is at most.
     """
 
     rtol: Any
@@ -58,10 +59,11 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
     tolerances: Tolerances
     first: Any
     largest: Any
+    growth: float = eqx.field(static=True)
 
-    def __init__(self, tolerances: Tolerances, first: Any, largest: Any) -> None:
+    def __init__(self, tolerances: Tolerances, first: Any, largest: Any, growth: float = 10.0) -> None:
         self.rtol, self.atol, self.norm = tolerances.rtol, tolerances.absolute(largest), optx.rms_norm
-        self.tolerances, self.first, self.largest = tolerances, first, largest
+        self.tolerances, self.first, self.largest, self.growth = tolerances, first, largest, growth
 
     def wrap(self, direction: Any) -> "Controller":
         """The same: time runs forward."""
@@ -94,7 +96,7 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         return keep, *following, (inner, jnp.where(keep, reached, largest)), result
 
     def _pid(self, atol: Any) -> Any:
-        return dfx.PIDController(rtol=self.rtol, atol=atol, norm=self.norm)
+        return dfx.PIDController(rtol=self.rtol, atol=atol, norm=self.norm, factormax=self.growth)
 
 
 # What stands in a root finder's tolerances that are to be its step's.

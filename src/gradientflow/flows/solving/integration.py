@@ -19,6 +19,7 @@ from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
+from .choice import growth_of
 from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion
 
 # A position this many times as large as the start is not followed any further.
@@ -273,6 +274,6 @@ class Integration(eqx.Module):
         return max_norm(jax.tree.map(lambda a, b: a - b, x, x0))
 
     def _engine(self, first: Any, largest: Any) -> tuple[Any, Any, Any]:
-        controller = Controller(self.tolerances, first, largest)
+        controller = Controller(self.tolerances, first, largest, growth_of(self.solver))
         term = dfx.ODETerm(lambda s, z, _: finite_drift(self.flow, self.t0 + s, z))
         return held_to(self.solver, controller), term, controller

@@ -11,9 +11,9 @@ import lineax as lx
 import numpy as np
 
 from ..brownian import BrownianPath, check_key
+from ..compiling import compiled
 from ..flow import Flow
 from ..numerics import dtype_of
-from ..programs import program
 from ..status import decide, unseen
 from ..trajectory import Stats, Trajectory, along, measure
 from .spectrum import spectral_radius
@@ -99,7 +99,7 @@ def _radius(row: tuple[Any, Any], flow: Flow) -> Any:
     return spectral_radius(flow, *row)
 
 
-@program
+@compiled
 def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, solver: Any) -> Any:
     def drift(t: Any, z: Any, _: Any) -> Any:
         return flow.drift(t, z)

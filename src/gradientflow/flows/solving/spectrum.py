@@ -5,12 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..compiling import compiled
 from ..flow import Flow
 from ..numerics import drawn, l2_norm
-from ..programs import program
 
 
-@program
+@compiled
 def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Array:
     """An estimate, from below, of the largest |eigenvalue| of ∂f/∂z at (t, z), by power iteration.
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..compiling import compiled
 from ..flow import UnansweredQuestionError
 from ..numerics import all_finite, max_norm
-from ..programs import program
 from ..rest import Left
 from ..trajectory import each_row
 from .integration import Carry, Integration, Rows
@@ -52,7 +52,7 @@ class Stretch(NamedTuple):
     end: End
 
 
-@program
+@compiled
 def advanced(
     integration: Integration, carry: Carry, times: Any, end: Any, most: Any, room: int
 ) -> tuple[Carry, Stretch]:

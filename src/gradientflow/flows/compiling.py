@@ -10,7 +10,8 @@ import numpy as np
 
 from .transforming import is_transformed
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # On the CPU half of a first call is XLA's search for speed, which a state of a few numbers never pays back: without it
 # a first `integrate` takes 2.4 s of processor time for 3.8, and ten thousand steps of small states as long as before
@@ -20,21 +21,25 @@ _IN_A_MOMENT = {
     "xla_cpu_parallel_codegen_split_count": 1,
     "xla_backend_optimization_level": 1,
 }
-# Entries of all arguments.
-_SMALL = 2**12
+# How many entries all arguments of a program have that is small; of one that has a lane for each of many.
+_SMALL, SMALL_LANES = 2**12, 2**16
 
 
-def program(function: Callable[P, T]) -> Callable[P, T]:
-    """A function as a compiled program, as `equinox.filter_jit` makes it, in a moment where its arguments are small.
+def compiled(function: Callable[P, T], small: int = _SMALL) -> Callable[P, T]:
+    """A function as a program of the host's, as `equinox.filter_jit` makes it, in a moment where it is small.
 
     In somebody's own trace, on other devices than the CPU, and with an XLA that doesn't know how, as always.
+
+    Args:
+        function: what is compiled.
+        small: how many entries all its arguments have at most, where it is.
     """
-    for_speed = eqx.filter_jit(function)
-    in_a_moment = [eqx.filter_jit(function, compiler_options=_IN_A_MOMENT)]
+    jit: Any = eqx.filter_jit
+    for_speed, in_a_moment = jit(function), [jit(function, compiler_options=_IN_A_MOMENT)]
 
     @functools.wraps(function)
     def called(*args: P.args, **options: P.kwargs) -> T:
-        if in_a_moment and _is_small(args) and not is_transformed() and jax.default_backend() == "cpu":
+        if in_a_moment and _entries(args) <= small and not is_transformed() and jax.default_backend() == "cpu":
             try:
                 return in_a_moment[0](*args, **options)
             except jax.errors.JaxRuntimeError as error:
@@ -46,8 +51,5 @@ def program(function: Callable[P, T]) -> Callable[P, T]:
     return called
 
 
-def _is_small(tree: Any) -> bool:
-    left = _SMALL
-    for leaf in jax.tree.leaves(tree):
-        left -= leaf.size if isinstance(leaf, (jax.Array, np.ndarray)) else 0
-    return left >= 0
+def _entries(tree: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree) if isinstance(leaf, (jax.Array, np.ndarray)))
