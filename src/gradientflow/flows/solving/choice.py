@@ -113,7 +113,7 @@ def exact(flow: Flow, z: Any, radius: float, whole: float, most: float) -> dfx.A
     steps = min(radius * whole / _LONGEST_STABLE, most) if math.isfinite(whole) else _STEPS_TO_REST
     if steps < _STEPS_TO_REST or not has_constant_hessian(flow.energy, flow.position(z)):
         return None
-    known = jax.jit(flow.energy.grad).lower(flow.position(z)).cost_analysis() or {}
+    known = jax.jit(lambda x: flow.energy.grad(x)).lower(flow.position(z)).cost_analysis() or {}
     pays = _EIGENVALUES * n**3 <= _GRADIENTS * steps * known.get("flops", 0.0)
     return _exact(flow, z) if pays else None
 
