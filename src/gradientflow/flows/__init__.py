@@ -53,6 +53,7 @@ from .checks import unknown_name as unknown_name
 from .checks import users_line as users_line
 from .compiling import SMALL_LANES as SMALL_LANES
 from .compiling import compiled as compiled
+from .compiling import rows_at_once as rows_at_once
 from .energies import landscapes as landscapes
 from .energies.composite import Composite as Composite
 from .energies.composite import Nonsmooth as Nonsmooth

@@ -26,6 +26,7 @@ from gradientflow.flows import (
     left_where_known,
     max_norm,
     nothing_known,
+    rows_at_once,
     rows_of,
     size,
     small,
@@ -124,11 +125,30 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
     def block(index: Any, looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
         carry, buffers = looped
         carry = iteration.one(carry) if every is None else iteration.many(carry, every[0])
-        return carry, put(buffers, index + 1, carry)
+        return carry, put(buffers, index, carry)
 
     shapes = jax.eval_shape(saved, first)
-    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
-    carry, buffers = jax.lax.fori_loop(0, blocks, block, (first, put(buffers, 0, first)))
+    at_once = rows_at_once(shapes, capacity)
+
+    def empty(room: int) -> Any:
+        return jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), shapes)
+
+    def some(index: Any, looped: tuple[Carry, Any, Any]) -> tuple[Carry, Any, Any]:
+        carry, part, buffers = looped
+        done = index * at_once
+        carry, part = jax.lax.fori_loop(0, jnp.minimum(at_once, blocks - done), block, (carry, part))
+        buffers = jax.tree.map(
+            lambda kept, rows: jax.lax.dynamic_update_slice_in_dim(kept, rows, done + 1, 0), buffers, part
+        )
+        return carry, part, buffers
+
+    buffers = put(empty(capacity + at_once), 0, first)
+    if at_once:
+        looped = first, empty(at_once), buffers
+        carry, _, buffers = jax.lax.fori_loop(0, -(-blocks // at_once), some, looped)
+    else:
+        carry, buffers = jax.lax.fori_loop(1, blocks + 1, block, (first, buffers))
+    buffers = jax.tree.map(lambda leaf: leaf[:capacity], buffers)
     count = blocks + 1
     if every is not None:
         # Without a rest this writes the last row once more.

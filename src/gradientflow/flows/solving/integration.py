@@ -8,13 +8,14 @@ Time runs from 0: a clock far from zero costs no precision.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..compiling import rows_at_once
 from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
@@ -83,6 +84,15 @@ class Rows:
     k: Any
     s: Any
     z: Any
+
+
+class _Filling(NamedTuple):
+    """A stretch in progress: where it stands, the rows so far, how many they are, and the next time's index."""
+
+    carry: Carry
+    buffers: Any
+    count: Any
+    index: Any
 
 
 class Integration(eqx.Module):
@@ -175,42 +185,54 @@ class Integration(eqx.Module):
         index = jnp.zeros((), int) if times is None else jnp.searchsorted(times, carry.s, side="right")
         # Without times every step has a row, and its number need not be kept.
         first = None if times is None else carry.taken, carry.s, carry.z
-        buffers = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype).at[:1].set(leaf), first)
-        rows = Rows(jnp.ones((), int), *buffers)
+        block = rows_at_once(first, room)
 
-        def going(state: tuple[Carry, Rows, Any]) -> Any:
-            carry, rows, _ = state
+        def going(carry: Carry, count: Any) -> Any:
             stopped = carry.rest | carry.spent | carry.stuck
             return (
                 (carry.s < end)
                 & ~stopped
                 & (carry.taken + carry.rejected < tried + most)
-                & ((rows.count < room) | (room == 0))
+                & ((count < room) | (room == 0))
             )
 
-        def step(state: tuple[Carry, Rows, Any]) -> tuple[Carry, Rows, Any]:
-            carry, rows, index = state
+        def step(state: _Filling) -> _Filling:
+            carry, buffers, count, index = state
             until = end if times is None else jnp.minimum(end, times[index])
             now = self.one(carry, until)
             accepted = now.taken > carry.taken
             saved = accepted if times is None else accepted & (now.s >= until)
             if room:
                 # What is not to be kept is written where the next row will be.
-                new, buffers = (None if times is None else now.taken, now.s, now.z), (rows.k, rows.s, rows.z)
-                put = jax.tree.map(
-                    lambda kept, row: jax.lax.dynamic_update_index_in_dim(kept, row, rows.count, 0), buffers, new
-                )
-                rows = Rows(rows.count + saved, *put)
+                buffers = _put(buffers, (None if times is None else now.taken, now.s, now.z), count)
             if self.to_rest:
                 due = accepted & ((now.taken % _SELDOM == 0) | (size(now.z) <= LARGEST_DENSE))
                 now = jax.lax.cond(due, lambda carry: self._looked_at(carry), lambda carry: carry, now)
-            return now, rows, index + saved
+            return _Filling(now, buffers, count + saved, index + saved)
+
+        def filled(state: _Filling) -> _Filling:
+            """With one block of rows more."""
+            before = state.count
+            part = jax.tree.map(lambda leaf: jnp.zeros((block, *leaf.shape[1:]), leaf.dtype), state.buffers)
+            part = jax.lax.while_loop(
+                lambda inner: going(inner.carry, before + inner.count) & (inner.count < block),
+                step,
+                state._replace(buffers=part, count=jnp.zeros_like(before)),
+            )
+            buffers = jax.tree.map(
+                lambda kept, rows: jax.lax.dynamic_update_slice_in_dim(kept, rows, before, 0),
+                state.buffers,
+                part.buffers,
+            )
+            return part._replace(buffers=buffers, count=before + part.count)
 
         k0 = carry.taken
-        carry, rows, _ = jax.lax.while_loop(going, step, (carry, rows, index))
-        if times is None:
-            rows = dataclasses.replace(rows, k=k0 + jnp.arange(room))
-        return carry if self.to_rest else self._reached(carry), rows
+        buffers = jax.tree.map(lambda leaf: jnp.zeros((room + block, *leaf.shape), leaf.dtype).at[:1].set(leaf), first)
+        state = _Filling(carry, buffers, jnp.ones((), int), index)
+        state = jax.lax.while_loop(lambda state: going(state.carry, state.count), filled if block else step, state)
+        k, s, z = jax.tree.map(lambda leaf: leaf[:room], state.buffers)
+        rows = Rows(state.count, k0 + jnp.arange(room) if times is None else k, s, z)
+        return state.carry if self.to_rest else self._reached(state.carry), rows
 
     def speed(self, z: Any) -> Any:
         """The largest entry of the velocity, 0 where a state is only a position."""
@@ -277,3 +299,7 @@ class Integration(eqx.Module):
         controller = Controller(self.tolerances, first, largest, growth_of(self.solver))
         term = dfx.ODETerm(lambda s, z, _: finite_drift(self.flow, self.t0 + s, z))
         return held_to(self.solver, controller), term, controller
+
+
+def _put(buffers: Any, row: Any, index: Any) -> Any:
+    return jax.tree.map(lambda kept, new: jax.lax.dynamic_update_index_in_dim(kept, new, index, 0), buffers, row)

@@ -30,8 +30,8 @@ from .watched import Limits, Watched
 # Steps of one compiled stretch: the host looks at the path between them, to save it, to change solver or to give up.
 _STEPS = 512
 _ENTRIES = 2**25
-# Where only some times are kept, a stretch can be longer.
-STEPS_BETWEEN_TIMES = 8 * _STEPS
+# Where only some times are kept, or nothing is asked but whether the end is reached, a stretch can be longer.
+STEPS_BETWEEN_TIMES, _STEPS_TO_A_TIME = 8 * _STEPS, 4 * _STEPS
 # After a false alarm of a path that runs off, steps until it is looked at again.
 _PATIENCE = 16
 
@@ -61,7 +61,7 @@ class Solve:
             flow, solver, tolerances_of(limits, self.dtype), t0, z0, limits.to_rest,
             None if limits.gtol is None else np.asarray(limits.gtol, self.dtype),
         )  # fmt: skip
-        self.watched = Watched(limits, self.dtype, room_for(z0), flow.has_energy, radius)
+        self.watched = Watched(limits, self.dtype, room_for(z0, limits.to_rest), flow.has_energy, radius)
 
     def run(self) -> Trajectory:
         """Stretch after stretch, until the end, an equilibrium, a standstill or the last step allowed."""
@@ -203,9 +203,10 @@ def tolerances_of(limits: Limits, dtype: Any) -> Tolerances:
     return Tolerances(np.asarray(limits.rtol, dtype), None if limits.atol is None else np.asarray(limits.atol, dtype))
 
 
-def room_for(z: Any) -> int:
+def room_for(z: Any, to_rest: bool = True) -> int:
     """For how many rows of a state there is room in a stretch: a power of two, for they are measured in batches."""
-    return 1 << (max(16, min(_STEPS, _ENTRIES // max(size(z), 1))).bit_length() - 1)
+    most = _STEPS if to_rest else _STEPS_TO_A_TIME
+    return 1 << (max(16, min(most, _ENTRIES // max(size(z), 1))).bit_length() - 1)
 
 
 def padded(times: np.ndarray) -> np.ndarray:
