@@ -4,6 +4,7 @@ import ast
 import importlib
 import pathlib
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,16 @@ def old_name(package: str, name: str) -> Any:
     return getattr(importlib.import_module(where), now)
 
 
+class _Face(types.ModuleType):
+    """A package whose own names come before those of the modules in it: a module is called like what it is about."""
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if isinstance(found, types.ModuleType) and not name.startswith("_"):
+            return super().__getattribute__("__getattr__")(name, found)
+        return found
+
+
 def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """What a lazy package defines: its `__getattr__`, its `__dir__` and its `__all__`.
 
@@ -39,9 +50,9 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
         if isinstance(node, ast.ImportFrom):
             origin |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str, submodule: Any = None) -> Any:
         if name not in origin:
-            return old_name(package, name)
+            return submodule or old_name(package, name)
         module, original = origin[name]
         if module is None:
             return importlib.import_module(f"{package}.{original}")
@@ -52,4 +63,5 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
     def __dir__() -> list[str]:
         return sorted([*vars(sys.modules[package]), *origin])
 
+    sys.modules[package].__class__ = _Face
     return __getattr__, __dir__, [*origin]

@@ -1,5 +1,5 @@
 """Diagnosis: from a training run that fails to its cause."""
 
-from .causes import Cause as Cause
-from .diagnosis import Diagnosis as Diagnosis
-from .why import why as why
+from gradientflow._lazy import face
+
+__getattr__, __dir__, __all__ = face(__name__, __file__)  # pyright: ignore[reportUnsupportedDunderAll]
