@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test thorough lint device-check clean
+.PHONY: demo test thorough bench lint device-check clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
@@ -21,6 +21,10 @@ test: $(READY)
 # What takes longer than a change should: two thousand random schemes against brute force, twenty kills of a write.
 thorough: $(READY)
 	GRADIENTFLOW_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Ours beside its peers, into docs/performance.md; half an hour on one core that nobody else uses.
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 # On a machine with an accelerator: the same answers as on the CPU, and how fast.
 device-check: $(READY)
