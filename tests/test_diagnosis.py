@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import gradientflow as gf
-from gradientflow.analysis.diagnosis.log import read_log, read_off
+from gradientflow.analysis.diagnosis.log import read_off
+from gradientflow.analysis.diagnosis.log_file import read_log
 from gradientflow.analysis.diagnosis.operations import first_not_finite
 from gradientflow.analysis.diagnosis.replay import Change, Replays
 from gradientflow.analysis.diagnosis.training import Training
@@ -301,6 +302,8 @@ FALLING = 2 * np.exp(-K / 30)
         (FALLING + 5 * (K == 50), "spikes", 50),
         (np.minimum(2, 0.5 + np.exp(-K / 4)) + 0.01 * np.random.default_rng(0).normal(size=80), "plateau", 40),
         (2.303 + 0.01 * np.random.default_rng(0).normal(size=400), "plateau", 200),
+        (2.303 + 0.01 * np.random.default_rng(1).normal(size=1000), "plateau", 500),
+        (1 + 1e-3 * 1.1**K * (-1.0) ** K, "period two", 40),
         (FALLING[:4], "can't tell", None),
     ],
 )
@@ -338,6 +341,31 @@ def test_a_log_of_other_tools_has_other_names(tmp_path):
     file.write_text("step,train_loss,value\n1,2,3\n")
     with pytest.raises(ValueError, match="rename"):
         read_log(file)
+
+
+def test_a_log_says_that_the_learning_rate_grew_or_that_it_guesses():
+    rate = np.where(K < 50, 0.1 * np.exp(-K / 10), 0.1)
+    grown = read_off(pd.DataFrame({"step": K, "loss": FALLING + 5 * (K == 50), "lr": rate}))
+    assert "grows from 0.00101 to 0.1" in " ".join(grown.seen)
+    assert "learning rate raised" in grown.meanings[0]
+    guessing = np.log(10) + 0.01 * np.random.default_rng(1).normal(size=200)
+    assert "ln 10" in " ".join(read_off(pd.DataFrame({"step": np.arange(200), "loss": guessing})).seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("semicolons.csv", "step;loss\n1;2.5\n2;2\n"),
+        ("tabs.tsv", "step\tloss\n1\t2.5\n2\t2\n"),
+        ("lines.jsonl", '{"loss": 2.5, "step": 1}\n{"step": 1, "eval_loss": 3}\n{"loss": 2, "step": 2}\n'),
+        ("validated.csv", "epoch,step,val_loss,train_loss\n0,1,,2.5\n0,1,3.0,\n0,2,,2\n"),
+        ("epochs.csv", "epoch,accuracy,loss,val_loss\n1,0.1,2.5,3\n2,0.2,2,3\n"),
+        ("exported.csv", '"Step","run - train/loss","run - train/loss__MIN"\n1,2.5,2.5\n2,2,2\n'),
+    ],
+)
+def test_a_log_as_other_tools_write_it(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_log(tmp_path / name).to_dict("list") == {"step": [1.0, 2.0], "loss": [2.5, 2.0]}
 
 
 @pytest.mark.parametrize(
