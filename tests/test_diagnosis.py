@@ -102,6 +102,8 @@ def test_a_healthy_run_is_called_healthy():
     assert found.cause == gf.Cause.HEALTHY
     assert found.safe_scale >= 1
     assert found.also == ()
+    # Adam's averages have seen nothing at the start.
+    assert np.isnan(found.local_scale)
 
 
 def test_a_root_at_zero_is_named_with_the_users_line():

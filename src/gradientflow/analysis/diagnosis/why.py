@@ -145,6 +145,8 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
                  "would tell more",)  # fmt: skip
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
+    # Before it has seen a gradient an average of squares says nothing of the steps to come.
+    local = math.nan if training.fresh and case.replays.second else local
     safe = case.safe_scale
     return Diagnosis(
         cause, tuple(also), step, _what_happened(case), says, tuple(observed), tuple(helps), safe, local,
