@@ -106,6 +106,21 @@ def test_a_healthy_run_is_called_healthy():
     assert np.isnan(found.local_scale)
 
 
+def test_a_run_gone_on_with_at_its_level_is_healthy_where_it_ends_a_hair_above():
+    data, tx, x = regression(noise=1.0), optax.adam(0.02), jnp.zeros(3)
+
+    def step(x, state, batch):
+        moved, state = tx.update(jax.grad(squares)(x, batch), state, x)
+        return optax.apply_updates(x, moved), state
+
+    state, step = tx.init(x), jax.jit(step)
+    for k in range(608):
+        x, state = step(x, state, data[k % 12])
+    found = gf.why(squares, x, tx, data, steps=40, state=state, first=608)
+    assert not found.survived
+    assert (found.cause, found.safe_scale >= 1) == ("healthy", True)
+
+
 def test_a_root_at_zero_is_named_with_the_users_line():
     params = {"w": jnp.ones(2), "gate": jnp.zeros(3)}
     found = gf.why(lambda p: bowl(p["w"]) + jnp.sqrt(jnp.sum(p["gate"] ** 2)), params, optax.sgd(0.05), steps=40)

@@ -20,6 +20,8 @@ from .trouble import Kind, Trouble, what_happened
 _FACTOR, _UP, _DOWN, _PRECISE = 4.0, 5, 12, 1.2
 # A loss that changes by less than so much of itself stays where it is.
 _STILL = 1e-3
+# At a level a loss ends at less than so many times the highest of its first quarter.
+_WANDERS = 1.2
 # The share of the threshold from which a sharpness speaks for a step too long.
 NEAR = 0.9
 
@@ -73,7 +75,14 @@ class Case:
         self.survived = self.ran.finite and math.isfinite(self.end_loss) and self.end_loss < self.start_loss
         self.noisy = training.count != 1
         self.stuck = not self.survived and self.ran.finite and self._never_moved()
-        kept = self.survived or self.stuck
+        self.bar, self.level = self.start_loss, False
+        if not self.survived and self.ran.finite and not training.fresh:
+            # A run gone on with where its loss had stopped falling wanders about its level.
+            marks = self.ran.checkpoints[: max(2, len(self.ran.checkpoints) // 4)]
+            bar = _WANDERS * max(self.replays.compared(mark.params) for mark in marks)
+            self.level = self.end_loss < bar
+            self.bar = bar if self.level else self.bar
+        kept = self.survived or self.stuck or self.level
         self.trouble: Trouble = what_happened(self.ran.loss, not self.ran.finite, kept, self.noisy)
 
     def _never_moved(self) -> bool:
@@ -135,7 +144,7 @@ class Case:
                  without: frozenset[int] = frozenset()) -> Outcome:  # fmt: skip
         end = ran.checkpoints[-1]
         loss = engine.compared(end.params, without) if ran.finite else math.nan
-        start = self.replays.compared(self.training.params, without) if without else self.start_loss
+        start = self.replays.compared(self.training.params, without) if without else self.bar
         survives = ran.finite and math.isfinite(loss) and loss < start
         finite = ran.loss[np.isfinite(ran.loss)]
         peak = float(finite.max()) if len(finite) else math.nan
@@ -177,7 +186,7 @@ class Case:
         def survives(scale: float) -> bool:
             nonlocal moved
             if scale == 1:
-                return self.survived or self.stuck
+                return self.survived or self.stuck or self.level
             found = self.scaled(scale)
             moved |= found.survives
             # Where nothing moves a longer step may.

@@ -136,6 +136,9 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
     elif case.survived and case.trouble.kind is Kind.NONE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
         says = "nothing is wrong that was looked for" + _further(case)
+    elif case.level and case.trouble.kind is Kind.NONE:
+        cause, step = Cause.HEALTHY, training.first
+        says = "the loss wanders about the level that it had when the run was gone on with"
     elif case.survived and case.trouble.kind is Kind.SPIKE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
         says = f"the loss rose for a while at step {case.step} and came down again by itself"
