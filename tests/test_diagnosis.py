@@ -261,7 +261,7 @@ def test_the_operation_that_breaks_is_named(fn, x, says):
     found = first_not_finite(fn, jnp.array(x))
     assert found is not None
     assert says in found.says
-    assert "test_diagnosis.py" in found.line or "norm" in found.name or found.derivative
+    assert "test_diagnosis.py" in found.line
 
 
 def test_what_is_finite_has_no_such_operation():
