@@ -156,6 +156,15 @@ def test_a_step_that_grows_with_the_parameters_is_no_weight_decay():
     assert not found.replays["changed"].str.contains("weight decay").any()
 
 
+def test_a_gradient_that_is_not_the_losss_is_said():
+    # A game: each of two plays against the other, held still.
+    held = jax.lax.stop_gradient
+    found = gf.why(lambda p: p[0] ** 2 + held(p[0]) * p[1], jnp.array([1.0, 2.0]), optax.sgd(0.1), steps=20)
+    assert any("not the loss's derivative" in line for line in found.observed)
+    own = gf.why(lambda p: p[0] ** 2 + p[0] * p[1] + p[1] ** 2, jnp.array([1.0, 2.0]), optax.sgd(0.1), steps=20)
+    assert not any("derivative" in line for line in own.observed)
+
+
 def test_updates_lost_in_bfloat16_are_told_from_a_step_too_short():
     half = jnp.full(4, 3.0, jnp.bfloat16)
     found = gf.why(lambda x: jnp.sum((x - 1) ** 2), half, optax.sgd(2e-3), steps=200)

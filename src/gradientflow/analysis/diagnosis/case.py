@@ -67,7 +67,7 @@ class Case:
         self.sharpness = Sharpness(self.replays)
         self.replays.second = tuple(self.sharpness.second_moments)
         self.outcomes: dict[str, Outcome] = {}
-        self._loss = jax.jit(training.loss)
+        self.loss_at = jax.jit(training.loss)
         self.ran = self.replays.run()
         last = self.ran.checkpoints[-1]
         self.start_loss = self.replays.compared(training.params)
@@ -264,7 +264,7 @@ class Case:
         if after is mark.params:
             return None
         values = [
-            float(self._loss(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after),
+            float(self.loss_at(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after),
                                      batch, key)) for s in (0.0, 0.25, 1.0)
         ]  # fmt: skip
         still = len(set(values)) == 1

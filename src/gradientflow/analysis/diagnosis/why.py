@@ -12,6 +12,7 @@ from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
 from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
 from .finding import Finding, tried
+from .slope import not_its_gradient
 from .stalls import (
     ENOUGH,
     bounces,
@@ -146,6 +147,8 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
         says = "none of the causes looked for stood its replay"
         helps = ("a longer run, the run from a checkpoint closer to where it began (state=, first=), or more batches "
                  "would tell more",)  # fmt: skip
+    odd = not_its_gradient(case)
+    observed = (*observed, odd) if odd else observed
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
     # Before it has seen a gradient an average of squares says nothing of the steps to come.
