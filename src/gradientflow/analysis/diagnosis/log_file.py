@@ -59,8 +59,8 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
                 raise ValueError(
                     f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} is no number"
                 ) from None
-    written = _has_a_loss([row for _, row in rows], cells)
-    table = pd.DataFrame(found)[written].dropna(subset=["step"])
+    table = pd.DataFrame(found)
+    table = table.loc[_has_a_loss([row for _, row in rows], cells) & table["step"].notna().to_numpy()]
     return table.sort_values("step", kind="stable").reset_index(drop=True)
 
 
