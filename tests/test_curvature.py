@@ -1,5 +1,6 @@
 """Spectra of Hessians and stationary points, against matrices, SciPy and what textbooks say of landscapes."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +47,15 @@ def test_a_small_spectrum_is_that_of_the_matrix():
     share = [float(np.sum(vectors[6 * i : 6 * i + 6, -1] ** 2)) for i in range(3)]
     assert found.by_leaf == pytest.approx(dict(zip(("in", "out", "shift"), share, strict=True)))
     np.testing.assert_allclose(gf.curvature(network, p, top=4).eigenvalues, expected[-4:], rtol=1e-12)
+
+
+def test_of_a_module_its_arrays_of_numbers_count():
+    model = eqx.nn.MLP(1, "scalar", 6, 1, jax.nn.tanh, use_final_bias=False, key=jax.random.key(1))
+    inputs = jnp.linspace(-1.0, 1.0, 8)[:, None]
+    found = gf.curvature(lambda m: jnp.mean((jax.vmap(m)(inputs) - jnp.sin(3 * inputs[:, 0])) ** 2), model, top=4)
+    first, last = model.layers
+    plain = {"in": first.weight.T, "shift": first.bias, "out": last.weight[0]}
+    np.testing.assert_allclose(found.eigenvalues, gf.curvature(network, plain, top=4).eigenvalues, rtol=1e-9)
 
 
 def test_the_greatest_of_a_large_one_come_with_residuals():

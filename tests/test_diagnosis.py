@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import gradientflow as gf
-from gradientflow.analysis.diagnosis.log import read_log, read_off
+from gradientflow.analysis.diagnosis.log import read_off
+from gradientflow.analysis.diagnosis.log_file import read_log
 from gradientflow.analysis.diagnosis.operations import first_not_finite
 from gradientflow.analysis.diagnosis.replay import Change, Replays
 from gradientflow.analysis.diagnosis.training import Training
@@ -30,6 +31,10 @@ def regression(count=12, noise=0.1, size=8):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(count, size, 3))
     return [(x[i], x[i] @ np.array([1.0, 2.0, 3.0]) + noise * rng.normal(size=size)) for i in range(count)]
+
+
+def factor_of(found):
+    return float(re.search(r"(?:× |rate )([\d.e-]+)", found.helps[0]).group(1))
 
 
 def squares(p, batch):
@@ -84,6 +89,8 @@ def test_a_step_beyond_stability_is_told_with_the_limit_of_the_optimizers_own_st
     assert found.sharpness["ratio"][0] == pytest.approx(5 / 3, rel=1e-3)
     assert found.local_scale == pytest.approx(0.6, rel=1e-3)
     assert 0.6 / 1.2 < found.safe_scale < 0.6 * 1.02
+    # What is advised lies well inside of what survives.
+    assert factor_of(found) <= 0.6 * found.safe_scale
     assert (found.grade, "60 steps" in found.reason) == ("measured", True)
     text = str(found)
     for words in ("What happened", "Why", "Evidence", "would have helped", "(measured", "one thing changed"):
@@ -95,6 +102,23 @@ def test_a_healthy_run_is_called_healthy():
     assert found.cause == gf.Cause.HEALTHY
     assert found.safe_scale >= 1
     assert found.also == ()
+    # Adam's averages have seen nothing at the start.
+    assert np.isnan(found.local_scale)
+
+
+def test_a_run_gone_on_with_at_its_level_is_healthy_where_it_ends_a_hair_above():
+    data, tx, x = regression(noise=1.0), optax.adam(0.02), jnp.zeros(3)
+
+    def step(x, state, batch):
+        moved, state = tx.update(jax.grad(squares)(x, batch), state, x)
+        return optax.apply_updates(x, moved), state
+
+    state, step = tx.init(x), jax.jit(step)
+    for k in range(608):
+        x, state = step(x, state, data[k % 12])
+    found = gf.why(squares, x, tx, data, steps=40, state=state, first=608)
+    assert not found.survived
+    assert (found.cause, found.safe_scale >= 1) == ("healthy", True)
 
 
 def test_a_root_at_zero_is_named_with_the_users_line():
@@ -119,6 +143,28 @@ def test_a_bad_batch_is_found_and_leaving_out_another_does_not_help():
     assert not survives[[label for label in survives.index if label.endswith("instead")]].any()
 
 
+def test_two_faults_each_of_which_is_enough_are_both_said():
+    data = regression()
+    data[7] = (data[7][0] * 1e3, data[7][1])
+    found = gf.why(squares, jnp.zeros(3), optax.sgd(2.0), data, steps=60)
+    assert (found.cause, found.also) == ("bad_batch", ("beyond_stability",))
+    assert any("without batch 7, learning rate ×" in line for line in found.helps)
+
+
+def test_a_step_that_grows_with_the_parameters_is_no_weight_decay():
+    found = gf.why(bowl, jnp.ones(2), optax.adafactor(0.5), steps=30)
+    assert not found.replays["changed"].str.contains("weight decay").any()
+
+
+def test_a_gradient_that_is_not_the_losss_is_said():
+    # A game: each of two plays against the other, held still.
+    held = jax.lax.stop_gradient
+    found = gf.why(lambda p: p[0] ** 2 + held(p[0]) * p[1], jnp.array([1.0, 2.0]), optax.sgd(0.1), steps=20)
+    assert any("not the loss's derivative" in line for line in found.observed)
+    own = gf.why(lambda p: p[0] ** 2 + p[0] * p[1] + p[1] ** 2, jnp.array([1.0, 2.0]), optax.sgd(0.1), steps=20)
+    assert not any("derivative" in line for line in own.observed)
+
+
 def test_updates_lost_in_bfloat16_are_told_from_a_step_too_short():
     half = jnp.full(4, 3.0, jnp.bfloat16)
     found = gf.why(lambda x: jnp.sum((x - 1) ** 2), half, optax.sgd(2e-3), steps=200)
@@ -126,6 +172,9 @@ def test_updates_lost_in_bfloat16_are_told_from_a_step_too_short():
     assert found.evidence["lost"].iloc[-1] > 0.5
     short = gf.why(lambda x: jnp.sum((x - 1) ** 2), jnp.full(4, 3.0), optax.sgd(2e-5), steps=200)
     assert short.cause == "step_too_short"
+    # Of two faults the one that alone, taken away, lets the run get down is said first.
+    both = gf.why(lambda x: jnp.sum((x - 1) ** 2), half, optax.sgd(2e-5), steps=200)
+    assert (both.cause, both.also) == ("step_too_short", ("precision",))
 
 
 def test_a_loss_without_a_minimum():
@@ -163,10 +212,9 @@ def test_what_helps_is_a_step_that_gets_down_and_not_one_that_merely_survives():
     start = jnp.array([1.5, 0.9])
     found = gf.why(kink, start, optax.sgd(2.6), steps=80)
     assert found.cause == "beyond_stability"
-    factor = float(re.search(r"(?:× |rate )([\d.e-]+)", found.helps[0]).group(1))
     x = start
     for _ in range(80):
-        x = x - 2.6 * factor * jax.grad(kink)(x)
+        x = x - 2.6 * factor_of(found) * jax.grad(kink)(x)
     # At the longest that survives it bounces from one side of the kink to the other, not far below the start.
     assert kink(x) < 0.3 * kink(start)
 
@@ -174,7 +222,7 @@ def test_what_helps_is_a_step_that_gets_down_and_not_one_that_merely_survives():
 def test_a_run_that_bounces_far_above_where_a_shorter_step_ends_is_not_healthy():
     found = gf.why(kink, jnp.array([3.0, 0.07]), optax.sgd(0.8), steps=80)
     assert found.cause == "beyond_stability"
-    assert "learning rate × 0.0625" in found.helps[0]
+    assert factor_of(found) <= 0.0625
 
 
 def test_where_no_limit_can_be_read_a_shorter_step_that_mends_the_run_says_enough():
@@ -222,7 +270,7 @@ def test_the_operation_that_breaks_is_named(fn, x, says):
     found = first_not_finite(fn, jnp.array(x))
     assert found is not None
     assert says in found.says
-    assert "test_diagnosis.py" in found.line or "norm" in found.name or found.derivative
+    assert "test_diagnosis.py" in found.line
 
 
 def test_what_is_finite_has_no_such_operation():
@@ -280,6 +328,8 @@ FALLING = 2 * np.exp(-K / 30)
         (FALLING + 5 * (K == 50), "spikes", 50),
         (np.minimum(2, 0.5 + np.exp(-K / 4)) + 0.01 * np.random.default_rng(0).normal(size=80), "plateau", 40),
         (2.303 + 0.01 * np.random.default_rng(0).normal(size=400), "plateau", 200),
+        (2.303 + 0.01 * np.random.default_rng(1).normal(size=1000), "plateau", 500),
+        (1 + 1e-3 * 1.1**K * (-1.0) ** K, "period two", 40),
         (FALLING[:4], "can't tell", None),
     ],
 )
@@ -317,6 +367,31 @@ def test_a_log_of_other_tools_has_other_names(tmp_path):
     file.write_text("step,train_loss,value\n1,2,3\n")
     with pytest.raises(ValueError, match="rename"):
         read_log(file)
+
+
+def test_a_log_says_that_the_learning_rate_grew_or_that_it_guesses():
+    rate = np.where(K < 50, 0.1 * np.exp(-K / 10), 0.1)
+    grown = read_off(pd.DataFrame({"step": K, "loss": FALLING + 5 * (K == 50), "lr": rate}))
+    assert "grows from 0.00101 to 0.1" in " ".join(grown.seen)
+    assert "learning rate raised" in grown.meanings[0]
+    guessing = np.log(10) + 0.01 * np.random.default_rng(1).normal(size=200)
+    assert "ln 10" in " ".join(read_off(pd.DataFrame({"step": np.arange(200), "loss": guessing})).seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("semicolons.csv", "step;loss\n1;2.5\n2;2\n"),
+        ("tabs.tsv", "step\tloss\n1\t2.5\n2\t2\n"),
+        ("lines.jsonl", '{"loss": 2.5, "step": 1}\n{"step": 1, "eval_loss": 3}\n{"loss": 2, "step": 2}\n'),
+        ("validated.csv", "epoch,step,val_loss,train_loss\n0,1,,2.5\n0,1,3.0,\n0,2,,2\n"),
+        ("epochs.csv", "epoch,accuracy,loss,val_loss\n1,0.1,2.5,3\n2,0.2,2,3\n"),
+        ("exported.csv", '"Step","run - train/loss","run - train/loss__MIN"\n1,2.5,2.5\n2,2,2\n'),
+    ],
+)
+def test_a_log_as_other_tools_write_it(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_log(tmp_path / name).to_dict("list") == {"step": [1.0, 2.0], "loss": [2.5, 2.0]}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,12 @@ def test_the_edge_of_adam_is_where_its_own_step_has_it():
     again = gf.edge_of_stability(through_optax, through_optax.iterate([3.0, 0.3], steps=60), points=3)
     np.testing.assert_allclose(again.ratio, found.ratio, rtol=1e-5)
     assert again.lr_limit is None
+    # The scheme alone: its clock's step is the run's.
+    flow, scheme = through_optax.flow, through_optax.discretizer
+    alone = gf.edge_of_stability(flow, gf.iterate(flow, scheme, [3.0, 0.3], step=0.1, steps=60), scheme, points=3)
+    np.testing.assert_array_equal(alone.ratio, again.ratio)
+    with pytest.raises(TypeError, match=r"along a run edge_of_stability\(method, run\) reads"):
+        gf.stability(through_optax)
 
 
 def test_the_edge_of_a_clipped_chain_with_a_schedule_and_momentum():

@@ -89,6 +89,24 @@ def test_batches_are_a_list_or_a_function_of_the_step():
     assert 0.02 < listed.lr < 1
 
 
+class Line(eqx.Module):
+    w: jax.Array
+    b: jax.Array
+    act: object  # no array: it stays as it is
+
+    def __call__(self, x):
+        return self.act(x @ self.w + self.b)
+
+
+def test_of_a_module_the_arrays_of_numbers_move():
+    start = {"w": jnp.zeros(3), "b": jnp.zeros(())}
+    full = batches()[:-1]
+    module = Line(**start, act=lambda x: x)
+    found = gf.suggest_lr(lambda m, b: jnp.mean((m(b[0]) - b[1]) ** 2), module, optax.sgd, full, steps=40)
+    plain = gf.suggest_lr(regression, start, optax.sgd, full, steps=40)
+    assert found.lr == pytest.approx(plain.lr, rel=1e-6)
+
+
 def test_an_optimizer_that_can_t_be_read_or_traced_is_tried_all_the_same():
     def make(lr):
         # The number itself is asked for.
@@ -120,8 +138,6 @@ BAD = {
     "no make": (lambda: gf.suggest_lr(jnp.sum, ONES, optax.sgd(0.1)), TypeError, "`make` must be a function"),
     "in another order": (lambda: gf.suggest_lr(jnp.sum, optax.sgd, {"w": jnp.ones((9, 9))}), TypeError,
                          "`make` must be a function, got dict; give optax.adam, or lr -> an optimizer"),
-    "a module": (lambda: gf.suggest_lr(jnp.sum, eqx.nn.MLP(1, 1, 1, 1, key=jax.random.key(0)), optax.sgd), TypeError,
-                 "`params` must hold real numbers only, got MLP; give arrays, of arrays, rest = eqx.partition"),
     "a pair": (lambda: gf.suggest_lr(lambda x: (jnp.sum(x), {}), ONES, optax.sgd), ValueError,
                "must return one real scalar"),
     "no optimizer": (lambda: gf.suggest_lr(jnp.sum, ONES, lambda lr: lr), TypeError,

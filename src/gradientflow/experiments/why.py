@@ -12,6 +12,7 @@ from .entries import FILE
 
 # What the function answers, in order, and what else it may say by name.
 _PARTS = ("loss", "params", "optimizer", "batches")
+_LOGS = (".csv", ".tsv", ".jsonl")
 _MORE = ("steps", "state", "first", "key", "has_aux")
 
 
@@ -23,8 +24,8 @@ def check_target(target: str) -> None:
     """
     found = FILE.fullmatch(target)
     file = found["file"] if found else target
-    if not found and not target.endswith(".csv"):
-        raise ValueError(f"why: give FILE.py:FUNCTION, or a log FILE.csv, got {target!r}")
+    if not found and not target.endswith(_LOGS):
+        raise ValueError(f"why: give FILE.py:FUNCTION, or a log FILE.csv, .tsv or .jsonl, got {target!r}")
     if not os.path.isfile(file):
         raise ValueError(f"why: there is no file {file!r}")
 
@@ -37,7 +38,8 @@ def ask(target: str, steps: int) -> Any:
     """
     found = FILE.fullmatch(target)
     if not found:
-        from gradientflow.analysis.diagnosis.log import read_log, read_off
+        from gradientflow.analysis.diagnosis.log import read_off
+        from gradientflow.analysis.diagnosis.log_file import read_log
 
         return read_off(read_log(target))
     from gradientflow.analysis.diagnosis import why

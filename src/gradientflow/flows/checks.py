@@ -8,6 +8,7 @@ import numbers
 import os
 import pathlib
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -144,6 +145,23 @@ def real_arrays(where: str, name: str, tree: Any) -> Any:
         remedy = "; give arrays, of arrays, rest = eqx.partition(model, eqx.is_array)" if of_module else ""
         raise TypeError(f"{where}: `{name}` must hold real numbers only, got {in_a_line(tree)}{remedy}")
     return arrays
+
+
+def moving_arrays(where: str, name: str, tree: Any) -> tuple[Any, Callable[[Any], Any] | None]:
+    """What of a pytree moves, and what makes it whole again; all of it, and `None`, where no equinox module is in it.
+
+    Raises:
+        TypeError: as `real_arrays`.
+    """
+    nodes = jax.tree.leaves(tree, is_leaf=_is_module)
+    if not any(map(_is_module, nodes)):
+        return real_arrays(where, name, tree), None
+    moving, fixed = eqx.partition(tree, eqx.is_inexact_array)
+    return real_arrays(where, name, moving), lambda arrays: eqx.combine(arrays, fixed)
+
+
+def _is_module(node: Any) -> bool:
+    return isinstance(node, eqx.Module)
 
 
 def refuse_traced(where: str, *trees: Any) -> None:

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import ArpackError, eigsh
 
 from gradientflow.flows import Energy, Trajectory, check_fits, check_integer, compiled, position_arrays, size
 from gradientflow.flows import energy as as_energy
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import in_a_line, moving_arrays
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..linear_stability.curvature import certified, dense_hessian, double_hessian, matrix_free
@@ -110,7 +110,8 @@ def curvature(E: Any, x: Any, top: int | None = None) -> Spectrum:
 
     Args:
         E: the energy, or any function of a pytree that returns a real scalar; of data `lambda p: loss(p, batch)`.
-        x: the position, any pytree; or a run or path, of which at most 100 rows are looked at.
+        x: the position, any pytree, of an equinox module its arrays of floating-point numbers; or a run or path, of
+            which at most 100 rows are looked at.
         top: how many of the greatest; unless given all up to 200 unknowns, and 10 beyond.
 
     Raises:
@@ -130,7 +131,11 @@ def curvature(E: Any, x: Any, top: int | None = None) -> Spectrum:
     energy = energy_of("curvature", E).smooth
     if isinstance(x, Trajectory):
         return _along(energy, x, top)
-    x = position_arrays("curvature", "x", x)
+    moving, whole = moving_arrays("curvature", "x", x)
+    if whole is not None:
+        of_whole = energy
+        energy = as_energy(lambda p: of_whole.value(whole(p)))
+    x = position_arrays("curvature", "x", moving)
     check_fits("curvature", "x", energy, x)
     count = _how_many(size(x), top)
     found = _spectrum_at(energy, x, count, None)

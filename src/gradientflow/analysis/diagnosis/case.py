@@ -18,8 +18,12 @@ from .trouble import Kind, Trouble, what_happened
 
 # Scales are tried by so much, at most so many up and down, and bisected to this.
 _FACTOR, _UP, _DOWN, _PRECISE = 4.0, 5, 12, 1.2
-# Of shorter steps so many are tried, each half of the last; of the best one's fall so much is nearly as far.
-_SHORTER, _NEARLY = 5, 0.8
+# A loss that changes by less than so much of itself stays where it is.
+_STILL = 1e-3
+# At a level a loss ends at less than so many times the highest of its first quarter.
+_WANDERS = 1.2
+# The share of the threshold from which a sharpness speaks for a step too long.
+NEAR = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Case:
         self.sharpness = Sharpness(self.replays)
         self.replays.second = tuple(self.sharpness.second_moments)
         self.outcomes: dict[str, Outcome] = {}
-        self._loss = jax.jit(training.loss)
+        self.loss_at = jax.jit(training.loss)
         self.ran = self.replays.run()
         last = self.ran.checkpoints[-1]
         self.start_loss = self.replays.compared(training.params)
@@ -71,12 +75,19 @@ class Case:
         self.survived = self.ran.finite and math.isfinite(self.end_loss) and self.end_loss < self.start_loss
         self.noisy = training.count != 1
         self.stuck = not self.survived and self.ran.finite and self._never_moved()
-        kept = self.survived or self.stuck
+        self.bar, self.level = self.start_loss, False
+        if not self.survived and self.ran.finite and not training.fresh:
+            # A run gone on with where its loss had stopped falling wanders about its level.
+            marks = self.ran.checkpoints[: max(2, len(self.ran.checkpoints) // 4)]
+            bar = _WANDERS * max(self.replays.compared(mark.params) for mark in marks)
+            self.level = self.end_loss < bar
+            self.bar = bar if self.level else self.bar
+        kept = self.survived or self.stuck or self.level
         self.trouble: Trouble = what_happened(self.ran.loss, not self.ran.finite, kept, self.noisy)
 
     def _never_moved(self) -> bool:
         """Whether the loss stays where it started."""
-        near = 1e-3 * abs(self.start_loss)
+        near = _STILL * abs(self.start_loss)
         return all(abs(self.replays.compared(m.params) - self.start_loss) <= near for m in self.ran.checkpoints)
 
     # --- places -----------------------------------------------------------------------------------------------------
@@ -133,7 +144,7 @@ class Case:
                  without: frozenset[int] = frozenset()) -> Outcome:  # fmt: skip
         end = ran.checkpoints[-1]
         loss = engine.compared(end.params, without) if ran.finite else math.nan
-        start = self.replays.compared(self.training.params, without) if without else self.start_loss
+        start = self.replays.compared(self.training.params, without) if without else self.bar
         survives = ran.finite and math.isfinite(loss) and loss < start
         finite = ran.loss[np.isfinite(ran.loss)]
         peak = float(finite.max()) if len(finite) else math.nan
@@ -170,15 +181,22 @@ class Case:
     @cached_property
     def safe_scale(self) -> float:
         """The largest multiple of the updates with which the run survives; 0 where none was found."""
+        moved = False
 
         def survives(scale: float) -> bool:
-            return self.survived if scale == 1 else self.scaled(scale).survives
+            nonlocal moved
+            if scale == 1:
+                return self.survived or self.stuck or self.level
+            found = self.scaled(scale)
+            moved |= found.survives
+            # Where nothing moves a longer step may.
+            still = found.first_odd is None and abs(found.loss - self.start_loss) <= _STILL * abs(self.start_loss)
+            return found.survives or (self.stuck and still)
 
         # Of a start that isn't finite no step helps.
         if self.ran.first_odd == self.training.first and self.ran.odd[0] < 3:
             return 0.0
-        # Where nothing moves a longer step may.
-        good, bad = (1.0, None) if self.stuck or survives(1.0) else (None, 1.0)
+        good, bad = (1.0, None) if survives(1.0) else (None, 1.0)
         tried = 1.0
         # What breaks at the same step however short the steps are is not theirs.
         breaks = not good and self.ran.first_odd is not None
@@ -197,16 +215,7 @@ class Case:
         while bad is not None and bad > _PRECISE * good:
             middle = math.sqrt(good * bad)
             good, bad = (middle, bad) if survives(middle) else (good, middle)
-        return 0.0 if good == 1 and self.stuck else good
-
-    @cached_property
-    def advised(self) -> Outcome | None:
-        """The longest shorter step that mends the run from its start and gets nearly as far as yet shorter ones."""
-        # What survives may have got nowhere: a step that is only not fatal is no advice.
-        top = self.safe_scale if 0 < self.safe_scale < 1 else 0.5
-        tries = [o for o in (self.scaled(top / 2**i) for i in range(_SHORTER if self.safe_scale else 0)) if o.mends]
-        falls = [self.start_loss - o.loss for o in tries]
-        return next((o for o, fall in zip(tries, falls, strict=True) if fall >= _NEARLY * max(falls)), None)
+        return 0.0 if self.stuck and not moved else good
 
     # --- sharpness --------------------------------------------------------------------------------------------------
 
@@ -227,11 +236,17 @@ class Case:
 
     @cached_property
     def worst(self) -> Reading | None:
-        """The reading, up to where the trouble began, that is the furthest above its threshold."""
+        """The reading that is the furthest above its threshold: close to where the trouble began, or else before it."""
         known = [r for r in self.readings if math.isfinite(r.ratio)]
         if self.trouble.kind is not Kind.NONE:
             known = [r for r in known if r.k <= self.step] or known
-        return max(known, key=lambda r: r.ratio, default=None)
+        # An average of squared gradients that has seen none yet says nothing of the steps to come.
+        fresh = self.training.first if self.replays.second and self.training.fresh else -1
+        seen = [r for r in known if r.k != fresh] or known
+        near = [r for r in seen if r.k >= self.good.k] if self.trouble.kind is not Kind.NONE else seen
+        if not any(r.ratio >= NEAR for r in near):
+            near = seen
+        return max(near, key=lambda r: r.ratio, default=None)
 
     def overshoots(self) -> bool | None:
         """Whether an own batch's loss rises by its own update where the trouble began, and falls by a quarter of it."""
@@ -249,7 +264,7 @@ class Case:
         if after is mark.params:
             return None
         values = [
-            float(self._loss(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after),
+            float(self.loss_at(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after),
                                      batch, key)) for s in (0.0, 0.25, 1.0)
         ]  # fmt: skip
         still = len(set(values)) == 1

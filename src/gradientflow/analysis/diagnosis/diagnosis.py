@@ -32,9 +32,11 @@ class Diagnosis(Graded, Drawn):
         observed: the evidence, a sentence each.
         helps: what would have helped, a sentence each.
         safe_scale: the largest multiple of the updates with which the run survives, to 20 %, as by
-            `optax.chain(optimizer, optax.scale(s))` from the start: finite, and the loss at the end below the start's.
+            `optax.chain(optimizer, optax.scale(s))` from the start: finite, and the loss at the end below the start's,
+            or, gone on with where it had stopped falling, at its level.
             At least 1 where the run survives; 0 where no multiple was found.
-        local_scale: the multiple that the curvature at the start allows; NaN where it can't be read.
+        local_scale: the multiple that the curvature at the start allows; NaN where it can't be read, as of averages of
+            squared gradients that have seen none yet.
         evidence: a row a step: loss, norms of gradient, update and parameters, overall and by layer, the share of
             the updates lost in rounding.
         sharpness: a row a reading: sharpness, its error, its threshold, their ratio, by layer.

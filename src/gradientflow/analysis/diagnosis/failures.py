@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .advice import scale_of, scaled
 from .case import Case
 from .causes import Cause
 from .finding import Finding, clipped_helps, same_place, slower, tried
@@ -130,12 +131,22 @@ def bad_batch(case: Case) -> Finding | None:
         case.replays.start,
     )
     named = "batch " + str(suspects[0]) if len(suspects) == 1 else f"batches {', '.join(map(str, suspects))}"
-    without = case.replay(Change(f"without {named}", without=culprits), start=before)
+    change = Change(f"without {named}", without=culprits)
+    without = mended = case.replay(change, start=before)
+    scale = 1.0
+    if not without.mends:
+        # Two faults may each be enough: without both the run must do well, and with a shorter step alone it must not.
+        probes = (scaled(case, factor, change) for factor in (1 / 4, 1 / 16))
+        both = next((o for o in probes if o.mends), None)
+        if both is None or case.scaled(scale_of(both)).mends:
+            return None
+        mended, scale, before = both, scale_of(both), case.replays.start
     other = next((n for n in numbers if n not in culprits), None)
     control = None
-    if other is not None and without.mends:
-        control = case.replay(Change(f"without batch {other} instead", without=frozenset({other})), start=before)
-    if not without.mends or (control is not None and control.mends):
+    if other is not None:
+        instead = Change(f"without batch {other} instead", without=frozenset({other}))
+        control = case.replay(instead, start=before) if scale == 1 else scaled(case, scale, instead)
+    if control is not None and control.mends:
         return None
     times, _, name = worst[suspects[0]]
     much = "not finite" if math.isinf(times) else f"{times:.3g} times as large as that of the others"
@@ -152,14 +163,18 @@ def bad_batch(case: Case) -> Finding | None:
             else where[where <= stop - training.first][-1]
         ]
     )
-    evidence = [f"{named}: {what} {much}, at the parameters before step {mark.k}", f"{tried(without, training.first)}"]
+    evidence = [f"{named}: {what} {much}, at the parameters before step {mark.k}", tried(without, training.first)]
+    evidence += [tried(mended, training.first)] if mended is not without else []
+    left = f"; left out, the run ends at a loss of {without.loss:.4g}" if without.mends else ""
     evidence += [f"as a check, {tried(control, training.first)}"] if control is not None else []
     return Finding(
         Cause.BAD_BATCH,
         step,
         f"{named} is unlike the others: {what} {much}",
         tuple(evidence),
-        (f"look at {named}; left out, the run does well", *clipped_helps(case)),
+        (f"look at {named}{left}", *clipped_helps(case)),
+        change,
+        without,
     )
 
 

@@ -19,6 +19,9 @@ class Finding:
         says: why, in a sentence.
         evidence: what was measured, a sentence each.
         helps: what would have helped, each tried.
+        removed: the change that takes it away, for what else may be wrong.
+        mended: the replay with that change.
+        alone: whether the run does well with it, and nothing else, taken away.
     """
 
     cause: Cause
@@ -26,6 +29,9 @@ class Finding:
     says: str
     evidence: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
+    removed: Change | None = None
+    mended: Outcome | None = None
+    alone: bool = True
 
 
 def tried(outcome: Outcome, start: int) -> str:

@@ -1,8 +1,7 @@
 """What a log of any framework's training says by itself: period two, spikes, plateau, overflow; or "can't tell"."""
 
-import csv
 import dataclasses
-import io
+import math
 import os
 import textwrap
 from typing import Any
@@ -14,15 +13,13 @@ from ..results.grades import Grade, Graded
 from ..results.result import Drawn
 from .trouble import first_jump
 
-_NEEDED, _KNOWN = ("step", "loss"), ("step", "loss", "lr", "grad_norm", "update_norm")
-# What other tools call them; where two of a row's columns could be meant neither is.
-_ALSO_CALLED = {
-    "step": ("iteration", "iter", "global_step", "trainer/global_step", "_step"),
-    "loss": ("value", "train_loss", "train/loss", "training_loss", "loss/train"),
-}
-_LARGEST, _FEWEST = 256_000_000, 8
+_FEWEST = 8
 # Differences of independent noise change their sign two times in three.
 _ALTERNATES = 0.9
+# A learning rate grows by so much at once; what differs by so many standard errors is no noise.
+_GROWN, _ERRORS = 1.5, 4.0
+# Guessing among n classes costs ln n; a loss so close to that is taken for it.
+_GUESSING, _CLASSES = 5e-3, 100
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -105,52 +102,6 @@ class LogReading(Graded, Drawn):
         _files.write_folder(directory, lambda folder: _write(folder / "report.html", page))
 
 
-def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
-    """A training log: a CSV file with the columns step and loss, and lr, grad_norm, update_norm where it has them.
-
-    Raises:
-        ValueError: naming the file, the line and the column.
-    """
-    name = os.fspath(file)
-    try:
-        with open(name, newline="", encoding="utf-8-sig") as stream:
-            text = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise ValueError(f"why: {name!r} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
-    if len(text) > _LARGEST:
-        raise ValueError(f"why: {name!r} is longer than {_LARGEST / 1e6:g} MB; give the part where it goes wrong")
-    try:
-        rows = [(n, row) for n, row in enumerate(csv.reader(io.StringIO(text)), start=1) if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
-    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-    for column, others in _ALSO_CALLED.items():
-        named = [i for i, cell in enumerate(header) if cell in others]
-        if column not in header and len(named) == 1:
-            header[named[0]] = column
-    missing = [column for column in _NEEDED if column not in header]
-    if missing:
-        raise ValueError(
-            f"why: {name!r} needs the columns step and loss, {missing[0]!r} is not in its first line; got "
-            f"{', '.join(header[:8]) or 'an empty file'}; rename them there"
-        )
-    found: dict[str, list[float]] = {column: [] for column in _KNOWN if column in header}
-    for number, row in rows[1:]:
-        for column, values in found.items():
-            place = header.index(column)
-            cell = row[place].strip() if place < len(row) else ""
-            try:
-                values.append(float(cell) if cell else np.nan)
-            except ValueError:
-                raise ValueError(
-                    f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} is no number"
-                ) from None
-    table = pd.DataFrame(found).dropna(subset=["step"])
-    return table.sort_values("step", kind="stable").reset_index(drop=True)
-
-
 def read_off(log: pd.DataFrame) -> LogReading:
     """What a log says.
 
@@ -176,25 +127,32 @@ def read_off(log: pd.DataFrame) -> LogReading:
     above = last > first and last - lowest > 0.1 * abs(lowest)
     # The lowest of a noisy level lies below it.
     wander = 3 * float(np.median(np.abs(np.diff(loss)))) if noisy else 0.0
-    if above or last - lowest > max(wander, 0.5 * (first - lowest)) > 0:
+    alternating = _alternating(steps, loss)
+    rises = above or last - lowest > max(wander, 0.5 * (first - lowest)) > 0
+    if rises and not alternating:
         seen = (f"the loss falls to {lowest:.4g} at step {steps[low]:g} and then rises to {last:.4g}",)
+        up = low + int(np.argmax(loss[low:] > lowest + max(wander, 0.1 * (last - lowest))))
+        grown, meaning = _grown(log, low, up)
         return LogReading(
             "diverged",
             int(steps[min(low + 1, len(steps) - 1)]),
-            (*seen, *_norms(log, low)),
+            (*seen, *grown, *_norms(log, low, up)),
             (
+                *meaning,
                 "a learning rate too long for the curvature from there on",
                 "a batch unlike the others, if the rise began at once",
             ),
             more,
             log,
         )
-    alternating = _alternating(steps, loss)
     if alternating:
+        swings = [float(np.median(np.abs(np.diff(part)))) for part in (loss[-2 * quarter : -quarter], loss[-quarter:])]
         seen = (
             f"from step {steps[len(loss) // 2]:g} on the loss goes up and down in turn, in {alternating:.0%} of the "
             "steps",
         )
+        if swings[1] > _GROWN * swings[0]:
+            seen = (*seen, f"and further each time: by {swings[0]:.3g}, then by {swings[1]:.3g}")
         return LogReading(
             "period two",
             int(steps[len(loss) // 2]),
@@ -210,9 +168,11 @@ def read_off(log: pd.DataFrame) -> LogReading:
     jumps = _jumps(loss, noisy)
     if jumps:
         shown = ", ".join(f"{steps[k]:g}" for k in jumps[:5])
+        grown, meaning = _grown(log, jumps[0], jumps[0])
         seen = [
             f"the loss jumps at step{'s' if len(jumps) > 1 else ''} {shown}, and comes down again",
-            *_norms(log, jumps[0]),
+            *grown,
+            *_norms(log, jumps[0], jumps[0]),
         ]
         gaps = np.diff(steps[jumps])
         if len(jumps) >= 3 and np.all(gaps == gaps[0]):
@@ -222,6 +182,7 @@ def read_off(log: pd.DataFrame) -> LogReading:
             int(steps[jumps[0]]),
             tuple(seen),
             (
+                *meaning,
                 "a batch unlike the others",
                 "an adaptive method whose average of squared gradients lags",
                 "a step near its limit",
@@ -230,9 +191,17 @@ def read_off(log: pd.DataFrame) -> LogReading:
             log,
         )
     fall = first - min(last, lowest)
-    if fall <= 0 or before - last < 0.02 * fall:
+    # The standard error of a median of so many, from differences, which a slow fall leaves alone.
+    error = 1.25 * 1.4826 * float(np.median(np.abs(np.diff(loss)))) / math.sqrt(2)
+    flat = noisy and first - last < _ERRORS * error * math.sqrt(1 / max(1, len(loss) // 20) + 1 / quarter)
+    if fall <= 0 or flat or before - last < 0.02 * fall:
         seen = (f"in the last half the loss goes from {before:.4g} to {last:.4g}, of {first:.4g} at the start",)
         meanings = ["a minimum", "the noise of the batches", "a step that bounces, or has become too short"]
+        classes = round(math.exp(last)) if 0 < last < math.log(_CLASSES) else 0
+        if flat and classes > 1 and abs(last - math.log(classes)) < _GUESSING * last:
+            seen = (*seen, f"that is ln {classes}, what guessing among {classes} classes costs")
+            meanings = ["a learning rate far too long or too short", "a gradient that does not reach the layers",
+                        "labels that have nothing to do with the inputs"]  # fmt: skip
         if "grad_norm" in log and np.isfinite(log["grad_norm"]).all():
             g = log["grad_norm"].to_numpy()
             ratio = float(np.median(g[-quarter:]) / max(1e-300, np.median(g[:quarter])))
@@ -263,18 +232,33 @@ def _overflow(log: pd.DataFrame, steps: np.ndarray, loss: np.ndarray, more: tupl
             "half precision that overflows",
         )
         begin = place
-    return LogReading("overflow", int(steps[begin]), (*seen, *_norms(log, max(0, place - 1))), meanings, more, log)
+    return LogReading(
+        "overflow", int(steps[begin]), (*seen, *_norms(log, max(0, place - 1), max(0, place - 1))), meanings, more, log
+    )
 
 
-def _norms(log: pd.DataFrame, place: int) -> list[str]:
+def _norms(log: pd.DataFrame, place: int, until: int) -> list[str]:
+    """How large gradient and update are around some rows, next to what they were before."""
     out = []
     for column, name in (("grad_norm", "gradient"), ("update_norm", "update")):
         if column in log:
             values = log[column].to_numpy(dtype=float)
             usual = float(np.nanmedian(values[: max(1, place)]))
-            near = float(np.nanmax(values[max(0, place - 1) : place + 2]))
+            near = float(np.nanmax(values[max(0, place - 1) : until + 2]))
             out.append(f"there the {name} is {near / usual:.3g} times its usual size" if usual > 0 else "")
     return [one for one in out if one]
+
+
+def _grown(log: pd.DataFrame, place: int, until: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where the learning rate grows around some rows, that, and what it can mean."""
+    if "lr" not in log:
+        return (), ()
+    rates = log["lr"].to_numpy(dtype=float)
+    before, after = rates[max(0, place - 4) : max(1, place - 1)], rates[place : until + 3]
+    if not np.isfinite(before).any() or not np.nanmax(after) > _GROWN * np.nanmax(before):
+        return (), ()
+    seen = f"there the learning rate grows from {np.nanmax(before):.3g} to {np.nanmax(after):.3g}"
+    return (seen,), ("a learning rate raised too far, or at once",)
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:

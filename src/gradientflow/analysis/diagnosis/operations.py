@@ -92,22 +92,25 @@ def _look(closed: Any, arguments: Any, test: Callable[..., bool]) -> _Found | No
     return None
 
 
-def _run(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], test: Callable[..., bool]) -> list[Any]:
+def _run(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], test: Callable[..., bool],
+         outer: Any = None) -> list[Any]:  # fmt: skip
     known: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
 
     def read(variable: Any) -> Any:
         return variable.val if isinstance(variable, jex.Literal) else known[variable]
 
-    for equation in jaxpr.eqns:
+    for own in jaxpr.eqns:
+        # What a library compiled once and for all has no line of the user's: the one that called it has.
+        equation = own if outer is None or _line_of(own) else own.replace(source_info=outer.source_info)
         values = [read(variable) for variable in equation.invars]
         name = equation.primitive.name
         inner = next((equation.params[key] for key in _CALLS if key in equation.params), None)
         if name in _FOLLOWED and inner is not None:
             body, held = (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
-            out = _run(body, held, values, test)
+            out = _run(body, held, values, test, equation)
         elif name == "cond":
             branch = equation.params["branches"][int(np.clip(int(values[0]), 0, len(equation.params["branches"]) - 1))]
-            out = _run(branch.jaxpr, branch.consts, values[1:], test)
+            out = _run(branch.jaxpr, branch.consts, values[1:], test, equation)
         else:
             out = _bound(equation, values)
             if name == "scan" and _broke(equation, values, out):
@@ -126,7 +129,7 @@ def _scan(equation: Any, values: Sequence[Any], test: Callable[..., bool]) -> No
     turns = range(params["length"])
     for turn in reversed(turns) if params["reverse"] else turns:
         given = [*values[:consts], *carry, *(leaf[turn] for leaf in over)]
-        carry = _run(body.jaxpr, body.consts, given, test)[:carried]
+        carry = _run(body.jaxpr, body.consts, given, test, equation)[:carried]
 
 
 def _bound(equation: Any, values: Sequence[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .advice import fall, longer, scale_of, shorter
 from .case import Case, Outcome
 from .causes import Cause
 from .finding import Finding, tried
@@ -18,6 +19,8 @@ _VANISHES = 1e-3
 _LOST = 0.5
 # Of the parameters a decay takes at least so much over the run.
 _FELT = 0.1
+# A run has got somewhere where so much of the fall that any replay made is its own.
+ENOUGH = 0.3
 
 
 def weight_decay(case: Case) -> Finding | None:
@@ -26,7 +29,8 @@ def weight_decay(case: Case) -> Finding | None:
     # What takes next to nothing in the whole run holds nothing down.
     if not rate * case.steps > _FELT:
         return None
-    free = case.replay(Change("without weight decay", undecayed=True), start=case.replays.start)
+    without = Change("without weight decay", undecayed=True)
+    free = case.replay(without, start=case.replays.start)
     if not case.gains(free):
         return None
     first, last = (float(case.ran.norm("size")[i]) for i in (0, -1))
@@ -39,7 +43,9 @@ def weight_decay(case: Case) -> Finding | None:
         case.step if not case.survived else case.training.first,
         says,
         (f"‖params‖ goes from {first:.4g} to {last:.4g}", tried(free, case.training.first)),
-        ("a smaller weight decay",),
+        (f"a smaller weight decay; {tried(free, case.training.first)}",),
+        without,
+        free,
     )
 
 
@@ -65,6 +71,7 @@ def precision_of_updates(case: Case) -> Finding | None:
         says,
         (tried(wide, case.training.first),),
         ("keep a copy of the parameters in higher precision and update that",),
+        alone=fall(case, wide) >= ENOUGH * (case.start_loss - case.best),
     )
 
 
@@ -125,14 +132,14 @@ def noise_floor(case: Case) -> Finding | None:
         return None
     low = _around(case, averaged.ran.checkpoints, len(averaged.ran.checkpoints) - 1)
     down = end - low > 0.2 * (case.start_loss - low) or 0 < low < 0.7 * end
-    shorter = case.replay(Change("learning rate × 0.1", scale=0.1), start=middle)
-    if not down or not _around(case, shorter.ran.checkpoints, len(shorter.ran.checkpoints) - 1) < end:
+    tenth = case.replay(Change("learning rate × 0.1", scale=0.1), start=middle)
+    if not down or not _around(case, tenth.ran.checkpoints, len(tenth.ran.checkpoints) - 1) < end:
         return None
     worst = case.worst
     evidence = [
         f"at the end one batch's gradient is off by {noise:.3g} where the mean is {size:.3g}",
         tried(averaged, training.first),
-        tried(shorter, training.first),
+        tried(tenth, training.first),
     ]
     if worst is not None and math.isfinite(worst.ratio):
         evidence.append(f"the sharpness is {worst.ratio:.3g} of what the step allows")
@@ -143,7 +150,7 @@ def noise_floor(case: Case) -> Finding | None:
         middle.k,
         "the noise of the batches holds the loss up, not the curvature",
         tuple(evidence),
-        ("a learning rate that decays, larger batches, or an average of the iterates",),
+        ("a learning rate that decays, larger batches, or an average of the iterates", *_shorter_helps(case)),
     )
 
 
@@ -152,7 +159,7 @@ def step_too_short(case: Case) -> Finding | None:
     if not (case.survived or case.stuck):
         return None
     _ = case.safe_scale
-    longer = [
+    tries = [
         o
         for o in case.outcomes.values()
         if o.survives
@@ -160,18 +167,19 @@ def step_too_short(case: Case) -> Finding | None:
         and o.start == case.training.first
         and o.ran.steps[-1] == case.ran.steps[-1]
     ]
-    best: Any = min(longer, key=lambda o: o.loss, default=None)
-    if best is None or float(best.label.rsplit(" ", 1)[1]) < 3.5:
+    best: Any = min(tries, key=lambda o: o.loss, default=None)
+    if best is None or scale_of(best) < 3.5:
         return None
-    whole, own = case.start_loss - best.loss, case.start_loss - case.end_loss
-    if not own < 0.2 * whole:
+    whole, own = fall(case, best), case.start_loss - case.end_loss
+    if not own < ENOUGH * whole:
         return None
+    advised = longer(case, best)
     return Finding(
         Cause.STEP_TOO_SHORT,
         case.training.first,
         f"the step is too short: {case.steps} steps make {own / whole:.1%} of the way that longer ones make",
         (tried(best, case.training.first),),
-        (f"a {best.label}",),
+        (tried(advised, case.training.first),),
     )
 
 
@@ -179,8 +187,8 @@ def too_long(case: Case) -> Finding | None:
     """A run that survives, but gets far less far than with a shorter step, which its curvature explains."""
     if not case.survived:
         return None
-    shorter = next((o for o in map(case.scaled, (1 / 4, 1 / 16)) if case.gains(o) or _far_below(case, o)), None)
-    if shorter is None:
+    gaining = next((o for o in map(case.scaled, (1 / 4, 1 / 16)) if case.gains(o) or _far_below(case, o)), None)
+    if gaining is None:
         return None
     worst, over = case.worst, case.share_of_overshoots()
     unstable = worst is not None and worst.ratio > 1
@@ -188,7 +196,7 @@ def too_long(case: Case) -> Finding | None:
     unread = worst is None and math.isnan(over)
     if not unstable and not over >= 0.3 and not unread:
         return None
-    evidence = [tried(shorter, case.training.first)]
+    evidence = [tried(gaining, case.training.first)]
     if over >= 0.3:
         evidence.append(
             f"in {over:.0%} of the steps looked at the batch's own loss rises by its update, and falls by a "
@@ -203,7 +211,23 @@ def too_long(case: Case) -> Finding | None:
         case.training.first,
         "the step is too long for the run to get down",
         tuple(evidence),
-        (f"a {shorter.label}",),
+        (tried(shorter(case) or gaining, case.training.first),),
+    )
+
+
+def held_up(case: Case) -> Finding | None:
+    """A step that nothing shows to be unstable, and with which the run gets nowhere; with a shorter one it does."""
+    if not case.survived:
+        return None
+    gaining = next((o for o in map(case.scaled, (1 / 4, 1 / 16)) if o.mends), None)
+    if gaining is None or not case.start_loss - case.end_loss < ENOUGH * fall(case, gaining):
+        return None
+    return Finding(
+        Cause.BEYOND_STABILITY,
+        case.training.first,
+        "the step is too long: with a shorter one the run gets down",
+        (tried(gaining, case.training.first), "no reading of the curvature on the way says so, only this replay does"),
+        (tried(shorter(case) or gaining, case.training.first),),
     )
 
 
@@ -226,8 +250,14 @@ def bounces(case: Case) -> Finding | None:
         middle.k,
         f"the loss bounces: the step is {ratio:.3g} times as long as the curvature allows",
         (f"λ_max(P⁻¹H) is {ratio:.3g} times its threshold at the end", tried(half, case.training.first)),
-        (f"a learning rate {0.9 / ratio:.2g} times as large",),
+        (tried(shorter(case) or half, case.training.first),),
     )
+
+
+def _shorter_helps(case: Case) -> tuple[str, ...]:
+    """A shorter step, in words, where it gets much further; nothing where it does not."""
+    best = shorter(case) if any(case.gains(o) for o in map(case.scaled, (1 / 4, 1 / 16))) else None
+    return () if best is None else (tried(best, case.training.first),)
 
 
 def _around(case: Case, marks: Sequence[Checkpoint], place: int) -> float:
@@ -250,14 +280,17 @@ def _decay(case: Case) -> float:
     params = training.params
     key = training.key_of(training.first)
     batch = training.batch(training.number(training.first))
-    gradient = jax.tree.map(jnp.ones_like, params)
+    ones = jax.tree.map(jnp.ones_like, params)
 
     def update(factor: float) -> Any:
+        """The mean of the updates by a gradient and by its opposite: what an update does whatever the gradient."""
         shown = jax.tree.map(lambda p: (p * factor).astype(p.dtype), params)
-        return training.update(gradient, training.state, shown, jnp.asarray(0.0), batch, key)[0]
+        both = [jax.tree.map(lambda g, s=sign: s * g, ones) for sign in (1, -1)]
+        found = [training.update(g, training.state, shown, jnp.asarray(0.0), batch, key)[0] for g in both]
+        return jax.tree.map(lambda a, b: (a + b) / 2, *found)
 
     try:
-        none, once, twice = update(0.0), update(1.0), update(2.0)
+        none, once, twice = map(jax.jit(update), (0.0, 1.0, 2.0))
     except Exception:  # what it asks for beside the gradient isn't there
         return 0.0
 

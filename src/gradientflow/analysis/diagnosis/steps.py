@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from .case import Case, Outcome
+from .advice import fall, shorter
+from .case import NEAR, Case, Outcome
 from .causes import Cause
 from .finding import Finding, clipped_helps, slower, tried
 from .replay import Change
@@ -13,8 +14,8 @@ from .trouble import Kind
 # Of the loss's logarithm per that of the parameters' size: more than a deep network's has at a usual start.
 _ELASTIC = 30.0
 _SPIKED = 20.0
-# The share of the threshold from which a sharpness speaks for a step too long.
-_NEAR = 0.9
+# A warm-up that gets less than so much of the way that a shorter step gets is not what the run lacks.
+_AS_FAR = 0.8
 
 
 def stale_second_moment(case: Case) -> Finding | None:
@@ -95,7 +96,7 @@ def warm_up_too_short(case: Case) -> Finding | None:
     if case.trouble.kind is Kind.NONE or case.step - case.training.first > max(5, 0.25 * min(span, case.steps)):
         return None
     worst = case.worst
-    if worst is None or worst.ratio < _NEAR:
+    if worst is None or worst.ratio < NEAR:
         return None
     for part in (8, 4, 2):
         ramp = max(2, case.steps // part)
@@ -107,6 +108,9 @@ def warm_up_too_short(case: Case) -> Finding | None:
         late = next((r for r in map(case.reading, reversed(after)) if math.isfinite(r.ratio)), None)
         # It must be the full step that is stable there, and not too few steps left to see that it isn't.
         if late is None or late.ratio >= 1.1 or not _settled(warm):
+            return None
+        quarter = case.scaled(0.25)
+        if quarter.mends and fall(case, warm) < _AS_FAR * fall(case, quarter):
             return None
         return Finding(
             Cause.WARM_UP_TOO_SHORT,
@@ -129,7 +133,7 @@ def beyond_stability(case: Case) -> Finding | None:
     if mended is None:
         return None
     worst, evidence = case.worst, [tried(mended, case.training.first)]
-    if worst is not None and worst.ratio >= _NEAR:
+    if worst is not None and worst.ratio >= NEAR:
         names, owner = case.layers
         shares = np.array([np.nansum(worst.layers[owner == i]) for i in range(len(names))])
         top = int(np.argmax(shares))
@@ -149,7 +153,10 @@ def beyond_stability(case: Case) -> Finding | None:
         evidence.append(f"what the curvature allows can't be read: {case.readings[-1].reason}")
     else:
         return None
-    helps = (tried(case.advised or mended, case.training.first),)
+    operation = case.operation
+    if operation is not None and case.odd_place is not None and case.odd_place.k == case.step and operation.line:
+        evidence.append(f"what overflows there is {operation.says} in {operation.line}")
+    helps = (tried(shorter(case) or mended, case.training.first),)
     return Finding(Cause.BEYOND_STABILITY, case.step, says, tuple(evidence), helps)
 
 

@@ -52,6 +52,7 @@ class Training:
         self.params, self._fixed = _split(where, params)
         self._set_batches(batches)
         self._check_loss()
+        self.fresh = state is None
         self.state = self._start_state(state)
         self._extra = _extra_of(optimizer)
 

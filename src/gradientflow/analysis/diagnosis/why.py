@@ -6,13 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .advice import fall, still_too_long
 from .case import Case
 from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
 from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
-from .finding import Finding
+from .finding import Finding, tried
+from .slope import not_its_gradient
 from .stalls import (
+    ENOUGH,
     bounces,
+    held_up,
     noise_floor,
     precision_of_updates,
     step_too_short,
@@ -27,9 +31,9 @@ from .trouble import Kind
 _BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, unbounded_below, stale_second_moment,
            exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
 _STALLS = (precision_of_updates, weight_decay, unbounded_below, too_long, vanishing_gradient,
-           noise_floor, bounces, step_too_short)  # fmt: skip
-# A run has got somewhere where so much of the fall that any replay made is its own.
-_ENOUGH = 0.2
+           noise_floor, bounces, held_up, step_too_short)  # fmt: skip
+# A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
+_FAR_BELOW = 0.5
 
 
 def why(
@@ -106,11 +110,17 @@ def _found(case: Case) -> list[Finding]:
     if (case.survived or case.stuck) and not found:
         _ = case.safe_scale
         for check in _STALLS:
+            # Updates that are lost may be too short besides.
+            if found and check is not step_too_short:
+                continue
             one = check(case)
             if one is not None:
                 found.append(one)
-                break
-    return sorted(found, key=lambda one: ORDER.index(one.cause))
+                if one.cause is not Cause.PRECISION:
+                    break
+    found = sorted(found, key=lambda one: (not one.alone, ORDER.index(one.cause)))
+    more = still_too_long(case, found[0]) if len(found) == 1 else None
+    return found if more is None else [*found, more]
 
 
 def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
@@ -126,7 +136,10 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
                 observed, helps = (*observed, f"also, {other.says}", *other.evidence), (*helps, *other.helps)
     elif case.survived and case.trouble.kind is Kind.NONE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
-        says = "nothing is wrong that was looked for"
+        says = "nothing is wrong that was looked for" + _further(case)
+    elif case.level and case.trouble.kind is Kind.NONE:
+        cause, step = Cause.HEALTHY, training.first
+        says = "the loss wanders about the level that it had when the run was gone on with"
     elif case.survived and case.trouble.kind is Kind.SPIKE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
         says = f"the loss rose for a while at step {case.step} and came down again by itself"
@@ -134,8 +147,12 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
         says = "none of the causes looked for stood its replay"
         helps = ("a longer run, the run from a checkpoint closer to where it began (state=, first=), or more batches "
                  "would tell more",)  # fmt: skip
+    odd = not_its_gradient(case)
+    observed = (*observed, odd) if odd else observed
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
+    # Before it has seen a gradient an average of squares says nothing of the steps to come.
+    local = math.nan if training.fresh and case.replays.second else local
     safe = case.safe_scale
     return Diagnosis(
         cause, tuple(also), step, _what_happened(case), says, tuple(observed), tuple(helps), safe, local,
@@ -145,7 +162,17 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
 
 def _got_somewhere(case: Case) -> bool:
     whole, own = case.start_loss - case.best, case.start_loss - case.end_loss
-    return own > 0 and own >= _ENOUGH * whole
+    return own > 0 and own >= ENOUGH * whole
+
+
+def _further(case: Case) -> str:
+    """The learning rate that gets much further, where a replay with one did."""
+    start = case.training.first
+    rates = [o for o in case.outcomes.values() if o.label.startswith("learning rate × ") and o.start == start]
+    best = max((o for o in rates if o.mends), key=lambda o: fall(case, o), default=None)
+    if best is None or not 0 < best.loss < _FAR_BELOW * case.end_loss:
+        return ""
+    return f"; yet further gets {tried(best, start)}"
 
 
 def _what_happened(case: Case) -> str:

@@ -166,6 +166,9 @@ def edge_of_stability(
     except (NotExactError, UnansweredQuestionError) as error:
         reading, unread = None, error
     if reading is None:
+        if method is None and discretizer.clock_only and np.allclose(slopes, slopes[0]):
+            # Its clock's step is the run's own.
+            method = Method(flow, discretizer, float(slopes[0]))
         steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
         least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
                           for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip

@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import ConstantStep, Discretizer, Method, ScheduledStep, as_method, as_step_rule
+from gradientflow.discretizers import (
+    ConstantStep,
+    Discretizer,
+    FromOptax,
+    Method,
+    ScheduledStep,
+    as_method,
+    as_step_rule,
+)
 from gradientflow.flows import (
     AbstractQuadratic,
     Composite,
@@ -47,7 +55,12 @@ def unpacked(
         )
     if discretizer.clock_only and not (own_clock is not None and isinstance(discretizer, own_clock)):
         name = type(discretizer).__name__
-        raise TypeError(f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit")
+        remedy = ""
+        if isinstance(discretizer, FromOptax):
+            remedy = "; along a run edge_of_stability(method, run) reads what its own update allows"
+        raise TypeError(
+            f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit{remedy}"
+        )
     return method, flow, discretizer
 
 

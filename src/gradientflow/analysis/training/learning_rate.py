@@ -12,7 +12,7 @@ import pandas as pd
 
 from gradientflow.flows import check_fits, check_integer, size
 from gradientflow.flows import energy as as_energy
-from gradientflow.flows.checks import in_a_line, real_arrays, users_line
+from gradientflow.flows.checks import in_a_line, moving_arrays, users_line
 
 from ..linear_stability.held_step import HeldUpdate
 from ..linear_stability.preconditioned import preconditioned_curvatures
@@ -88,7 +88,7 @@ def suggest_lr(loss: Any, params: Any, make: Any, batches: Any = None, *, steps:
 
     Args:
         loss: loss(params, batch), or loss(params) where there are no batches.
-        params: the parameters to start from, any pytree.
+        params: the parameters to start from, any pytree; of an equinox module its arrays of floating-point numbers.
         make: lr ↦ an `optax.GradientTransformation`, `optax.adam` say.
         batches: a list of batches (cycled), or k ↦ batch.
         steps: the length of a trial.
@@ -109,9 +109,10 @@ def suggest_lr(loss: Any, params: Any, make: Any, batches: Any = None, *, steps:
             remedy = "; give optax.adam, or lr -> an optimizer" if name == "make" else ""
             raise TypeError(f"suggest_lr: `{name}` must be a function, got {in_a_line(value)}{remedy}")
     check_integer("suggest_lr", 8, steps=steps)
-    params = real_arrays("suggest_lr", "params", params)
+    params, whole = moving_arrays("suggest_lr", "params", params)
     seen = _batches(batches, steps)
-    of_batch = (lambda p, _: loss(p)) if batches is None else loss
+    of_whole = loss if whole is None else lambda p, *batch: loss(whole(p), *batch)
+    of_batch = (lambda p, _: of_whole(p)) if batches is None else of_whole
     first = jax.tree.map(lambda leaf: leaf[0], seen)
     energy = as_energy(lambda p: of_batch(p, first))
     check_fits("suggest_lr", "params", energy, params)

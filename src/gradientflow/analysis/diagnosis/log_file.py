@@ -1,0 +1,129 @@
+"""A training log as any tool writes it: which of its columns is which, and which of its rows hold a loss."""
+
+import csv
+import io
+import json
+import os
+
+import numpy as np
+import pandas as pd
+
+_NEEDED, _KNOWN = ("step", "loss"), ("step", "loss", "lr", "grad_norm", "update_norm")
+# What other tools call them; where two of a row's columns could be meant neither is.
+_ALSO_CALLED = {
+    "step": ("iteration", "iter", "global_step", "trainer/global_step", "_step"),
+    "loss": ("value", "train_loss", "train/loss", "training_loss", "loss/train"),
+    "lr": ("learning_rate", "train/learning_rate", "train/lr"),
+    "grad_norm": ("gradient_norm", "train/grad_norm"),
+}
+# Where nothing counts steps, epochs do.
+_COARSER = "epoch"
+_LARGEST = 256_000_000
+_DELIMITERS = ",;\t"
+# Columns that a tool writes beside each of another's.
+_BESIDE = ("__min", "__max", "__step")
+
+
+def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
+    """A training log: a file with the columns step and loss, and lr, grad_norm, update_norm where it has them.
+
+    A table with commas, semicolons or tabs, or a JSON object a line. Rows that were written for something else, a
+    validation, have no loss and are left out; a loss that is missing in a row where nothing else was written is one
+    that was not finite.
+
+    Raises:
+        ValueError: naming the file, the line and the column.
+    """
+    name = os.fspath(file)
+    header, rows = _json_rows(name) if name.endswith(".jsonl") else _rows(name)
+    cells = [_plain(cell) for cell in header]
+    for column, others in _ALSO_CALLED.items():
+        named = [i for i, cell in enumerate(cells) if cell in others]
+        if column not in cells and len(named) == 1:
+            cells[named[0]] = column
+    if "step" not in cells and cells.count(_COARSER) == 1:
+        cells[cells.index(_COARSER)] = "step"
+    missing = [column for column in _NEEDED if column not in cells]
+    if missing:
+        raise ValueError(
+            f"why: {name!r} needs the columns step and loss, {missing[0]!r} is not in its first line; got "
+            f"{', '.join(header[:8]) or 'an empty file'}; rename them there"
+        )
+    found: dict[str, list[float]] = {column: [] for column in _KNOWN if column in cells}
+    for number, row in rows:
+        for column, values in found.items():
+            cell = _cell(row, cells.index(column))
+            try:
+                values.append(float(cell) if cell else np.nan)
+            except ValueError:
+                raise ValueError(
+                    f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} is no number"
+                ) from None
+    table = pd.DataFrame(found)
+    table = table.loc[_has_a_loss([row for _, row in rows], cells) & table["step"].notna().to_numpy()]
+    return table.sort_values("step", kind="stable").reset_index(drop=True)
+
+
+def _has_a_loss(rows: list[list[str]], cells: list[str]) -> np.ndarray:
+    """Which rows were written for a loss: not those with an empty one and something that rows with a loss lack."""
+    filled = np.array([[bool(_cell(row, i)) for i in range(len(cells))] for row in rows], bool)
+    filled = filled.reshape(len(rows), len(cells))
+    has = filled[:, cells.index("loss")]
+    others = [i for i in range(len(cells)) if has.any() and not filled[has, i].any()]
+    return has | ~filled[:, others].any(axis=1)
+
+
+def _text(name: str) -> str:
+    try:
+        with open(name, newline="", encoding="utf-8-sig") as stream:
+            text = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise ValueError(f"why: {name!r} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
+    if len(text) > _LARGEST:
+        raise ValueError(f"why: {name!r} is longer than {_LARGEST / 1e6:g} MB; give the part where it goes wrong")
+    return text
+
+
+def _rows(name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    text = _text(name)
+    first = text.split("\n", 1)[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    try:
+        read = csv.reader(io.StringIO(text), delimiter=delimiter)
+        rows = [(n, row) for n, row in enumerate(read, start=1) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise ValueError(f"why: {name!r} is not a CSV file: {error}") from None
+    return (rows[0][1], rows[1:]) if rows else ([], [])
+
+
+def _json_rows(name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    found: list[tuple[int, dict[str, object]]] = []
+    for number, line in enumerate(_text(name).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            one = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"why: {name!r} line {number} is no JSON: {error.msg}") from None
+        if not isinstance(one, dict):
+            raise ValueError(f"why: {name!r} line {number} must be a JSON object, got {line.strip()[:20]!r}")
+        found.append((number, one))
+    header = list(dict.fromkeys(key for _, one in found for key in one))
+    return header, [(number, [_as_cell(one, key) for key in header]) for number, one in found]
+
+
+def _as_cell(one: dict[str, object], key: str) -> str:
+    # What is null was not finite when it was written: JSON has no NaN.
+    return "" if key not in one else "nan" if one[key] is None else str(one[key])
+
+
+def _plain(cell: str) -> str:
+    """A column's name in small letters, without the name of the run before it."""
+    name = cell.strip().lower().rsplit(" - ", 1)[-1].strip()
+    return "" if name.endswith(_BESIDE) else name
+
+
+def _cell(row: list[str], place: int) -> str:
+    return row[place].strip() if place < len(row) else ""
