@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.flows.solving.integration import Carry, Rows
+from gradientflow.flows.solving.stretch import Measured, Stretch
+from gradientflow.flows.solving.watched import Limits, Watched
 
 from .thorough import part
 
@@ -160,3 +163,17 @@ def test_the_default_absolute_tolerance_follows_the_state():
     tight = gf.integrate(flow, [2e-6], 1.0, rtol=1e-12, atol=1e-20)
     np.testing.assert_allclose(path.x[-1], tight.x[-1], rtol=1e-6)
     assert path.stats["atol"] == pytest.approx(2e-14)
+
+
+def test_a_stretch_without_a_row_of_its_own_is_no_end():
+    """Every step of it was rejected; what was asked then is answered by the rows before it."""
+    limits = Limits(t0=0.0, t1=math.inf, ts=None, rtol=1e-6, atol=None, gtol=None, max_steps=100)
+    watched = Watched(limits, np.dtype(float), room=8, has_energy=True, radius=1.0)
+    told = {"stuck": False, "rest": False, "spent": True, "taken": 3, "rejected": 0, "s": 2.0}
+    state = Carry(**({name: None for name in Carry.__dataclass_fields__} | told))
+    for t in (np.arange(3.0), np.empty(0)):
+        x = np.exp(-t)[:, None]
+        seen = Measured(x, x[:, 0], x[:, 0], x[:, 0], x[:, 0], x[:, 0])
+        watched.take(state, Stretch(Rows(np.asarray(len(t)), t, t, x), seen, None))
+    assert not watched.ended
+    assert not watched.runs_off
