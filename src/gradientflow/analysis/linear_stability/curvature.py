@@ -179,7 +179,7 @@ def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
     return Curvatures(least, greatest, values, Grade.PROVED, how)
 
 
-def certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curvatures:
+def certified(hessian: np.ndarray, rounding: float, semidefinite: bool, what: str = "Hessian") -> Curvatures:
     """All eigenvalues in floating point, within the residual's norm (Weyl's inequality) and a margin for rounding."""
     symmetric = (hessian + hessian.T) / 2
     values, vectors = np.linalg.eigh(symmetric)
@@ -188,7 +188,7 @@ def certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curva
     skewness = float(np.linalg.norm(vectors.T @ vectors - np.eye(n)))
     margin = 2 * (residual + skewness * scale + n * float(np.finfo(float).eps) * scale + rounding)
     margin += float(np.linalg.norm(hessian - hessian.T))
-    how = f"eigenvalues of the {n}×{n} Hessian in floating point, within {margin:.1e} by their residual"
+    how = f"eigenvalues of the {n}×{n} {what} in floating point, within {margin:.1e} by their residual"
     least, greatest = _around(values[0], margin), _around(values[-1], margin)
     if semidefinite:
         least, greatest = ((max(low, Fraction(0)), max(high, Fraction(0))) for low, high in (least, greatest))
