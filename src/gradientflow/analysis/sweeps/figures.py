@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gradientflow.flows import OUTCOMES
@@ -34,7 +33,7 @@ _LINEAR = 100
 _DEEPEST = 1e-30
 
 
-def plot_sweep(sweep: "Sweep", **user: Any) -> Figure:
+def plot_sweep(sweep: "Sweep", **user: Any) -> Any:
     """The energy at the end over one parameter, coloured by outcome; over two, maps of energy and outcome.
 
     Of more than two axes, the least energy over the others is shown; starts in the plane are shown where they are.
@@ -54,7 +53,7 @@ def _are_starts(sweep: "Sweep") -> bool:
     return isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 2
 
 
-def plot_basins(found: "Basins", **user: Any) -> Figure:
+def plot_basins(found: "Basins", **user: Any) -> Any:
     """The picture, a colour a minimum, with the minima as stars; grey where none is reached."""
     return lay_out([lambda ax: _draw_basins(ax, found)], (7.5, 6), **user)
 
@@ -74,7 +73,7 @@ def _draw_basins(ax: Axes, found: "Basins") -> None:
     words = {label: named(label) if label < 0 else f"minimum {label}" for label in present}
     patches = [Patch(color=colours[label], label=words[label]) for label in present[:_MOST_NAMED]]
     ax.legend(handles=patches, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set(xlabel="start, x₀", ylabel="start, x₁", title=f"Basins of {found.of}")
+    ax.set(xlabel="start, $x_1$", ylabel="start, $x_2$", title=f"Basins of {found.of}")
 
 
 def _draw_line(ax: Axes, sweep: "Sweep") -> None:
@@ -117,7 +116,7 @@ def _draw_starts(ax: Axes, sweep: "Sweep") -> None:
     for outcome in _seen(sweep):
         here = sweep.outcome == outcome
         ax.scatter(*x0[here].T, s=size, color=_COLOUR_OF[outcome], label=outcome, lw=0)
-    ax.set(xlabel="start, x₀", ylabel="start, x₁", aspect="equal")
+    ax.set(xlabel="start, $x_1$", ylabel="start, $x_2$", aspect="equal")
     ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
 
 
