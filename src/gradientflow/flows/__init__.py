@@ -51,6 +51,8 @@ from .checks import position_arrays as position_arrays
 from .checks import refuse_traced as refuse_traced
 from .checks import unknown_name as unknown_name
 from .checks import users_line as users_line
+from .compiling import SMALL_LANES as SMALL_LANES
+from .compiling import compiled as compiled
 from .energies import landscapes as landscapes
 from .energies.composite import Composite as Composite
 from .energies.composite import Nonsmooth as Nonsmooth

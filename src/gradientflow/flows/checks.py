@@ -18,7 +18,7 @@ import numpy as np
 import gradientflow
 from gradientflow._names import unknown_name as unknown_name
 
-from .numerics import as_floating, is_concrete, max_norm
+from .numerics import as_floating, is_concrete
 from .transforming import is_transformed
 
 # These multiply, but not as numbers do; and complex numbers have no order.
@@ -123,7 +123,7 @@ def check_clock(where: str, t: Any, **values: Any) -> None:
     if float(t) < 0:
         raise ValueError(f"{where}: `t0` must not be negative, got {float(t):g}: its clock starts at 0")
     for name, value in values.items():
-        if float(t) == 0 and float(max_norm(value)) > 0:
+        if float(t) == 0 and any(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(value)):
             raise ValueError(
                 f"{where}: at t = 0 `{name}` must be zero; to go on with another run's state, give its time as `t0`"
             )

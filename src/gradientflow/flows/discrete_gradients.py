@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .compiling import compiled
 from .energies.energy import Energy
 from .energies.prox import prox_of_vector
 from .homotopy import Equation, solve_between, solve_from_zero, solve_linear
@@ -57,7 +58,7 @@ class DiscreteGradientRule(eqx.Module):
         """The same, uncompiled."""
 
 
-@eqx.filter_jit
+@compiled
 def _compiled(rule: DiscreteGradientRule, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
     return rule.solve_traced(energy, x, tau, shift)
 

@@ -13,12 +13,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .compiling import compiled
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
 from .state import lower
@@ -186,8 +186,8 @@ def _terms(flow: Flow, t: Any, z: Any) -> Terms:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), Terms(H, *vectors))
 
 
-_compiled_left = eqx.filter_jit(lambda flow, t, x, way: left_to_do(flow, t, flow.init(x), way))
-_compiled_terms = eqx.filter_jit(lambda flow, t, x: _terms(flow, t, flow.init(x)))
+_compiled_left = compiled(lambda flow, t, x, way: left_to_do(flow, t, flow.init(x), way))
+_compiled_terms = compiled(lambda flow, t, x: _terms(flow, t, flow.init(x)))
 
 
 def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .checks import position_arrays, real_arrays, users_line
+from .compiling import compiled
 from .energies.energy import Energy
 from .flow import Flow
 from .numerics import dtype_of, numbers_to_arrays
@@ -77,7 +77,7 @@ def _carried(where: str, name: str, flow: Flow, z: Any) -> Any:
     A state of lower precision than its energy's data is carried in the precision of what the drift returns.
     """
     check_fits(where, name, flow.energy, jax.eval_shape(flow.position, z))
-    drift = jax.eval_shape(flow.drift, jnp.zeros((), dtype_of(z)), z)
+    drift = jax.eval_shape(flow.drift, np.zeros((), dtype_of(z)), z)
     return jax.tree.map(lambda leaf, f: jnp.result_type(leaf.dtype, f.dtype), z, drift)
 
 
@@ -132,6 +132,6 @@ def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
             )
 
 
-@eqx.filter_jit
+@compiled
 def _value(flow: Flow, z: Any) -> Any:
     return flow.energy.value(flow.position(z))

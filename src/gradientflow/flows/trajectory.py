@@ -14,6 +14,7 @@ from jax.core import Tracer
 from gradientflow._files import write_file
 
 from .checks import refuse_traced
+from .compiling import compiled
 from .energies.energy import Energy
 from .numerics import Number, max_norm
 from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
@@ -99,7 +100,7 @@ class Trajectory(eqx.Module):
         if self.evaluate is None:
             raise TypeError("this trajectory exists at its saved times only (`.t`, `.x`); integrate the flow for more")
         refuse_traced("path(t)", self.t)
-        first, last = float(self.t[0]), float(self.t[-1])
+        first, last = np.asarray(self.t, float)[[0, -1]].tolist()
         asked = np.asarray(t, dtype=float)
         # A sum of steps misses the end by a few units in the last place; that is still the end.
         slack = 8 * float(jnp.finfo(self.t.dtype).eps) * max(abs(first), abs(last))
@@ -263,7 +264,7 @@ def along(function: Callable[..., Any], rows: Any, *arguments: Any) -> Any:
     return _map_rows(function, rows, arguments)
 
 
-@eqx.filter_jit
+@compiled
 def _map_rows(function: Callable[..., Any], rows: Any, arguments: tuple[Any, ...]) -> Any:
     # JAX's own batches don't take leaves without entries.
     batch = _BATCH if all(leaf.size for leaf in jax.tree.leaves(rows)) else None

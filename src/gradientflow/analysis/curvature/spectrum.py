@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from gradientflow.flows import Energy, Trajectory, check_fits, check_integer, position_arrays, size
+from gradientflow.flows import Energy, Trajectory, check_fits, check_integer, compiled, position_arrays, size
 from gradientflow.flows import energy as as_energy
 from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.numerics import LARGEST_DENSE
@@ -266,7 +265,7 @@ def _by_lanczos(energy: Energy, x: Any, count: int, before: np.ndarray | None) -
     return values, residuals, vectors, Grade.MEASURED, how
 
 
-@eqx.filter_jit
+@compiled
 def hessian_times(energy: Energy, x: Any, direction: jax.Array) -> jax.Array:
     """The Hessian at x times a direction, both flat vectors of shape (n,)."""
     _, unravel = ravel_pytree(x)

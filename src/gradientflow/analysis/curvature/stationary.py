@@ -12,14 +12,13 @@ References:
 import dataclasses
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from scipy.stats import qmc
 
-from gradientflow.flows import Energy, check_fits
+from gradientflow.flows import Energy, check_fits, compiled
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..results.grades import Measured
@@ -199,7 +198,7 @@ def _bounds(box: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     return bounds, shape
 
 
-@eqx.filter_jit
+@compiled
 def _from_starts(energy: Energy, shape: tuple[int, ...], lower: Any, width: Any, starts: Any) -> _Ends:
     def value(u: Any) -> Any:
         return energy.value((lower + width * u).reshape(shape))

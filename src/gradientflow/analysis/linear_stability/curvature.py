@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from gradientflow.flows import Energy, LeastSquares, LinearRegression, Mode, Quadratic, size
+from gradientflow.flows import Energy, LeastSquares, LinearRegression, Mode, Quadratic, compiled, size
 
 from ..exact.inertia import bracket_greatest, inertia
 from ..results.grades import Grade
@@ -247,14 +246,14 @@ def _around(value: float, margin: float) -> Bracket:
     return Fraction(float(value)) - Fraction(margin), Fraction(float(value)) + Fraction(margin)
 
 
-@eqx.filter_jit
+@compiled
 def dense_hessian(energy: Energy, x: Any) -> jax.Array:
     """The Hessian at x over the flattened position, shape (n, n)."""
     flat, _ = ravel_pytree(x)
     return jax.vmap(lambda direction: _flat_hvp(energy, x, direction))(jnp.eye(flat.size, dtype=flat.dtype))
 
 
-@eqx.filter_jit
+@compiled
 def _hessian_times(energy: Energy, x: Any, direction: jax.Array) -> jax.Array:
     return _flat_hvp(energy, x, direction)
 

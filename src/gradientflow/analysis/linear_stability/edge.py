@@ -5,7 +5,6 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from gradientflow.flows import (
     Flow,
     Trajectory,
     UnansweredQuestionError,
+    compiled,
     inner,
     smooth_part,
     with_energy,
@@ -200,7 +200,7 @@ def _row(xs: Any, row: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[row], xs)
 
 
-@eqx.filter_jit
+@compiled
 def _along_gradient(energy: Energy, x: Any) -> tuple[jax.Array, jax.Array]:
     g = energy.grad(x)
     return inner(g, g), inner(g, energy.hvp(x, g))

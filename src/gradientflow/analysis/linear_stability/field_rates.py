@@ -3,13 +3,12 @@
 from fractions import Fraction
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.flows import Flow, dtype_of, max_norm
+from gradientflow.flows import Flow, compiled, dtype_of, max_norm
 
 from ..results.grades import Grade
 from .curvature import Curvatures
@@ -49,7 +48,7 @@ def check_rest(flow: Flow, z: Any, rates: Curvatures) -> None:
         raise ValueError(f"stability: the flow itself leaves `at`, at the rate {-float(rates.least[0]):.6g}")
 
 
-@eqx.filter_jit
+@compiled
 def _jacobian(flow: Flow, z: Any) -> jax.Array:
     flat, unravel = ravel_pytree(z)
     return jax.jacfwd(lambda vector: ravel_pytree(flow.drift(jnp.zeros(()), unravel(vector)))[0])(flat)

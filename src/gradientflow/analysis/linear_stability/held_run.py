@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Discretizer, FromOptax, Iteration, Method, as_step_rule
 from gradientflow.discretizers.iteration import Carry
-from gradientflow.flows import Flow, Trajectory, dtype_of, lift, lower, prepare
+from gradientflow.flows import Flow, Trajectory, compiled, dtype_of, lift, lower, prepare
 
 from ..exact.leaf import NotExactError
 from .held_step import HeldStep, HeldUpdate
@@ -89,6 +88,6 @@ def _carries(method: Method, flow: Flow, discretizer: Discretizer, run: Trajecto
     return found
 
 
-@eqx.filter_jit
+@compiled
 def _many(iteration: Iteration, carry: Any, count: Any) -> Any:
     return iteration.many(carry, count)

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import eigs
 
 from gradientflow.discretizers import Discretizer, advance
-from gradientflow.flows import Flow, dtype_of, numbers_to_arrays, size, spectral_radius
+from gradientflow.flows import Flow, compiled, dtype_of, numbers_to_arrays, size, spectral_radius
 
 from ..exact.draws import read_alike
 from .curvature import matrix_free
@@ -216,13 +216,13 @@ def _flat_step(
     return flat, step
 
 
-@eqx.filter_jit
+@compiled
 def _jacobian(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array) -> jax.Array:
     flat, step = _flat_step(flow, discretizer, z, h, t)
     return jax.jacrev(step)(flat)
 
 
-@eqx.filter_jit
+@compiled
 def _transpose_times(
     flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array, direction: jax.Array
 ) -> jax.Array:
@@ -231,7 +231,7 @@ def _transpose_times(
     return jax.vjp(step, flat)[1](direction)[0]
 
 
-@eqx.filter_jit
+@compiled
 def _drift_jacobian(flow: Flow, z: Any, t: jax.Array) -> jax.Array:
     flat, unravel = ravel_pytree(z)
     return jax.jacrev(lambda point: ravel_pytree(flow.drift(t, unravel(point)))[0])(flat)

@@ -22,6 +22,7 @@ from gradientflow.flows import (
     as_floating,
     check_integer,
     check_positive,
+    compiled,
     dtype_of,
     is_stochastic,
     numbers_to_arrays,
@@ -241,7 +242,7 @@ def _read(where: str, flow: Flow, x0: Any, scheme: tuple[Discretizer, Any] | Non
     return read
 
 
-@eqx.filter_jit
+@compiled
 def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
     """The drift's affine parts, read at the start and elsewhere."""
     flat, unravel = ravel_pytree(z0)
@@ -264,7 +265,7 @@ def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
     return jax.vmap(at)(*_here_and_elsewhere(flat))
 
 
-@eqx.filter_jit
+@compiled
 def _step_parts(flow: Flow, discretizer: Discretizer, z0: Any, h: Any) -> tuple[Any, ...]:
     """The step's affine parts, read at the start and elsewhere."""
     iteration = Iteration(flow, discretizer, h)

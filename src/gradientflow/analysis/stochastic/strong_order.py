@@ -5,7 +5,6 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +16,7 @@ from gradientflow.flows import (
     check_integer,
     check_key,
     check_positive,
+    compiled,
     dtype_of,
     is_stochastic,
     l2_norm,
@@ -120,7 +120,7 @@ def strong_order(
     return StrongOrder(h, errors, spread, order)
 
 
-@eqx.filter_jit
+@compiled
 def _squared_errors(
     flow: Flow, discretizer: Discretizer, fine: Discretizer, z0: Any, t1: Any, keys: Any, counts: tuple[int, ...]
 ) -> Any:

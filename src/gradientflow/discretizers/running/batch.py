@@ -6,6 +6,7 @@ in a second pass that goes no further; the other lanes are run again, with their
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
+    SMALL_LANES,
     Ended,
     Left,
     Status,
     all_finite,
+    compiled,
     decide,
     dtype_of,
     is_finite_everywhere,
@@ -149,7 +152,7 @@ def _states(build: Build, shared: Any, lane: Any) -> Any:
 _SIDE_BY_SIDE: Any = Carry(-1, None, -1, -1, -1, -1, -1)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, gtol: Any) -> tuple[Ended, Any, Any]:
     """How lanes end, of which this is all that there is to know, and by which step the others are lost, or −1."""
 
@@ -261,7 +264,7 @@ def _all_lost(build: Build, shared: Any, lanes: Any, ended: Ended, steps: int) -
     return _bare(decide(seen))
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def _where_lost(build: Build, shared: Any, lanes: Any, most: Any) -> tuple[Any, Any]:
     """The first steps after which something is not finite, and the first ones of the rises of E that lead there.
 
@@ -322,7 +325,7 @@ def _all_with_rows(
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def _with_rows(
     build: Build, shared: Any, lanes: Any, steps: int, gtol: Any, keep: tuple[str, ...], save_every: int
 ) -> Ended:

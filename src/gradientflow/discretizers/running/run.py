@@ -18,6 +18,7 @@ from gradientflow.flows import (
     Status,
     all_finite,
     along,
+    compiled,
     decide,
     dtype_of,
     each_row,
@@ -109,7 +110,7 @@ def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_ever
     return status
 
 
-@eqx.filter_jit
+@compiled
 def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capacity: int) -> tuple[Rows, Ends, Any]:
     """All of a run in one program: `every` is (steps in a block, steps after the last block), or `None` for 1 and 0."""
     first = iteration.start(z0, t0)
@@ -152,7 +153,7 @@ def _capacity(count: int, z: Any) -> int:
     return count if count <= _BATCH else -(-count // _BATCH) * _BATCH
 
 
-@eqx.filter_jit
+@compiled
 def _steps_until_lost(iteration: Iteration, carry: Carry, most: Any) -> Any:
     """How many steps it takes until something is not finite: none is kept, or memory would grow with the steps."""
 
@@ -169,7 +170,7 @@ def _steps_until_lost(iteration: Iteration, carry: Carry, most: Any) -> Any:
     return jax.lax.while_loop(going, one, (carry, jnp.zeros_like(most)))[1]
 
 
-@eqx.filter_jit
+@compiled
 def _steps_until_back(iteration: Iteration, carry: Carry, most: Any) -> Any:
     """How many steps it takes until the state is where it was, to half the digits of the way that it goes."""
     start = carry.z

@@ -17,6 +17,7 @@ from gradientflow.flows import (
     check_integer,
     check_key,
     check_positive,
+    compiled,
     drawn,
     dtype_of,
     is_stochastic,
@@ -302,4 +303,4 @@ def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
     return (noise == 0) | (noise > jnp.finfo(dtype_of(z)).eps * size)
 
 
-_compiled = eqx.filter_jit(_draw)
+_compiled = compiled(_draw)

@@ -6,13 +6,13 @@ Matrix-free (Krylov) where the state is large.
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
 from ..checks import check_positive, real_arrays
+from ..compiling import compiled
 from ..implicit import newton, or_nan
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
 from ..state import Vector, lift, lower
@@ -95,4 +95,4 @@ def prox_of_vector(energy: Energy, x: Any, h: Any) -> Any:
     return or_nan(good(best), best)
 
 
-_compiled = eqx.filter_jit(prox_of_vector)
+_compiled = compiled(prox_of_vector)

@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import diffrax as dfx
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from diffrax import with_stepsize_controller_tols
 
 from ..checks import unknown_name
+from ..compiling import compiled
+from ..energies.constant_hessian import has_constant_hessian
 from ..flow import Flow
 from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
+from ..solvers.exact_affine import ExactAffine
 from ..solvers.newton import NewtonKvaerno3, NewtonKvaerno5, StageNewton
 from ..solvers.rosenbrock_wanner import RosenbrockWanner
 from ..solvers.stabilized_chebyshev import StabilizedChebyshev
@@ -26,6 +28,13 @@ _STIFF_STEPS = 3_000.0
 # The steps of a stabilized one of order 2 grow like rtol^(−1/3): it pays from so many times as many explicit ones on
 # (measured: of a dense quadratic of 1,000 unknowns it takes nine times rtol^(−1/3), of some ten to forty drifts each).
 _STABILIZED_STEPS = 45.0
+# The eigenvalues of a matrix of n columns cost as much as gradients of so many n³ operations in all (measured: as 500
+# of a dense quadratic of 1,000 unknowns); and beyond how many unknowns the matrix is too large.
+_EIGENVALUES, _LARGEST_EIGENVALUES = 2.0, 3_000
+# How many explicit steps are reckoned with where nobody knows how far rest is, and gradients to each.
+_STEPS_TO_REST, _GRADIENTS = 300.0, 6
+# Where every step is exact, one after another is longer by so much, so that a path has enough rows to be drawn.
+_ROWS_APART = 1.5
 # The length of a step at its limit of stability, in fastest modes' times.
 _LONGEST_STABLE = 3
 # A state so many times as large as the start has run off.
@@ -40,7 +49,7 @@ class Start(NamedTuple):
     drift: Any
 
 
-@eqx.filter_jit
+@compiled
 def first_look(flow: Flow, t0: Any, z: Any) -> Start:
     """One compiled look at a state."""
     # As a logarithm of 0 an entry stands for infinity, and is no measure of anything.
@@ -86,6 +95,37 @@ def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.Ab
             f"take fixed steps with iterate(flow, FromDiffrax({name}()), ...)"
         )
     return solver
+
+
+def exact(flow: Flow, z: Any, radius: float, whole: float, most: float) -> dfx.AbstractSolver | None:
+    """The closed form of a large quadratic's gradient flow, where it costs less than steps that stability holds short.
+
+    Args:
+        flow: the flow.
+        z: its state.
+        radius: the fastest mode's |λ| [1/T].
+        whole: how long the solve is [T].
+        most: how many explicit steps are worth as much as what is taken instead of more.
+    """
+    n = size(z)
+    if not (flow.is_gradient_flow and LARGEST_DENSE < n <= _LARGEST_EIGENVALUES and math.isfinite(radius)):
+        return None
+    steps = min(radius * whole / _LONGEST_STABLE, most) if math.isfinite(whole) else _STEPS_TO_REST
+    if steps < _STEPS_TO_REST or not has_constant_hessian(flow.energy, flow.position(z)):
+        return None
+    known = jax.jit(lambda x: flow.energy.grad(x)).lower(flow.position(z)).cost_analysis() or {}
+    pays = _EIGENVALUES * n**3 <= _GRADIENTS * steps * known.get("flops", 0.0)
+    return _exact(flow, z) if pays else None
+
+
+@compiled
+def _exact(flow: Flow, z: Any) -> ExactAffine:
+    return ExactAffine.at(lambda z: flow.drift(0.0, z), z)
+
+
+def growth_of(solver: dfx.AbstractSolver) -> float:
+    """How many times as long as a step the next one may be."""
+    return _ROWS_APART if isinstance(solver, ExactAffine) else 10.0
 
 
 def explicit() -> dfx.AbstractSolver:

@@ -12,7 +12,11 @@ import optimistix as optx
 from diffrax import with_stepsize_controller_tols
 
 from ..flow import Flow
-from ..numerics import max_norm
+from ..numerics import dtype_of, max_norm
+
+# The share of what an explicit step moves that its error may be on the way to rest (a third to a hundredth do the same,
+# measured), and the multiple of rounding that it may be in any case.
+_SHARE, _ROUNDED = 0.1, 64
 
 
 @jax.tree_util.register_dataclass
@@ -29,9 +33,9 @@ class Tolerances:
     rtol: Any
     atol: Any = None
 
-    def absolute(self, largest: Any) -> Any:
+    def absolute(self, largest: Any, xp: Any = jnp) -> Any:
         """The absolute tolerance where the state's largest entry so far is known [X]."""
-        return self.rtol * jnp.minimum(1, largest) if self.atol is None else self.atol
+        return self.rtol * xp.minimum(1, largest) if self.atol is None else self.atol
 
 
 class Controller(dfx.AbstractAdaptiveStepSizeController):
@@ -46,6 +50,7 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         tolerances: what a step's error is held to.
         first: the first step [T].
         largest: the largest entry of the state so far [X].
+        growth: how many times as long as a step the next one is at most.
     """
 
     rtol: Any
@@ -54,10 +59,11 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
     tolerances: Tolerances
     first: Any
     largest: Any
+    growth: float = eqx.field(static=True)
 
-    def __init__(self, tolerances: Tolerances, first: Any, largest: Any) -> None:
+    def __init__(self, tolerances: Tolerances, first: Any, largest: Any, growth: float = 10.0) -> None:
         self.rtol, self.atol, self.norm = tolerances.rtol, tolerances.absolute(largest), optx.rms_norm
-        self.tolerances, self.first, self.largest = tolerances, first, largest
+        self.tolerances, self.first, self.largest, self.growth = tolerances, first, largest, growth
 
     def wrap(self, direction: Any) -> "Controller":
         """The same: time runs forward."""
@@ -90,7 +96,7 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         return keep, *following, (inner, jnp.where(keep, reached, largest)), result
 
     def _pid(self, atol: Any) -> Any:
-        return dfx.PIDController(rtol=self.rtol, atol=atol, norm=self.norm)
+        return dfx.PIDController(rtol=self.rtol, atol=atol, norm=self.norm, factormax=self.growth)
 
 
 # What stands in a root finder's tolerances that are to be its step's.
@@ -110,6 +116,28 @@ def held_to(solver: Any, controller: Controller) -> Any:
         solver,
         [getattr(controller, name) for name in names],
     )
+
+
+def held_to_the_motion(error: Any, before: Any, after: Any, tolerances: Tolerances, largest: Any) -> Any:
+    """An explicit step's error, made larger where it is more than a share of what the step moves.
+
+    Close to rest all motion is less than the tolerance, and a step at the limit of stability would be allowed errors in
+    the fastest modes that keep them up for ever. Held to the motion they die out with it, and since it is stability
+    that holds such steps short, that costs none.
+
+    Args:
+        error: the estimate of the step's error.
+        before: the state that it leaves.
+        after: the state that it leads to.
+        tolerances: what its error is held to.
+        largest: the largest entry of the state so far.
+    """
+    absolute, eps = tolerances.absolute(largest), float(jnp.finfo(dtype_of(after)).eps)
+    units = jax.tree.map(lambda a, b: absolute + tolerances.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)), before, after)
+    moved = optx.rms_norm(jax.tree.map(lambda a, b, unit: (b - a) / unit, before, after, units))
+    rounding = optx.rms_norm(jax.tree.map(lambda a, unit: eps * a / unit, after, units))
+    share = jnp.maximum(_SHARE * moved, _ROUNDED * rounding)
+    return jax.tree.map(lambda leaf: leaf / jnp.where(share > 0, jnp.minimum(share, 1), 1), error)
 
 
 def finite_drift(flow: Flow, t: Any, z: Any) -> Any:

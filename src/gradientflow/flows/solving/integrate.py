@@ -47,8 +47,9 @@ def integrate(
 
     Adaptive steps by diffrax's solvers, the first from an estimate of the curvature. The solver is explicit (Tsit5)
     unless the flow is stiff, and then an implicit Rosenbrock–Wanner method; for states of more than 200 unknowns the
-    stabilized Chebyshev method, or, of flows that are no gradient's, Kvaerno3 without matrices. So it is where rest is
-    asked for, but for large states and flows with inertia, which change over only if they turn out to be stiff.
+    stabilized Chebyshev method, or, of flows that are no gradient's, Kvaerno3 without matrices. Of a large energy whose
+    program shows that it is quadratic the solution is taken in closed form where that is cheaper. So it is where rest
+    is asked for, but for large states and flows with inertia, which change over only if they turn out to be stiff.
     `stats["solver"]` says which. The flow's Lyapunov function is checked along the path.
 
     Args:

@@ -19,7 +19,8 @@ from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
-from .control import Controller, Tolerances, finite_drift, held_to
+from .choice import growth_of
+from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion
 
 # A position this many times as large as the start is not followed any further.
 _FAR = 1e12
@@ -134,6 +135,8 @@ class Integration(eqx.Module):
         error = jax.tree.map(
             lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~(jnp.isfinite(state) & inside), jnp.inf, leaf), error, z
         )
+        if self.to_rest and isinstance(self.solver, dfx.AbstractERK):
+            error = held_to_the_motion(error, carry.z, z, self.tolerances, carry.controller[1])
         keep, last, following, _, known, _ = controller.adapt_step_size(
             carry.s, end, carry.z, z, None, error, solver.error_order(terms), carry.controller
         )
@@ -242,7 +245,8 @@ class Integration(eqx.Module):
     def _blur(self, carry: Carry) -> Any:
         """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
 
-        Without a velocity nothing oscillates, and what a step's error leaves falls like all else.
+        Without a velocity nothing oscillates, and what a step's error leaves falls like all else: of explicit steps
+        at the limit of stability `held_to_the_motion` sees to that.
         """
         if self.flow.velocity(carry.z) is None:
             return 0.0
@@ -270,6 +274,6 @@ class Integration(eqx.Module):
         return max_norm(jax.tree.map(lambda a, b: a - b, x, x0))
 
     def _engine(self, first: Any, largest: Any) -> tuple[Any, Any, Any]:
-        controller = Controller(self.tolerances, first, largest)
+        controller = Controller(self.tolerances, first, largest, growth_of(self.solver))
         term = dfx.ODETerm(lambda s, z, _: finite_drift(self.flow, self.t0 + s, z))
         return held_to(self.solver, controller), term, controller

@@ -5,13 +5,13 @@ import math
 from typing import Any
 
 import diffrax as dfx
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 
 from ..brownian import BrownianPath, check_key
+from ..compiling import compiled
 from ..flow import Flow
 from ..numerics import dtype_of
 from ..status import decide, unseen
@@ -99,7 +99,7 @@ def _radius(row: tuple[Any, Any], flow: Flow) -> Any:
     return spectral_radius(flow, *row)
 
 
-@eqx.filter_jit
+@compiled
 def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, solver: Any) -> Any:
     def drift(t: Any, z: Any, _: Any) -> Any:
         return flow.drift(t, z)

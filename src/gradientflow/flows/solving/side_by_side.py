@@ -1,6 +1,7 @@
 """Lanes of solves side by side: what they have in common, and the compiled parts of their way."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..compiling import SMALL_LANES, compiled
 from ..flow import Flow
 from ..numerics import all_finite
 from ..transforming import once_per_shape
@@ -87,7 +89,7 @@ def may_hand_over(program: Program, lane: Any) -> bool:
     return eqx.filter_eval_shape(asked, lane)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def look_at(program: Program, lanes: Any) -> Any:
     """The first look at each lane."""
 
@@ -98,13 +100,13 @@ def look_at(program: Program, lanes: Any) -> Any:
     return jax.vmap(look)(lanes)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def begun(program: Program, lanes: Any, h: Any) -> Carry:
     """Where each lane starts."""
     return jax.vmap(lambda lane, h: program.integration(lane).start(h))(lanes, h)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def block(program: Program, lanes: Any, carry: Carry, tries: Any) -> tuple[Carry, Any]:
     """So many tries, and which lanes go on."""
     end = jnp.asarray(program.whole, carry.s.dtype)
@@ -124,7 +126,7 @@ def block(program: Program, lanes: Any, carry: Carry, tries: Any) -> tuple[Carry
     return jax.vmap(block)(lanes, carry)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def ends(program: Program, lanes: Any, carry: Carry) -> tuple[Measured, Measured, End]:
     """What is measured at the start and the end of a lane, and what is seen there."""
 
@@ -141,7 +143,7 @@ def ends(program: Program, lanes: Any, carry: Carry) -> tuple[Measured, Measured
     return jax.vmap(look)(lanes, carry)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def advanced_each(
     program: Program, lanes: Any, carry: Carry, most: Any, times: Any, end: Any, room: int
 ) -> tuple[Carry, Stretch]:
@@ -153,7 +155,7 @@ def advanced_each(
     return jax.vmap(advance)(lanes, carry, most)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def radii(program: Program, lanes: Any, carry: Carry) -> Any:
     """The fastest mode's |λ| where each lane stands [1/T]."""
 
@@ -163,7 +165,7 @@ def radii(program: Program, lanes: Any, carry: Carry) -> Any:
     return jax.vmap(radius)(lanes, carry)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, small=SMALL_LANES)
 def handed_over_each(program: Program, lanes: Any, carry: Carry) -> Carry:
     """Where each lane stands, for another solver."""
     return jax.vmap(lambda lane, carry: handed_over(program.integration(lane), carry))(lanes, carry)

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..compiling import compiled
 from ..flow import Flow
 from ..numerics import dtype_of, size
 from ..trajectory import Stats, Trajectory
-from .choice import chosen, first_look, first_step, for_stiff, held_back, is_stiff, may_switch, most_explicit
+from .choice import chosen, exact, first_look, first_step, for_stiff, held_back, is_stiff, may_switch, most_explicit
 from .control import Tolerances
 from .integration import Carry, Integration
 from .spectrum import spectral_radius
@@ -51,13 +52,16 @@ class Solve:
         self.first_step = float(first_step(look, self.end, np))
         self.may_switch = may_switch(solver, flow, z0)
         self.most_explicit = most_explicit(flow.is_gradient_flow, z0, limits.rtol)
-        solver = chosen(solver, flow, z0, is_stiff(float(look.radius), self.end, self.most_explicit), self.end)
+        radius = float(look.radius)
+        if solver is None:
+            solver = exact(flow, z0, radius, self.end, self.most_explicit)
+        solver = chosen(solver, flow, z0, is_stiff(radius, self.end, self.most_explicit), self.end)
         self.used = [type(solver).__name__]
         self.integration = Integration(
             flow, solver, tolerances_of(limits, self.dtype), t0, z0, limits.to_rest,
             None if limits.gtol is None else np.asarray(limits.gtol, self.dtype),
         )  # fmt: skip
-        self.watched = Watched(limits, self.dtype, room_for(z0), flow.has_energy, float(look.radius))
+        self.watched = Watched(limits, self.dtype, room_for(z0), flow.has_energy, radius)
 
     def run(self) -> Trajectory:
         """Stretch after stretch, until the end, an equilibrium, a standstill or the last step allowed."""
@@ -112,7 +116,7 @@ class Solve:
             "rejected": int(state.rejected),
             "first_step": self.first_step,
             "rtol": limits.rtol,
-            "atol": float(tolerances.absolute(np.asarray(carry.controller[1]))),
+            "atol": float(tolerances.absolute(np.asarray(carry.controller[1]), np)),
             "precision": str(self.dtype),
             "lyapunov_rises": self._count_rises(seen.lyapunov, int(state.taken)),
         }
@@ -174,12 +178,12 @@ class Solve:
         return evaluate
 
 
-@eqx.filter_jit
+@compiled
 def _begin(integration: Integration, h: Any) -> Carry:
     return integration.start(h)
 
 
-@eqx.filter_jit
+@compiled
 def handed_over(integration: Integration, carry: Carry) -> Carry:
     """A carry for another solver: where another solver left off."""
     fresh = integration.start(carry.h)

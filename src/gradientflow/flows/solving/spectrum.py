@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..compiling import compiled
 from ..flow import Flow
 from ..numerics import drawn, l2_norm
 
 
-@eqx.filter_jit
+@compiled
 def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Array:
     """An estimate, from below, of the largest |eigenvalue| of ∂f/∂z at (t, z), by power iteration.
 

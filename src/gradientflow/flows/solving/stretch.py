@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 
+from ..compiling import compiled
 from ..flow import UnansweredQuestionError
 from ..numerics import all_finite, max_norm
 from ..rest import Left
@@ -52,7 +52,7 @@ class Stretch(NamedTuple):
     end: End
 
 
-@eqx.filter_jit
+@compiled
 def advanced(
     integration: Integration, carry: Carry, times: Any, end: Any, most: Any, room: int
 ) -> tuple[Carry, Stretch]:

@@ -1,0 +1,55 @@
+"""Programs that the host calls: compiled in a moment where they are small, for speed where they are large."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from .transforming import is_transformed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# On the CPU half of a first call is XLA's search for speed, which a state of a few numbers never pays back: without it
+# a first `integrate` takes 2.4 s of processor time for 3.8, and ten thousand steps of small states as long as before
+# (measured: 0.5 to 1.1 of the time; 1.1 to 1.5 where hundreds of rows of data go through exponentials).
+_IN_A_MOMENT = {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_backend_optimization_level": 1,
+}
+# How many entries all arguments of a program have that is small; of one that has a lane for each of many.
+_SMALL, SMALL_LANES = 2**12, 2**16
+
+
+def compiled(function: Callable[P, T], small: int = _SMALL) -> Callable[P, T]:
+    """A function as a program of the host's, as `equinox.filter_jit` makes it, in a moment where it is small.
+
+    In somebody's own trace, on other devices than the CPU, and with an XLA that doesn't know how, as always.
+
+    Args:
+        function: what is compiled.
+        small: how many entries all its arguments have at most, where it is.
+    """
+    jit: Any = eqx.filter_jit
+    for_speed, in_a_moment = jit(function), [jit(function, compiler_options=_IN_A_MOMENT)]
+
+    @functools.wraps(function)
+    def called(*args: P.args, **options: P.kwargs) -> T:
+        if in_a_moment and _entries(args) <= small and not is_transformed() and jax.default_backend() == "cpu":
+            try:
+                return in_a_moment[0](*args, **options)
+            except jax.errors.JaxRuntimeError as error:
+                if "compile option" not in str(error):
+                    raise
+                in_a_moment.clear()
+        return for_speed(*args, **options)
+
+    return called
+
+
+def _entries(tree: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree) if isinstance(leaf, (jax.Array, np.ndarray)))

@@ -1,0 +1,56 @@
+"""Programs of the host's: compiled in a moment or for speed, they compute the same, and no XLA is too old for them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradientflow.flows import compiling
+
+
+def compiled_with(monkeypatch):
+    """The compiler options of the programs that are made from here on, one entry a call."""
+    seen = []
+
+    def filter_jit(function, **options):
+        def called(*args):
+            seen.append(options.get("compiler_options"))
+            return function(*args)
+
+        return called
+
+    monkeypatch.setattr(compiling.eqx, "filter_jit", filter_jit)
+    return seen
+
+
+def test_small_arguments_are_compiled_in_a_moment_and_large_ones_for_speed(monkeypatch):
+    seen = compiled_with(monkeypatch)
+    twice = compiling.compiled(lambda x: 2 * x)
+    for size in (3, 4096, 4097):
+        np.testing.assert_array_equal(twice(jnp.ones(size)), 2.0)
+    assert seen == [compiling._IN_A_MOMENT, compiling._IN_A_MOMENT, None]
+
+
+def test_inside_of_somebodys_trace_it_is_a_program_like_any_other():
+    """JAX refuses compiler options there."""
+    twice = compiling.compiled(lambda x: 2 * x)
+    assert float(jax.jit(lambda x: twice(x) + twice(jnp.ones(())))(jnp.asarray(3.0))) == 8.0
+    assert float(jax.grad(twice)(3.0)) == 2.0
+
+
+def test_an_xla_that_does_not_know_the_options_compiles_for_speed(monkeypatch):
+    monkeypatch.setattr(compiling, "_IN_A_MOMENT", {"xla_of_another_time": False})
+    twice = compiling.compiled(lambda x: 2 * x)
+    assert float(twice(jnp.asarray(3.0))) == 6.0
+
+
+def test_what_fails_for_another_reason_is_not_tried_again():
+    calls = []
+
+    def fails(x):
+        calls.append(x)
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED")
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match="EXHAUSTED"):
+        compiling.compiled(fails)(jnp.ones(2))
+    assert len(calls) == 1
