@@ -2,13 +2,17 @@
 
 import math
 
+import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradientflow as gf
-from gradientflow.flows.solving.integration import Carry, Rows
+from gradientflow.flows.solving.control import Tolerances
+from gradientflow.flows.solving.integration import Carry, Integration, Rows
+from gradientflow.flows.solving.solve import handed_over
 from gradientflow.flows.solving.stretch import Measured, Stretch
 from gradientflow.flows.solving.watched import Limits, Watched
 
@@ -193,3 +197,14 @@ def test_an_explicit_solver_comes_to_rest_by_itself(rtol, precision):
     assert path.stats["steps"] <= 700
     # The criterion's 1e-6 of the way, 1e-4 in single precision, by a Newton step that is known to a tenth or two.
     assert float(jnp.abs(path.x[-1]).max()) <= 1.2 * (1e-6 if precision == "float64" else 1e-4)
+
+
+def test_a_solver_that_takes_over_begins_where_it_is():
+    """Its first slope was that at the start of all, and its first steps were refused: in single precision for good."""
+    flow, z0 = gf.GradientFlow(gf.Quadratic(np.diag([1.0, 9.0]))), jnp.ones(2)
+    integration = Integration(flow, diffrax.Tsit5(), Tolerances(np.asarray(1e-3), None), jnp.asarray(0.0), z0, False)
+    carry = integration.one(integration.start(0.1), jnp.inf)
+    assert carry.taken == 1
+    next_one = eqx.tree_at(lambda i: i.solver, integration, gf.solvers.StabilizedChebyshev())
+    slope, _ = handed_over(next_one, carry).solver
+    np.testing.assert_array_equal(slope, flow.drift(0.0, carry.z))
