@@ -6,6 +6,7 @@ import pytest
 
 import gradientflow as gf
 from gradientflow.analysis import Grade
+from gradientflow.analysis.linear_stability.survey import StabilitySurvey
 
 Q = gf.Quadratic(np.diag([1.0, 10.0]))
 WELL = gf.energy(lambda x: jnp.sum(jnp.log(jnp.cosh(x * jnp.array([1.0, 3.0])))), minimizer=jnp.zeros(2))
@@ -42,6 +43,12 @@ def test_the_formula_of_adams_limit_is_read_from_its_step():
     b1, lam = sympy.symbols("b1 lambda")
     assert sympy.simplify(found.lr_step_limit.formula - 2 * (1 + b1) / ((1 - b1) * lam)) == 0
     assert "your lr = 0.1 is 2.63e+06 times the limit 3.8e-08; it would be stable where P is 2.63e+06" in repr(found)
+    # A survey speaks of P where nothing else is there.
+    assert StabilitySurvey({"adam": found}).scope.startswith("P is held as it is")
+    plain = gf.stability(gf.optimizers.gradient_descent(Q, lr=0.1))
+    both = StabilitySurvey({"adam": found, "descent": plain})
+    assert both.plain is plain
+    assert both.scope == "the energy is quadratic: limits hold from every start"
 
 
 def test_at_a_point_squared_gradients_are_as_there():

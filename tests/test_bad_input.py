@@ -11,6 +11,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gradientflow as gf
@@ -18,6 +19,7 @@ import gradientflow as gf
 E = gf.landscapes.bowl()
 FLOW = gf.GradientFlow(E)
 NOISY = gf.Langevin(E)
+SUM = gf.Composite(E, gf.penalties.L1(0.1))
 X0 = [3.0, 1.0]
 
 
@@ -117,10 +119,9 @@ BAD = {
                     "`steps` must be an integer, got 1.5"),
     "no steps": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=0), ValueError, "`steps` must be at"),
     "no answer": (lambda: gf.iterate(FLOW, gf.MomentumEuler(), X0, step=0.1, steps=1), gf.UnansweredQuestionError,
-                  "does not answer `parts`: its field does not split into named parts, unless its energy "
-                  "is a Composite(f, g). MomentumEuler needs it; schemes that fit: BackwardEuler, ConjugateGradients, "
-                  "DiscreteGradient, "
-                  "ExponentialEuler, ForwardEuler, ImplicitMidpoint"),
+                  "does not answer `parts`: its field has parts only where its energy is a Composite(f, g), which no "
+                  "exact reading stands for. MomentumEuler needs it; schemes that fit: BackwardEuler, "
+                  "ConjugateGradients, DiscreteGradient, ExponentialEuler, ForwardEuler, ImplicitMidpoint"),
     "nothing to compare": (lambda: gf.compare(FLOW, {}, X0, 1.0), ValueError, "`methods` is empty"),
     "no method": (lambda: gf.compare(FLOW, {"a": 0.1}, X0, 1.0), TypeError, "method 'a' must be a Method or"),
     "compare for ever": (lambda: gf.compare(FLOW, {"a": (gf.ForwardEuler(), 0.1)}, X0, math.inf), ValueError, "`t1`"),
@@ -139,7 +140,19 @@ BAD = {
     "a step from the state": (lambda: gf.stability(gf.Method(FLOW, gf.ForwardEuler(), Halving())), TypeError,
                               "Halving chooses the step from the state"),
     "parts of the gradient flow": (lambda: gf.stability_function(gf.MomentumEuler()), gf.UnansweredQuestionError,
-                                   "the flow's class, `flow=HeavyBallFlow` say, for its matrix, or see stability_map"),
+                                   "stability_function(method), or with `flow=HeavyBallFlow` say; stability_map draws"),
+    "parts of a sum": (lambda: gf.order(gf.ForwardBackward(), flow=gf.GradientFlow(SUM)), gf.UnansweredQuestionError,
+                       "its energy is a Composite(f, g), which no exact reading stands for"),
+    "a class as a scheme": (lambda: gf.iterate(FLOW, gf.ForwardEuler, X0, step=0.1, steps=1), TypeError,
+                            "got the class; make one, ForwardEuler(…)"),
+    "a class as a flow": (lambda: gf.iterate(gf.GradientFlow, gf.ForwardEuler(), X0, step=0.1, steps=1), TypeError,
+                          "got the class; make one, GradientFlow(…)"),
+    "optax as a scheme": (lambda: gf.iterate(FLOW, optax.sgd(0.1), X0, step=0.1, steps=1), TypeError,
+                          "its scheme is FromOptax(transformation)"),
+    "optax to compare": (lambda: gf.compare(FLOW, {"a": optax.sgd(0.1)}, X0, 1.0), TypeError,
+                         "give (FromOptax(transformation), step)"),
+    "examples of another size": (lambda: gf.gradient_noise(gf.LinearRegression(np.eye(2), [1.0, 2.0]), [1.0]),
+                                 ValueError, "gradient_noise: `x` of shape (1,) does not fit the energy"),
     "no class of flows": (lambda: gf.stability_function(gf.ForwardEuler(), flow="heavy ball"), TypeError,
                           "must be a flow or a class of flows such as HeavyBallFlow, got 'heavy ball'"),
     "an empty region": (lambda: gf.stability_region(gf.ForwardEuler(), real=(1.0, -1.0)), ValueError,

@@ -103,6 +103,15 @@ def test_what_grows_without_end_is_not_chaos():
     assert np.isnan(found.exponent[2:]).all()
 
 
+def test_what_falls_for_ever_ever_more_slowly_does_not_rest():
+    """Steps down e^(−x) go as 1/k and add up to log k; to the flattest minimum they go as k^(−7/6), and arrive."""
+    down, flat = (cascade(energy, 0.5, [0.1, 0.5]) for energy in (lambda x: jnp.exp(-x), lambda x: x**8 / 8))
+    assert down.period.tolist() == [-1, -1]
+    assert np.isnan(down.exponent).all()
+    assert flat.period.tolist() == [1, 1]
+    assert flat.headline == "Bifurcation: rest from h = 0.1 to 0.5"
+
+
 def test_a_multiplier_that_decays_is_no_period():
     """The logistic map, x' = x + hx(1 − x): below h = 2 its rest at 1 is approached in turns; then it doubles."""
     found = cascade(lambda x: jnp.sum(x**3 / 3 - x**2 / 2), [0.3], [1.0, 1.99, 1.999, 2.05, 2.3, 2.5, 2.55, 2.8])

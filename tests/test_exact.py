@@ -19,6 +19,7 @@ from gradientflow.analysis.exact.inertia import bracket_greatest, inertia
 from gradientflow.analysis.exact.roots import AlwaysFailsError, first_failure
 from gradientflow.analysis.exact.square_root import square_root
 from gradientflow.analysis.exact.unit_disk import is_simple_von_neumann
+from gradientflow.analysis.linear_stability.curvature import curvatures_at
 
 from .catalogue import SCHEMES, flow_to_read_on, is_rational, name_of
 
@@ -212,6 +213,16 @@ def test_the_greatest_eigenvalue_is_bracketed_tightly():
         assert inertia(matrix, high).positive == 0
         assert inertia(matrix, low).positive + inertia(matrix, low).zero >= 1
         assert float((high - low) / abs(high)) < 1e-7
+
+
+def test_an_eigenvalue_below_rounding_is_bracketed_to_its_digits():
+    """The least of Hilbert's matrix with its floats as they are, by mpmath in 60 digits; and one 600 orders below."""
+    n = 12
+    hilbert = gf.Quadratic(1 / (np.arange(n)[:, None] + np.arange(n) + 1))
+    for energy, least in ((hilbert, 1.0674898e-16), (gf.Quadratic(np.diag([1e-300, 1e300])), 1e-300)):
+        low, high = (float(end) for end in curvatures_at(energy, None).least)
+        assert low == pytest.approx(least, rel=1e-6)
+        assert high == pytest.approx(least, rel=1e-6)
 
 
 def test_the_first_failure_passes_by_points_that_only_touch():

@@ -104,7 +104,9 @@ def test_every_lazy_name_resolves_and_is_in_the_stub():
     assert declared == set(gf.__all__)
     for name in gf.__all__:
         assert getattr(gf, name) is not None
-    assert set(gf.__all__) <= set(dir(gf))
+    listed = dir(gf)
+    assert set(gf.__all__) <= set(listed)
+    assert len(set(listed)) == len(listed)
     with pytest.raises(AttributeError, match="no attribute 'grad_flow'"):
         _ = gf.grad_flow
 

@@ -2,12 +2,19 @@
 
 import math
 
+import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.flows.solving.control import Tolerances
+from gradientflow.flows.solving.integration import Carry, Integration, Rows
+from gradientflow.flows.solving.solve import handed_over
+from gradientflow.flows.solving.stretch import Measured, Stretch
+from gradientflow.flows.solving.watched import Limits, Watched
 
 from .thorough import part
 
@@ -162,6 +169,20 @@ def test_the_default_absolute_tolerance_follows_the_state():
     assert path.stats["atol"] == pytest.approx(2e-14)
 
 
+def test_a_stretch_without_a_row_of_its_own_is_no_end():
+    """Every step of it was rejected; what was asked then is answered by the rows before it."""
+    limits = Limits(t0=0.0, t1=math.inf, ts=None, rtol=1e-6, atol=None, gtol=None, max_steps=100)
+    watched = Watched(limits, np.dtype(float), room=8, has_energy=True, radius=1.0)
+    told = {"stuck": False, "rest": False, "spent": True, "taken": 3, "rejected": 0, "s": 2.0}
+    state = Carry(**({name: None for name in Carry.__dataclass_fields__} | told))
+    for t in (np.arange(3.0), np.empty(0)):
+        x = np.exp(-t)[:, None]
+        seen = Measured(x, x[:, 0], x[:, 0], x[:, 0], x[:, 0], x[:, 0])
+        watched.take(state, Stretch(Rows(np.asarray(len(t)), t, t, x), seen, None))
+    assert not watched.ended
+    assert not watched.runs_off
+
+
 @pytest.mark.parametrize(("rtol", "precision"), [(1e-8, "float64"), (1e-4, "float64"), (1e-4, "float32")])
 def test_an_explicit_solver_comes_to_rest_by_itself(rtol, precision):
     """At the limit of stability the errors that a step is allowed would feed the fastest modes for ever.
@@ -176,3 +197,14 @@ def test_an_explicit_solver_comes_to_rest_by_itself(rtol, precision):
     assert path.stats["steps"] <= 700
     # The criterion's 1e-6 of the way, 1e-4 in single precision, by a Newton step that is known to a tenth or two.
     assert float(jnp.abs(path.x[-1]).max()) <= 1.2 * (1e-6 if precision == "float64" else 1e-4)
+
+
+def test_a_solver_that_takes_over_begins_where_it_is():
+    """Its first slope was that at the start of all, and its first steps were refused: in single precision for good."""
+    flow, z0 = gf.GradientFlow(gf.Quadratic(np.diag([1.0, 9.0]))), jnp.ones(2)
+    integration = Integration(flow, diffrax.Tsit5(), Tolerances(np.asarray(1e-3), None), jnp.asarray(0.0), z0, False)
+    carry = integration.one(integration.start(0.1), jnp.inf)
+    assert carry.taken == 1
+    next_one = eqx.tree_at(lambda i: i.solver, integration, gf.solvers.StabilizedChebyshev())
+    slope, _ = handed_over(next_one, carry).solver
+    np.testing.assert_array_equal(slope, flow.drift(0.0, carry.z))

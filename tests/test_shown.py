@@ -158,7 +158,7 @@ def test_a_result_draws_itself_where_it_is_told(cls, comparison):
     assert "as I say" in {figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)}
     own = matplotlib.figure.Figure()
     ax = own.subplots()
-    assert found.plot(ax=ax, title="mine") is own
+    assert found.plot(ax=ax, title="mine") is ax
     assert ax.has_data()
     assert ax.get_title() == "mine"
     parsed(found._repr_html_())
@@ -191,7 +191,9 @@ def test_axes_and_sizes_are_checked(run):
 
 def test_all_panels_go_into_as_many_axes(run):
     own = matplotlib.figure.Figure()
-    assert run.plot(ax=own.subplots(1, 3)) is own
+    axes = own.subplots(1, 3)
+    # Not the figure, which a notebook would show a second time beside the user's own.
+    assert run.plot(ax=axes) is axes
     assert all(ax.has_data() for ax in own.axes)
 
 
@@ -234,6 +236,14 @@ def test_formulas_of_modified_equations_and_limits():
         r"K_{\mathrm{force}}'f_{\mathrm{transport}} + O(h^{2})"
     )
     assert gf.stability(FLOW, EULER).latex() == r"h < \frac{2}{\lambda}"
+    found = gf.verify(FLOW)
+    lines = found.latex().split("\n")
+    assert (lines[0], lines[-1]) == (r"\begin{aligned}", r"\end{aligned}")
+    stated = [claim for claim in found if claim.applies is not False]
+    assert len(lines) == 2 + len(stated) > 4
+    assert all(claim.statement in line for claim, line in zip(stated, lines[1:-1], strict=True))
+    # A table of statements shows each of them, and not all of them once more above.
+    assert "aligned" not in found._repr_html_()
     assert "2.78529" in gf.stability_intervals(gf.RungeKutta("rk4")).latex()
 
 

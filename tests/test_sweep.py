@@ -231,6 +231,13 @@ def test_drawn():
     plane = gf.sweep(make, [3.0, 1.0], over={"lr": np.geomspace(0.01, 1, 8), "beta": [0.2, 0.5]}, steps=50)
     assert [axes.get_xlabel() for axes in plane.plot().axes[:2]] == ["lr", "lr"]
     assert "<table>" in plane._repr_html_()
+    # From one that diverged to 1e100 to one that arrived exactly: all of them are seen.
+    far = gf.sweep(make, [3.0, 1.0], over={"lr": np.geomspace(0.01, 100, 8)}, steps=50)
+    assert np.nanmax(far.energy) > 1e100
+    axes = far.plot().axes[0]
+    heights = {str(dots.get_label()): np.asarray(dots.get_offsets())[:, 1] for dots in axes.collections}
+    assert axes.get_yscale() == "log"
+    assert 1e-30 < heights["reached the end"].min() < heights["reached the end"].max() < heights["diverged"].min() < 1e3
 
 
 BOWL = gf.landscapes.bowl()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import gradientflow as gf
+from gradientflow.analysis.sweeps.progress import progress, silent
 from gradientflow.analysis.sweeps.task import Task
 from gradientflow.experiments.entries import read_with_sweep
 from gradientflow.experiments.swept import read_swept
@@ -157,7 +158,7 @@ def test_what_cannot_be_written_or_told_is_said_before_anything_is_run(file, tmp
         (("--export", "a.txt"), "export: 'a.txt' must end in .csv or .parquet"),
         (("--export", "a.parquet"), "export: 'a.parquet' needs pyarrow, which is not installed"),
         (("--status",), "status: say of which store, --store DIR"),
-        (("--status", "--store", tmp_path / "none"), "can't be read: it is no sweep's"),
+        (("--status", "--store", tmp_path / "none"), "there is no store in"),
     ]
     for arguments, words in cases:
         result = call("sweep", file, *arguments)
@@ -173,3 +174,14 @@ def test_the_documentations_file_is_one():
     (text,) = re.findall(r"```toml\n(.*?)```", page, flags=re.S)
     swept = read_swept(*read_with_sweep(text))
     assert (swept.method, list(swept.over), swept.options) == ("momentum", ["lr", "beta"], {"steps": 1000})
+
+
+def test_a_quiet_sweep_draws_no_line_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with progress("lanes", 2) as tell:
+        tell(1)
+    assert "lanes" in capsys.readouterr().err
+    with silent(), progress("lanes", 2) as tell:
+        tell(1)
+    assert capsys.readouterr().err == ""

@@ -1,5 +1,6 @@
 """Runs as components of JAX: under jit, vmap and grad, in forward, reverse and nested mode."""
 
+import functools
 import math
 
 import diffrax
@@ -214,14 +215,23 @@ def test_a_wrong_adjoint_is_told():
 
 
 def test_a_state_of_rest_is_differentiated_implicitly():
-    """The minimizer of ½‖Mx − v‖² is M⁺v."""
+    """The minimizer of ½‖Mx − v‖² is M⁺v, from everywhere if there is one; else where one starts decides.
+
+    On a line of minima the derivative in the start is the projection on it, which is no root's; NaN says so.
+    """
     M = jnp.array([[4.0, 1.0], [1.0, 3.0], [0.0, 1.0]])
 
-    def rest(v):
-        return gf.integrate(gf.GradientFlow(gf.LeastSquares(M, v)), jnp.zeros(2), math.inf).x[-1]
+    @jax.jit
+    @functools.partial(jax.jacrev, argnums=(1, 2))
+    def slopes(M, v, x0):
+        return gf.integrate(gf.GradientFlow(gf.LeastSquares(M, v)), x0, math.inf).x[-1]
 
-    v = jnp.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(jax.jit(jax.jacrev(rest))(v), np.linalg.pinv(M), atol=1e-12)
+    v, x0 = jnp.array([1.0, 2.0, 3.0]), jnp.array([0.3, 0.1])
+    of_data, of_start = slopes(M, v, x0)
+    np.testing.assert_allclose(of_data, np.linalg.pinv(M), atol=1e-12)
+    np.testing.assert_array_equal(of_start, np.zeros((2, 2)))
+    for slope in slopes(jnp.ones((3, 2)), v, x0):
+        assert np.isnan(slope).all()
 
 
 def test_a_state_of_rest_has_second_derivatives_through_closures():

@@ -47,7 +47,9 @@ def parse(text: str) -> ast.expr:
         _check(tree)
         return _folded(tree)
     except SyntaxError as error:
-        raise ValueError(f"expression: {text!r} is not a formula: {error.msg} at character {error.offset}") from None
+        # Where it ends too soon Python names no character.
+        where = f" at character {error.offset}" if error.offset else ""
+        raise ValueError(f"expression: {text!r} is not a formula: {error.msg}{where}") from None
     except (RecursionError, MemoryError):
         raise ValueError("expression: nested too deeply; write a Python function instead") from None
 

@@ -61,7 +61,8 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
         return thing
 
     def __dir__() -> list[str]:
-        return sorted([*vars(sys.modules[package]), *origin])
+        loaded = (name for name in vars(sys.modules[package]) if not name.startswith("_") or name.startswith("__"))
+        return sorted({*loaded, *origin})
 
     sys.modules[package].__class__ = _Face
     return __getattr__, __dir__, [*origin]

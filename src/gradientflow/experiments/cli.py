@@ -203,7 +203,7 @@ def sweep(
         start_jax(device, asked.precision)
         try:
             with first_interrupt_raises():
-                found = sweeping.run(asked, swept, store or None)
+                found = sweeping.run(asked, swept, store or None, quiet)
         except KeyboardInterrupt:
             print("gradientflow: interrupted; nothing was done by then", file=sys.stderr)
             raise typer.Exit(130) from None

@@ -11,11 +11,12 @@ def _print_comparison(found: Any) -> None:
 
 
 def _print_stability(found: Any) -> None:
-    first = next(iter(found.entries.values()))
+    first = found.plain
     low, high = _bracket(first.curvatures.least), _bracket(first.curvatures.greatest)
-    print(f"curvatures {low} to {high}: {first.curvatures.how}")
+    of = "" if first.held is None else " of P⁻¹H"
+    print(f"curvatures{of} {low} to {high}: {first.curvatures.how}")
     if first.is_local:
-        print("the energy is not quadratic: limits hold near the minimizer only")
+        print(found.scope)
     _print_frame(found.table())
 
 

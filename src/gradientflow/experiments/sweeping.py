@@ -1,5 +1,6 @@
 """`gradientflow sweep`: the sweep that an experiment file describes, run, kept, shown and written."""
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -15,7 +16,7 @@ import numpy as np
 import tomli_w
 
 from gradientflow._files import write_file, write_folder
-from gradientflow.analysis.sweeps import Sweep, done_in, sweep
+from gradientflow.analysis.sweeps import Sweep, done_in, silent, sweep
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, as_netcdf
 
@@ -46,8 +47,8 @@ class Making(eqx.Module):
         return kind.make(self.energy, given["step"], given.get(kind.parameter, kind.default))
 
 
-def run(experiment: Experiment, swept: Swept, store: str | None) -> Sweep:
-    """Runs it, or what of it is not in its store.
+def run(experiment: Experiment, swept: Swept, store: str | None, quiet: bool = False) -> Sweep:
+    """Runs it, or what of it is not in its store; quietly without a word of how far it is.
 
     Raises:
         ValueError: as `sweep` does.
@@ -64,7 +65,8 @@ def run(experiment: Experiment, swept: Swept, store: str | None) -> Sweep:
     elif "key" not in over:
         options["key"] = jax.random.key(experiment.seed)
     x0 = None if "x0" in over else experiment.start(E)
-    return sweep(make, x0, over=over, store=store, **options)
+    with silent() if quiet else contextlib.nullcontext():
+        return sweep(make, x0, over=over, store=store, **options)
 
 
 def _expanded(name: str, values: Any) -> Any:

@@ -303,7 +303,10 @@ class _Reference:
 
 def _as_method(flow: Flow, label: str, given: Any) -> Method:
     where = f"compare: method {label!r}"
-    pair = given if isinstance(given, tuple) and len(given) == 2 else None
+    # A transformation of optax's is a pair too, of functions by name.
+    pair = given if type(given) is tuple and len(given) == 2 else None
+    if hasattr(given, "update"):
+        raise TypeError(f"{where}: of a transformation of optax's give (FromOptax(transformation), step)")
     if pair is None and not isinstance(given, Method):
         raise TypeError(f"{where} must be a Method or (discretizer, step), got {given!r}")
     asked = as_method(where, given) if pair is None else as_method(where, flow, *pair)

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
 from gradientflow.flows import Energy, Trajectory
 
@@ -36,26 +35,26 @@ _TALLEST = 3e11
 _WIDTHS = (1.5, 0.8)
 
 
-def plot_comparison(comparison: "Comparison", **user: Any) -> Figure:
+def plot_comparison(comparison: "Comparison", **user: Any) -> Any:
     """The plane (where there is one), energy over time, and the error against the flow, side by side."""
     planar = is_planar(comparison.path.x)
     panels = [draw_plane] * planar + [draw_energy, draw_errors]
     return lay_out(_of(comparison, panels), (15 if planar else 10, 5.0), legend_below=4, **user)
 
 
-def plot_plane(comparison: "Comparison", **user: Any) -> Figure:
+def plot_plane(comparison: "Comparison", **user: Any) -> Any:
     """Contours of the energy, its gradient field, the flow and the iterates."""
     return lay_out(_of(comparison, [draw_plane]), (7.5, 6.6), legend_below=2, **user)
 
 
-def plot_curves(comparison: "Comparison", **user: Any) -> Figure:
+def plot_curves(comparison: "Comparison", **user: Any) -> Any:
     """Energy, distance to the minimizer (where it is known) and error against the flow, over the flow's time."""
     known = comparison.flow.energy.minimizer is not None
     panels = [draw_energy] + [draw_distance] * known + [draw_errors]
     return lay_out(_of(comparison, panels), (15 if known else 10, 4.8), legend_below=4, **user)
 
 
-def plot_orders(comparison: "Comparison", **user: Any) -> Figure:
+def plot_orders(comparison: "Comparison", **user: Any) -> Any:
     """The largest error of each method against its step, with the slope that it shows."""
     return lay_out(_of(comparison, [draw_orders]), (7.5, 5.0), **user)
 
@@ -79,7 +78,7 @@ def draw_orders(ax: Axes, comparison: "Comparison") -> None:
         ax.legend(fontsize=9)
 
 
-def plot_trajectory(trajectory: Trajectory, **user: Any) -> Figure:
+def plot_trajectory(trajectory: Trajectory, **user: Any) -> Any:
     """Energy and gradient norm over time, and the path where it is in the plane; of a batch all lanes."""
     panels: list[Panel] = [lambda ax: _draw_own_energy(ax, trajectory), lambda ax: _draw_own_gradient(ax, trajectory)]
     planar = is_planar(trajectory.x, trajectory.t.ndim)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gradientflow.flows import along
 
@@ -26,7 +25,7 @@ _MARKS = {
 _GRID = 160
 
 
-def plot_spectrum(spectrum: "Spectrum", **user: Any) -> Figure:
+def plot_spectrum(spectrum: "Spectrum", **user: Any) -> Any:
     """The eigenvalues, by rank or along the run, beside the leaves' shares in the direction of the greatest."""
     panels = [lambda ax: _draw_values(ax, spectrum)]
     if len(spectrum.by_leaf) > 1:
@@ -64,7 +63,7 @@ def _draw_shares(ax: Axes, spectrum: "Spectrum") -> None:
     ax.set(xlabel="share in the direction of the greatest", xlim=(0, 1))
 
 
-def plot_stationary(found: "StationaryPoints", **user: Any) -> Figure:
+def plot_stationary(found: "StationaryPoints", **user: Any) -> Any:
     """The points on the energy's contours, or its graph; beyond two dimensions energies over indices."""
     draw = {1: _draw_line, 2: _draw_plane}.get(len(found.box), _draw_indices)
     return lay_out([lambda ax: draw(ax, found)], (6.4, 5.2), **user)
@@ -88,7 +87,7 @@ def _draw_plane(ax: Axes, found: "StationaryPoints") -> None:
     if len(levels) > 1:
         ax.contour(x, y, values, levels=levels, cmap="Greys_r", linewidths=0.8)
     _mark(ax, found, found.points[:, 0], found.points[:, 1])
-    ax.set(xlabel="x₀", ylabel="x₁", xlim=found.box[0], ylim=found.box[1])
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=found.box[0], ylim=found.box[1])
 
 
 def _draw_line(ax: Axes, found: "StationaryPoints") -> None:

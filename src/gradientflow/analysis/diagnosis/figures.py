@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ..results.figure import lay_out
 from ..results.palette import COLOURS
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _MOST_REPLAYS, _LABEL = 12, 34
 
 
-def plot_diagnosis(found: "Diagnosis", **user: Any) -> Figure:
+def plot_diagnosis(found: "Diagnosis", **user: Any) -> Any:
     """The loss and where it began, the norms, the sharpness against its threshold, and how the replays ended."""
     panels = [_draw_loss, _draw_norms, _draw_sharpness, _draw_replays]
     return lay_out([lambda ax, draw=draw: draw(ax, found) for draw in panels], (12, 8), shape=(2, 2), **user)

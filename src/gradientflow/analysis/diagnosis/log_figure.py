@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ..results.figure import lay_out
 from ..results.palette import COLOURS
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from .log import LogReading
 
 
-def plot_log(found: "LogReading", **user: Any) -> Figure:
+def plot_log(found: "LogReading", **user: Any) -> Any:
     """The loss and where it began; the norms and the learning rate where the log has them."""
     others = [name for name in ("lr", "grad_norm", "update_norm") if name in found.log]
     panels = [lambda ax: _draw_loss(ax, found), *([lambda ax: _draw_others(ax, found, others)] if others else [])]

@@ -1,11 +1,14 @@
 """How many eigenvalues of a rational symmetric matrix lie below, at and above a number: exactly, by Sylvester's law."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 Matrix = Sequence[Sequence[Fraction]]
+
+# A bracket is halved until its ends agree to so much of themselves: to the digits that tables show.
+_RELATIVE_WIDTH = Fraction(1, 2**22)
 
 
 class Inertia(NamedTuple):
@@ -72,7 +75,22 @@ def bracket_greatest(matrix: Matrix, guess: float, width: float) -> tuple[Fracti
         high, power = (low / 2**power, 2 * power)
         if not is_above(high):
             low, high = high, Fraction(0)
+    return _halved(low, high, is_above)
+
+
+def _halved(low: Fraction, high: Fraction, is_above: Callable[[Fraction], bool]) -> tuple[Fraction, Fraction]:
+    """A bracket of one sign whose ends agree in their first digits, or that ends in 0."""
+    while low * high > 0 and high - low > _RELATIVE_WIDTH * min(abs(low), abs(high)):
+        # Between ends of different orders of magnitude the exponent is halved.
+        orders = _order(high) - _order(low)
+        middle = (low + high) / 2 if abs(orders) < 2 else low * Fraction(2) ** (orders // 2)
+        low, high = (low, middle) if is_above(middle) else (middle, high)
     return low, high
+
+
+def _order(number: Fraction) -> int:
+    """The exponent of the power of two near its size."""
+    return number.numerator.bit_length() - number.denominator.bit_length()
 
 
 def _integers(matrix: Matrix, shift: Fraction) -> list[list[int]]:

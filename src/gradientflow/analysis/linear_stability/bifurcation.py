@@ -22,6 +22,11 @@ _LONGEST_PERIOD = 64
 _LANES = 64
 # Every so many steps it is looked at whether any of them is left.
 _SELDOM = 64
+# So many stretches of steps with one period are named.
+_MOST_NAMED = 12
+# The exponent p of the fall k^(−p) of its steps up to which a state is taken to run away, and how much larger than
+# rounding its steps must be to say so.
+_SLOWEST_ARRIVAL, _RESOLVED = 1.1, 1e5
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -47,7 +52,9 @@ class Bifurcation(Measured, Drawn):
 
     @property
     def period(self) -> np.ndarray:
-        """The length of the cycle settled on, 1 being rest; 0 where none up to 64 is seen, −1 where all is lost.
+        """The length of the cycle settled on, 1 being rest; 0 where none up to 64 is seen, −1 where it runs away.
+
+        None is seen in chaos, on longer cycles, and of what goes on at one speed.
 
         It is the whole state's, whatever is observed. What dies away as the exponent says it does is no period.
         """
@@ -66,10 +73,28 @@ class Bifurcation(Measured, Drawn):
         found[~np.isfinite(states).all(axis=1)] = -1
         return found
 
+    @property
+    def headline(self) -> str:
+        """Which cycles are settled on, each with the steps between which it is seen."""
+        words = {1: "rest", 0: "no cycle", -1: "runs away"}
+        period = self.period
+        runs = np.split(np.arange(len(period)), np.flatnonzero(np.diff(period)) + 1)
+        seen = [f"{words.get(period[run[0]], f'period {period[run[0]]}')} {_span(self.h[run])}" for run in runs]
+        kept = seen if len(seen) <= _MOST_NAMED else [*seen[:_MOST_NAMED], f"… {len(seen) - _MOST_NAMED} more"]
+        return f"Bifurcation: {', '.join(kept)}"
+
+    def __repr__(self) -> str:
+        """The headline, and the grade."""
+        return f"{self.headline}; {self.grade}"
+
     def first(self, period: int) -> float | None:
         """The first step at which a cycle of that length is seen, or `None`."""
         seen = np.flatnonzero(self.period == period)
         return float(self.h[seen[0]]) if len(seen) else None
+
+
+def _span(h: np.ndarray) -> str:
+    return f"at h = {h[0]:.6g}" if len(h) == 1 else f"from h = {h[0]:.6g} to {h[-1]:.6g}"
 
 
 def bifurcation(
@@ -124,6 +149,8 @@ def bifurcation(
         np.concatenate(parts).astype(float)[: len(steps)] for parts in zip(*jax.device_get(settled), strict=True)
     )
     lost = ~(np.isfinite(values).all(axis=1) & np.isfinite(states).all(axis=1)) | _runs_away(sizes, exponent)
+    if keep >= _SELDOM:
+        lost |= _creeps_away(states, float(np.finfo(dtype_of(z)).eps))
     values[lost], states[lost], exponent[lost] = np.nan, np.nan, np.nan
     return Bifurcation(steps, values, exponent, states)
 
@@ -134,6 +161,23 @@ def _runs_away(sizes: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = np.log(sizes[:, -quarter:].max(axis=1) / sizes[:, :quarter].max(axis=1))
         return (exponent > 0) & (growth >= exponent * (sizes.shape[1] - quarter) / 2)
+
+
+def _creeps_away(states: np.ndarray, eps: float) -> np.ndarray:
+    """Where it goes one way by steps that fall like k^(−p) with p ≤ 1, which add up to infinity: down e^(−x) say.
+
+    Their logarithmic slope is then −p/k, so that its inverse changes by 1/p a step; on the way to a minimum, however
+    flat, p > 1. Where rounding hides that change nothing is said.
+    """
+    ahead = np.diff(states, axis=1)
+    one_way = (ahead > 0).all(axis=1) | (ahead < 0).all(axis=1)
+    half = ahead.shape[1] // 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resolved = np.abs(ahead).min(axis=1, initial=np.inf) > _RESOLVED * eps * np.abs(states).max(axis=1)
+        early, middle, late = np.log(np.abs(ahead[:, [0, half, 2 * half - 1]])).T
+        slopes = (early - middle) / half, (middle - late) / (half - 1)
+        power = (half - 0.5) / (1 / slopes[1] - 1 / slopes[0])
+        return one_way & resolved & (slopes[1] > 0) & (power > 0) & (power <= _SLOWEST_ARRIVAL)
 
 
 def _combination(z: Any) -> jax.Array:

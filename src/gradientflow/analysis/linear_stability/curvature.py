@@ -168,12 +168,17 @@ def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
     values[: counts.negative] = np.minimum(values[: counts.negative], 0)
     values[counts.negative : counts.negative + counts.zero] = 0
     values[n - counts.positive :] = np.maximum(values[n - counts.positive :], 0)
+    # An end that floating point has fewer digits of is read off its bracket.
+    values[0], values[-1] = (
+        np.clip(values[0], -float(below[1]), -float(below[0])),
+        np.clip(values[-1], *map(float, above)),
+    )
     values *= float(unit)
     least, greatest = (-below[1] * unit, -below[0] * unit), (above[0] * unit, above[1] * unit)
     return Curvatures(least, greatest, values, Grade.PROVED, how)
 
 
-def certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curvatures:
+def certified(hessian: np.ndarray, rounding: float, semidefinite: bool, what: str = "Hessian") -> Curvatures:
     """All eigenvalues in floating point, within the residual's norm (Weyl's inequality) and a margin for rounding."""
     symmetric = (hessian + hessian.T) / 2
     values, vectors = np.linalg.eigh(symmetric)
@@ -182,7 +187,7 @@ def certified(hessian: np.ndarray, rounding: float, semidefinite: bool) -> Curva
     skewness = float(np.linalg.norm(vectors.T @ vectors - np.eye(n)))
     margin = 2 * (residual + skewness * scale + n * float(np.finfo(float).eps) * scale + rounding)
     margin += float(np.linalg.norm(hessian - hessian.T))
-    how = f"eigenvalues of the {n}×{n} Hessian in floating point, within {margin:.1e} by their residual"
+    how = f"eigenvalues of the {n}×{n} {what} in floating point, within {margin:.1e} by their residual"
     least, greatest = _around(values[0], margin), _around(values[-1], margin)
     if semidefinite:
         least, greatest = ((max(low, Fraction(0)), max(high, Fraction(0))) for low, high in (least, greatest))

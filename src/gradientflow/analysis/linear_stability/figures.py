@@ -7,7 +7,6 @@ import numpy as np
 import sympy
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 
 from ..results.figure import Panel, lay_out
 from ..results.palette import COLOURS
@@ -26,7 +25,7 @@ _DRAWN, _TALLEST, _SHORTEST = 320, 1.6, 1e-10
 _BEHAVIOUR_COLOURS = {"monotone": "#0072B2", "oscillating": "#009E73", "growing": "#D55E00"}
 
 
-def plot_stability(stability: "Stability", **user: Any) -> Figure:
+def plot_stability(stability: "Stability", **user: Any) -> Any:
     """The spectral radius over the step with the limits, and the paths of the step's eigenvalues."""
     panels = [lambda ax: draw_radius(ax, stability), lambda ax: draw_eigenvalues(ax, stability)]
     return lay_out(panels, (12, 4.8), width_ratios=(1.4, 1), **user)
@@ -88,7 +87,7 @@ def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
     )
 
 
-def plot_region(region: "StabilityRegion", **user: Any) -> Figure:
+def plot_region(region: "StabilityRegion", **user: Any) -> Any:
     """The stability region in the complex plane, with level lines inside."""
     return lay_out([lambda ax: draw_region(ax, region)], (7.2, 5.6), **user)
 
@@ -109,7 +108,7 @@ def draw_region(ax: Axes, region: "StabilityRegion") -> None:
                  f"{_number(region.intervals.imaginary, '±')}")  # fmt: skip
 
 
-def plot_map(found: "StabilityMap", **user: Any) -> Figure:
+def plot_map(found: "StabilityMap", **user: Any) -> Any:
     """The spectral radius over two parameters, the boundary of stability, and the best pair."""
     return lay_out([lambda ax: draw_map(ax, found)], (7.6, 5.6), **user)
 
@@ -134,7 +133,7 @@ def draw_map(ax: Axes, found: "StabilityMap") -> None:
     ax.set(xlabel=first, ylabel=second, title=f"{found.optimizer} on curvatures {curvatures}: unstable beyond the line")
 
 
-def plot_sweep(sweep: "StepSweep", **user: Any) -> Figure:
+def plot_sweep(sweep: "StepSweep", **user: Any) -> Any:
     """How fast over the step, predicted by the eigenvalues and measured on the runs; and the three behaviours."""
     behaviours = np.array([str(sweep.behaviour(i)) for i in range(len(sweep.h))])
     panels: list[Panel] = [lambda ax: _draw_factor(ax, sweep, behaviours)]
@@ -175,7 +174,7 @@ def _draw_factor(ax: Axes, sweep: "StepSweep", behaviours: np.ndarray) -> None:
     ax.legend(fontsize=8)
 
 
-def plot_bifurcation(found: "Bifurcation", **user: Any) -> Figure:
+def plot_bifurcation(found: "Bifurcation", **user: Any) -> Any:
     """The values settled on, and the Lyapunov exponent, over the step."""
     panels = [lambda ax: _draw_settled(ax, found), lambda ax: _draw_exponent(ax, found)]
     return lay_out(panels, (10, 6.4), shape=(2, 1), sharex=True, height_ratios=(2, 1), **user)
@@ -202,7 +201,7 @@ def _draw_exponent(bottom: Axes, found: "Bifurcation") -> None:
     bottom.grid(True, alpha=0.25)
 
 
-def plot_edge(found: "EdgeOfStability", **user: Any) -> Figure:
+def plot_edge(found: "EdgeOfStability", **user: Any) -> Any:
     """The sharpness against what the step allows, and the energy, along a run."""
     return lay_out([lambda ax: _draw_ratio(ax, found), lambda ax: _draw_sharpness(ax, found)], (11, 4.4), **user)
 

@@ -73,8 +73,8 @@ def read_in_z(discretizer: Discretizer) -> Amplification:
         amplification = read_amplification((LAM, STEP), build)
     except UnansweredQuestionError as error:
         hint = (
-            "; of a scheme made of parts give stability_function the flow's class, `flow=HeavyBallFlow` say, for its "
-            "matrix, or see stability_map"
+            "; a scheme made of a flow's parts has a matrix in the place of R(z): stability_function(method), or with "
+            "`flow=HeavyBallFlow` say; stability_map draws it"
             if error.question == "parts"
             else ""
         )

@@ -155,7 +155,7 @@ def preconditioned_curvatures(energy: Energy, x: Any, inverse: Any) -> Curvature
         hessian, rounding, semidefinite = known
         matrix = root[:, None] * hessian * root
         rounding = rounding * float(entries.max()) + _ROUNDINGS * eps * float(np.linalg.norm(matrix))
-        return certified((matrix + matrix.T) / 2, rounding, semidefinite)
+        return certified((matrix + matrix.T) / 2, rounding, semidefinite, "matrix")
     return curvatures_at(Preconditioned(energy, jax.tree.map(jnp.sqrt, inverse)), x)
 
 

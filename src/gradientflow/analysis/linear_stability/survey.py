@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradientflow._files import write_folder
-from gradientflow.flows import UnansweredQuestionError, size
+from gradientflow.flows import AbstractQuadratic, Mode, UnansweredQuestionError, size
 
 from ..exact.leaf import NotExactError
 from ..results.grades import Grade, weakest
@@ -48,6 +48,24 @@ class StabilitySurvey(Result):
         """
         return pd.DataFrame([_row(label, found) for label, found in self.entries.items()]).set_index("method")
 
+    @property
+    def plain(self) -> Stability:
+        """The first entry whose curvatures are the energy's own, if there is one, and no adaptive method's P⁻¹H."""
+        found = list(self.entries.values())
+        return next((each for each in found if each.held is None), found[0])
+
+    @property
+    def scope(self) -> str:
+        """From where the limits hold, in words."""
+        first = self.plain
+        if first.held is not None:
+            return "P is held as it is: limits hold while squared gradients are what they are there"
+        if not first.is_local:
+            return "the energy is quadratic: limits hold from every start"
+        quadratic = isinstance(first.flow.energy, (AbstractQuadratic, Mode))
+        why = "the step is not linear" if quadratic else "the energy is not quadratic"
+        return f"{why}: limits are those of the linearization, and hold near the minimizer only"
+
     def save(self, directory: str | os.PathLike[str], experiment: str | None = None) -> None:
         """Writes `report.html`, `table.csv`, `figures/` and, where there is one, `EXPERIMENT.toml`.
 
@@ -74,16 +92,10 @@ class StabilitySurvey(Result):
         write_folder(directory, fill)
 
     def _page(self, table: pd.DataFrame, sections: Mapping[str, Mapping[str, Figure]], experiment: str | None) -> str:
-        first = next(iter(self.entries.values()))
+        first = self.plain
         low, high = (float(sum(bracket) / 2) for bracket in (first.curvatures.least, first.curvatures.greatest))
         rows = [{"method": label} | {column: _cell(value) for column, value in row.items()}
                 for label, row in table.iterrows()]  # fmt: skip
-        scope = "The energy is quadratic: its limits hold from every start."
-        if first.is_local:
-            scope = (
-                "The energy is not quadratic: limits are those of its linearization at the minimizer, and say nothing "
-                "about starts far from it."
-            )
         return render_page(
             "stability.html.jinja",
             energy=describe_energy(first.flow.energy),
@@ -92,7 +104,7 @@ class StabilitySurvey(Result):
             rows=rows,
             formulas={label: _image(found) for label, found in self.entries.items()},
             reasons={label: _reason(found) for label, found in self.entries.items()},
-            scope=scope,
+            scope=f"{self.scope[0].upper()}{self.scope[1:]}.",
             sections=[(heading, [(label, inline_figure(figure)) for label, figure in figures.items()])
                       for heading, figures in sections.items() if figures],
             experiment=experiment,

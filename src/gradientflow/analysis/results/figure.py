@@ -42,7 +42,7 @@ def lay_out(
     legend_below: int = 0,
     shape: tuple[int, int] | None = None,
     **subplots: Any,
-) -> matplotlib.figure.Figure:
+) -> Any:
     """Draws panels side by side into a figure of its own, or into the user's axes.
 
     Args:
@@ -56,7 +56,7 @@ def lay_out(
         subplots: what else `Figure.subplots` takes.
 
     Returns:
-        The figure, the axes' own where axes are given.
+        The figure; or the axes that were given, as pandas does: theirs is the user's to show, and to be shown once.
 
     Raises:
         TypeError: if `ax` isn't axes.
@@ -81,7 +81,7 @@ def lay_out(
             figure.suptitle(title)
         else:
             drawn[0].set_title(title)
-    return figure
+    return figure if ax is None else ax
 
 
 def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:

@@ -35,12 +35,14 @@ def show_result(result: Any) -> str:
         lines = repr(result).split("\n")
         parts += [_head(lines[0], result.grade), *map(_line, lines[1:])]
     latex = getattr(result, "latex", None)
-    if latex is not None:
+    shown = None if table is None else table()
+    # A table of statements has the formulas in it.
+    if latex is not None and not (shown is not None and set(_FORMULAS) & set(shown.columns)):
         # There is no formula where nothing was found, which the words say.
         with contextlib.suppress(ValueError):
             parts.append(show_formula(latex()))
-    if table is not None:
-        parts.append(show_table(table()))
+    if shown is not None:
+        parts.append(show_table(shown))
     elif type(result).__repr__ is Result.__repr__:
         parts.append(show_fields(result.fields()))
     return "\n".join(["<div>", *parts, "</div>"])

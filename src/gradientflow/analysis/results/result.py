@@ -94,7 +94,7 @@ class Drawn(Result):
     drawn_by: ClassVar[str]
 
     def plot(self, ax: Any = None, *, figsize: Sequence[Number] | None = None, title: str | None = None) -> Any:
-        """Its figure: a `matplotlib` figure, which a notebook shows; the class says what is on it.
+        """Its figure: a `matplotlib` figure, which a notebook shows; the class says what is on it. With `ax`, the axes.
 
         Args:
             ax: axes to draw into instead: one, for the main panel alone, or as many as there are panels.

@@ -3,6 +3,7 @@
 from .basins import Basins as Basins
 from .basins import Elsewhere as Elsewhere
 from .basins import basins as basins
+from .progress import silent as silent
 from .result import Sweep as Sweep
 from .store import done_in as done_in
 from .sweep import sweep as sweep

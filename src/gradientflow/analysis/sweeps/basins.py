@@ -251,8 +251,12 @@ class _Search:
         """The result: minima in the order of their energies, from left to right where these are equal."""
         energies = [float(self.energy.value(jax.device_put(place))) for place in self.places]
         order = [number for number, good in enumerate(self.is_minimum) if good]
-        scale = max(map(abs, energies), default=0.0) or 1.0
-        order.sort(key=lambda number: (round(energies[number] / scale, 9), *self.places[number]))
+        # What the energies of the box's corners round by makes no order; nor does the last digit of a place.
+        corners = np.stack(np.meshgrid(self.x[[0, -1]], self.y[[0, -1]]), axis=-1).reshape(4, 2)
+        there = jax.device_get(_values(self.energy, jax.device_put(corners)))
+        sizes = np.abs([*energies, *there.tolist()])
+        scale = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0)) or 1.0
+        order.sort(key=lambda number: (round(energies[number] / scale, 9), *np.round(self.places[number] / self.same)))
         names = {old: new for new, old in enumerate(order)}
         table = np.array([names.get(number, Elsewhere.NO_MINIMUM) for number in range(len(self.places))], dtype=int)
         labels = self.labels.copy()
@@ -260,6 +264,11 @@ class _Search:
         minima = np.array([self.places[number] for number in order]).reshape(-1, 2)
         energy = np.array([energies[number] for number in order])
         return Basins(self.x, self.y, labels, minima, energy, self.starts, self.subject.name)
+
+
+@eqx.filter_jit
+def _values(energy: Energy, places: Any) -> Any:
+    return jax.vmap(energy.value)(places)
 
 
 def _looked_at(energy: Energy, end: np.ndarray) -> tuple[np.ndarray, bool]:

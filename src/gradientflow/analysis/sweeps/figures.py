@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gradientflow.flows import OUTCOMES
@@ -30,9 +29,11 @@ _GREYS = ("#000000", "#595959", "#A6A6A6", "#D9D9D9", "#7F5F3F")
 _MOST_NAMED = 20
 # Beyond this ratio values are spread over a logarithmic scale.
 _LINEAR = 100
+# A logarithmic scale of energies goes so far down: rounding below it says nothing.
+_DEEPEST = 1e-30
 
 
-def plot_sweep(sweep: "Sweep", **user: Any) -> Figure:
+def plot_sweep(sweep: "Sweep", **user: Any) -> Any:
     """The energy at the end over one parameter, coloured by outcome; over two, maps of energy and outcome.
 
     Of more than two axes, the least energy over the others is shown; starts in the plane are shown where they are.
@@ -52,7 +53,7 @@ def _are_starts(sweep: "Sweep") -> bool:
     return isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 2
 
 
-def plot_basins(found: "Basins", **user: Any) -> Figure:
+def plot_basins(found: "Basins", **user: Any) -> Any:
     """The picture, a colour a minimum, with the minima as stars; grey where none is reached."""
     return lay_out([lambda ax: _draw_basins(ax, found)], (7.5, 6), **user)
 
@@ -72,39 +73,27 @@ def _draw_basins(ax: Axes, found: "Basins") -> None:
     words = {label: named(label) if label < 0 else f"minimum {label}" for label in present}
     patches = [Patch(color=colours[label], label=words[label]) for label in present[:_MOST_NAMED]]
     ax.legend(handles=patches, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set(xlabel="start, x₀", ylabel="start, x₁", title=f"Basins of {found.of}")
+    ax.set(xlabel="start, $x_1$", ylabel="start, $x_2$", title=f"Basins of {found.of}")
 
 
 def _draw_line(ax: Axes, sweep: "Sweep") -> None:
     name, at, words = _axis(sweep, 0)
-    energy = np.asarray(sweep.energy, float)
-    low = _shift(energy)
-    ax.plot(at, energy - low, color="0.75", lw=1, zorder=1)
-    top = _top(energy - low)
+    shown, norm, label = _energies(sweep)
+    shown = np.where(np.isnan(shown), norm.vmax, shown)
+    ax.plot(at, shown, color="0.75", lw=1, zorder=1)
     for outcome in _seen(sweep):
         here = sweep.outcome == outcome
-        shown = np.where(np.isfinite(energy), np.minimum(energy - low, top), top)
         ax.scatter(at[here], shown[here], s=14, color=_COLOUR_OF[outcome], label=outcome, zorder=2)
     _scale(ax.set_xscale, at, words)
-    _scale(ax.set_yscale, np.clip(energy - low, None, top), None)
-    ax.set(xlabel=name, ylabel="energy at the end" if low == 0 else f"energy at the end − {low:.4g}")
+    ax.set(xlabel=name, ylabel=label, yscale="log" if isinstance(norm, LogNorm) else "linear")
     if words is not None:
         ax.set_xticks(at, words)
     ax.legend(fontsize=9)
 
 
 def _draw_energy(ax: Axes, sweep: "Sweep") -> None:
-    energy = np.asarray(sweep.energy, float)
-    energy = energy.min(axis=tuple(range(2, energy.ndim))) if energy.ndim > 2 else energy
-    low = _shift(energy)
-    shown = np.where(np.isfinite(energy), np.minimum(energy - low, _top(energy - low)), np.nan)
-    positive = shown[shown > 0]
-    wide = positive.size and positive.max() > _LINEAR * positive.min()
-    norm = LogNorm(max(positive.min(), positive.max() * 1e-30), positive.max()) if wide else Normalize()
-    if wide:
-        shown = np.maximum(shown, positive.max() * 1e-30)
+    shown, norm, label = _energies(sweep)
     mesh = _mesh(ax, sweep, shown, norm=norm, cmap="viridis")
-    label = "energy at the end" if low == 0 else f"energy at the end − {low:.4g}"
     ax.figure.colorbar(mesh, ax=ax, label=label)
     ax.set_facecolor("0.85")
 
@@ -127,7 +116,7 @@ def _draw_starts(ax: Axes, sweep: "Sweep") -> None:
     for outcome in _seen(sweep):
         here = sweep.outcome == outcome
         ax.scatter(*x0[here].T, s=size, color=_COLOUR_OF[outcome], label=outcome, lw=0)
-    ax.set(xlabel="start, x₀", ylabel="start, x₁", aspect="equal")
+    ax.set(xlabel="start, $x_1$", ylabel="start, $x_2$", aspect="equal")
     ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
 
 
@@ -178,16 +167,25 @@ def _is_wide(values: np.ndarray) -> bool:
     return bool(finite.size and finite.min() > 0 and finite.max() >= _LINEAR * finite.min())
 
 
-def _shift(energy: np.ndarray) -> float:
-    """What is taken off the energies to draw them on a logarithmic scale: nothing, where all are positive."""
-    finite = energy[np.isfinite(energy)]
-    return float(min(finite.min(), 0.0)) if finite.size else 0.0
+def _energies(sweep: "Sweep") -> tuple[np.ndarray, Normalize, str]:
+    """The energies at the end as they are drawn, their scale, and its label; NaN where there is no number.
 
-
-def _top(energy: np.ndarray) -> float:
-    """What diverges is drawn no higher than this."""
+    What diverged is drawn no higher than a little above all that did not; on a logarithmic scale zeros are at its foot.
+    """
+    energy = np.asarray(sweep.energy, float)
     finite = energy[np.isfinite(energy)]
-    return float(min(finite.max(), max(1e6 * np.median(np.abs(finite)), 1e-300))) if finite.size else 1.0
+    low = float(min(finite.min(initial=0.0), 0.0))
+    kept = energy[np.isfinite(energy) & ~np.isin(sweep.outcome, ["diverged", "running off"])]
+    kept = (kept if kept.size else finite) - low
+    positive = kept[kept > 0]
+    wide = bool(positive.size) and positive.max() > _LINEAR * positive.min()
+    top = float(kept.max(initial=0.0)) * (10 if wide else 1.25) or 1.0
+    foot = float(max(positive.min(), top * _DEEPEST)) if wide else 0.0
+    if energy.ndim > 2:
+        energy = energy.min(axis=tuple(range(2, energy.ndim)))
+    shown = np.where(np.isfinite(energy), np.clip(energy - low, foot, top), np.nan)
+    label = "energy at the end" if low == 0 else f"energy at the end − {low:.4g}"
+    return shown, LogNorm(foot, top) if wide else Normalize(0.0, top), label
 
 
 def _seen(sweep: "Sweep") -> list[str]:

@@ -1,10 +1,24 @@
 """How far a sweep is: a line with the time left, where there is a terminal to show it."""
 
 import contextlib
+import contextvars
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+# Whether nobody is to be told.
+_SILENT = contextvars.ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """No such line within."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 @contextlib.contextmanager
@@ -16,7 +30,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         total: how many there are.
     """
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if _SILENT.get() or not console.is_terminal:
         yield lambda count: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

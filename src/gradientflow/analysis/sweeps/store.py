@@ -151,6 +151,8 @@ def read_spec(folder: pathlib.Path) -> dict[str, Any]:
     """
     try:
         return dict(json.loads((folder / _SPEC).read_text()))
+    except FileNotFoundError:
+        raise ValueError(f"sweep: there is no store in {str(folder)!r} yet; a sweep begins one") from None
     except (OSError, ValueError):
         raise ValueError(f"sweep: {str(folder / _SPEC)!r} can't be read: it is no sweep's, or damaged") from None
 

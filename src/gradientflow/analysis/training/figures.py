@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gradientflow.discretizers import MinibatchWithReplacement
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from .validation import ValidationCurve
 
 
-def plot_gradient_noise(noise: "GradientNoise", **user: Any) -> Figure:
+def plot_gradient_noise(noise: "GradientNoise", **user: Any) -> Any:
     """The noise of a batch's gradient over the batch size, beside the gradient."""
     return lay_out([lambda ax: _draw_noise(ax, noise)], (7, 4.6), **user)
 
@@ -36,7 +35,7 @@ def _draw_noise(ax: Axes, noise: "GradientNoise") -> None:
     ax.legend()
 
 
-def plot_validation(curve: "ValidationCurve", **user: Any) -> Figure:
+def plot_validation(curve: "ValidationCurve", **user: Any) -> Any:
     """Both curves over the steps, with the best row marked."""
     return lay_out([lambda ax: _draw_validation(ax, curve)], (7, 4.6), **user)
 
@@ -51,7 +50,7 @@ def _draw_validation(ax: Axes, curve: "ValidationCurve") -> None:
     ax.legend()
 
 
-def plot_rates(found: "SuggestedRate", **user: Any) -> Figure:
+def plot_rates(found: "SuggestedRate", **user: Any) -> Any:
     """The loss after short trials over their learning rates, with what is as good as the best."""
     return lay_out([lambda ax: _draw_rates(ax, found)], (7, 4.6), **user)
 
@@ -69,7 +68,7 @@ def _draw_rates(ax: Axes, found: "SuggestedRate") -> None:
     ax.legend(fontsize=9)
 
 
-def plot_report(found: "TrainingReport", **user: Any) -> Figure:
+def plot_report(found: "TrainingReport", **user: Any) -> Any:
     """The loss over the last steps, beside the norms and the curvature."""
     return lay_out([lambda ax: _draw_watched(ax, found), lambda ax: _draw_norms(ax, found)], (11, 4.4), **user)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gradientflow.discretizers import BatchOracle, Minibatch
-from gradientflow.flows import Energy, MeanOverExamples, along, as_floating, check_positive
+from gradientflow.flows import Energy, MeanOverExamples, along, as_floating, check_fits, check_positive
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -135,6 +135,7 @@ def gradient_noise(energy: Any, x: Any) -> GradientNoise:
             f"{type(energy).__name__}"
         )
     x = as_floating(x)
+    check_fits("gradient_noise", "x", energy, x)
     gradient = _gradient(energy, x)
     squares = along(_squared_deviation, jnp.arange(energy.count), energy, x, gradient)
     traces = {name: float(np.mean(np.asarray(leaf, dtype=float))) for name, leaf in _leaves(squares)}

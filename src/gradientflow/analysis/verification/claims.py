@@ -111,6 +111,12 @@ class Verification(Result):
         ]  # fmt: skip
         return pd.DataFrame(rows).set_index("claim")
 
+    def latex(self) -> str:
+        """The statements that apply, a line each behind its grade."""
+        stated = [claim for claim in self.claims if claim.applies is not False]
+        lines = [rf"&\text{{{claim.grade}:}} && {claim.statement}" for claim in stated]
+        return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
+
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes `report.html` and `table.csv` into a directory, made if it isn't there.
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ..results.figure import lay_out
 from ..results.palette import COLOURS
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from .claims import Evidence
 
 
-def plot_evidence(evidence: "Mapping[str, Evidence]", **user: Any) -> Figure:
+def plot_evidence(evidence: "Mapping[str, Evidence]", **user: Any) -> Any:
     """The distance of each run from its proved closed form, and what is allowed, over time."""
     return lay_out([lambda ax: _draw_evidence(ax, evidence)], (10, 4.6), legend_below=4, **user)
 

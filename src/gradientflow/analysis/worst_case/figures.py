@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gradientflow.flows import Quadratic
@@ -29,7 +28,7 @@ _SHADES = {
 _LEGIBLE = 400
 
 
-def plot_convergence_map(found: "ConvergenceMap", **user: Any) -> Figure:
+def plot_convergence_map(found: "ConvergenceMap", **user: Any) -> Any:
     """Each cell by how it was decided; cycles with their periods."""
     return lay_out([lambda ax: _draw_cells(ax, found)], (7.6, 5.6), **user)
 
@@ -56,7 +55,7 @@ def _draw_cells(ax: Axes, found: "ConvergenceMap") -> None:
     ax.set(xlabel=first, ylabel=second, title=f"{found.optimizer} on all of {found.energies}{numbers}")
 
 
-def plot_cycle(cycle: "Cycle", **user: Any) -> Figure:
+def plot_cycle(cycle: "Cycle", **user: Any) -> Any:
     """The energy's levels, the orbit on them, and its distance to the minimizer."""
     panels = [lambda ax: _draw_orbit(ax, cycle), lambda ax: _draw_distance(ax, cycle)]
     return lay_out(panels, (11, 4.8), width_ratios=(1.15, 1), **user)
@@ -70,7 +69,8 @@ def _draw_orbit(left: Axes, cycle: "Cycle") -> None:
     closed = np.vstack([cycle.points, cycle.points[:1]])
     left.plot(closed[:, 0], closed[:, 1], "o-", color=COLOURS[1], label=f"the cycle, {cycle.period} steps")
     left.plot(0, 0, "*", color="black", ms=12, label="minimizer")
-    left.set(aspect="equal", title=f"an energy of {cycle.energies} on which it never arrives", xlabel="x₁", ylabel="x₂")
+    title = f"an energy of {cycle.energies} on which it never arrives"
+    left.set(aspect="equal", title=title, xlabel="$x_1$", ylabel="$x_2$")
     left.legend(loc="upper right")
 
 

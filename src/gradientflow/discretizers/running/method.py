@@ -232,5 +232,9 @@ def as_run(where: str, subject: Any, discretizer: Any, step: Any, x0: Any) -> tu
 
 
 def _shown(thing: Any) -> str:
+    if isinstance(thing, type):
+        return f"the class; make one, {thing.__name__}(…)"
+    if hasattr(thing, "init") and hasattr(thing, "update"):
+        return "a transformation of optax's; its scheme is FromOptax(transformation)"
     text = repr(thing)
     return text if len(text) <= _SHOWN and "\n" not in text else type(thing).__name__

@@ -185,8 +185,8 @@ def _begin(integration: Integration, h: Any) -> Carry:
 
 @compiled
 def handed_over(integration: Integration, carry: Carry) -> Carry:
-    """A carry for another solver: where another solver left off."""
-    fresh = integration.start(carry.h)
+    """A carry for another solver: where another solver left off, of which it knows the slope there."""
+    fresh = dataclasses.replace(integration, t0=integration.t0 + carry.s, z0=carry.z).start(carry.h)
     return eqx.tree_at(
         lambda c: (c.solver, c.controller), carry, (fresh.solver, (fresh.controller[0], carry.controller[1]))
     )

@@ -92,8 +92,10 @@ def rest_traced(
     r"""The path's two ends, of which the second is a state of rest.
 
     Derivatives of that state are those of the root of ∇E(x; θ) = 0, by the implicit function theorem,
-    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated. NaN where ∇E does
-    not vanish: at the boundary of a constraint, and where the solve did not arrive.
+    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated.
+    NaN where the theorem says nothing: ∇E does not vanish, at the boundary of a constraint or where the solve did not
+    arrive; or H is singular, in a valley of minima, along which the way decides. Beyond 200 unknowns that is not
+    looked at.
     """
     dtype = dtype_of(z0)
     solver = named(solver, flow, z0) if isinstance(solver, str) else solver
@@ -121,8 +123,9 @@ def rest_traced(
     told = jax.lax.stop_gradient(told)
     rest, stuck, s, taken, rejected, moved = told[0] > 0, told[1] > 0, told[2], *told[3:5].astype(int), told[5]
     left = Left(told[6], told[7], told[8], told[9] > 0)
-    is_root = rest & _is_root(flow, x, z0)
-    x = _times_derivative(x, jax.lax.stop_gradient(jnp.where(is_root, 1.0, jnp.nan).astype(dtype)))
+    holds = rest & _is_root(flow, x, z0) & _is_isolated(flow.energy, x)
+    known = jax.lax.stop_gradient(jnp.where(holds, 1.0, jnp.nan).astype(dtype))
+    x = _with_derivative(x, x0, known)
     states = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))
     times = jnp.stack([t0, t0 + s])
     positions, energy, grad_norm, _ = along(_measure, states, flow)
@@ -167,16 +170,33 @@ def _polished(energy: Energy, x: Any, rest: Any) -> Any:
     return jax.lax.fori_loop(0, 2, newton, x)
 
 
+def _is_isolated(energy: Energy, x: Any) -> Any:
+    """Whether H is regular: farther from singular than it changes over a Newton step, and than rounding."""
+    if size(x) > LARGEST_DENSE:
+        return jnp.asarray(True)
+    step = _solve_linear(lambda v: energy.hvp(x, v), energy.grad(x))
+    here, there = _hessian(energy, x), _hessian(energy, jax.tree.map(lambda a, b: a - b, x, step))
+    singular = jnp.linalg.svd(here, compute_uv=False)
+    rounding = len(here) * float(jnp.finfo(here.dtype).eps) * singular[0]
+    return singular[-1] > jnp.linalg.norm(there - here, 2) + rounding
+
+
 @jax.custom_jvp
-def _times_derivative(x: Any, factor: Any) -> Any:
-    """x, with its derivative times a factor."""
+def _with_derivative(x: Any, x0: Any, known: Any) -> Any:
+    """x, with the derivative that it has where `known` is 1, and with none of x0; NaN where it is NaN."""
     return x
 
 
-@_times_derivative.defjvp
+@_with_derivative.defjvp
 def _(primals: Any, tangents: Any) -> Any:
-    (x, factor), (moved, _) = primals, tangents
-    return x, jax.tree.map(lambda leaf: leaf * factor, moved)
+    (x, _, known), (moved, start, _) = primals, tangents
+    unknown = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(start)) * (known - 1)
+    return x, jax.tree.map(lambda leaf: leaf * known + unknown, moved)
+
+
+def _hessian(energy: Energy, x: Any) -> Any:
+    flat, unravel = ravel_pytree(x)
+    return jax.vmap(lambda row: ravel_pytree(energy.hvp(x, unravel(row)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
 
 
 def _solve_linear(hvp: Any, v: Any) -> Any:

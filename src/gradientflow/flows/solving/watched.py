@@ -121,8 +121,11 @@ class Watched:
 
     def _steeper(self) -> bool:
         """Whether it ends in finite time, ever steeper: how its gradient falls is no question then."""
-        first, last = (float(np.asarray(self.stretches[i].measured.residual)[i]) for i in (0, -1))
-        return bool(self.state.stuck) and last > STEEPER * first
+        if not self.state.stuck:
+            return False
+        _, seen, _ = joined(self.stretches)  # the last stretch may have no row of its own
+        residual = np.asarray(seen.residual, float)
+        return bool(residual[-1] > STEEPER * residual[0])
 
     def _runs_off(self) -> bool:
         rows, seen, _ = joined(self.stretches)

@@ -110,7 +110,7 @@ class GradientFlow(FirstOrder):
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`, of a composite energy."""
         if self.energy.nonsmooth is None:
-            why = "its field does not split into named parts, unless its energy is a Composite(f, g)"
+            why = "its field has parts only where its energy is a Composite(f, g), which no exact reading stands for"
             raise UnansweredQuestionError(self, "parts", why)
         smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)
         return Parts(self, smooth=smooth, nonsmooth=nonsmooth)
