@@ -171,12 +171,19 @@ def _equation(value: Any, x: jax.Array, tau: Any, shift: jax.Array, nodes: int) 
     return equation
 
 
-def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """∇̄E(x, x + d), the largest entry of the gradients in it, and the size of what E is rounded from."""
+def slopes_along(
+    slope: Callable[[jax.Array], jax.Array], x: jax.Array, d: jax.Array, nodes: int
+) -> tuple[jax.Array, jax.Array]:
+    """A field on the segment from x to x + d: at Gauss's nodes, shape (nodes, n), and its mean by his rule."""
     places, weights = np.polynomial.legendre.leggauss(nodes)
     at, share = (jnp.asarray(row, x.dtype) for row in ((1 + places) / 2, weights / 2))
-    gradients = jax.vmap(lambda s: jax.grad(value)(x + s * d))(at)
-    mean = share @ gradients
+    slopes = jax.vmap(lambda s: slope(x + s * d))(at)
+    return slopes, share @ slopes
+
+
+def _along(value: Any, x: jax.Array, d: jax.Array, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """∇̄E(x, x + d), the largest entry of the gradients in it, and the size of what E is rounded from."""
+    gradients, mean = slopes_along(jax.grad(value), x, d, nodes)
     before, after = value(x), value(x + d)
     # Scales, not differentiated: the derivative of a maximum is 0/0 where the compiler computes its entries a second
     # time, a last bit apart.

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradientflow.discretizers import Discretizer, RungeKutta, advance
 from gradientflow.flows import Energy, FirstOrder
+from gradientflow.flows.discrete_gradients import slopes_along
 from gradientflow.flows.homotopy import solve_from_zero
 
 from ..exact.leaf import NotExactError
@@ -45,14 +46,11 @@ class ArrayTrees(FirstOrder):
         return jnp.stack(products)
 
     def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
-        """y = z + h Σ wᵢ f(z + sᵢ(y − z)), Gauss's rule of the discrete gradient; this field has no energy."""
-        places, weights = np.polynomial.legendre.leggauss(rule.nodes)
+        """y = z + h Σ wᵢ f(z + sᵢ(y − z)): the discrete gradient's mean; this field has no energy to correct it by."""
 
         def equation(d: Any) -> Any:
-            slopes = [
-                float(w / 2) * self.drift(t, z + float((1 + s) / 2) * d) for s, w in zip(places, weights, strict=True)
-            ]
-            return d - h * sum(slopes), jnp.ones((), z.dtype)
+            _, mean = slopes_along(lambda y: self.drift(t, y), z, d, rule.nodes)
+            return d - h * mean, jnp.ones((), z.dtype)
 
         return z + solve_from_zero(equation, z)
 

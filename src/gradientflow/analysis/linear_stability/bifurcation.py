@@ -79,7 +79,8 @@ class Bifurcation(Measured, Drawn):
         words = {1: "rest", 0: "no cycle", -1: "runs away"}
         period = self.period
         runs = np.split(np.arange(len(period)), np.flatnonzero(np.diff(period)) + 1)
-        seen = [f"{words.get(period[run[0]], f'period {period[run[0]]}')} {_span(self.h[run])}" for run in runs]
+        cycles = [(int(period[run[0]]), _span(self.h[run])) for run in runs]
+        seen = [f"{words.get(length, f'period {length}')} {span}" for length, span in cycles]
         kept = seen if len(seen) <= _MOST_NAMED else [*seen[:_MOST_NAMED], f"… {len(seen) - _MOST_NAMED} more"]
         return f"Bifurcation: {', '.join(kept)}"
 

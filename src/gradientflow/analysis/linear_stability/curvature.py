@@ -169,10 +169,8 @@ def _bracketed(hessian: list[list[Fraction]]) -> Curvatures:
     values[counts.negative : counts.negative + counts.zero] = 0
     values[n - counts.positive :] = np.maximum(values[n - counts.positive :], 0)
     # An end that floating point has fewer digits of is read off its bracket.
-    values[0], values[-1] = (
-        np.clip(values[0], -float(below[1]), -float(below[0])),
-        np.clip(values[-1], *map(float, above)),
-    )
+    values[0] = min(max(float(values[0]), -float(below[1])), -float(below[0]))
+    values[-1] = min(max(float(values[-1]), float(above[0])), float(above[1]))
     values *= float(unit)
     least, greatest = (-below[1] * unit, -below[0] * unit), (above[0] * unit, above[1] * unit)
     return Curvatures(least, greatest, values, Grade.PROVED, how)

@@ -79,7 +79,7 @@ def _draw_basins(ax: Axes, found: "Basins") -> None:
 def _draw_line(ax: Axes, sweep: "Sweep") -> None:
     name, at, words = _axis(sweep, 0)
     shown, norm, label = _energies(sweep)
-    shown = np.where(np.isnan(shown), norm.vmax, shown)
+    shown = np.nan_to_num(shown, nan=float(norm.vmax or 0))
     ax.plot(at, shown, color="0.75", lw=1, zorder=1)
     for outcome in _seen(sweep):
         here = sweep.outcome == outcome
