@@ -225,6 +225,13 @@ def test_a_run_that_bounces_far_above_where_a_shorter_step_ends_is_not_healthy()
     assert factor_of(found) <= 0.0625
 
 
+def test_a_step_too_long_for_an_operation_names_both():
+    found = gf.why(lambda x: -jnp.log(x[0]) + 2 * x[0] ** 2, jnp.array([1.0]), optax.sgd(1.0), steps=30)
+    assert found.cause == "beyond_stability"
+    assert any("log of a negative number" in line and "test_diagnosis.py" in line for line in found.observed)
+    assert factor_of(found) <= 0.5
+
+
 def test_where_no_limit_can_be_read_a_shorter_step_that_mends_the_run_says_enough():
     accumulated = optax.MultiSteps(optax.sgd(0.05, momentum=0.9), 4)
     found = gf.why(cliff, jnp.array([3.0, 1e-3]), accumulated, steps=160)

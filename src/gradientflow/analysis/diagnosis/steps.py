@@ -153,10 +153,14 @@ def beyond_stability(case: Case) -> Finding | None:
         evidence.append(f"what the curvature allows can't be read: {case.readings[-1].reason}")
     else:
         return None
+    helps = (tried(shorter(case) or mended, case.training.first),)
     operation = case.operation
     if operation is not None and case.odd_place is not None and case.odd_place.k == case.step and operation.line:
-        evidence.append(f"what overflows there is {operation.says} in {operation.line}")
-    helps = (tried(shorter(case) or mended, case.training.first),)
+        evidence.append(f"what first stops being finite there: {operation.says} in {operation.line}")
+        helps = (
+            *helps,
+            "besides, write that operation so that it stays finite: log_softmax for a logarithm of a softmax",
+        )
     return Finding(Cause.BEYOND_STABILITY, case.step, says, tuple(evidence), helps)
 
 
