@@ -8,24 +8,17 @@ import pytest
 from gradientflow.flows import compiling
 
 
-def compiled_with(monkeypatch):
-    """The compiler options of the programs that are made from here on, one entry a call."""
+def test_small_arguments_are_compiled_in_a_moment_and_large_ones_for_speed():
     seen = []
 
-    def filter_jit(function, **options):
+    def jit(function, **options):
         def called(*args):
             seen.append(options.get("compiler_options"))
             return function(*args)
 
         return called
 
-    monkeypatch.setattr(compiling.eqx, "filter_jit", filter_jit)
-    return seen
-
-
-def test_small_arguments_are_compiled_in_a_moment_and_large_ones_for_speed(monkeypatch):
-    seen = compiled_with(monkeypatch)
-    twice = compiling.compiled(lambda x: 2 * x)
+    twice = compiling.compiled(lambda x: 2 * x, jit=jit)
     for size in (3, 4096, 4097):
         np.testing.assert_array_equal(twice(jnp.ones(size)), 2.0)
     assert seen == [compiling._IN_A_MOMENT, compiling._IN_A_MOMENT, None]

@@ -52,6 +52,7 @@ from .checks import refuse_traced as refuse_traced
 from .checks import unknown_name as unknown_name
 from .checks import users_line as users_line
 from .compiling import SMALL_LANES as SMALL_LANES
+from .compiling import SMALL_TRAINING as SMALL_TRAINING
 from .compiling import compiled as compiled
 from .compiling import rows_at_once as rows_at_once
 from .energies import landscapes as landscapes

@@ -23,22 +23,24 @@ _IN_A_MOMENT = {
 }
 # How many entries all arguments of a program have that is small; of one that has a lane for each of many.
 _SMALL, SMALL_LANES = 2**12, 2**16
+# And of one of a training that is looked into, whose few hundred steps are over before it is compiled for speed.
+SMALL_TRAINING = 2**20
 
 # A loop's body is stepped through without queues where no array in it is larger than so many bytes: rows are put into a
 # small block first, so many at most (measured: a step of 2 µs in place of 4). Blocks of fewer than some gain nothing.
 _UNQUEUED, _MOST_AT_ONCE, _FEWEST_AT_ONCE = 512, 32, 4
 
 
-def compiled(function: Callable[P, T], small: int = _SMALL) -> Callable[P, T]:
-    """A function as a program of the host's, as `equinox.filter_jit` makes it, in a moment where it is small.
+def compiled(function: Callable[P, T], small: int = _SMALL, jit: Any = eqx.filter_jit) -> Callable[P, T]:
+    """A function as a program of the host's, compiled in a moment where it is small.
 
     In somebody's own trace, on other devices than the CPU, and with an XLA that doesn't know how, as always.
 
     Args:
         function: what is compiled.
         small: how many entries all its arguments have at most, where it is.
+        jit: what compiles it, `jax.jit` where all arguments are traced.
     """
-    jit: Any = eqx.filter_jit
     for_speed, in_a_moment = jit(function), [jit(function, compiler_options=_IN_A_MOMENT)]
 
     @functools.wraps(function)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import all_finite
+from gradientflow.flows import SMALL_TRAINING, all_finite, compiled
 
 from .norms import alike, host_norm, leaf_norm, shape_of, tree_norm
 from .training import Training
@@ -118,9 +118,13 @@ class Replays:
         self.length = max(1, math.ceil(steps / BLOCKS))
         self.end = training.first + steps
         self.start = Checkpoint(training.first, training.params, training.state)
-        self._block = jax.jit(self._run_block)
-        self._measure = jax.jit(self._measured)
-        self._mean = jax.jit(lambda params, data, keys: jax.lax.map(lambda x: training.loss(params, *x), (data, keys)))
+
+        def mean(params: Any, data: Any, keys: Any) -> Any:
+            return jax.lax.map(lambda x: training.loss(params, *x), (data, keys))
+
+        self._block, self._measure, self._mean = (
+            compiled(function, SMALL_TRAINING, jax.jit) for function in (self._run_block, self._measured, mean)
+        )
         self._stack: Any = None
         self._compared: dict[frozenset[int], list[int]] = {} if like is None else like._compared
 

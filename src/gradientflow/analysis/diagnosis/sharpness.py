@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradientflow.flows import SMALL_TRAINING, compiled
+
 from ..linear_stability.held_step import HeldUpdate
 from .replay import Checkpoint, Replays
 
@@ -52,7 +54,7 @@ class Sharpness:
         training = replays.training
         self._held = HeldUpdate(training.optimizer, training.params)
         self._vector: Any = None
-        self._product = jax.jit(self._preconditioned)
+        self._product = compiled(self._preconditioned, SMALL_TRAINING, jax.jit)
         self._numbers = replays.some(_BATCHES)
         batches = [training.batch(n) for n in self._numbers]
         shapes = {str(jax.tree.map(jnp.shape, batch)) for batch in batches}
