@@ -31,7 +31,7 @@ from .trouble import Kind
 _BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, unbounded_below, stale_second_moment,
            exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
 _STALLS = (precision_of_updates, weight_decay, unbounded_below, too_long, vanishing_gradient,
-           noise_floor, bounces, held_up, step_too_short)  # fmt: skip
+           held_up, noise_floor, bounces, step_too_short)  # fmt: skip
 # A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
 _FAR_BELOW = 0.5
 
