@@ -122,9 +122,9 @@ class Replays:
         def mean(params: Any, data: Any, keys: Any) -> Any:
             return jax.lax.map(lambda x: training.loss(params, *x), (data, keys))
 
-        self._block, self._measure, self._mean = (
-            compiled(function, SMALL_TRAINING, jax.jit) for function in (self._run_block, self._measured, mean)
-        )
+        self._block = compiled(self._run_block, SMALL_TRAINING, jax.jit)
+        self._measure = compiled(self._measured, SMALL_TRAINING, jax.jit)
+        self._mean = compiled(mean, SMALL_TRAINING, jax.jit)
         self._stack: Any = None
         self._compared: dict[frozenset[int], list[int]] = {} if like is None else like._compared
 
