@@ -300,5 +300,5 @@ def test_what_is_no_sum_is_refused_with_the_remedy():
     for make in METHODS[1:]:
         with pytest.raises(TypeError, match="`lr` must be a number"):
             make(gf.Composite(bowl, P.L1()), lr=lambda k: 0.1)
-    with pytest.raises(gf.UnansweredQuestionError, match=r"unless its energy is a Composite\(f, g\)"):
+    with pytest.raises(gf.UnansweredQuestionError, match=r"only where its energy is a Composite\(f, g\)"):
         gf.iterate(gf.GradientFlow(bowl), gf.ForwardBackward(), [1.0, 1.0], step=0.1, steps=1)

@@ -1,6 +1,7 @@
 """What XLA makes of programs: compiled in a moment where they are small, and loops that it steps through quickly."""
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,6 +22,8 @@ _IN_A_MOMENT = {
     "xla_cpu_parallel_codegen_split_count": 1,
     "xla_backend_optimization_level": 1,
 }
+# Who has set one of them for the process knows better.
+_IN_A_MOMENT = {name: value for name, value in _IN_A_MOMENT.items() if name not in os.environ.get("XLA_FLAGS", "")}
 # How many entries all arguments of a program have that is small; of one that has a lane for each of many.
 _SMALL, SMALL_LANES = 2**12, 2**16
 # And of one of a training that is looked into, whose few hundred steps are over before it is compiled for speed.
@@ -41,7 +44,8 @@ def compiled(function: Callable[P, T], small: int = _SMALL, jit: Any = eqx.filte
         small: how many entries all its arguments have at most, where it is.
         jit: what compiles it, `jax.jit` where all arguments are traced.
     """
-    for_speed, in_a_moment = jit(function), [jit(function, compiler_options=_IN_A_MOMENT)]
+    for_speed = jit(function)
+    in_a_moment = [jit(function, compiler_options=_IN_A_MOMENT)] if _IN_A_MOMENT else []
 
     @functools.wraps(function)
     def called(*args: P.args, **options: P.kwargs) -> T:

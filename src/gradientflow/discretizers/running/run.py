@@ -137,10 +137,9 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
         carry, part, buffers = looped
         done = index * at_once
         carry, part = jax.lax.fori_loop(0, jnp.minimum(at_once, blocks - done), block, (carry, part))
-        buffers = jax.tree.map(
-            lambda kept, rows: jax.lax.dynamic_update_slice_in_dim(kept, rows, done + 1, 0), buffers, part
-        )
-        return carry, part, buffers
+        # By index: what several devices share does not fit into a slice of a buffer that one holds.
+        places = done + 1 + np.arange(at_once)
+        return carry, part, jax.tree.map(lambda kept, rows: kept.at[places].set(rows), buffers, part)
 
     buffers = put(empty(capacity + at_once), 0, first)
     if at_once:
