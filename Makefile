@@ -22,7 +22,7 @@ test: $(READY)
 thorough: $(READY)
 	GRADIENTFLOW_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Ours beside its peers, into docs/performance.md; half an hour on one core that nobody else uses.
+# Ours beside its peers, into docs/performance.md; on a machine that nobody else uses.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 

@@ -41,7 +41,7 @@ def dense_quadratic():
     return gf.energy(lambda x: x @ (H @ x) / 2), np.ones(1_000), 1e4
 
 
-# With how many rounds; a round of the last takes a minute.
+# With how many rounds: those of the last are long.
 PROBLEMS = {rosenbrock: 25, logistic: 25, dense_quadratic: 2}
 
 

@@ -14,8 +14,8 @@ from .transforming import is_transformed
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# On the CPU half of a first call is XLA's search for speed, which a state of a few numbers never pays back: without it
-# a first `integrate` takes 2.4 s of processor time for 3.8, and ten thousand steps of small states as long as before
+# On the CPU a third of a first call is XLA's search for speed, which a state of a few numbers never pays back. Without
+# it a first `integrate` takes 2.4 s of processor time for 3.8, and ten thousand steps of small states as long as before
 # (measured: 0.5 to 1.1 of the time; 1.1 to 1.5 where hundreds of rows of data go through exponentials).
 _IN_A_MOMENT = {
     "xla_cpu_use_fusion_emitters": False,

@@ -15,8 +15,8 @@ _WRAPPERS = frozenset({"pjit", "jit", "closed_call", "remat", "checkpoint"})
 def has_constant_hessian(energy: Energy, x: Any) -> bool:
     """Whether the product of the Hessian with a vector is computed without a look at the position.
 
-    Then E is a quadratic, whatever it is written as. The other way round there is no certainty: a program may look at
-    the position and make nothing of it.
+    Then E is a quadratic, whatever it is written as, unless its derivatives are not E's own (`stop_gradient`). The
+    other way round there is no certainty: a program may look at the position and make nothing of it.
 
     Args:
         energy: E.

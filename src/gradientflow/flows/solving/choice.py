@@ -200,8 +200,7 @@ def held_back(radius: float, h: float, rest: float, taken: int, most: float) -> 
         h: the step [T].
         rest: how long it has still to go [T]; where that is not known, it counts how many steps it has taken.
         taken: how many steps that was.
-        most: how many steps for stability's sake an explicit solver is worth where it is known how long it goes. Close
-            to rest its errors feed the fastest modes for ever, and another solver ends at once.
+        most: how many steps for stability's sake an explicit solver is worth where it is known how long it goes.
     """
     long = is_stiff(radius, rest, most) if math.isfinite(rest) else taken >= _STIFF_STEPS
     return radius * h > 1 and math.isfinite(radius) and long
