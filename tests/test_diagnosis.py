@@ -78,6 +78,42 @@ def test_batches_of_several_shapes_and_from_a_function():
     assert len(runs[0]) == 20
 
 
+def test_the_same_training_again_compiles_nothing():
+    compiled = []
+
+    def listen(name, _, **__):
+        if name == "/jax/core/compile/backend_compile_duration":
+            compiled.append(name)
+
+    def ask(start):
+        # Made anew at each call: it is the same loss and the same optimizer all the same.
+        loss = lambda p, batch: jnp.mean((batch[0] @ p - batch[1]) ** 2)
+        return gf.why(loss, start, optax.adam(0.05), regression(), steps=60)
+
+    ask(jnp.zeros(3))
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        again = ask(jnp.ones(3))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled == []
+    assert again.evidence["loss"][0] == pytest.approx(float(squares(jnp.ones(3), regression()[0])))
+
+
+def test_a_loss_that_reads_something_else_by_now_is_another_one():
+    scale = 1.0
+
+    def programs():
+        loss = lambda x: scale * bowl(x)
+        return Training("why", loss, jnp.ones(2), optax.sgd(0.05), None, None, 0, None, False).programs
+
+    one, again = programs(), programs()
+    scale = 10.0
+    two = programs()
+    assert one is again
+    assert one is not two
+
+
 # --- Causes ----------------------------------------------------------------------------------------------------------
 
 

@@ -63,11 +63,9 @@ class Case:
 
     def __init__(self, training: Training, steps: int) -> None:
         self.training, self.steps = training, steps
-        self.replays = Replays(training, steps)
+        self.replays = Replays(training, steps, training.programs.second_moments)
         self.sharpness = Sharpness(self.replays)
-        self.replays.second = tuple(self.sharpness.second_moments)
         self.outcomes: dict[str, Outcome] = {}
-        self.loss_at = jax.jit(training.loss)
         self.ran = self.replays.run()
         last = self.ran.checkpoints[-1]
         self.start_loss = self.replays.compared(training.params)
@@ -257,6 +255,10 @@ class Case:
         found = [self.overshoots_at(mark) for mark in self.ran.checkpoints[:-1]]
         return float(np.mean([one for one in found if one is not None] or [math.nan]))
 
+    def loss_at(self, params: Any, batch: Any, key: Any) -> float:
+        """A batch's loss."""
+        return float(self.replays.measured(params, batch, key)[0])
+
     def overshoots_at(self, mark: Checkpoint) -> bool | None:
         """Whether that is so at a checkpoint; `None` where it isn't finite, or nothing moves."""
         params, batch, key = self.arguments(mark)
@@ -264,8 +266,8 @@ class Case:
         if after is mark.params:
             return None
         values = [
-            float(self.loss_at(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after),
-                                     batch, key)) for s in (0.0, 0.25, 1.0)
+            self.loss_at(jax.tree.map(lambda a, b, s=s: (a + s * (b - a)).astype(a.dtype), params, after), batch, key)
+            for s in (0.0, 0.25, 1.0)
         ]  # fmt: skip
         still = len(set(values)) == 1
         return values[2] > values[0] >= values[1] if np.isfinite(values[:2]).all() and not still else None
@@ -316,7 +318,7 @@ class Case:
         name = f"in {wide} from {start.k}"
         if name not in self.outcomes:
             with jax.enable_x64(wide == "float64" or bool(jax.config.read("jax_enable_x64"))):
-                training = self.training.like(cast=cast)
+                training = self.training.in_precision(cast)
                 engine = Replays(training, self.steps, like=self.replays)
                 mark = Checkpoint(start.k, cast(start.params), cast(start.state))
                 self.outcomes[name] = self._outcome(f"in {wide}", mark, engine.run(AS_IT_IS, mark), engine)
@@ -332,17 +334,8 @@ class Case:
             return None
         many = 8 if count is None else min(8, count)
         name = f"gradients averaged over {many} batches"
-
-        def of(k: int) -> Any:
-            batches = [training.batch(training.number(k * many + j)) for j in range(many)]
-            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-
-        def loss(params: Any, batch: Any, key: Any) -> Any:
-            return jnp.mean(jax.lax.map(lambda one: training.loss(params, one, key), batch))
-
         try:
-            wide = training.like(batches=of, loss=loss)
-            engine = Replays(wide, self.steps)
+            engine = Replays(training.averaged(many), self.steps)
             return self.replay(Change(name), start=start, replays=engine)
         except (TypeError, ValueError):  # batches of different shapes can't be stacked
             return None

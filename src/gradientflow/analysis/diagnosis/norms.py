@@ -28,7 +28,7 @@ def host_norm(tree: Any) -> float:
 
 def shape_of(batch: Any) -> Any:
     """A batch's structure, with its leaves' shapes and precisions."""
-    return jax.tree.structure(batch), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch)]
+    return jax.tree.structure(batch), tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch))
 
 
 def alike(batches: Sequence[Any]) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """The run, in compiled blocks that keep evidence and checkpoints, and the same run with one thing changed."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import SMALL_TRAINING, all_finite, compiled
-
-from .norms import alike, host_norm, leaf_norm, shape_of, tree_norm
+from .norms import alike, host_norm, shape_of
 from .training import Training
 
 # Losses are compared on so many batches, and batches measured one by one up to so many.
@@ -112,19 +111,12 @@ class Replays:
     """
 
     def __init__(
-        self, training: Training, steps: int, second: Sequence[tuple[int, int]] = (), like: "Replays | None" = None
+        self, training: Training, steps: int, second: tuple[tuple[int, int], ...] = (), like: "Replays | None" = None
     ) -> None:
-        self.training, self.steps, self.second = training, steps, tuple(second)
+        self.training, self.steps, self.second, self.programs = training, steps, second, training.programs
         self.length = max(1, math.ceil(steps / BLOCKS))
         self.end = training.first + steps
         self.start = Checkpoint(training.first, training.params, training.state)
-
-        def mean(params: Any, data: Any, keys: Any) -> Any:
-            return jax.lax.map(lambda x: training.loss(params, *x), (data, keys))
-
-        self._block = compiled(self._run_block, SMALL_TRAINING, jax.jit)
-        self._measure = compiled(self._measured, SMALL_TRAINING, jax.jit)
-        self._mean = compiled(mean, SMALL_TRAINING, jax.jit)
         self._stack: Any = None
         self._compared: dict[frozenset[int], list[int]] = {} if like is None else like._compared
 
@@ -134,7 +126,7 @@ class Replays:
         """A run from a checkpoint, unless from the start, to the end, or to what is no longer finite."""
         here = start or self.start
         stop = self.end if steps is None else min(self.end, here.k + steps)
-        order = self._order(here.k, stop, change)
+        training, order = self.training, self._order(here.k, stop, change)
         rows: list[Any] = []
         marks = [here]
         params, state, k = here.params, here.state, here.k
@@ -150,7 +142,9 @@ class Replays:
                 "refresh": np.asarray(change.refresh),
             }  # fmt: skip
             places = np.resize(places, self.length)
-            (params, state), done, found = self._block(params, state, data, places, k, len(numbers), knobs)
+            (params, state), done, found = self.programs.block(
+                training.held, params, state, data, places, k, len(numbers), knobs, second=self.second
+            )
             done = int(done)
             found = {name: np.asarray(value)[:done] for name, value in found.items()}
             rows.append(found | {"batch": np.asarray(numbers[:done])})
@@ -186,7 +180,7 @@ class Replays:
 
     def losses(self, params: Any, numbers: Sequence[int]) -> np.ndarray:
         """The losses of batches at some parameters."""
-        return self._by_batch(self._mean, params, numbers)
+        return self._by_batch(functools.partial(self.programs.mean, self.training.held), params, numbers)
 
     def measure(self, params: Any, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, float]:
         """Batches one by one: their losses, their gradients' norms, and the norm of the mean gradient."""
@@ -200,7 +194,12 @@ class Replays:
 
     def gradient(self, params: Any, number: int) -> tuple[Any, Any]:
         """A batch's loss and gradient."""
-        return self._measure(params, self.training.batch(number), self.training.key_of(self.training.first))
+        training = self.training
+        return self.measured(params, training.batch(number), training.key_of(training.first))
+
+    def measured(self, params: Any, batch: Any, key: Any) -> tuple[Any, Any]:
+        """A loss and its gradient."""
+        return self.programs.measured(self.training.held, params, batch, key)
 
     def _by_batch(self, function: Any, params: Any, numbers: Sequence[int]) -> Any:
         training = self.training
@@ -255,70 +254,3 @@ class Replays:
         batches, numbers = batches[:count], numbers[:count]
         padded = batches + [batches[-1]] * (self.length - len(batches))
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded), np.arange(count), numbers
-
-    def _measured(self, params: Any, batch: Any, key: Any) -> Any:
-        return jax.value_and_grad(self.training.loss)(params, batch, key)
-
-    def _run_block(self, params: Any, state: Any, data: Any, places: Any, first: Any, count: Any, knobs: Any) -> Any:
-        leaves = len(jax.tree.leaves(params))
-        wide = jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32
-        room = {
-            "loss": jnp.full(self.length, jnp.nan, wide),
-            "lost": jnp.zeros(self.length, jnp.float32),
-            "odd": jnp.zeros(self.length, jnp.int32),
-        } | {name: jnp.full((self.length, leaves), jnp.nan, wide) for name in ("gradient", "update", "size")}
-
-        def going(carry: Any) -> Any:
-            i, _, _, rows = carry
-            return (i < count) & ((i == 0) | (rows["odd"][jnp.maximum(i - 1, 0)] == 0))
-
-        def one(carry: Any) -> Any:
-            i, params, state, rows = carry
-            batch = jax.tree.map(lambda leaf: leaf[places[i]], data)
-            after, new, row = self._step(params, state, batch, first + i, knobs["scale"][i], knobs)
-            rows = {name: value.at[i].set(row[name].astype(value.dtype)) for name, value in rows.items()}
-            return i + 1, after, new, rows
-
-        i, params, state, rows = jax.lax.while_loop(going, one, (jnp.asarray(0), params, state, room))
-        return (params, state), i, rows
-
-    def _step(self, params: Any, state: Any, batch: Any, k: Any, scale: Any, knobs: Any) -> tuple[Any, Any, Any]:
-        training = self.training
-        key = training.key_of(k)
-        value, raw = jax.value_and_grad(training.loss)(params, batch, key)
-        guarded = jax.tree.map(lambda g: jnp.where(knobs["guard"] & ~jnp.isfinite(g), jnp.zeros_like(g), g), raw)
-        norm = tree_norm(guarded)
-        factor = jnp.where(norm > knobs["clip"], knobs["clip"] / jnp.where(norm == 0, 1, norm), 1.0)
-        gradient = jax.tree.map(lambda g: jnp.where(factor == 1, g, g * factor.astype(g.dtype)), guarded)
-        if self.second:
-            state = self._refreshed(state, gradient, knobs["refresh"])
-        shown = jax.tree.map(lambda p: jnp.where(knobs["undecayed"], jnp.zeros_like(p), p), params)
-        update, new = training.update(gradient, state, shown, value, batch, key)
-        new = jax.tree.map(lambda a, b: jnp.asarray(a, jnp.asarray(b).dtype), new, state)
-        sizes = [leaf_norm(p) for p in jax.tree.leaves(params)]
-        moves = [leaf_norm(u) for u in jax.tree.leaves(update)]
-        sized = [jnp.maximum(s, 1e-2 * math.sqrt(u.size)) for s, u in zip(sizes, jax.tree.leaves(update), strict=True)]
-        ratios = jnp.stack([m / s for m, s in zip(moves, sized, strict=True)])
-        levels = jnp.where((knobs["level"] > 0) & (ratios > 0), knobs["level"] / jnp.where(ratios > 0, ratios, 1), 1.0)
-        flat, structure = jax.tree.flatten(update)
-        flat = [u * (scale * level).astype(u.dtype) for u, level in zip(flat, levels, strict=True)]
-        update = jax.tree.unflatten(structure, flat)
-        after = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, update)
-        moved = sum(jnp.sum(u != 0) for u in jax.tree.leaves(update))
-        stuck = jax.tree.map(lambda p, u, a: jnp.sum((u != 0) & (p == a)), params, update, after)
-        ok = [jnp.isfinite(value) | knobs["guard"], all_finite(guarded), all_finite(update), all_finite(after)]
-        odd = jnp.select([~good for good in ok], [1, 2, 3, 4], 0)
-        row = {
-            "loss": value, "odd": odd, "lost": sum(jax.tree.leaves(stuck)) / jnp.maximum(moved, 1),
-            "gradient": jnp.stack([leaf_norm(g) for g in jax.tree.leaves(raw)]), "size": jnp.stack(sizes),
-            "update": jnp.stack([leaf_norm(u) for u in jax.tree.leaves(update)]),
-        }  # fmt: skip
-        return after, new, row
-
-    def _refreshed(self, state: Any, gradient: Any, asked: Any) -> Any:
-        leaves, structure = jax.tree.flatten(state)
-        squares = [g**2 for g in jax.tree.leaves(gradient)]
-        for place, leaf in self.second:
-            square = squares[leaf].astype(leaves[place].dtype)
-            leaves[place] = jnp.where(asked, jnp.maximum(leaves[place], square), leaves[place])
-        return jax.tree.unflatten(structure, leaves)

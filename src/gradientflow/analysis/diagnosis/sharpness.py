@@ -9,9 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import SMALL_TRAINING, compiled
-
-from ..linear_stability.held_step import HeldUpdate
 from .replay import Checkpoint, Replays
 
 # Products with the Hessian a reading takes at most, and the batches over which each is a mean.
@@ -52,9 +49,8 @@ class Sharpness:
     def __init__(self, replays: Replays) -> None:
         self._replays = replays
         training = replays.training
-        self._held = HeldUpdate(training.optimizer, training.params)
+        self._held = replays.programs.held_update
         self._vector: Any = None
-        self._product = compiled(self._preconditioned, SMALL_TRAINING, jax.jit)
         self._numbers = replays.some(_BATCHES)
         batches = [training.batch(n) for n in self._numbers]
         shapes = {str(jax.tree.map(jnp.shape, batch)) for batch in batches}
@@ -66,38 +62,6 @@ class Sharpness:
     def reason(self) -> str:
         """Why the update can't be read; empty where it can."""
         return self._held.reason
-
-    @property
-    def second_moments(self) -> list[tuple[int, int]]:
-        """The places among the state's leaves of what adapts as the gradient's square, with the parameters' leaf."""
-        training = self._replays.training
-        state, found = training.state, []
-        named = jax.tree_util.tree_leaves_with_path(state)
-        paths = [jax.tree_util.keystr(path) for path, _ in named]
-        shapes = [leaf.shape for leaf in jax.tree.leaves(training.params)]
-        fresh = training.optimizer.init(training.params)
-        g = jax.tree.map(jnp.ones_like, training.params)
-        after = []
-        for size in (1.0, 2.0):
-            scaled = jax.tree.map(lambda leaf, s=size: leaf * s, g)
-            try:
-                after.append(jax.tree.leaves(training.optimizer.update(scaled, fresh, training.params)[1]))
-            except Exception:  # what it asks for beside the gradient isn't there
-                return []
-        start = jax.tree.leaves(fresh)
-        places = [i for i, path in enumerate(paths) if path in self._held.adaptive and named[i][1].shape in shapes]
-        squares = []
-        for i in places:
-            one, two = (np.asarray(a[i] - 0 * start[i], float) for a in after)
-            if np.allclose(two - np.asarray(start[i], float), 4 * (one - np.asarray(start[i], float)), rtol=1e-3):
-                squares.append(i)
-        # Leaves of a moment come in the parameters' order.
-        for j, i in enumerate(squares):
-            leaf = j % len(shapes)
-            if named[i][1].shape != shapes[leaf]:
-                return []
-            found.append((i, leaf))
-        return found
 
     def at(self, mark: Checkpoint) -> Reading:
         """At a checkpoint."""
@@ -121,18 +85,6 @@ class Sharpness:
         """At several, in their order."""
         return [self.at(mark) for mark in marks]
 
-    def _preconditioned(self, params: Any, root: Any, vector: Any) -> Any:
-        """P^{-1/2} H P^{-1/2} v, the Hessian a mean over some batches."""
-        training = self._replays.training
-        moved = jax.tree.map(lambda r, v: (r * v).astype(r.dtype), root, vector)
-
-        def one(x: Any) -> Any:
-            gradient = jax.grad(training.loss)
-            return jax.jvp(lambda p: gradient(p, *x), (params,), (moved,))[1]
-
-        products = jax.lax.map(one, (self._data, self._keys))
-        return jax.tree.map(lambda r, p: r * p.mean(axis=0), root, products)
-
     def _lanczos(self, params: Any, root: Any) -> tuple[float, float, Any]:
         flat = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
         structure = jax.tree.structure(params)
@@ -144,7 +96,8 @@ class Sharpness:
                                                   for part, leaf in zip(parts, flat, strict=True)])  # fmt: skip
 
         def product(vector: np.ndarray) -> np.ndarray:
-            out = self._product(params, root, shaped(vector))
+            out = self._replays.programs.preconditioned(self._replays.training.held, params, root, shaped(vector),
+                                                        self._data, self._keys)  # fmt: skip
             return np.concatenate([np.ravel(np.asarray(leaf, float)) for leaf in jax.tree.leaves(out)])
 
         count = int(sum(leaf.size for leaf in flat))

@@ -26,8 +26,8 @@ def not_its_gradient(case: Case) -> str:
 
     def along(move: float) -> float:
         values = [
-            float(case.loss_at(jax.tree.map(lambda p, g, s=sign: (p + s * move * whole / size * g).astype(p.dtype),
-                                            params, gradient), batch, key)) for sign in (1, -1)
+            case.loss_at(jax.tree.map(lambda p, g, s=sign: (p + s * move * whole / size * g).astype(p.dtype),
+                                      params, gradient), batch, key) for sign in (1, -1)
         ]  # fmt: skip
         return (values[0] - values[1]) / (2 * move * whole)
 

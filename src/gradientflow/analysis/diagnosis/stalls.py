@@ -280,17 +280,12 @@ def _decay(case: Case) -> float:
     params = training.params
     key = training.key_of(training.first)
     batch = training.batch(training.number(training.first))
-    ones = jax.tree.map(jnp.ones_like, params)
-
-    def update(factor: float) -> Any:
-        """The mean of the updates by a gradient and by its opposite: what an update does whatever the gradient."""
-        shown = jax.tree.map(lambda p: (p * factor).astype(p.dtype), params)
-        both = [jax.tree.map(lambda g, s=sign: s * g, ones) for sign in (1, -1)]
-        found = [training.update(g, training.state, shown, jnp.asarray(0.0), batch, key)[0] for g in both]
-        return jax.tree.map(lambda a, b: (a + b) / 2, *found)
-
+    undriven = training.programs.undriven
     try:
-        none, once, twice = map(jax.jit(update), (0.0, 1.0, 2.0))
+        none, once, twice = (
+            undriven(training.held, params, training.state, jnp.asarray(factor), batch, key)
+            for factor in (0.0, 1.0, 2.0)
+        )
     except Exception:  # what it asks for beside the gradient isn't there
         return 0.0
 

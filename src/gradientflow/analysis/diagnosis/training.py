@@ -1,5 +1,7 @@
 """A user's training run as it is: their loss, their parameters, their optimizer, their batches."""
 
+import copy
+import dataclasses
 import inspect
 import itertools
 from collections.abc import Callable, Sequence
@@ -11,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .norms import alike
+from .programs import Programs, Recipe, programs_of
 
 # Batches made by a function are kept up to so many bytes, and looked ahead for at most so many.
 _KEPT_BYTES = 2**29
@@ -36,25 +39,22 @@ class Training:
 
     def __init__(self, where: str, loss: Any, params: Any, optimizer: Any, batches: Any, state: Any, first: int,
                  key: Any, has_aux: bool) -> None:  # fmt: skip
-        self.where, self.first, self.key, self.has_aux = (
-            where,
-            whole_number(where, "first", first, least=0),
-            key,
-            has_aux,
-        )
+        self.where, self.first = where, whole_number(where, "first", first, least=0)
         if not callable(loss):
             raise TypeError(f"{where}: `loss` must be a function, loss(params, batch) say, got {_kind(loss)}")
         if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
             raise TypeError(
                 f"{where}: `optimizer` must be an optax transformation, optax.adam(1e-3) say, got {_kind(optimizer)}"
             )
-        self.user_loss, self.optimizer = loss, optimizer
-        self.params, self._fixed = _split(where, params)
+        self.params, rest = _split(where, params)
+        arrays, fixed = eqx.partition(rest, eqx.is_array)
+        self.held = {"fixed": arrays, "key": key}
+        self.recipe = Recipe(loss, optimizer, fixed, batches is not None, key is not None, has_aux,
+                             _extra_of(optimizer))  # fmt: skip
         self._set_batches(batches)
         self._check_loss()
         self.fresh = state is None
         self.state = self._start_state(state)
-        self._extra = _extra_of(optimizer)
 
     @property
     def batched(self) -> bool:
@@ -93,45 +93,38 @@ class Training:
 
     def loss(self, params: Any, batch: Any, key: Any) -> Any:
         """The loss of the arrays among the parameters, a scalar."""
-        arguments = [eqx.combine(params, self._fixed)]
-        arguments += [batch] if self.batched else []
-        arguments += [key] if self.key is not None else []
-        found: Any = self.user_loss(*arguments)
-        if isinstance(found, tuple) and not self.has_aux:
-            raise TypeError("it answers a tuple; has_aux=True is for a loss that answers a pair (loss, aux)")
-        return jnp.asarray(found[0] if self.has_aux else found)
+        return self.recipe.loss(self.held, params, batch, key)
 
     def key_of(self, k: Any) -> Any:
         """Step k's key; a number where there is none, which nobody looks at."""
-        return k if self.key is None else jax.random.fold_in(self.key, k)
+        return self.recipe.key_of(self.held, k)
 
-    def update(self, gradient: Any, state: Any, params: Any, value: Any, batch: Any, key: Any) -> tuple[Any, Any]:
-        """The optimizer's update, with what else it asks for."""
-        have = {"value": value, "grad": gradient, "value_fn": lambda p: self.loss(p, batch, key), "batch": batch}
-        extra = {name: have[name] for name in self._extra}
-        return self.optimizer.update(gradient, state, params, **extra)
+    @property
+    def programs(self) -> Programs:
+        """What is run of it."""
+        return programs_of(self.recipe, self.params)
 
-    def whole(self, params: Any) -> Any:
-        """The parameters as the user has them."""
-        return eqx.combine(params, self._fixed)
+    def in_precision(self, cast: Callable[[Any], Any]) -> "Training":
+        """This training with its numbers in another precision."""
+        other = copy.copy(self)
+        other.params, other.state, other._made = cast(self.params), cast(self.state), {}
+        if callable(self.batches):
+            made = self.batch
+            other.batches = lambda k: cast(made(k))
+        elif self.batches is not None:
+            other.batches = [cast(batch) for batch in self.batches]
+        return other
 
-    def like(self, *, cast: Any = None, batches: Any = None, loss: Any = None) -> "Training":
-        """This training with one thing changed: its precision, its batches, its loss."""
-        other = object.__new__(Training)
-        vars(other).update(vars(self))
-        if cast is not None:
-            other.params, other.state = cast(self.params), cast(self.state)
-            if callable(self.batches):
-                made = self.batch
-                other.batches = lambda k: cast(made(k))
-            elif self.batches is not None:
-                other.batches = [cast(batch) for batch in self.batches]
-            other._fixed = self._fixed
-        if batches is not None:
-            other.batches = batches
-        if loss is not None:
-            other.loss = loss
-        other._made = {}
+    def averaged(self, many: int) -> "Training":
+        """This training with every gradient a mean over so many batches, one after the other."""
+        other = copy.copy(self)
+
+        def of(k: int) -> Any:
+            batches = [self.batch(self.number(k * many + j)) for j in range(many)]
+            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+
+        other.batches, other._made = of, {}
+        other.recipe = dataclasses.replace(self.recipe, averaged=True)
         return other
 
     def _set_batches(self, batches: Any) -> None:
@@ -180,21 +173,21 @@ class Training:
         return [batches[places[0]] for places in alike(batches)]
 
     def _check_loss_of(self, first: Any) -> None:
-        called = f"loss(params{', batch' if self.batched else ''}{', key' if self.key is not None else ''})"
+        called = f"loss(params{', batch' if self.batched else ''}{', key' if self.recipe.keyed else ''})"
         try:
             shaped = jax.eval_shape(self.loss, self.params, first, self.key_of(self.first))
         except Exception as error:
             line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            takes = _takes(self.user_loss)
-            given = 1 + self.batched + (self.key is not None)
-            if takes is not None and takes == given + 1 and self.key is None and self.batched:
+            takes = _takes(self.recipe.user_loss)
+            given = 1 + self.batched + (self.recipe.keyed)
+            if takes is not None and takes == given + 1 and not self.recipe.keyed and self.batched:
                 raise TypeError(f"{self.where}: `key` is missing: the loss takes {takes} arguments; give "
                                 "key=jax.random.key(0)") from None  # fmt: skip
             if takes is not None and takes == 2 and not self.batched:
                 raise TypeError(f"{self.where}: `batches` is missing: the loss takes 2 arguments; give [batch] or a "
                                 "list of batches") from None  # fmt: skip
             remedy = ""
-            if self.has_aux:
+            if self.recipe.has_aux:
                 remedy = "; has_aux=True is for a loss that answers a pair (loss, aux)"
             elif self.batched and hasattr(first, "shape"):
                 remedy = f"; a batch is one array of shape {first.shape}: for one batch (x, y) give [(x, y)]"
@@ -207,11 +200,11 @@ class Training:
 
     def _start_state(self, state: Any) -> Any:
         try:
-            fresh = jax.eval_shape(self.optimizer.init, self.params)
+            fresh = jax.eval_shape(self.recipe.optimizer.init, self.params)
         except Exception as error:
             raise TypeError(f"{self.where}: `optimizer` doesn't take these params: {_line(error)}") from error
         if state is None:
-            return self.optimizer.init(self.params)
+            return self.recipe.optimizer.init(self.params)
         state = jax.device_put(eqx.filter(state, eqx.is_array_like))
         alike = jax.tree.structure(state) == jax.tree.structure(fresh) and all(
             a.shape == b.shape for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(fresh), strict=True)

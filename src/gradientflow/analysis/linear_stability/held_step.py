@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from gradientflow.flows import SMALL_TRAINING, compiled
+
 from .parity import EVEN, MIXED, ODD, Program, parity_of
 
 # Modes are tried between these multiples of what a step's gain makes 1, in so many steps, and the threshold bisected.
@@ -161,7 +163,7 @@ class HeldUpdate:
         program = Program(lambda g, state, at: self._optimizer.update(g, state, at), (gradients[-1], sides[0], x))
         program.note((gradients[-1], sides[0], x), (jax.tree.map(jnp.negative, gradients[-1]), sides[1], minus))
         self._program = program
-        self._coefficients = jax.jit(self._read_coefficients)
+        self._coefficients = compiled(self._read_coefficients, SMALL_TRAINING, jax.jit)
         self._structure = jax.tree.structure(sides[0])
 
     def _read_coefficients(self, gradient: Any, state: Any, params: Any) -> dict[str, Any]:

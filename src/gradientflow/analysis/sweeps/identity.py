@@ -15,6 +15,8 @@ import jax
 
 # What libraries define does not change under anybody's hands.
 _LIBRARIES = ("gradientflow", "jax", "numpy", "scipy", "optax", "equinox", "diffrax", "math", "builtins")
+# Nor what is installed, whose functions may read a thousand others.
+_INSTALLED = "site-packages"
 _LEAF = jax.tree.structure(0)
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
@@ -97,7 +99,8 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
 
 def _is_of_a_library(function: Any) -> bool:
     # What a library's function defines inside itself holds what it was given.
-    return (function.__module__ or "").split(".")[0] in _LIBRARIES and "<locals>" not in function.__qualname__
+    known = (function.__module__ or "").split(".")[0] in _LIBRARIES or _INSTALLED in function.__code__.co_filename
+    return known and "<locals>" not in function.__qualname__
 
 
 def _is_wrapped_by_a_library(thing: Any) -> bool:
