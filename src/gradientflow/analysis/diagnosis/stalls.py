@@ -130,6 +130,9 @@ def noise_floor(case: Case) -> Finding | None:
     averaged = case.averaged(middle)
     if averaged is None or not averaged.survives:
         return None
+    # What is held up without the noise too, where another replay gets down, is not held up by noise.
+    if not fall(case, averaged) >= ENOUGH * (case.start_loss - case.best):
+        return None
     low = _around(case, averaged.ran.checkpoints, len(averaged.ran.checkpoints) - 1)
     down = end - low > 0.2 * (case.start_loss - low) or 0 < low < 0.7 * end
     tenth = case.replay(Change("learning rate × 0.1", scale=0.1), start=middle)
@@ -219,14 +222,21 @@ def held_up(case: Case) -> Finding | None:
     """A step that nothing shows to be unstable, and with which the run gets nowhere; with a shorter one it does."""
     if not case.survived:
         return None
-    gaining = next((o for o in map(case.scaled, (1 / 4, 1 / 16)) if o.mends), None)
+    tries = [o for o in map(case.scaled, (1 / 4, 1 / 16)) if o.mends]
+    gaining = max(tries, key=lambda o: fall(case, o), default=None)
     if gaining is None or not case.start_loss - case.end_loss < ENOUGH * fall(case, gaining):
         return None
+    evidence = [
+        tried(gaining, case.training.first),
+        "no reading of the curvature on the way says so, only this replay does",
+    ]
+    if case.trouble.peak - case.start_loss > abs(case.start_loss):
+        evidence.insert(0, f"on its way the loss rose to {case.trouble.peak:.4g}")
     return Finding(
         Cause.BEYOND_STABILITY,
         case.training.first,
         "the step is too long: with a shorter one the run gets down",
-        (tried(gaining, case.training.first), "no reading of the curvature on the way says so, only this replay does"),
+        tuple(evidence),
         (tried(shorter(case) or gaining, case.training.first),),
     )
 

@@ -13,7 +13,7 @@ very step. Then with the gain of each coordinate as $P^{-1}$ a mode of $P^{-1}H$
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,6 +27,8 @@ from .parity import EVEN, MIXED, ODD, Program, parity_of
 
 # Modes are tried between these multiples of what a step's gain makes 1, in so many steps, and the threshold bisected.
 _LEAST, _MOST, _TRIED = 1e-3, 1e6, 400
+# So many steps tell how far a coordinate swings that starts at rest.
+_SWINGS = 200
 # Coordinates of different kinds have one threshold where theirs differ by no more than this, relatively.
 _ALIKE = 1e-2
 # Of kinds of coordinates so many are looked at.
@@ -45,11 +47,18 @@ class HeldStep:
         threshold: the greatest curvature of P⁻¹H that is stable: 2 for gradient descent, 2(1 + β)/(1 − β) for an
             averaged momentum; ∞ where nothing limits it; NaN where it can't be told.
         reason: why it can't be told; empty where it is.
+        kinds: the coefficients of its coordinates, a kind of them each.
     """
 
     inverse: Any
     threshold: float
     reason: str = ""
+    kinds: tuple["_Kind", ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def threshold_from_rest(self) -> float:
+        """Up to which curvature of P⁻¹H what starts at rest gets never further from its minimum than it was."""
+        return min((_first_above(kind.swing) for kind in self.kinds), default=math.inf)
 
 
 class HeldUpdate:
@@ -207,7 +216,7 @@ class HeldUpdate:
     def _step(self, found: dict[str, Any], params: Any) -> HeldStep:
         leaves, structure = jax.tree.flatten(params)
         n, p = len(leaves), len(self._odd)
-        columns, gains, thresholds = found["columns"], [], []
+        columns, gains, kinds = found["columns"], [], []
         for i, leaf in enumerate(leaves):
             mine = self._memories_of(columns, i, n, p)
             a_g, a_x = (np.ravel(columns[name][i]).astype(float) for name in ("g", "x"))
@@ -221,15 +230,16 @@ class HeldUpdate:
             if (gain < 0).any():
                 return HeldStep(None, math.nan, "its update climbs along the gradient")
             gains.append(jnp.asarray(gain.reshape(leaf.shape), leaf.dtype))
-            thresholds += system.thresholds(gain)
+            kinds += system.kinds(gain)
         if not any(gain.any() for gain in gains):
             return HeldStep(None, math.nan, "its update does not grow with the gradient")
         inverse = jax.tree.unflatten(structure, gains)
+        thresholds = [_first_above(kind.radius) for kind in kinds]
         finite = [t for t in thresholds if math.isfinite(t)]
         if finite and (len(finite) < len(thresholds) or max(finite) > (1 + _ALIKE) * min(finite)):
             why = f"its coordinates differ by more than their gain: their thresholds are {min(finite):.4g} to "
-            return HeldStep(inverse, math.nan, f"{why}{max(thresholds):.4g}")
-        return HeldStep(inverse, min(thresholds, default=math.inf))
+            return HeldStep(inverse, math.nan, f"{why}{max(thresholds):.4g}", tuple(kinds))
+        return HeldStep(inverse, min(thresholds, default=math.inf), kinds=tuple(kinds))
 
     def _memories_of(self, columns: Any, i: int, n: int, p: int) -> list[int]:
         """The memories that leaf i's update sees, directly or through others."""
@@ -268,8 +278,8 @@ class _System:
         held = np.linalg.solve(forgets, b_g)[:, :, 0].T
         return -(self.a_g + (self.a_m * held).sum(axis=0))
 
-    def thresholds(self, gain: np.ndarray) -> list[float]:
-        """Up to which curvature of P⁻¹H its coordinates are stable, kind by kind."""
+    def kinds(self, gain: np.ndarray) -> list["_Kind"]:
+        """Its coordinates' coefficients in units of their gain, a kind of them each."""
         moves = gain > 0
         if not moves.any():
             return []
@@ -280,7 +290,7 @@ class _System:
         ])[:, moves]  # fmt: skip
         _, first = np.unique(_rounded(rows), axis=1, return_index=True)
         some = first[np.unique(np.linspace(0, len(first) - 1, _KINDS).astype(int))]
-        return [_threshold(rows[:, k], p) for k in some]
+        return [_Kind(rows[:, k], p) for k in some]
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -291,22 +301,42 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     return np.round(values / unit) * unit
 
 
-def _threshold(kind: np.ndarray, p: int) -> float:
-    """The first curvature of P⁻¹H at which a coordinate's step has an eigenvalue outside of the unit circle."""
-    a_g, a_x, a_m = kind[0], kind[1], kind[2 : 2 + p]
-    b_g, b_x, b_m = kind[2 + p : 2 + 2 * p], kind[2 + 2 * p : 2 + 3 * p], kind[2 + 3 * p :].reshape(p, p)
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """The coefficients of a kind of coordinates: a_g, a_x, a_m, b_g, b_x, b_m in one row, with p memories."""
 
-    def radius(curvature: np.ndarray) -> np.ndarray:
-        # Memories in units of the gain.
+    row: np.ndarray
+    p: int
+
+    def _matrices(self, curvature: np.ndarray) -> np.ndarray:
+        """The step of (x, m) on curvatures of P⁻¹H, memories in units of the gain, shape (n, 1 + p, 1 + p)."""
+        p, row = self.p, self.row
         matrix = np.empty((len(curvature), 1 + p, 1 + p))
-        matrix[:, 0, 0] = 1 + a_x + a_g * curvature
-        matrix[:, 0, 1:] = a_m
-        matrix[:, 1:, 0] = b_x + b_g * curvature[:, None]
-        matrix[:, 1:, 1:] = b_m
-        return np.abs(np.linalg.eigvals(matrix)).max(axis=1)
+        matrix[:, 0, 0] = 1 + row[1] + row[0] * curvature
+        matrix[:, 0, 1:] = row[2 : 2 + p]
+        matrix[:, 1:, 0] = row[2 + 2 * p : 2 + 3 * p] + row[2 + p : 2 + 2 * p] * curvature[:, None]
+        matrix[:, 1:, 1:] = row[2 + 3 * p :].reshape(p, p)
+        return matrix
 
+    def radius(self, curvature: np.ndarray) -> np.ndarray:
+        """The largest modulus of an eigenvalue."""
+        return np.abs(np.linalg.eigvals(self._matrices(curvature))).max(axis=1)
+
+    def swing(self, curvature: np.ndarray) -> np.ndarray:
+        """How far x gets at most in its first steps, from 1 with memories of 0."""
+        matrices = self._matrices(curvature)
+        state = np.zeros((len(curvature), 1 + self.p, 1))
+        state[:, 0], most = 1, np.zeros(len(curvature))
+        for _ in range(_SWINGS):
+            state = np.clip(matrices @ state, -1e9, 1e9)
+            most = np.maximum(most, np.abs(state[:, 0, 0]))
+        return most
+
+
+def _first_above(size: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The first curvature of P⁻¹H at which something about a step is above 1."""
     tried = np.geomspace(_LEAST, _MOST, _TRIED)
-    outside = np.flatnonzero(radius(tried) > 1 + 1e-9)
+    outside = np.flatnonzero(size(tried) > 1 + 1e-9)
     if not outside.size:
         return math.inf
     if outside[0] == 0:
@@ -314,5 +344,5 @@ def _threshold(kind: np.ndarray, p: int) -> float:
     low, high = tried[outside[0] - 1], tried[outside[0]]
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if radius(np.array([middle]))[0] > 1 + 1e-12 else (middle, high)
+        low, high = (low, middle) if size(np.array([middle]))[0] > 1 + 1e-12 else (middle, high)
     return float(low)

@@ -18,8 +18,11 @@ from .watch import checked_optimizer, norm_of
 _FIRST, _LATER = 12, 1
 # A gradient so many times what it was at the last reading is one to go back from, with so much of the step.
 _BLOWN_UP, _SHORTER, _LONGER = 100.0, 0.25, 2.0
-# So is a loss that rose from one look to the next by more than so many times what it was there, or at the start.
-_RISEN = 1.0
+# So is a batch's loss above what it is at the last look's parameters by so much of itself, or of the start's.
+_RISEN = 0.05
+# From one look to the next the curvature taken falls by no more than so many times: one product follows a direction
+# that turns with a delay, and the batches differ.
+_FORGOTTEN = 1.5
 # Of the first gradient's norm so much is none.
 _NONE = 1e-8
 
@@ -32,12 +35,12 @@ class SafeStepState(eqx.Module):
         step: how many steps there were.
         scale: what the limit lets of an update, at most 1.
         held_back: what steps from which the run had to go back have left of it, at most 1.
-        sharpness: the greatest eigenvalue of P⁻¹H at the last reading, P⁻¹ each coordinate's gain.
+        sharpness: the greatest eigenvalue of P⁻¹H taken at the last reading, P⁻¹ each coordinate's gain.
         returns: how often the run went back.
         direction: the direction of that eigenvalue, flat.
         good: the parameters and the optimizer's state at the last look, to go back to.
         reference: the gradient's norm there.
-        values: the loss at the start, and at the last look.
+        values: the loss at the start, and the highest since the last look that was found to be no rise.
         least: what of a gradient's norm counts as none.
         due: whether to look at once, after going back.
     """
@@ -61,10 +64,12 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
 
     Every so many steps the greatest eigenvalue λ of P⁻¹H is looked at by power iteration that goes on where it was,
     P⁻¹ each coordinate's gain with what the optimizer adapts held, and updates are scaled by
-    $\min(1, \text{margin}\cdot\tau/\lambda)$, τ the threshold of the optimizer's own update: 2 for gradient descent,
-    38 for Adam. Between two looks curvature can still grow, and no local limit sees a cliff. So where the loss or the
-    gradient is not finite, the gradient a hundred times what it was at the last look, or the loss has risen from one
-    look to the next by more than itself, the run goes back to the last look and takes shorter steps.
+    $\min(1, \text{margin}\cdot\tau/\lambda)$, τ the greatest with which what starts at rest never gets further from
+    its minimum than it was: 2 for gradient descent, 11.3 for Adam, which is stable up to 38, but swings far beyond
+    first. From one look to the next they grow by a half at most. Between two looks curvature can still grow,
+    and no local limit sees a cliff. So where the loss or the gradient is not finite, the gradient a hundred times what
+    it was at the last look, or the loss of the step's own batch more than 5 % above what it is there, the run goes back
+    to the last look and takes shorter steps.
 
     Args:
         optimizer: an `optax.GradientTransformation` whose update is linear in the gradient with what it adapts held.
@@ -74,7 +79,7 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
 
     Returns:
         An `optax.GradientTransformationExtraArgs`: `update(gradient, state, params, value=…, batch=…)`; without the
-        value, a loss that is not finite where the gradient is, is seen at the next look only.
+        value a rise is seen at the next look only.
 
     Raises:
         TypeError: if it is no optimizer, or `loss` no function.
@@ -134,33 +139,46 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
         lost = ~jnp.isfinite(norm) | (norm > _BLOWN_UP * state.reference)
         if value is not None:
             extra, lost = {"value": value, **extra}, lost | ~jnp.isfinite(value)
-        due = (state.due | (k % every == 0)) & ~lost
         updates, inner = own.update(gradient, state.inner, params, **extra)
-
         of = loss_of("safe_step", loss, batch)
+
+        def rises(here: Any) -> Any:
+            """Whether the batch's loss is above what it is where one would go back to."""
+            there = of(state.good[0]).astype(real)
+            slack = _RISEN * jnp.fmax(jnp.abs(state.values[0]), jnp.abs(there))
+            return ~jnp.isfinite(here) | (here - there > slack)
+
+        ceiling = state.values[1]
+        if value is not None:
+            # Batches differ: only where a loss is above all since the last look is that worth an evaluation.
+            value = jnp.asarray(value, real)
+            high = ~lost & (k > 0) & (value > ceiling + _RISEN * jnp.abs(state.values[0]))
+            lost = lost | jax.lax.cond(high, rises, lambda _: jnp.asarray(False), value)
+            ceiling = jnp.fmax(ceiling, jnp.where(lost, ceiling, value))
+        due = (state.due | (k % every == 0)) & ~lost
 
         def look(direction: Any) -> Any:
             # Beyond a wall a gradient can be finite: that of a logarithm is.
             here = of(params).astype(real)
             first = jnp.where(k == 0, here, state.values[0])
-            slack = _RISEN * jnp.maximum(jnp.abs(first), jnp.abs(state.values[1]))
-            sound = jnp.isfinite(here) & ~(here - state.values[1] > slack)
+            sound = jnp.isfinite(here) & ((k == 0) | ~rises(here))
             inverse = ravel_pytree(reader.inverse_at(gradient, state.inner, params, memories))[0]
             root = jnp.sqrt(inverse)
             times = product_with_hessian(of, params)
             found = leading(lambda v: root * times(root * v), direction, jnp.where(k == 0, _FIRST, _LATER))
             # A Rayleigh quotient is too small by at most about its residual.
             greatest = (found.value + found.residual).astype(real)
+            greatest = jnp.where(jnp.isfinite(greatest), jnp.fmax(greatest, state.sharpness / _FORGOTTEN), greatest)
             allowed = jnp.where(greatest > 0, margin * threshold / greatest, 1)
             scale = jnp.where(jnp.isfinite(greatest), jnp.minimum(1, allowed), state.scale).astype(real)
             kept = (params, state.inner), jnp.maximum(norm, state.least), jnp.stack([first, here])
             kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), kept, known)
-            return scale, greatest, found.direction, *kept, ~sound
+            return scale, jnp.where(jnp.isfinite(greatest), greatest, state.sharpness), found.direction, *kept, ~sound
 
         def look_away(direction: Any) -> Any:
             return state.scale, state.sharpness, direction, *known, jnp.asarray(False)
 
-        known = state.good, state.reference, state.values
+        known = state.good, state.reference, jnp.stack([state.values[0], ceiling])
         scale, sharpness, direction, good, reference, values, astray = jax.lax.cond(
             due, look, look_away, state.direction
         )
@@ -208,4 +226,4 @@ def _read(optimizer: Any, leaves: Any, structure: Any) -> tuple[HeldUpdate, Any,
             f"safe_step: `optimizer` has no limit that can be read: {step.reason or 'no step of it is stable'}; give "
             "one whose update is linear in the gradient with its averages held, optax.sgd or optax.adam say"
         )
-    return reader, reader.memories(gradient, state, params), step.threshold
+    return reader, reader.memories(gradient, state, params), step.threshold_from_rest
