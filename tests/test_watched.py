@@ -79,6 +79,24 @@ def test_a_catapult_is_no_rise_that_did_not_end():
     assert gf.report(state).cause == "healthy"
 
 
+def test_a_run_that_was_down_and_stays_up_is_not_healthy():
+    """A step that grows beyond the limit throws it out of a hole onto a plain: no gradient, no curvature, no rise."""
+
+    def hole(x):
+        return 1 - jnp.exp(-50 * x**2)
+
+    growing = optax.sgd(lambda k: jnp.where(k < 60, 0.005, 0.5))
+    for loss, cause in ((hole, "beyond_stability"), (None, "unknown")):
+        (_, state), values = trained(gf.watch(growing, loss, every=10), hole, jnp.asarray(0.25), steps=150)
+        assert values.min() < 1e-6 < values[0] < values[-1] < 1.0001
+        found = gf.report(state)
+        assert (found.cause, found.bad_step) == (cause, None)
+        assert "stays at 1" in found.reason
+        # Where to go on from lies before it was thrown out.
+        assert hole(found.params) < 0.5
+    assert gf.report(trained(gf.watch(optax.sgd(0.005), hole), hole, jnp.asarray(0.25))[0][1]).ok
+
+
 def test_noise_is_no_rise():
     noise = jax.random.normal(jax.random.key(0), (400, 2))
 

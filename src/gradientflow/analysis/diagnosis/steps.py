@@ -101,7 +101,8 @@ def warm_up_too_short(case: Case) -> Finding | None:
     for part in (8, 4, 2):
         ramp = max(2, case.steps // part)
         warm = case.replay(Change(f"a warm-up over {ramp} steps", ramp=ramp), start=case.replays.start)
-        if not warm.mends:
+        # One that rises far above its start as well only breaks away later.
+        if not warm.mends or warm.peak - case.start_loss > abs(case.start_loss):
             continue
         # At rest nothing can be read.
         after = [mark for mark in warm.ran.checkpoints if mark.k >= case.training.first + ramp]

@@ -18,6 +18,9 @@ from .watch import BATCH, GRADIENT, NOTHING, RECORDED, ROSE, UPDATE, VALUE, Watc
 
 # A gradient or a loss so many times what it was before is one that grew.
 _GREW = 10.0
+# A loss that rose on its way by so much of the start's, or is back up by so much of its fall, and ends with less than
+# so much of the start's gone, has gone wrong; of so many last steps, by more than so many times what they scatter.
+_PEAK, _BACK_UP, _LITTLE, _LAST, _SCATTERS = 0.5, 0.5, 0.5, 20, 3.0
 _BAD = {
     BATCH: "the batch holds numbers that are not finite",
     VALUE: "the loss is not finite",
@@ -125,8 +128,12 @@ def report(state: Any) -> TrainingReport:
     (seen,) = found
     evidence = _evidence(seen)
     good_step, bad_step, what = int(seen.good_step), int(seen.bad_step), int(seen.what)
-    ratio = _ratio(seen, evidence)
-    cause, reason, grade = _cause(seen, evidence, what, ratio)
+    wrong = _gone_wrong(seen, evidence) if what == NOTHING else ""
+    at_start, late = _ratios(seen)
+    # What rose and did not come back may have been too long a step from the start.
+    at_once = at_start > 1 and not late > 1 and bool(wrong or what == ROSE)
+    ratio = at_start if at_once else late
+    cause, reason, grade = _cause(seen, evidence, what, wrong, ratio, " at the start" if at_once else "")
     words = _BAD.get(what, "")
     if what == GRADIENT:
         words += f" ({', '.join(_lost(seen))})"
@@ -154,30 +161,58 @@ def _lost(seen: WatchState) -> list[str]:
             for (path, _), lost in zip(named, np.asarray(seen.lost), strict=True) if lost]  # fmt: skip
 
 
-def _ratio(seen: WatchState, evidence: pd.DataFrame) -> float:
-    """The curvature over the limit along the direction looked at, at the last look before the end."""
-    looked = evidence["sharpness"].to_numpy()
-    looked = looked[np.isfinite(looked)]
-    if not (seen.sees_loss and looked.size and int(seen.good_step) >= 0):
-        return math.nan
+def _ratios(seen: WatchState) -> tuple[float, float]:
+    """The curvature over the limit along the direction looked at: at the first look, and at the last at a good step."""
+    if not seen.sees_loss or int(seen.good_step) < 0:
+        return math.nan, math.nan
     params, inner, gradient = seen.good
-    step = HeldUpdate(seen.optimizer, params).at(gradient, inner, params)
-    if step.inverse is None or not step.threshold > 0:
-        return math.nan
-    v = np.asarray(seen.direction, dtype=float)
-    inverse = np.asarray(ravel_pytree(step.inverse)[0], dtype=float)
-    # ⟨v, Hv⟩/⟨v, Pv⟩ is at most the greatest eigenvalue of P⁻¹H.
-    with np.errstate(divide="ignore"):
-        return float(looked.max() / np.sum(v**2 / inverse) / step.threshold)
+    held = HeldUpdate(seen.optimizer, params)
+    first, last = ((float(value), np.asarray(direction, dtype=float)) for value, direction in seen.looks)
+
+    def ratio(sharpness: float, v: np.ndarray, state: Any) -> float:
+        step = held.at(gradient, state, params)
+        if not math.isfinite(sharpness) or step.inverse is None or not step.threshold > 0:
+            return math.nan
+        inverse = np.asarray(ravel_pytree(step.inverse)[0], dtype=float)
+        # ⟨v, Hv⟩/⟨v, Pv⟩ is at most the greatest eigenvalue of P⁻¹H.
+        with np.errstate(divide="ignore"):
+            return float(sharpness / np.sum(v**2 / inverse) / step.threshold)
+
+    # An average of squared gradients that has seen none yet says nothing of the steps to come.
+    at_start = math.nan if held.adaptive else ratio(*first, seen.optimizer.init(params))
+    return at_start, ratio(*last, inner)
 
 
-def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, ratio: float) -> tuple[str, str, Grade]:
+def _gone_wrong(seen: WatchState, evidence: pd.DataFrame) -> str:
+    """In words, where a run of which no step was bad has got nowhere after a rise; or nothing."""
+    values = evidence["value"].to_numpy()[-_LAST:]
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return ""
+    first, low, high = (float(seen.rise[name]) for name in ("first", "low_mean", "high"))
+    level = float(np.median(values))
+    scatter = _SCATTERS * float(np.median(np.abs(values - level)))
+    got_down = first - level >= _LITTLE * max(abs(first), first - low)
+    risen = high - first > max(_PEAK * abs(first), scatter)
+    back_up = level - low > max(_BACK_UP * (first - low), scatter)
+    if got_down or not (risen or back_up):
+        return ""
+    rose = f"rose to {high:.4g} at step {int(seen.rise['high_step'])}" if risen else f"had come down to {low:.4g}"
+    return f"the loss started at {first:.4g}, {rose}, and stays at {level:.4g}"
+
+
+def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, wrong: str, ratio: float,
+           where: str) -> tuple[str, str, Grade]:  # fmt: skip
     """A cause, its argument, and how sure that is."""
     before = evidence.iloc[:-1] if what != NOTHING else evidence
     values = before["value"].to_numpy()
     values = values[np.isfinite(values)]
     first = float(seen.rise["first"])
-    unstable = f"the curvature was {ratio:.3g} times the limit of the optimizer's own step"
+    unstable = f"the curvature was {ratio:.3g} times the limit of the optimizer's own step{where}"
+    missing = "" if seen.sees_loss else "; give watch the loss, so that it can compare the curvature with the limit"
+    if wrong:
+        told = ("beyond_stability", f"{wrong}; {unstable}", Grade.MEASURED)
+        return told if ratio > 1 else ("unknown", wrong + missing, Grade.UNKNOWN)
     if what == NOTHING:
         if values.size and values[-1] < first:
             return "healthy", f"the loss fell from {first:.4g} to {values[-1]:.4g}", Grade.MEASURED
@@ -187,7 +222,6 @@ def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, ratio: float) ->
         return "bad_batch", f"batch {int(seen.bad_step)} is not finite", Grade.MEASURED
     if ratio > 1:
         return "beyond_stability", unstable, Grade.MEASURED
-    missing = "" if seen.sees_loss else "; give watch the loss, so that it can compare the curvature with the limit"
     if what == ROSE:
         return "unknown", f"the loss rose from {first:.4g} to {evidence['value'].iloc[-1]:.4g}{missing}", Grade.UNKNOWN
     sizes = before["grad_norm"].to_numpy()

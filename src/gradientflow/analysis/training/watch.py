@@ -15,6 +15,9 @@ NOTHING, BATCH, VALUE, GRADIENT, UPDATE, ROSE = range(6)
 # A rise is one without return if it is so many times the run's scale; or if an average over about so many steps has
 # stayed above the start, by more than so many times what the values scatter, for as long as `every`.
 _FAR, _AVERAGED, _SCATTER = 1000.0, 10, 10.0
+# A run that is back up by so much of its fall, and so many times what the loss goes from step to step, is past
+# its last good point.
+_BACK_UP, _FLUTTERS = 0.5, 3.0
 # Products with the Hessian at the first look; one at each of the others, which go on where it was.
 _FIRST_LOOK = 12
 RECORDED = ("value", "grad_norm", "update_norm", "sharpness", "residual")
@@ -35,6 +38,7 @@ class WatchState(eqx.Module):
         lost: of each leaf of the gradient, whether it was not finite at the bad step.
         rise: how the loss stands to the start's.
         direction: the direction of the greatest curvature, flat.
+        looks: the greatest curvature and its direction at the first look, and at the last one at a good step.
         optimizer: the transformation watched.
         sees_loss: whether it was given the loss; without, no gradient is kept.
     """
@@ -50,6 +54,7 @@ class WatchState(eqx.Module):
     lost: Any
     rise: dict[str, Any]
     direction: Any
+    looks: Any
     optimizer: Any = eqx.field(static=True)
     sees_loss: bool = eqx.field(static=True)
 
@@ -100,15 +105,17 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
         nan, none = jnp.asarray(jnp.nan, real), jnp.asarray(-1, jnp.int32)
         inside = optax_optimizer.init(params)
         params = jax.tree.map(jnp.asarray, params)
-        rise = {"first": nan, "scale": nan, "mean": nan, "scatter": jnp.zeros((), real),
-                "noise": jnp.zeros((), real), "above": jnp.asarray(0, jnp.int32), "low": nan}  # fmt: skip
+        rise = dict.fromkeys(("first", "scale", "mean", "low", "low_mean", "high", "last"), nan)
+        rise |= dict.fromkeys(("scatter", "noise", "flutter"), jnp.zeros((), real))
+        rise |= {"above": jnp.asarray(0, jnp.int32), "high_step": none}
         direction = start_direction(params) if loss is not None else jnp.zeros(0, real)
         kept = (params, inside, None if loss is None else jax.tree.map(jnp.zeros_like, params))
         ring = {name: jnp.full(keep, jnp.nan, real) for name in RECORDED}
         lost = jnp.zeros(len(jax.tree.leaves(params)), bool)
         return WatchState(
             inside, jnp.asarray(0, jnp.int32), ring, jnp.full(keep, -1, jnp.int32), kept, none, none,
-            jnp.asarray(NOTHING, jnp.int32), lost, rise, direction, optimizer, loss is not None,
+            jnp.asarray(NOTHING, jnp.int32), lost, rise, direction, ((nan, direction),) * 2, optimizer,
+            loss is not None,
         )  # fmt: skip
 
     def update(gradient: Any, state: WatchState, params: Any = None, *, value: Any = None, batch: Any = None,
@@ -134,6 +141,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
                           (BATCH, ~all_finite(floats))):  # fmt: skip
             what = jnp.where(bad, jnp.asarray(code, jnp.int32), what)
         sharpness, residual, direction = jnp.asarray(jnp.nan, real), jnp.asarray(jnp.nan, real), state.direction
+        due = jnp.asarray(False)
         if loss is not None:
             times = product_with_hessian(loss_of("watch", loss, batch), params)
 
@@ -150,6 +158,9 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
         goes_on = alive & ~bad
         # A point from which the run is already away is not the last good one.
         good = goes_on & (rise["above"] == 0) & ~(seen > rise["first"] + rise["noise"])
+        up = seen - rise["low_mean"]
+        slack = jnp.fmax(_BACK_UP * (rise["first"] - rise["low_mean"]), _FLUTTERS * rise["flutter"])
+        good = good & ~(up > slack)
         record = {"value": seen, "grad_norm": grad_norm, "update_norm": update_norm, "sharpness": sharpness,
                   "residual": residual}  # fmt: skip
         slot = k % keep
@@ -164,8 +175,10 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
             one_of(alive, state.steps.at[slot].set(k), state.steps),
             one_of(good, kept, state.good), jnp.where(good, k, state.good_step),
             jnp.where(alive & bad, k, state.bad_step), jnp.where(alive, what, state.what),
-            jnp.where(alive, lost, state.lost), one_of(alive, rise, state.rise), direction, state.optimizer,
-            state.sees_loss,
+            jnp.where(alive, lost, state.lost), one_of(alive, rise, state.rise), direction,
+            tuple(one_of(now, (sharpness, direction), before)
+                  for now, before in zip((due & (k == 0), due & good), state.looks, strict=True)),
+            state.optimizer, state.sees_loss,
         )  # fmt: skip
         return jax.tree.map(lambda u: jnp.where(goes_on, u, jnp.zeros_like(u)), updates), after
 
@@ -193,10 +206,16 @@ def _risen(rise: dict[str, Any], k: Any, value: Any, fall: Any, every: int) -> t
     scatter = jnp.where(early, jnp.maximum(rise["scatter"], jnp.abs(value - rise["mean"])), rise["scatter"])
     noise = _SCATTER * jnp.where(k <= _AVERAGED, 0, scatter)
     is_above = mean > first + jnp.fmax(noise, scale)
+    low_mean = jnp.where(k == 0, value, jnp.fmin(rise["low_mean"], mean))
+    high = jnp.where(k == 0, value, jnp.fmax(rise["high"], value))
+    high_step = jnp.where((k == 0) | (high > rise["high"]), k, rise["high_step"])
+    step = jnp.where(k == 0, 0, jnp.abs(value - rise["last"]))
+    flutter = rise["flutter"] + (step - rise["flutter"]) / _AVERAGED
     above = jnp.where(is_above, rise["above"] + 1, 0).astype(rise["above"].dtype)
     rose = (value - first > _FAR * jnp.fmax(scale, jnp.abs(first))) | (above > every)
-    known = {"first": first, "scale": scale, "mean": mean, "scatter": scatter, "noise": noise, "above": above,
-             "low": low}  # fmt: skip
+    known = {"first": first, "last": value, "scale": scale, "mean": mean, "scatter": scatter, "noise": noise,
+             "flutter": flutter, "above": above, "low": low, "low_mean": low_mean, "high": high,
+             "high_step": high_step}  # fmt: skip
     return known, rose
 
 
