@@ -5,14 +5,21 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from gradientflow.discretizers import BatchOracle, Minibatch
-from gradientflow.flows import Energy, MeanOverExamples, along, as_floating, check_fits, check_positive
+from gradientflow.flows import (
+    SMALL_TRAINING,
+    MeanOverExamples,
+    along,
+    as_floating,
+    check_fits,
+    check_positive,
+    compiled,
+)
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -147,9 +154,7 @@ def _leaves(tree: Any) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path, simple=True, separator=".") or "x", leaf) for path, leaf in named]
 
 
-@eqx.filter_jit
-def _gradient(energy: Energy, x: Any) -> Any:
-    return energy.grad(x)
+_gradient = compiled(lambda energy, x: energy.grad(x), SMALL_TRAINING)
 
 
 def _squared_deviation(index: Any, energy: MeanOverExamples, x: Any, mean: Any) -> Any:

@@ -1,6 +1,7 @@
 """A learning rate for a loss and an optimizer: from what its curvature allows, and from short trials."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from gradientflow.flows import check_fits, check_integer, size
+from gradientflow.flows import SMALL_TRAINING, check_fits, check_integer, compiled, size
 from gradientflow.flows import energy as as_energy
 from gradientflow.flows.checks import in_a_line, moving_arrays, users_line
 
@@ -213,15 +214,15 @@ class _Trials:
         count = len(jax.tree.leaves(batches)[0])
         late = jnp.arange(steps - max(steps // 4, 1), steps)
 
-        def batch(k: Any) -> Any:
+        def batch(batches: Any, k: Any) -> Any:
             return jax.tree.map(lambda leaf: leaf[k % count], batches)
 
-        def trial(lr: Any) -> Any:
+        def trial(lr: Any, params: Any, batches: Any) -> Any:
             optimizer = make(lr)
 
             def one(carry: Any, k: Any) -> Any:
                 at, state = carry
-                value, gradient = jax.value_and_grad(loss)(at, batch(k))
+                value, gradient = jax.value_and_grad(loss)(at, batch(batches, k))
                 updates, state = optimizer.update(gradient, state, at)
                 return (jax.tree.map(lambda a, u: (a + u).astype(a.dtype), at, updates), state), value
 
@@ -229,20 +230,30 @@ class _Trials:
 
         lanes = (_BELOW + _ABOVE) * _PER_DECADE + 1
         together = lanes * size(params) <= _AT_ONCE
-        self._many = jax.jit(jax.vmap(trial) if together else lambda rates: jax.lax.map(trial, rates))
-        self._one = trial
+
+        def many(rates: Any, params: Any, batches: Any) -> Any:
+            if together:
+                return jax.vmap(trial, in_axes=(0, None, None))(rates, params, batches)
+            return jax.lax.map(lambda lr: trial(lr, params, batches), rates)
+
+        def losses(params: Any, batches: Any) -> Any:
+            return jax.lax.map(lambda k: loss(params, batch(batches, k)), jnp.arange(steps))
+
+        self._many, self._one, self._of = compiled(many, SMALL_TRAINING, jax.jit), trial, (params, batches)
         self._dtype = jnp.result_type(*jax.tree.leaves(params))
-        first = np.asarray(jax.jit(lambda: jax.lax.map(lambda k: loss(params, batch(k)), jnp.arange(steps)))())
+        first = np.asarray(compiled(losses, SMALL_TRAINING, jax.jit)(*self._of))
         self._first, self._late = first.astype(float), np.asarray(late)
         self.start = float(np.median(self._first[self._late]))
 
     def __call__(self, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the loss of each ends at, and whether it failed."""
         try:
-            runs = self._many(jnp.asarray(rates, self._dtype))
+            runs = self._many(jnp.asarray(rates, self._dtype), *self._of)
         except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
             # A `make` that looks at its number is given numbers.
-            runs = [jax.jit(lambda lr=float(lr): self._one(lr))() for lr in rates]
+            runs = [
+                compiled(functools.partial(self._one, float(lr)), SMALL_TRAINING, jax.jit)(*self._of) for lr in rates
+            ]
         except (TypeError, AttributeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise TypeError(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.flows import Number
+from gradientflow.flows import SMALL_TRAINING, Number, compiled
 
 _SEED = 0
 # By so much of its size the spectrum is shifted upwards, so that of ±λ the positive one wins.
@@ -45,13 +45,13 @@ def loss_of(where: str, loss: Any, batch: Any) -> Callable[[Any], Any]:
 
 def in_one(update: Callable[..., Any]) -> Callable[..., Any]:
     """An optax `update` as one program, for loops without jit; as it is, where an argument is a function."""
-    compiled = eqx.filter_jit(update)
+    program = compiled(update, SMALL_TRAINING)
 
     def updated(gradient: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         if not all(map(eqx.is_array_like, jax.tree.leaves(extra))):
             return update(gradient, state, params, **extra)
         # Numbers as arrays, or every value of the loss would be another program.
-        return compiled(gradient, state, params, **jax.tree.map(_array, extra))
+        return program(gradient, state, params, **jax.tree.map(_array, extra))
 
     return updated
 
