@@ -67,6 +67,24 @@ def test_the_instrumented_run_is_the_users_own_and_a_scale_is_optaxs():
     np.testing.assert_array_equal(again.loss, whole.loss[whole.checkpoints[5].k :])
 
 
+def test_a_shorter_memory_and_an_epsilon_are_optaxs():
+    """What an update sees of its second moments is changed from outside: it must be the optimizer that has it so."""
+    data, start = regression(), jnp.zeros(3)
+
+    def losses(optimizer, **changed):
+        training = Training("why", squares, start, optimizer, data, None, 0, None, False)
+        replays = Replays(training, 30, training.programs.second_moments)
+        assert [one.decay for one in replays.second] == [pytest.approx(optimizer_decay)]
+        return replays.run(Change("", **changed)).loss
+
+    for optimizer_decay, own, changed in ((0.99, {"decay": 0.8}, {"decay": 0.8}),
+                                          (0.99, {"eps": 0.09}, {"epsilon": 0.3})):  # fmt: skip
+        given = {"learning_rate": 0.05, "decay": 0.99, "eps": 0.0, "initial_scale": 1.0}
+        found = losses(optax.rmsprop(**given), **changed)
+        optimizer_decay = own.get("decay", 0.99)
+        np.testing.assert_allclose(found, losses(optax.rmsprop(**given | own)), rtol=1e-9)
+
+
 def test_batches_of_several_shapes_and_from_a_function():
     data = regression()
     ragged = [*data[:3], (data[3][0][:5], data[3][1][:5])]
@@ -173,6 +191,8 @@ def test_a_bad_batch_is_found_and_leaving_out_another_does_not_help():
     found = gf.why(squares, jnp.zeros(3), optax.sgd(0.05), data, steps=60)
     assert found.cause == "bad_batch"
     assert found.step == 7
+    assert any("in another order it begins" in line and "right where that batch comes" in line
+               for line in found.observed)  # fmt: skip
     assert "batch 7" in found.says
     survives = found.replays.set_index("changed")["survives"]
     assert survives["without batch 7"]

@@ -12,7 +12,7 @@ from .case import Case
 from .causes import Cause
 from .finding import Finding, clipped_helps, same_place, slower, tried
 from .replay import Change
-from .trouble import Kind
+from .trouble import Kind, what_happened
 
 # A batch is unlike the others where its gradient, its loss or its entries are so many times theirs.
 _UNLIKE = 5.0
@@ -165,6 +165,8 @@ def bad_batch(case: Case) -> Finding | None:
     )
     evidence = [f"{named}: {what} {much}, at the parameters before step {mark.k}", tried(without, training.first)]
     evidence += [tried(mended, training.first)] if mended is not without else []
+    if scale == 1 and training.count is not None and case.trouble.sudden:
+        evidence.append(_in_another_order(case, culprits))
     left = f"; left out, the run ends at a loss of {without.loss:.4g}" if without.mends else ""
     evidence += [f"as a check, {tried(control, training.first)}"] if control is not None else []
     return Finding(
@@ -176,6 +178,19 @@ def bad_batch(case: Case) -> Finding | None:
         change,
         without,
     )
+
+
+def _in_another_order(case: Case, culprits: frozenset[int]) -> str:
+    """In words, whether the trouble goes with the batch where the batches come in another order."""
+    shuffled = case.replay(Change("batches in another order", shuffled=True), start=case.replays.start)
+    ran = shuffled.ran
+    if shuffled.mends:
+        return f"{tried(shuffled, case.training.first)}: there the batch does no harm"
+    again = what_happened(ran.loss, not ran.finite, shuffled.survives, case.noisy)
+    met = {int(n) for n in ran.batch[max(0, again.place - 1) : again.place + 1]}
+    where = int(ran.steps[min(again.place, len(ran.steps) - 1)])
+    again_it = "right where that batch comes" if met & culprits else f"at batch {int(ran.batch[where - ran.steps[0]])}"
+    return f"with the batches in another order it begins at step {where}, {again_it}"
 
 
 def unbounded_below(case: Case) -> Finding | None:

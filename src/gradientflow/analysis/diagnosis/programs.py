@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,6 +19,17 @@ from .norms import leaf_norm, shape_of, tree_norm
 
 # Programs of so many trainings are kept, and with them what their losses and optimizers hold.
 _KEPT = 8
+
+
+class Second(NamedTuple):
+    """A second moment: its place among the state's leaves, its leaf of the parameters, and its decay β₂.
+
+    The decay is 0 where it isn't one: a sum of all squares, say.
+    """
+
+    place: int
+    leaf: int
+    decay: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,25 +112,29 @@ class Programs:
         return HeldUpdate(self.recipe.optimizer, self._zeros())
 
     @functools.cached_property
-    def second_moments(self) -> tuple[tuple[int, int], ...]:
-        """The places among the state's leaves of what adapts as the gradient's square, with the parameters' leaf."""
+    def second_moments(self) -> tuple[Second, ...]:
+        """What adapts as the gradient's square."""
         params, optimizer = self._zeros(), self.recipe.optimizer
         shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
         fresh = optimizer.init(params)
         named = jax.tree_util.tree_leaves_with_path(fresh)
-        update = jax.jit(lambda size: optimizer.update(jax.tree.map(lambda p: p + size, params), fresh, params)[1])
+        update = jax.jit(lambda g, state: optimizer.update(jax.tree.map(lambda p: p + g, params), state, params)[1])
+        ones = jax.tree.map(lambda leaf: jnp.ones_like(leaf) if leaf.shape in shapes else leaf, fresh)
         try:
-            one, two = (jax.tree.leaves(update(jnp.asarray(size, float))) for size in (1.0, 2.0))
+            none, one, two = (jax.tree.leaves(update(jnp.asarray(g, float), fresh)) for g in (0.0, 1.0, 2.0))
+            kept = jax.tree.leaves(update(jnp.asarray(0.0, float), ones))
         except Exception:  # what it asks for beside the gradient isn't there
             return ()
         squares = []
         for i, (path, start) in enumerate(named):
             if jax.tree_util.keystr(path) in self.held_update.adaptive and jnp.shape(start) in shapes:
-                grown = [np.asarray(after[i], float) - np.asarray(start, float) for after in (one, two)]
+                grown = [np.asarray(after[i], float) - np.asarray(none[i], float) for after in (one, two)]
                 squares += [i] if np.allclose(grown[1], 4 * grown[0], rtol=1e-3) else []
         # Leaves of a moment come in the parameters' order.
-        found = [(i, j % len(shapes)) for j, i in enumerate(squares)]
-        return tuple(found) if all(jnp.shape(named[i][1]) == shapes[leaf] for i, leaf in found) else ()
+        decays = [float(np.mean(np.asarray(kept[i], float))) for i in squares]
+        found = [Second(i, j % len(shapes), decay if 0 < decay < 1 else 0.0)
+                 for j, (i, decay) in enumerate(zip(squares, decays, strict=True))]  # fmt: skip
+        return tuple(found) if all(jnp.shape(named[one.place][1]) == shapes[one.leaf] for one in found) else ()
 
     def _zeros(self) -> Any:
         return jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), self._shapes)
@@ -158,7 +173,7 @@ class Programs:
     # --- runs -------------------------------------------------------------------------------------------------------
 
     def _block(self, held: Any, params: Any, state: Any, data: Any, places: Any, first: Any, count: Any, knobs: Any, *,
-               second: tuple[tuple[int, int], ...]) -> Any:  # fmt: skip
+               second: tuple[Second, ...]) -> Any:  # fmt: skip
         """Steps, until one is not finite: where they lead, how many there were, and a row of evidence for each."""
         leaves, length = len(jax.tree.leaves(params)), len(knobs["scale"])
         wide = jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32
@@ -183,7 +198,7 @@ class Programs:
         return (params, state), i, rows
 
     def _step(self, held: Any, params: Any, state: Any, batch: Any, k: Any, scale: Any, knobs: Any,
-              second: tuple[tuple[int, int], ...]) -> tuple[Any, Any, Any]:  # fmt: skip
+              second: tuple[Second, ...]) -> tuple[Any, Any, Any]:  # fmt: skip
         key = self.recipe.key_of(held, k)
         value, raw = self._measured(held, params, batch, key)
         guarded = jax.tree.map(lambda g: jnp.where(knobs["guard"] & ~jnp.isfinite(g), jnp.zeros_like(g), g), raw)
@@ -194,6 +209,9 @@ class Programs:
             state = _refreshed(state, gradient, knobs["refresh"], second)
         shown = jax.tree.map(lambda p: jnp.where(knobs["undecayed"], jnp.zeros_like(p), p), params)
         update, new = self.recipe.update(held, gradient, state, shown, value, batch, key)
+        if second:
+            lent, new = _forgetting(state, new, knobs, second)
+            update, _ = self.recipe.update(held, gradient, lent, shown, value, batch, key)
         new = jax.tree.map(lambda a, b: jnp.asarray(a, jnp.asarray(b).dtype), new, state)
         sizes = [leaf_norm(p) for p in jax.tree.leaves(params)]
         moves = [leaf_norm(u) for u in jax.tree.leaves(update)]
@@ -216,14 +234,33 @@ class Programs:
         return after, new, row
 
 
-def _refreshed(state: Any, gradient: Any, asked: Any, second: tuple[tuple[int, int], ...]) -> Any:
+def _refreshed(state: Any, gradient: Any, asked: Any, second: tuple[Second, ...]) -> Any:
     """Second moments that are at least the gradient's square, where that is asked for."""
     leaves, structure = jax.tree.flatten(state)
     squares = [g**2 for g in jax.tree.leaves(gradient)]
-    for place, leaf in second:
+    for place, leaf, _ in second:
         square = squares[leaf].astype(leaves[place].dtype)
         leaves[place] = jnp.where(asked, jnp.maximum(leaves[place], square), leaves[place])
     return jax.tree.unflatten(structure, leaves)
+
+
+def _forgetting(state: Any, new: Any, knobs: Any, second: tuple[Second, ...]) -> tuple[Any, Any]:
+    """A state with which an update sees other second moments than its own, and the state that is to follow.
+
+    Of ν' = β₂ν + (1 − β₂)g² the last term is known once ν' is; so what ν would be with a smaller β₂, and with ε² added,
+    can be put in its place. The correction of its bias stays the optimizer's: after its first steps it is none.
+    """
+    leaves, structure = jax.tree.flatten(state)
+    after, follows = jax.tree.flatten(new)
+    for place, _, decay in second:
+        old, own = leaves[place], after[place]
+        if decay:
+            square = (own - decay * old) / (1 - decay)
+            shorter = jnp.minimum(knobs["decay"], decay).astype(old.dtype)
+            after[place] = jnp.where(shorter < decay, shorter * old + (1 - shorter) * square, own)
+        seen = after[place] + knobs["epsilon"].astype(old.dtype) ** 2
+        leaves[place] = jnp.where(seen == own, old, old + (seen - own) / (decay or 1.0))
+    return jax.tree.unflatten(structure, leaves), jax.tree.unflatten(follows, after)
 
 
 _made: OrderedDict[Any, Programs] = OrderedDict()

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .norms import alike, host_norm, shape_of
+from .programs import Second
 from .training import Training
 
 # Losses are compared on so many batches, and batches measured one by one up to so many.
@@ -34,7 +35,10 @@ class Change:
         undecayed: whether the optimizer is shown parameters of 0, so that it decays nothing.
         level: every leaf's update gets this size, relative to the leaf; 0 leaves them.
         refresh: whether second moments are at least the gradient's square.
+        decay: second moments decay by this at most: a smaller β₂.
+        epsilon: its square is added to second moments.
         without: numbers of batches left out.
+        shuffled: whether a list of batches is gone through in another order.
     """
 
     label: str
@@ -45,7 +49,10 @@ class Change:
     undecayed: bool = False
     level: float = 0.0
     refresh: bool = False
+    decay: float = 1.0
+    epsilon: float = 0.0
     without: frozenset[int] = frozenset()
+    shuffled: bool = False
 
 
 AS_IT_IS = Change("as it is")
@@ -106,12 +113,12 @@ class Replays:
     Args:
         training: the training.
         steps: how many.
-        second: the places among the state's leaves of second moments, each with its leaf of the parameters.
+        second: the second moments in the optimizer's state.
         like: another's replays, whose batches losses are compared on.
     """
 
     def __init__(
-        self, training: Training, steps: int, second: tuple[tuple[int, int], ...] = (), like: "Replays | None" = None
+        self, training: Training, steps: int, second: tuple[Second, ...] = (), like: "Replays | None" = None
     ) -> None:
         self.training, self.steps, self.second, self.programs = training, steps, second, training.programs
         self.length = max(1, math.ceil(steps / BLOCKS))
@@ -139,7 +146,8 @@ class Replays:
             knobs = {
                 "scale": scale, "clip": np.asarray(change.clip, float), "guard": np.asarray(change.guard),
                 "undecayed": np.asarray(change.undecayed), "level": np.asarray(change.level, float),
-                "refresh": np.asarray(change.refresh),
+                "refresh": np.asarray(change.refresh), "decay": np.asarray(change.decay, float),
+                "epsilon": np.asarray(change.epsilon, float),
             }  # fmt: skip
             places = np.resize(places, self.length)
             (params, state), done, found = self.programs.block(
@@ -228,6 +236,9 @@ class Replays:
         if training.count is not None and change.without:
             kept = [n for n in range(training.count) if n not in change.without]
             return [kept[j % len(kept)] for j in range(k, stop)] if kept else []
+        if training.count is not None and change.shuffled:
+            order = np.random.default_rng(0).permutation(training.count)
+            return [int(order[training.number(j)]) for j in range(k, stop)]
         out: list[int] = []
         j = k
         while len(out) < stop - k:

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 
 from .advice import fall, shorter
@@ -14,6 +15,8 @@ from .trouble import Kind
 # Of the loss's logarithm per that of the parameters' size: more than a deep network's has at a usual start.
 _ELASTIC = 30.0
 _SPIKED = 20.0
+# A β₂ under which ten steps are half forgotten in seven.
+_SHORT_MEMORY = 0.9
 # A warm-up that gets less than so much of the way that a shorter step gets is not what the run lacks.
 _AS_FAR = 0.8
 
@@ -32,7 +35,15 @@ def stale_second_moment(case: Case) -> Finding | None:
     fresh = case.replay(Change("second moments at least the gradient's square", refresh=True))
     if not (fresh.mends and grown > 3):
         return None
-    worst = case.worst
+    worst, count = case.worst, sum(leaf.size for leaf in jax.tree.leaves(case.training.params))
+    before = case.ran.norm("gradient")[max(0, place - 30) : max(1, place - 3)]
+    epsilon = float(np.median(before)) / math.sqrt(count)
+    tries = [Change(f"an ε of about {epsilon:.2g}", epsilon=epsilon)]
+    # A sum of all squares never forgets.
+    if all(one.decay > _SHORT_MEMORY for one in case.replays.second):
+        tries.insert(0, Change(f"β₂ = {_SHORT_MEMORY:.4g}", decay=_SHORT_MEMORY))
+    outcomes = [case.replay(change) for change in tries]
+    helped = [tried(one, case.training.first) for one in outcomes if one.mends]
     evidence = [
         f"right there the gradient is {grown:.3g} times its usual size, and an update reaches "
         f"{float(np.nanmax(moves[near])) / max(usual, 1e-300):.3g} times its usual size",
@@ -44,8 +55,8 @@ def stale_second_moment(case: Case) -> Finding | None:
         Cause.STALE_SECOND_MOMENT,
         case.step,
         "the average of the squared gradients that sets the step's length lags behind a gradient that has just grown",
-        tuple(evidence),
-        ("a smaller β₂ (0.99, 0.95), a larger ε, AMSGrad, or clipping", *clipped_helps(case)),
+        tuple(evidence + [tried(one, case.training.first) for one in outcomes if not one.mends]),
+        (*(helped or ["a smaller β₂, a larger ε"]), "AMSGrad, or clipping", *clipped_helps(case)),
     )
 
 
