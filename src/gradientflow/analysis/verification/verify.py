@@ -46,7 +46,7 @@ from .decide import refuted_sibling
 from .energy_law import energy_law_claim
 from .flow_claims import flow_claims
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
-from .runs import iterates_claim, path_claim, solution_claim_of
+from .runs import iterates_claim, path_claim
 
 _LONGEST_SHOWN = 24
 # Modes tried in search of one that a step beyond the limit makes grow.
@@ -231,12 +231,10 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
             return Claim(name, statement, Grade.UNKNOWN, str(error))
         why = "the step is not constant, the scheme has memory or another position, or nothing is at rest"
         return found or Claim(name, statement, Grade.UNKNOWN, why)
-    if type(flow) not in (GradientFlow, HeavyBallFlow):
-        try:
-            return solution_claim_of(flow, run)
-        except UnansweredQuestionError:
-            return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {flow.name} is known here")
-    return path_claim(flow, run) or Claim(name, statement, Grade.UNKNOWN, "nothing is at rest: E has no minimum")
+    try:
+        return path_claim(flow, run)
+    except UnansweredQuestionError:
+        return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {flow.name} is known here")
 
 
 def _any_position(energy: Any) -> Any:
