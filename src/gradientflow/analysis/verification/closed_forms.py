@@ -23,9 +23,7 @@ from ..results.grades import Grade
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 
-_IDENTITY = (
-    "the flow's own `solution`, put into its drift: the derivative is the drift identically, the start its start"
-)
+_IDENTITY = "the flow's own `solution`: its derivative is the drift there, identically, and it begins at its start"
 AT_ORIGIN = "it depends on where the minimizer is, which must be 0 for what is proved here"
 # Modes so near to critical damping are, for all that floating point can tell.
 _NEAR = 1e-12

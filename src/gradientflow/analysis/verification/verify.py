@@ -56,14 +56,13 @@ _MOST_TRIED = 32
 def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verification:
     r"""Proves what can be proved of a flow or a method, each claim beside a false one that the same code refutes.
 
-    Candidates are put into what the flow's drift, or the method's step, returns on exact numbers: closed forms per mode
-    (of gradient flow, of the heavy ball in its three regimes and its overdamped limit, of Hessian-damped inertia,
-    Newton's and Nesterov's flow, of Langevin dynamics' mean and covariance; of any flow that is linear on a mode, its
-    matrix exponential), Lyapunov functions on general energies, and of a method the powers of its step, its
-    recurrence and its step limit. On a quadratic of up to 30 unknowns its curvatures and its minimizer are exact too.
+    What is put into the flow's drift, or the method's step, on exact numbers: the flow's own closed form per mode, its
+    `solution` as it runs (where it has none and is linear on a mode, its matrix exponential), with noise mean and
+    covariance; Lyapunov functions on general energies; and of a method the powers of its step, its recurrence and its
+    step limit. On a quadratic of up to 30 unknowns its curvatures and its minimizer are exact too.
 
     Args:
-        subject: the flow or the method. A user's own flow has its `drift` and its `lyapunov` read likewise.
+        subject: the flow or the method. A user's own flow has its `drift`, `solution` and `lyapunov` read likewise.
         run: a path of the flow, or a run of the method, whose numbers are measured against the closed forms.
 
     Raises:
