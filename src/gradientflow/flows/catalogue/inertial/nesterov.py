@@ -128,8 +128,7 @@ class NesterovFlow(Inertial):
             return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         force = into(self.gradient(z.x))
-        lam = lam if isinstance(h, Duration) else jnp.broadcast_to(lam, jnp.shape(force))
-        flat, (xx, xv, vx, vv) = _propagated(lam, self.r, t, h)
+        flat, lam, (xx, xv, vx, vv) = _propagated(lam, self.r, t, h, force)
         # A particular solution: rest at the minimizer, or falling where nothing pulls back.
         away, fall = force / _where(flat, 1, lam), -force / (self.r + 1)
         v = into(z.v) - _where(flat, fall * t, 0)
@@ -166,12 +165,13 @@ def _rate(r: Any, t: Any) -> Any:
     return jnp.where(t == 0, 0, r / jnp.where(t == 0, 1, t))
 
 
-def _propagated(lam: Any, r: Any, t: Any, h: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Which modes have no curvature, and the entries of the propagator, row by row."""
+def _propagated(lam: Any, r: Any, t: Any, h: Any, force: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Which modes have no curvature, the curvatures for each entry of `force`, the propagator's entries row by row."""
     if isinstance(h, Duration):
-        return False, h.propagated_from_rest(lam, r)
+        return False, lam, h.propagated_from_rest(lam, r)
+    lam = jnp.broadcast_to(lam, jnp.shape(force))
     step = propagator(lam, r, t, h)
-    return lam == 0, tuple(step[..., i, j] for i in (0, 1) for j in (0, 1))
+    return lam == 0, lam, tuple(step[..., i, j] for i in (0, 1) for j in (0, 1))
 
 
 def _where(condition: Any, then: Any, other: Any) -> Any:
