@@ -176,6 +176,8 @@ def test_the_density_of_a_quadratic_is_its_gaussian_law():
     density = gf.stationary_density(flow, gf.EulerMaruyama(), step=STEP, low=-5.0, high=5.0, points=301)
     assert density.moments(2)[0] == pytest.approx(T / (2 * (1 - STEP)), rel=1e-12)
     assert density.moments(4)[0] == pytest.approx(3 * density.moments(2)[0] ** 2, rel=1e-12)
+    [line] = density.plot().axes[0].lines
+    np.testing.assert_array_equal(line.get_ydata(), density.scheme)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ import scipy.linalg
 import sympy
 
 import gradientflow as gf
+from gradientflow.analysis.exact.leaf import Exact
+from gradientflow.analysis.exact.motion import REGIMES, Motion
 from gradientflow.analysis.verification.abstract_energy import setting
-from gradientflow.analysis.verification.closed_forms import INERTIAL, gradient_flow, heavy_ball, solution_claim
+from gradientflow.analysis.verification.closed_forms import closed_form
 from gradientflow.analysis.verification.decrease import decide_decrease, decide_fact
+from gradientflow.flows.linear.bessel import propagator
 
 from .catalogue import FLOWS
 
@@ -78,19 +81,41 @@ def test_the_running_examples_numbers():
 
 def test_the_proved_formulas_are_the_matrix_exponential():
     """Independently: SciPy's expm of the system's matrix against each regime's formula."""
-    t = sympy.Symbol("t")
-    for make, lam in zip(INERTIAL, (5.0, 1.0, 0.3), strict=True):
+    form = closed_form(gf.HeavyBall(E))
+    for regime, lam in zip(REGIMES, (5.0, 1.0, 0.3), strict=True):
         m, friction = 1.0, 2.0
-        form = make(heavy_ball)
-        g = form.motion.generators
-        state = form.solution(g["x0"], g["v0"])
-        a = friction / (2 * m)
-        gap = lam / m - a * a
-        values = {"m": m, "a": a, "x0": 0.7, "v0": -1.3, "omega": abs(gap) ** 0.5, "sigma": abs(gap) ** 0.5}
+        root = abs(lam / m - (friction / (2 * m)) ** 2) ** 0.5
+        values = {"lambda": lam, "m": m, "gamma": friction, "x0": 0.7, "v0": -1.3, "c0": 0.0, "t": 0.8}
+        values |= {sympy.Symbol(regime.symbol or "none", positive=True): root}
         expm = scipy.linalg.expm(0.8 * np.array([[0, 1], [-lam / m, -friction / m]])) @ [0.7, -1.3]
-        for leaf, expected in zip((state.x, state.v), expm, strict=True):
-            expression = form.motion.expression(leaf).subs(values).subs(t, 0.8)
-            assert float(expression) == pytest.approx(expected, rel=1e-12)
+        for leaf, expected in zip((form.state.x, form.state.v), expm, strict=True):
+            assert float(form.motion.expression(leaf, regime).subs(values)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_proofs_take_the_functions_of_time_to_be_is_what_runs_compute():
+    """Their meaning in numbers, and by SymPy the derivatives that proofs give them."""
+    t, w, lam = sympy.Symbol("t"), sympy.Symbol("omega", positive=True), sympy.Symbol("lambda")
+    motion = Motion("lambda", "r")
+    a, k = Exact(1) / 2, motion.generators["lambda"]
+    told = motion.damped_oscillation(a, k)
+    for regime, at in zip(REGIMES, (2.25, 0.25, 0.125), strict=True):
+        root = sympy.Symbol(regime.symbol or "none", positive=True)
+        computed = gf.flows.damped_oscillation(0.5, at, 0.75)
+        values = {lam: at, root: abs(at - 0.25) ** 0.5, t: 0.75}
+        for exact, number in zip(told, computed, strict=True):
+            assert float(motion.expression(exact, regime).subs(values)) == pytest.approx(float(number), rel=1e-12)
+        cosine, sine = regime.cosine(w, t), regime.sine(w, t)
+        assert sympy.simplify(sympy.diff(sine, t) - cosine) == 0
+        assert sympy.simplify(sympy.diff(cosine, t) + regime.sign * w**2 * sine) == 0
+    relaxed = motion.expression(motion.relaxed(k)).subs({lam: 1.5, t: 0.75})
+    assert float(relaxed) == pytest.approx(float(gf.flows.relaxed(1.5, 0.75)), rel=1e-12)
+    told = motion.propagated_from_rest(k, motion.generators["r"])
+    computed = np.ravel(propagator(jnp.asarray(1.5), 3.5, 0.0, 0.75))
+    for exact, number in zip(told, computed, strict=True):
+        value = motion.expression(exact).subs({lam: 1.5, sympy.Symbol("r"): 3.5})
+        assert float(value.subs(t, 0.75)) == pytest.approx(float(number), rel=1e-10)
+        slope = motion.expression(motion.derivative(exact)).subs({lam: 1.5, sympy.Symbol("r"): 3.5})
+        assert float(slope.subs(t, 0.75)) == pytest.approx(float(sympy.diff(value, t).subs(t, 0.75)), rel=1e-10)
 
 
 # --- Runs' own numbers -----------------------------------------------------------------------------------------------
@@ -210,14 +235,37 @@ class HalfSpeed(Growing.__base__):
         return self.energy.value(z)
 
 
-def test_the_textbooks_closed_form_is_refuted_on_a_drift_that_lost_a_factor():
-    import dataclasses
+class HalfDescent(gf.GradientFlow):
+    """The same as a subclass, which inherits the gradient flow's closed form."""
 
-    form = gradient_flow()
-    broken = dataclasses.replace(form, flow=HalfSpeed(form.flow.energy))
-    claim = solution_claim(broken, "half speed")
+    def drift(self, t, z):
+        return -self.gradient(z) / 2
+
+
+def test_a_closed_form_is_refuted_on_a_drift_that_lost_a_factor():
+    claim = next(claim for claim in gf.verify(HalfDescent(E)).claims if "closed form" in claim.name)
     assert claim.grade == "refuted"
     assert "dx/dt and the drift are" in claim.counterexample
+
+
+class Pulled(gf.GradientFlow):
+    """A gradient flow that is drawn to the origin too, and its closed form where E has its minimum there."""
+
+    def drift(self, t, z):
+        return -self.gradient(z) - z
+
+    def solution(self, t, z, h):
+        lam, into, back = gf.flows.modes_of(self, "solution")
+        return z - back(into(z)) * (1 + lam) * gf.flows.relaxed(1 + lam, h)
+
+
+def test_a_closed_form_that_hangs_on_where_the_minimum_is_is_no_proof_for_all_quadratics():
+    centered, elsewhere = (
+        next(claim for claim in gf.verify(Pulled(energy)).claims if "closed form" in claim.name)
+        for energy in (CENTERED, E)
+    )
+    assert (centered.grade, elsewhere.grade) == ("proved", "unknown")
+    assert "where the minimizer is" in elsewhere.reason
 
 
 def test_a_rate_that_the_drift_does_not_have_is_refuted():

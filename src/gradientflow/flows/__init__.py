@@ -96,6 +96,8 @@ from .flow import is_stochastic as is_stochastic
 from .flow import smooth_part as smooth_part
 from .flow import with_energy as with_energy
 from .flow import with_smooth_part as with_smooth_part
+from .linear.modes import modes_of as modes_of
+from .linear.oscillation import damped_oscillation as damped_oscillation
 from .noise import Noise as Noise
 from .numerics import Number as Number
 from .numerics import all_finite as all_finite
@@ -110,6 +112,7 @@ from .numerics import is_numeric as is_numeric
 from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
+from .numerics import relaxed as relaxed
 from .numerics import scaled_to_unit as scaled_to_unit
 from .numerics import size as size
 from .rest import Left as Left

@@ -130,14 +130,14 @@ def check_clock(where: str, t: Any, **values: Any) -> None:
             )
 
 
-def real_arrays(where: str, name: str, tree: Any) -> Any:
-    """A pytree of numbers as floating-point arrays.
+def real_arrays(where: str, name: str, tree: Any, convert: Callable[[Any], Any] = as_floating) -> Any:
+    """A pytree of numbers as floating-point arrays, of JAX's unless `convert` makes others.
 
     Raises:
         TypeError: naming the argument and what it got, if there is anything else in it, or nothing.
     """
     try:
-        arrays = None if any(isinstance(leaf, bool | np.bool_) for leaf in jax.tree.leaves(tree)) else as_floating(tree)
+        arrays = None if any(isinstance(leaf, bool | np.bool_) for leaf in jax.tree.leaves(tree)) else convert(tree)
     except (TypeError, ValueError):
         arrays = None
     if not jax.tree.leaves(arrays):
@@ -188,20 +188,19 @@ def in_a_line(value: Any) -> str:
     return type(value).__name__ if "\n" in written or len(written) > _SHOWN else written
 
 
-def position_arrays(where: str, name: str, tree: Any) -> Any:
+def position_arrays(where: str, name: str, tree: Any, convert: Callable[[Any], Any] = as_floating) -> Any:
     """A position as floating-point arrays of one precision, which is that of time and steps too.
 
     Raises:
         TypeError: as `real_arrays`, or naming the leaves of another precision.
     """
-    arrays = real_arrays(where, name, tree)
-    leaves = jax.tree_util.tree_leaves_with_path(arrays)
-    precisions: dict[str, list[str]] = {}
-    for path, leaf in leaves:
-        precisions.setdefault(str(leaf.dtype), []).append(jax.tree_util.keystr(path))
-    if len(precisions) > 1:
+    arrays = real_arrays(where, name, tree, convert)
+    if len({leaf.dtype for leaf in jax.tree.leaves(arrays)}) > 1:
+        precisions: dict[str, list[str]] = {}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+            precisions.setdefault(str(leaf.dtype), []).append(jax.tree_util.keystr(path))
         found = ", ".join(f"{precision} ({', '.join(paths[:3])})" for precision, paths in precisions.items())
-        finest = str(jnp.result_type(*(leaf for _, leaf in leaves)))
+        finest = str(jnp.result_type(*jax.tree.leaves(arrays)))
         raise TypeError(
             f"{where}: the leaves of `{name}` must have one precision, got {found}; give "
             f"jax.tree.map(lambda leaf: jnp.asarray(leaf, {finest!r}), {name})"

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .duration import Duration
+
 # Up to so many unknowns a dense Hessian is cheaper to form and factor than to be multiplied by many times.
 LARGEST_DENSE = 200
 # A real number as users give it.
@@ -32,7 +34,10 @@ def tightest_rtol(dtype: Any) -> float:
 
 def dtype_of(tree: Any) -> Any:
     """The common floating-point type of a pytree's leaves."""
-    return jnp.result_type(*jax.tree.leaves(tree))
+    leaves = jax.tree.leaves(tree)
+    types = {getattr(leaf, "dtype", None) for leaf in leaves}
+    alike = types.pop() if len(types) == 1 else None
+    return jnp.result_type(*leaves) if alike is None else alike
 
 
 def as_floating(tree: Any) -> Any:
@@ -40,17 +45,22 @@ def as_floating(tree: Any) -> Any:
 
     A list or tuple that holds nothing but numbers, nested or not, is one array; any other is a pytree.
     """
+    # By NumPy first: JAX makes a program for every shape. The type is given again, or a Python float would stay weakly
+    # typed and yield to any other precision.
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), as_floating_on_host(tree))
 
-    def convert(leaf: Any) -> jax.Array:
+
+def as_floating_on_host(tree: Any) -> Any:
+    """The same, but that what is no array of JAX's becomes one of NumPy's: nothing is put on a device."""
+
+    def convert(leaf: Any) -> jax.Array | np.ndarray:
         array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
         if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
             array = jnp.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.complexfloating):
             raise TypeError(f"positions are real, got {array.dtype}")
         dtype = jax.dtypes.canonicalize_dtype(array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else float)
-        # Converted by NumPy: JAX makes a program for every shape. The type is given again, or a Python float would
-        # stay weakly typed and yield to any other precision.
-        return jnp.asarray(array.astype(dtype), dtype)
+        return array if array.dtype == dtype and isinstance(array, np.ndarray) else array.astype(dtype)
 
     return jax.tree.map(convert, tree, is_leaf=is_nested_numbers)
 
@@ -137,6 +147,8 @@ def is_numeric(value: Any) -> bool:
 
 def relaxed(rate: Any, h: Any) -> Any:
     """∫₀ʰ e^{−rate·s} ds = (1 − e^{−h·rate})/rate, and h where the rate is 0."""
+    if isinstance(h, Duration):
+        return h.relaxed(rate)
     safe = jnp.where(rate == 0, 1, rate)
     return jnp.where(rate == 0, h, -jnp.expm1(-h * safe) / safe)
 

@@ -10,7 +10,7 @@ from .checks import position_arrays, real_arrays, users_line
 from .compiling import compiled
 from .energies.energy import Energy
 from .flow import Flow
-from .numerics import dtype_of, numbers_to_arrays
+from .numerics import as_floating, as_floating_on_host, dtype_of, numbers_to_arrays
 from .state import PytreeState, Vector
 from .transforming import is_transformed, once_per_shape
 
@@ -45,7 +45,9 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
     if state is None:
         if x0 is None or not jax.tree.leaves(x0):
             raise TypeError(f"{where}: `x0` must be an array or a pytree of arrays, got {x0!r}")
-        z = flow.init(position_arrays(where, "x0", x0))
+        # What is only handed to a program needs no device before; a user's own `init` may ask for JAX's arrays.
+        ours = type(flow).init.__module__.partition(".")[0] == __name__.partition(".")[0]
+        z = flow.init(position_arrays(where, "x0", x0, as_floating_on_host if ours else as_floating))
     elif isinstance(state, tuple):
         template = flow.init(real_arrays(where, "state", state[0]))
         z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))

@@ -19,6 +19,7 @@ from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .compare import Comparison
+    from .observed_order import ObservedOrder
 
 FLOW_COLOUR = "black"
 _MARKERS = "osD^vPX*"
@@ -31,6 +32,8 @@ _SMOOTH = 600
 _LARGEST = 1e120
 # So far is seen of what diverges, beside what converges.
 _TALLEST = 3e11
+# Larger errors are those of a run that diverges, and show no order.
+_TALLEST_ERROR = 1e6
 # One line, and one of many.
 _WIDTHS = (1.5, 0.8)
 
@@ -62,13 +65,27 @@ def plot_orders(comparison: "Comparison", **user: Any) -> Any:
 def draw_orders(ax: Axes, comparison: "Comparison") -> None:
     """Errors over the step, on logarithmic scales."""
     for (label, entry), colour, marker in _styled(comparison):
-        if entry.order is None:
-            continue
-        finite = np.isfinite(entry.order.errors) & (entry.order.errors < 1e6)
-        ax.loglog(
-            entry.order.h[finite], entry.order.errors[finite], color=colour, marker=marker, ms=4,
-            label=f"{label}: order {entry.order.order:.2f}",
-        )  # fmt: skip
+        if entry.order is not None:
+            _draw_order(ax, entry.order, f"{label}: order", color=colour, marker=marker, ms=4)
+    _label_orders(ax)
+
+
+def plot_order(order: "ObservedOrder", **user: Any) -> Any:
+    """The largest error against the step, with the slope that it shows."""
+
+    def draw(ax: Axes) -> None:
+        _draw_order(ax, order, "order", color=COLOURS[0], marker="o", ms=4)
+        _label_orders(ax)
+
+    return lay_out([draw], (7.5, 5.0), **user)
+
+
+def _draw_order(ax: Axes, order: "ObservedOrder", label: str, **style: Any) -> None:
+    finite = np.isfinite(order.errors) & (order.errors < _TALLEST_ERROR)
+    ax.loglog(order.h[finite], order.errors[finite], label=f"{label} {order.order:.2f}", **style)
+
+
+def _label_orders(ax: Axes) -> None:
     ax.set(xlabel="step h", ylabel="largest error against the flow", title="How the error falls with the step")
     ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:.3g}")

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from gradientflow.discretizers import Method, as_step_rule
 from gradientflow.flows import Trajectory, distance
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 
 # Successive estimates that agree this well have left the regime of large steps.
 _SETTLED = 0.02
@@ -24,7 +25,7 @@ _ABOVE_FLOOR = 100
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class ObservedOrder(Measured):
+class ObservedOrder(Measured, Drawn):
     """Errors at halved steps, and the order that they show.
 
     Attributes:
@@ -33,6 +34,7 @@ class ObservedOrder(Measured):
         order: the slope between the last two; NaN where fewer than two errors rise above the reference's own.
     """
 
+    drawn_by: ClassVar[str] = "comparison.figures:plot_order"
     h: np.ndarray
     errors: np.ndarray
     order: float

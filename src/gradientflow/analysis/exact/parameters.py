@@ -15,9 +15,9 @@ from gradientflow.flows import Energy, Flow, Mode, with_energy
 from .leaf import Exact, NotExactError
 
 # Parameters are shown by their customary symbols.
-_SYMBOLS = {"mass": "m", "friction": "gamma", "temperature": "T"}
+SYMBOLS = {"mass": "m", "friction": "gamma", "temperature": "T"}
 # Names that readings use for themselves.
-_RESERVED = re.compile(r"lambda|h|t|eta|mu|[evxgECS]|z\d*|dW|x0|v0")
+_RESERVED = re.compile(r"lambda|h|t|eta|mu|[evxgECS]|z\d*|f\d+|dW|[cxvpqr]0")
 
 Convert = Callable[[str, Fraction], Any]
 
@@ -62,7 +62,7 @@ def with_parameters(tree: Any, convert: Convert, integers: bool = True, suffix: 
             return leaf
         if not math.isfinite(leaf):
             raise NotExactError(f"the parameter `{name}` is {leaf}, which is no number to compute with exactly")
-        symbol = _unique(_SYMBOLS.get(name, name) + suffix, taken)
+        symbol = _unique(SYMBOLS.get(name, name) + suffix, taken)
         return convert(symbol, Fraction(leaf if isinstance(leaf, numbers.Rational) else float(leaf)))
 
     return jax.tree_util.tree_map_with_path(one, tree)

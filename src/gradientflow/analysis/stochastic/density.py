@@ -1,7 +1,7 @@
 """The stationary density of a scheme in one dimension, by quadrature: its bias on any energy, without sampling."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from gradientflow.discretizers import Discretizer, Iteration, check_answers
 from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare, with_energy
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 from .one_number import of_one_number
 
 # The share of a difference between two wells that a step must take away: rounding is magnified by its inverse.
@@ -21,8 +22,8 @@ _SHIFT = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class StationaryDensity(Measured):
-    """Densities on a grid.
+class StationaryDensity(Measured, Drawn):
+    """Densities on a grid; its figure has one over the other.
 
     Attributes:
         x: the grid, equally spaced, of shape (n,) [X].
@@ -30,6 +31,7 @@ class StationaryDensity(Measured):
         flow: that of the flow, ∝ e^{−E/T}.
     """
 
+    drawn_by: ClassVar[str] = "stochastic.figures:plot_density"
     x: np.ndarray
     scheme: np.ndarray
     flow: np.ndarray

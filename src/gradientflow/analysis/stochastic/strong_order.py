@@ -3,7 +3,7 @@
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,13 +25,14 @@ from gradientflow.flows import (
 )
 
 from ..results.grades import Measured
+from ..results.result import Drawn
 
 # So many steps of the reference to one of the finest that is measured.
 _FINER = 16
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class StrongOrder(Measured):
+class StrongOrder(Measured, Drawn):
     r"""Root-mean-square errors at the end, and the order that they show.
 
     Attributes:
@@ -41,6 +42,7 @@ class StrongOrder(Measured):
         order: the slope of log error over log h, by least squares.
     """
 
+    drawn_by: ClassVar[str] = "stochastic.figures:plot_strong_order"
     h: np.ndarray
     errors: np.ndarray
     standard_errors: np.ndarray

@@ -1,5 +1,6 @@
 """Drawing of sweeps. Nothing here computes a result."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .result import NOT_RUN
 if TYPE_CHECKING:
     from .basins import Basins
     from .result import Sweep
+    from .tune import Tuned
 
 _NAMES = [*map(str, OUTCOMES), NOT_RUN]
 _COLOUR_OF = {
@@ -51,6 +53,27 @@ def _are_starts(sweep: "Sweep") -> bool:
         return False
     values = columns[0][1].values
     return isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 2
+
+
+def plot_tuned(tuned: "Tuned", **user: Any) -> Any:
+    """The energies that each method's trials reached, best first: how low, and how much tuning it asks for."""
+    return lay_out([lambda ax: _draw_tuned(ax, tuned)], (8, 4.8), **user)
+
+
+def _draw_tuned(ax: Axes, tuned: "Tuned") -> None:
+    spread = []
+    for (label, found), colour in zip(tuned.sweeps.items(), itertools.cycle(COLOURS), strict=False):
+        kept = np.isfinite(found.energy) & (found.outcome != "diverged")
+        energy = np.sort(found.energy[kept].ravel())
+        share = np.arange(len(energy) + 1) / found.energy.size
+        ax.stairs(energy, share, baseline=None, color=colour, label=f"{label}: {tuned.energy[label]:.3g} at best")
+        spread.append(energy)
+    ax.set(
+        xlabel="share of the trials, best first; what is missing diverged", ylabel="energy at the end", xlim=(0, 1),
+        yscale="log" if _is_wide(np.concatenate(spread)) else "linear",
+        title=f"{tuned.trials} trials of {tuned.budget:,} steps for every method",
+    )  # fmt: skip
+    ax.legend()
 
 
 def plot_basins(found: "Basins", **user: Any) -> Any:

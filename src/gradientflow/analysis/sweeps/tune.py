@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,15 +10,15 @@ import pandas as pd
 from gradientflow.flows import check_integer
 
 from ..results.grades import Measured
-from ..results.result import Result
+from ..results.result import Drawn
 from .lanes import arguments_of, lanes_of
 from .result import Sweep
 from .sweep import sweep
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Tuned(Measured, Result):
-    """The best of each method, all tuned on one budget.
+class Tuned(Measured, Drawn):
+    """The best of each method, all tuned on one budget; its figure has every trial.
 
     Attributes:
         budget: how many steps every run took.
@@ -28,6 +28,7 @@ class Tuned(Measured, Result):
         sweeps: all runs of each, by label.
     """
 
+    drawn_by: ClassVar[str] = "sweeps.figures:plot_tuned"
     budget: int
     trials: int
     best: dict[str, dict[str, Any]]

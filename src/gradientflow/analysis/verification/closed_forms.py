@@ -1,225 +1,224 @@
-r"""Closed forms of linear flows on one quadratic mode: candidates, put into the drift that runs.
+r"""A flow's own closed form, on one quadratic mode: read from the `solution` that runs, put into the drift that runs.
 
 By the spectral theorem every symmetric H is a sum of such modes, so that what is proved for all λ is proved for all
 quadratics: $e^{-tH}$ acts on a mode as $e^{-\lambda t}$.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import sympy
 
-from gradientflow.flows import (
-    Flow,
-    GradientFlow,
-    HeavyBallFlow,
-    HessianDampedFlow,
-    KineticLangevin,
-    Langevin,
-    Mode,
-    NesterovFlow,
-    NewtonFlow,
-    Phase,
-)
+from gradientflow.flows import Flow, Mode
 
 from ..exact.blame import blaming
-from ..exact.leaf import Exact
-from ..exact.motion import Motion, TimeFunction, motion
+from ..exact.leaf import Exact, NotExactError
+from ..exact.motion import REGIMES, Motion, Regime
+from ..exact.parameters import flow_converted, symbols_of_flow
+from ..linear_stability.curvature import Curvatures
+from ..results.grades import Grade
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
 
-# Where means and covariances start, and the strength of the noise.
-_STARTS = "x0 v0 p0 q0 r0 s"
-_IDENTITY = "put into the drift, its derivative is the drift identically, and at t = 0 it is the start"
+_IDENTITY = "the flow's own `solution`: its derivative is the drift there, identically, and it begins at its start"
+AT_ORIGIN = "it depends on where the minimizer is, which must be 0 for what is proved here"
+# Modes so near to critical damping are, for all that floating point can tell.
+_NEAR = 1e-12
+
+
+class ShiftedMode(Mode):
+    """The mode E = λ(x − c)²/2: what is true of it for every c does not hang on where the minimizer is.
+
+    Args:
+        lam: the curvature λ.
+        place: c.
+    """
+
+    place: Any
+
+    def value(self, x: Any) -> Any:
+        """λ(x − c)²/2."""
+        return Mode(self.lam).value(x - self.place)
+
+    def grad(self, x: Any) -> Any:
+        """λ(x − c)."""
+        return Mode(self.lam).grad(x - self.place)
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """c + (x − c)/(1 + hλ)."""
+        return self.place + Mode(self.lam).prox(x - self.place, h)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClosedForm:
-    """A solution on one mode, exact.
+    """A flow's `solution` on a mode λ, its numbers being symbols.
 
     Attributes:
-        name: of the case.
-        flow: the flow on the mode, with exact parameters.
-        motion: the functions of time that it is made of.
-        solution: (x₀, v₀) ↦ the state at time t; a flow without velocity ignores v₀.
-        wrong: the same with a wrong rate or sign.
-        consequence: what follows for the whole quadratic, in LaTeX.
-        time: the clock, where the flow depends on it.
-        from_rest: whether it is the solution from rest, whatever v₀.
+        flow: the flow there.
+        motion: the time since the start, with the functions of it that the solution asked for.
+        numbers: the flow's own numbers, by symbol.
+        start: the state at t = 0.
+        from_rest: whether it holds from rest only.
+        other: λ' ↦ the state at t on another mode.
     """
 
-    name: str
     flow: Flow
     motion: Motion
-    solution: Callable[[Any, Any], Any]
-    wrong: Callable[[Any, Any], Any]
-    consequence: str = ""
-    time: Exact = dataclasses.field(default_factory=lambda: Exact(0))
-    from_rest: bool = False
+    numbers: Mapping[str, Any]
+    start: Any
+    from_rest: bool
+    other: Callable[[Exact], Any]
+
+    @property
+    def state(self) -> Any:
+        """The state at t."""
+        return self.other(self.motion.generators["lambda"])
+
+    def centered(self, value: Exact) -> Exact:
+        """The value where the minimizer is 0."""
+        field, place = self.motion.field, self.motion.generators["c0"].value.numer
+        element = value.value
+        numerator, denominator = (part.compose([(place, 0)]) for part in (element.numer, element.denom))
+        return Exact(field(numerator) / field(denominator))
+
+    def from_start(self, *leaves: Exact) -> list[Exact]:
+        """The state's leaves at t, from these."""
+        structure = jax.tree.structure(self.start)
+        with blaming(self.flow):
+            return jax.tree.leaves(self.flow.solution(Exact(0), jax.tree.unflatten(structure, leaves), self.motion))
 
 
-def _exponential(name: str, rate: Callable[[Any], Any]) -> TimeFunction:
-    """e^{−rt}, the rate r being a formula in the constants."""
-    return TimeFunction(lambda g: -(rate(g) * g[name]), 1, lambda s, t: sympy.exp(-rate(s) * t))
+def closed_form(
+    flow: Flow,
+    constants: tuple[str, ...] = (),
+    put: Callable[[str, Mapping[str, Exact]], Exact | None] = lambda name, g: None,
+    shifted: bool = True,
+) -> ClosedForm:
+    """A flow's solution on a mode, read exactly.
 
+    Args:
+        flow: the flow; of its energy nothing is asked.
+        constants: further symbols.
+        shifted: whether the mode's minimizer is a symbol, and not 0.
+        put: (symbol, generators) ↦ what one of the flow's numbers is, in place of a symbol of its own.
 
-def overdamped(flow_class: type[Flow], **parameters: Any) -> ClosedForm:
-    """x₀e^{−λt}, of the gradient flow and of the mean of Langevin dynamics."""
-    clock, g = motion(f"lambda {_STARTS}", e=_exponential("e", lambda s: s["lambda"]))
-    flow = flow_class(Mode(g["lambda"]), **{name: make(g) for name, make in parameters.items()})  # pyright: ignore
-    whole = r",\quad\text{so that}\quad x(t) = x^* + e^{-tH}(x_0 - x^*)"
-    return ClosedForm("every mode", flow, clock, lambda x, _: x * g["e"], lambda x, _: x / g["e"], whole)
-
-
-def underdamped(make_flow: Callable[[Any, Any, Any, Any], Flow]) -> ClosedForm:
-    """The damped oscillation of a mode with γ² < 4mλ: a = γ/2m, ω² = λ/m − a²."""
-    clock, g = motion(
-        f"m a omega {_STARTS}",
-        e=_exponential("e", lambda s: s["a"]),
-        c=TimeFunction(lambda g: -g["omega"] * g["k"], 1, lambda s, t: sympy.cos(s["omega"] * t)),
-        k=TimeFunction(lambda g: g["omega"] * g["c"], 0, lambda s, t: sympy.sin(s["omega"] * t)),
-    )
-    m, a, w, e, c, k = (g[name] for name in ("m", "a", "omega", "e", "c", "k"))
-    flow = make_flow(m * (a * a + w * w), m, 2 * m * a, g["s"])
-
-    def solution(x: Any, v: Any) -> Phase:
-        return Phase(e * (x * c + (v + a * x) / w * k), e * (v * c - (a * v + (a * a + w * w) * x) / w * k))
-
-    def wrong(x: Any, v: Any) -> Phase:
-        return Phase(e * (x * c - (v + a * x) / w * k), e * (v * c + (a * v + (a * a + w * w) * x) / w * k))
-
-    return ClosedForm("under-damped", flow, clock, solution, wrong)
-
-
-def overdamped_mode(make_flow: Callable[[Any, Any, Any, Any], Flow]) -> ClosedForm:
-    """The two decays of a mode with γ² > 4mλ: rates a ∓ σ, σ² = a² − λ/m."""
-    slow, fast = _exponential("p", lambda s: s["a"] - s["sigma"]), _exponential("q", lambda s: s["a"] + s["sigma"])
-    clock, g = motion(f"m a sigma {_STARTS}", p=slow, q=fast)
-    m, a, w, p, q = (g[name] for name in ("m", "a", "sigma", "p", "q"))
-    flow = make_flow(m * (a * a - w * w), m, 2 * m * a, g["s"])
-
-    def combined(x: Any, v: Any, p: Any, q: Any) -> Phase:
-        slow, fast = (a + w) * x + v, (a - w) * x + v
-        return Phase((slow * p - fast * q) / (2 * w), ((a + w) * fast * q - (a - w) * slow * p) / (2 * w))
-
-    return ClosedForm("over-damped", flow, clock, lambda x, v: combined(x, v, p, q), lambda x, v: combined(x, v, q, p))
-
-
-def critically_damped(make_flow: Callable[[Any, Any, Any, Any], Flow]) -> ClosedForm:
-    """The decay of a mode with γ² = 4mλ, with one rate a."""
-    time = TimeFunction(lambda g: g["tau"] / g["tau"], 0, lambda s, t: t)
-    clock, g = motion(f"m a {_STARTS}", e=_exponential("e", lambda s: s["a"]), tau=time)
-    m, a, e, t = (g[name] for name in ("m", "a", "e", "tau"))
-    flow = make_flow(m * a * a, m, 2 * m * a, g["s"])
-
-    def solution(x: Any, v: Any) -> Phase:
-        slope = v + a * x
-        return Phase(e * (x + slope * t), e * (v - a * slope * t))
-
-    def wrong(x: Any, v: Any) -> Phase:
-        slope = v + a * x
-        return Phase(e * (x + 2 * slope * t), e * (v - 2 * a * slope * t))
-
-    return ClosedForm("critically damped", flow, clock, solution, wrong)
-
-
-def heavy_ball(lam: Any, m: Any, friction: Any, _: Any) -> Flow:
-    """The heavy ball on a mode."""
-    return HeavyBallFlow(Mode(lam), mass=m, friction=friction)
-
-
-def kinetic_langevin(lam: Any, m: Any, friction: Any, s: Any) -> Flow:
-    """Kinetic Langevin on a mode, with the temperature that gives its noise the strength s: 2γT = s²."""
-    return KineticLangevin(Mode(lam), mass=m, friction=friction, temperature=s * s / (2 * friction))
-
-
-def hessian_damped(lam: Any, m: Any, friction: Any, _: Any) -> Flow:
-    """Hessian-damped inertia on a mode, β = 1, with what viscous friction it takes to have that friction in all."""
-    return HessianDampedFlow(Mode(lam / m), friction=(friction - lam) / m, damping=1, gain=1)
-
-
-INERTIAL = (underdamped, critically_damped, overdamped_mode)
-
-
-def newton_flow() -> ClosedForm:
-    """Newton's flow on a mode: the rate λ/(λ + ε)."""
-    decay = _exponential("e", lambda s: s["lambda"] / (s["lambda"] + s["epsilon"]))
-    clock, g = motion(f"lambda epsilon {_STARTS}", e=decay)
-    flow = NewtonFlow(Mode(g["lambda"]), regularization=g["epsilon"])
-    return ClosedForm("every mode", flow, clock, lambda x, _: x * g["e"], lambda x, _: x / g["e"])
-
-
-def nesterov_flow() -> ClosedForm:
-    r"""Nesterov's flow on a mode λ = ω², from rest: Bessel functions scaled to 1 at t = 0, with r = 2ν + 1.
-
-    The generators are $F = \Gamma(\nu+1)(2/\omega t)^\nu J_\nu(\omega t)$ and G, the same for ν + 1; their
-    derivatives are Bessel's recurrences.
+    Raises:
+        NotExactError: if it isn't made of rational functions and of those that a `Duration` tells, or if a mode has
+            more than two numbers.
+        UnansweredQuestionError: if the flow has none.
     """
+    numbers = symbols_of_flow(flow)
+    motion = Motion("lambda", *numbers, "x0", "v0", "c0", *constants)
+    g = motion.generators
 
-    def scaled(order: int) -> Callable[[Any, Any], Any]:
-        def meaning(s: Any, t: Any) -> Any:
-            n, w = s["nu"] + order, s["omega"] * t
-            return sympy.gamma(n + 1) * (2 / w) ** n * sympy.besselj(n, w)
+    def on(lam: Exact) -> Flow:
+        energy = ShiftedMode(lam, g["c0"]) if shifted else Mode(lam)
+        return flow_converted(flow, energy, lambda name, _: g[name] if (is_put := put(name, g)) is None else is_put)
 
-        return meaning
+    asked = on(g["lambda"])
+    with blaming(flow):
+        rest = asked.init(g["x0"])
+        leaves, structure = jax.tree.flatten(rest)
+        if len(leaves) > 2:
+            raise NotExactError(f"{flow.name} has {len(leaves)} numbers a mode; closed forms are for one or two")
+        free = jax.tree.unflatten(structure, [g["x0"], g["v0"]][: len(leaves)])
 
-    clock, g = motion(
-        f"omega nu {_STARTS}",
-        tau=TimeFunction(lambda g: g["tau"] / g["tau"], 0, lambda s, t: t),
-        F=TimeFunction(lambda g: -(g["omega"] ** 2 * g["tau"] * g["G"]) / (2 * (g["nu"] + 1)), 1, scaled(0)),
-        G=TimeFunction(lambda g: 2 * (g["nu"] + 1) / g["tau"] * (g["F"] - g["G"]), 1, scaled(1)),
-    )
-    omega, nu, tau, first, second = (g[name] for name in ("omega", "nu", "tau", "F", "G"))
-    flow = NesterovFlow(Mode(omega * omega), r=2 * nu + 1)
+        def reached(start: Any, flow: Flow) -> Any:
+            return flow.solution(Exact(0), start, motion)
 
-    def solution(x: Any, _: Any) -> Phase:
-        return Phase(x * first, -(omega * omega * tau * x * second) / (2 * (nu + 1)))
-
-    def wrong(x: Any, _: Any) -> Phase:
-        return Phase(x * second, -(omega * omega * tau * x * second) / (2 * (nu + 1)))
-
-    return ClosedForm("every mode from rest", flow, clock, solution, wrong, time=tau, from_rest=True)
-
-
-def langevin() -> ClosedForm:
-    """Overdamped Langevin on a mode, with the temperature that gives its noise the strength s: 2T = s²."""
-    return overdamped(Langevin, temperature=lambda g: g["s"] * g["s"] / 2)
+        kept = [
+            (motion.at_zero(leaf) - begun).value
+            for leaf, begun in zip(jax.tree.leaves(reached(free, asked)), jax.tree.leaves(free), strict=True)
+        ]
+    start = rest if any(kept) else free
+    return ClosedForm(asked, motion, numbers, start, any(kept), lambda lam: reached(start, on(lam)))
 
 
-def gradient_flow() -> ClosedForm:
-    """The gradient flow on a mode."""
-    return overdamped(GradientFlow)
+def solution_claims(flow: Flow, curvatures: Curvatures | None, at_origin: bool) -> Iterator[Claim]:
+    """The claims that the flow's solution solves it (in the mean, where there is noise), each with its false sibling.
+
+    A damped oscillation is one formula in three regimes, each a claim of its own.
+
+    Args:
+        flow: the flow.
+        curvatures: its energy's, if it is a quadratic.
+        at_origin: whether that one's minimizer is known to be 0.
+
+    Raises:
+        NotExactError: as `closed_form`.
+        UnansweredQuestionError: likewise.
+    """
+    claims = list(_claims_of(closed_form(flow), flow, curvatures))
+    if any(claim.grade is Grade.REFUTED for claim in claims):
+        # What fails on a shifted mode may hold where the minimizer is 0.
+        centered = list(_claims_of(closed_form(flow, shifted=False), flow, curvatures))
+        if at_origin or any(claim.grade is Grade.REFUTED for claim in centered):
+            claims = centered
+        else:
+            claims = [dataclasses.replace(claim, grade=Grade.UNKNOWN, reason=AT_ORIGIN) for claim in centered]
+    yield from claims
 
 
-def solution_claim(form: ClosedForm, subject: str, how_many: str = "") -> Claim:
-    """The claim that the closed form solves the flow (in the mean, where there is noise), with its false sibling."""
-    x0, v0 = (form.motion.generators[start] for start in ("x0", "v0"))
-    name = f"{subject}, {form.name}{how_many}"
-
-    def equations(state: Any) -> dict[str, tuple[Exact, Exact]]:
-        with blaming(form.flow):
-            drift = jax.tree.leaves(form.flow.drift(form.time, state))
-        leaves, starts = jax.tree.leaves(state), [x0, v0 * 0 if form.from_rest else v0]
-        names = ["x", "v"]
-        found = {}
-        for label, leaf, slope, start in zip(names, leaves, drift, starts, strict=False):
-            found[f"d{label}/dt and the drift"] = form.motion.derivative(leaf), slope
-            found[f"{label}(0) and its start"] = form.motion.at_zero(leaf), start
-        return found
-
-    wrong = form.wrong(x0, v0)
-    starts = form.motion.starts
-    sibling = refuted_sibling(decide_equations(name, _statement(form, wrong), equations(wrong), "", at_start=starts))
-    right = form.solution(x0, v0)
-    return decide_equations(
-        name, _statement(form, right) + form.consequence, equations(right), _IDENTITY, sibling, starts
-    )
+def _claims_of(form: ClosedForm, flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
+    with blaming(flow):
+        right, wrong = form.state, form.other(2 * form.motion.generators["lambda"])
+        right_is, wrong_is = _equations(form, right), _equations(form, wrong)
+    kind = "closed form" if form.flow.brownian(form.start) is None else "mean"
+    regimes: tuple[Regime | None, ...] = REGIMES if form.motion.discriminants else (None,)
+    for regime in regimes:
+        case = "every mode" if regime is None else regime.name
+        name = f"{kind} of {flow.name} on quadratics, {case}" + (" from rest" if form.from_rest else "")
+        name += _how_many(form, regime, curvatures)
+        starts = form.motion.starts
+        false = refuted_sibling(decide_equations(name, _statement(form, wrong, regime), wrong_is, "", at_start=starts))
+        statement = _statement(form, right, regime) + _consequence(form, right)
+        yield decide_equations(name, statement, right_is, _IDENTITY, false, starts)
 
 
-def _statement(form: ClosedForm, state: Any) -> str:
-    x = form.motion.expression(jax.tree.leaves(state)[0])
-    lam = form.flow.energy.lam.value.as_expr()  # pyright: ignore[reportAttributeAccessIssue]
-    where = "" if lam == sympy.Symbol("lambda") else rf",\quad \lambda = {sympy.latex(sympy.expand(lam))}"
-    return rf"x(t) = {sympy.latex(x)}{where}"
+def _equations(form: ClosedForm, state: Any) -> dict[str, tuple[Exact, Exact]]:
+    drift = jax.tree.leaves(form.flow.drift(Exact(0) + form.motion.time, state))
+    found = {}
+    for label, leaf, slope, start in zip(
+        "xv", jax.tree.leaves(state), drift, jax.tree.leaves(form.start), strict=False
+    ):
+        found[f"d{label}/dt and the drift"] = form.motion.derivative(leaf), slope
+        found[f"{label}(0) and its start"] = form.motion.at_zero(leaf), start
+    return found
+
+
+def _statement(form: ClosedForm, state: Any, regime: Regime | None) -> str:
+    leaf = form.centered(jax.tree.leaves(state)[0])
+    # Words are no products of letters.
+    words = [name for name in form.numbers if len(name) > 1 and sympy.latex(sympy.Symbol(name)) == name]
+    names = {sympy.Symbol(name): rf"\mathit{{{name}}}" for name in words}
+    statement = f"x(t) = {sympy.latex(form.motion.expression(leaf, regime), symbol_names=names)}"
+    if regime is None:
+        return statement
+    discriminant = sympy.expand(form.motion.discriminant_in(leaf).value.as_expr() * (regime.sign or 1))
+    shown = sympy.latex(discriminant, symbol_names=names)
+    return statement + (rf",\quad \{regime.symbol}^2 = {shown}" if regime.sign else rf",\quad {shown} = 0")
+
+
+def _consequence(form: ClosedForm, state: Any) -> str:
+    """What follows for the whole quadratic, where a mode decays with its curvature."""
+    g = form.motion.generators
+    decays = (form.centered(jax.tree.leaves(state)[0]) - g["x0"] * form.motion.exponential(g["lambda"])).value
+    return "" if decays else r",\quad\text{so that}\quad x(t) = x^* + e^{-tH}(x_0 - x^*)"
+
+
+def _how_many(form: ClosedForm, regime: Regime | None, curvatures: Curvatures | None) -> str:
+    """How many of a quadratic's modes are in a regime, from their curvatures in floating point."""
+    if regime is None or curvatures is None:
+        return ""
+    expression = form.motion.discriminant_in(jax.tree.leaves(form.state)[0]).value.as_expr()
+    names = [sympy.Symbol("lambda"), *map(sympy.Symbol, form.numbers)]
+    terms = sympy.lambdify(names, sympy.Add.make_args(sympy.expand(expression)), "numpy")
+    values = np.asarray(curvatures.values, dtype=float)
+    # One row a term: what their sum is, and how far rounding may have moved it.
+    rows = np.array([np.broadcast_to(term, values.shape) for term in terms(values, *map(float, form.numbers.values()))])
+    near = np.abs(rows.sum(axis=0)) <= _NEAR * np.abs(rows).sum(axis=0)
+    count = int((np.where(near, 0, np.sign(rows.sum(axis=0))) == regime.sign).sum())
+    return f" ({count} of {len(values)} modes)"

@@ -6,70 +6,63 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradientflow.flows import (
-    Flow,
-    GradientFlow,
-    HeavyBallFlow,
-    HessianDampedFlow,
-    KineticLangevin,
-    Langevin,
-    Mode,
-    NesterovFlow,
-    NewtonFlow,
-    UnansweredQuestionError,
-)
+from gradientflow.flows import Flow, HeavyBallFlow, Mode, UnansweredQuestionError
 from gradientflow.flows.facts import Decrease, OfParameter, StronglyConvex, facts_of
 
 from ..exact.leaf import NotExactError
+from ..exact.parameters import SYMBOLS, symbols_of_flow
 from ..linear_stability.curvature import Curvatures
 from ..results.grades import Grade
-from . import closed_forms
-from .abstract_energy import setting
+from .abstract_energy import Setting, setting
 from .claims import Claim
-from .closed_forms import INERTIAL, ClosedForm, gradient_flow, heavy_ball, kinetic_langevin, langevin, solution_claim
+from .closed_forms import AT_ORIGIN, solution_claims
 from .conditions import Asked, Condition, number, under
 from .decrease import decide_decrease, decide_fact, own_decrease
 from .matrix_exponential import matrix_exponential_claim
-from .moments import covariance_claim, stationary_claim
+from .moments import covariance_claims, noisy_mode
 from .overdamped_limit import overdamped_limit_claim
 
 
 def flow_claims(flow: Flow, curvatures: Curvatures | None) -> Iterator[Claim]:
     """The claims about a flow, each under its conditions."""
-    # A subclass has a drift of its own: what textbooks say of its parent need not hold of it.
     asked = Asked(flow.energy, curvatures)
-    if type(flow) is GradientFlow:
-        yield under(solution_claim(gradient_flow(), "gradient flow on quadratics"), asked.quadratic)
-    elif type(flow) is HeavyBallFlow:
-        for form in (make(heavy_ball) for make in INERTIAL):
-            claim = solution_claim(form, "heavy ball on quadratics", _how_many(form, flow, curvatures))
-            yield under(claim, asked.quadratic)
+    yield from _motion_claims(flow, curvatures, asked)
+    # Of a subclass, which moves otherwise, no fact is known.
+    if type(flow) is HeavyBallFlow:
         yield overdamped_limit_claim()
-    elif type(flow) is NesterovFlow:
-        yield under(solution_claim(closed_forms.nesterov_flow(), "Nesterov's flow on quadratics"), asked.quadratic)
-    elif type(flow) is HessianDampedFlow:
-        for form in (make(closed_forms.hessian_damped) for make in INERTIAL):
-            yield under(solution_claim(form, "Hessian-damped inertia on quadratics"), asked.quadratic)
-    elif type(flow) is NewtonFlow:
-        yield under(solution_claim(closed_forms.newton_flow(), "Newton's flow on quadratics"), asked.quadratic)
-    elif type(flow) is Langevin:
-        yield under(solution_claim(langevin(), "mean of Langevin dynamics on quadratics"), asked.quadratic)
-        yield under(covariance_claim(langevin(), "Langevin dynamics"), asked.quadratic, asked.invertible)
-        yield under(stationary_claim(langevin(), "Langevin dynamics"), asked.quadratic, asked.strongly_convex())
-    elif type(flow) is KineticLangevin:
-        friction = float(flow.friction)
-        rubbed = number("the friction", "the friction is positive", friction, friction > 0)
-        for form in (make(kinetic_langevin) for make in INERTIAL):
-            how_many = _how_many(form, flow, curvatures)
-            yield under(solution_claim(form, "mean of kinetic Langevin", how_many), asked.quadratic)
-            claim = covariance_claim(form, "kinetic Langevin", how_many)
-            yield under(claim, asked.quadratic, asked.invertible, rubbed)
-        claim = stationary_claim(INERTIAL[0](kinetic_langevin), "kinetic Langevin: equipartition")
-        yield under(claim, asked.quadratic, asked.strongly_convex(), rubbed)
-    else:
-        yield from _own_claims(flow, asked)
-    for fact in facts_of(flow):
+    facts = facts_of(flow)
+    for fact in facts:
         yield under(decide_fact(fact, flow), *_needs(fact, flow, asked))
+    if flow.noise is not None:
+        yield from _covariance_claims(flow, asked)
+    elif not facts:
+        yield from _own_lyapunov_claims(flow, asked)
+
+
+def _motion_claims(flow: Flow, curvatures: Curvatures | None, asked: Asked) -> Iterator[Claim]:
+    """That its own closed form solves it; of a flow without one that is read, its matrix exponential."""
+    name, statement = "closed form on a mode", r"z(t) = e^{At} z_0"
+    try:
+        for claim in solution_claims(flow, curvatures, _is_at_origin(flow.energy)):
+            yield under(claim, asked.quadratic)
+    except (NotExactError, UnansweredQuestionError):
+        try:
+            _at_origin(flow)
+            yield under(matrix_exponential_claim(flow), asked.quadratic)
+        except (NotExactError, UnansweredQuestionError) as error:
+            yield Claim(name, statement, Grade.UNKNOWN, str(error))
+
+
+def _covariance_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
+    """What its noise makes of a mode."""
+    try:
+        mode = noisy_mode(flow)
+        claims = covariance_claims(flow, mode)
+        positive = _positive(flow, mode.divisors)
+        yield under(next(claims), asked.quadratic, asked.invertible, *positive)
+        yield under(next(claims), asked.quadratic, asked.strongly_convex(), *positive)
+    except (NotExactError, UnansweredQuestionError) as error:
+        yield Claim(f"covariance of {flow.name}", r"P(t)", Grade.UNKNOWN, str(error))
 
 
 def _needs(fact: Decrease, flow: Flow, asked: Asked) -> tuple[Condition, ...]:
@@ -93,32 +86,42 @@ def _needs(fact: Decrease, flow: Flow, asked: Asked) -> tuple[Condition, ...]:
     return tuple(map(one, fact.needs))
 
 
-def _own_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
-    """Of a user's own flow: its matrix exponential on a mode, and its own Lyapunov function."""
-    exponential = "closed form on a mode", r"z(t) = e^{At} z_0"
+def _own_lyapunov_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
+    """Of a user's own flow: its own Lyapunov function."""
     falls = "its own Lyapunov function never rises", r"\dot V \le 0"
     try:
-        situation = setting(flow)
+        situation = _at_origin(flow)
     except (NotExactError, UnansweredQuestionError) as error:
-        yield Claim(*exponential, Grade.UNKNOWN, str(error))
         yield Claim(*falls, Grade.UNKNOWN, str(error))
         return
-    if situation.at_origin and not _is_at_origin(flow.energy):
-        why = "it depends on where the minimizer is, which must be 0 for what is proved here"
-        yield Claim(*exponential, Grade.UNKNOWN, why)
-        yield Claim(*falls, Grade.UNKNOWN, why)
-        return
-    try:
-        yield under(matrix_exponential_claim(flow), asked.quadratic)
-    except (NotExactError, UnansweredQuestionError) as error:
-        yield Claim(*exponential, Grade.UNKNOWN, str(error))
-    if situation.flow.brownian(situation.state) is not None:
-        yield Claim(*falls, Grade.UNKNOWN, "it has noise, which the drift's proof leaves out")
-    elif situation.function is None:
+    if situation.function is None:
         yield Claim(*falls, Grade.UNKNOWN, "it gives no Lyapunov function")
     else:
         own = own_decrease(situation)
         yield under(decide_decrease(own, situation), *_needs(own, flow, asked))
+
+
+def _at_origin(flow: Flow) -> Setting:
+    """The flow on an abstract energy whose minimizer is 0, where it hangs on that.
+
+    Raises:
+        NotExactError: if it can't be read, or the minimizer is elsewhere.
+        UnansweredQuestionError: if the flow does not answer.
+    """
+    situation = setting(flow)
+    if situation.at_origin and not _is_at_origin(flow.energy):
+        raise NotExactError(AT_ORIGIN)
+    return situation
+
+
+def _positive(flow: Flow, divisors: set[str]) -> tuple[Condition, ...]:
+    """That the flow's numbers by which is divided are not 0; those that are named in words by their names."""
+    numbers, names = symbols_of_flow(flow), {symbol: name for name, symbol in SYMBOLS.items()}
+    found = []
+    for symbol in sorted(divisors & set(numbers)):
+        name, value = f"the {names.get(symbol, symbol)}", float(numbers[symbol])
+        found.append(number(name, f"{name} is positive", value, value > 0))
+    return tuple(found)
 
 
 def _is_at_origin(energy: Any) -> bool:
@@ -127,19 +130,3 @@ def _is_at_origin(energy: Any) -> bool:
         return True
     known = energy.minimizer
     return known is not None and all(not np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(known))
-
-
-def _how_many(form: ClosedForm, flow: Any, curvatures: Curvatures | None) -> str:
-    """How many of a quadratic's modes are in a regime, from their curvatures in floating point."""
-    if curvatures is None:
-        return ""
-    m, friction = float(flow.mass), float(flow.friction)
-    critical = friction * friction / (4 * m)
-    values = np.asarray(curvatures.values)
-    near = np.abs(values - critical) <= 1e-12 * max(critical, 1e-300)
-    counts = {
-        "under-damped": (values > critical) & ~near,
-        "critically damped": near,
-        "over-damped": (values < critical) & ~near,
-    }
-    return f" ({int(counts[form.name].sum())} of {len(values)} modes)"

@@ -18,7 +18,7 @@ from ..exact.amplification import Amplification, read_amplification
 from ..exact.blame import blaming
 from ..exact.leaf import Exact, NotExactError
 from ..exact.mode import ExactMode
-from ..exact.motion import Motion, TimeFunction, motion
+from ..exact.motion import Motion
 from ..exact.parameters import flow_converted
 from ..exact.trial import DriftAsStep
 from .claims import Claim
@@ -40,20 +40,17 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
     if matrix.size > 2:
         raise NotExactError(f"{type(flow).__name__} has {matrix.size} numbers a mode; closed forms are for one or two")
     trace, squared = _invariants(matrix)
-    clock, g = motion(
-        "lambda x0 v0",
-        e=TimeFunction(lambda g: _over(trace / 2, g) * g["e"], 1, lambda s, t: sympy.exp(trace.as_expr() / 2 * t)),
-        C=TimeFunction(lambda g: -_over(squared, g) * g["S"], 1, lambda s, t: sympy.Symbol("C")),
-        S=TimeFunction(lambda g: g["C"], 0, lambda s, t: sympy.Symbol("S")),
-    )
+    clock = Motion("lambda", "x0", "v0")
+    g = clock.generators
+    half, squared = _over(trace / 2, g), _over(squared, g)
+    cosine, sine = clock.oscillation(-half, squared)
     on_mode = flow_converted(flow, ExactMode(g["lambda"]), lambda _, value: Exact(value))
     starts = [g["x0"], g["v0"]][: matrix.size]
 
     def candidate(sign: int) -> list[Exact]:
         rows = [[_over(entry, g) for entry in row] for row in matrix.rows]
-        half = _over(trace / 2, g)
         applied = [sum((row[j] * starts[j] for j in range(len(starts))), start=0 * half) for row in rows]
-        return [g["e"] * (g["C"] * start + sign * g["S"] * (image - half * start))
+        return [cosine * start + sign * sine * (image - half * start)
                 for start, image in zip(starts, applied, strict=True)]  # fmt: skip
 
     def equations(leaves: list[Exact]) -> dict[str, tuple[Exact, Exact]]:
@@ -65,7 +62,7 @@ def matrix_exponential_claim(flow: Flow) -> Claim:
 
     name, statement = f"closed form of {flow.name} on every mode", _statement(matrix, clock)
     # With one number a mode the sine has no part in it: there the false sibling has the wrong rate.
-    false = candidate(-1) if matrix.size == 2 else [g["e"] * leaf for leaf in candidate(1)]
+    false = candidate(-1) if matrix.size == 2 else [cosine * leaf for leaf in candidate(1)]
     sibling = refuted_sibling(decide_equations(name, f"{statement} with a wrong sign or rate", equations(false), "",
                                                at_start=clock.starts))  # fmt: skip
     reason = "put into the drift, its derivative is the drift identically"

@@ -5,7 +5,7 @@ import sympy
 from gradientflow.flows import GradientFlow, Mode
 
 from ..exact.leaf import Exact
-from ..exact.motion import TimeFunction, motion
+from ..exact.motion import Motion
 from ..results.grades import Grade
 from .claims import Claim
 from .decide import decide_equations, refuted_sibling
@@ -17,10 +17,9 @@ def overdamped_limit_claim() -> Claim:
     The limit of the over-damped closed form is SymPy's; that it solves γẋ = −∇E is an identity with the gradient flow's
     own drift.
     """
-    decay = TimeFunction(
-        lambda g: -g["lambda"] * g["e"] / g["gamma"], 1, lambda s, t: sympy.exp(-s["lambda"] * t / s["gamma"])
-    )
-    clock, g = motion("lambda gamma x0", e=decay)
+    clock = Motion("lambda", "gamma", "x0")
+    g = clock.generators
+    decay = clock.exponential(g["lambda"] / g["gamma"])
     flow = GradientFlow(Mode(g["lambda"]))
 
     def claim(x: Exact, statement: str, sibling: Claim | None) -> Claim:
@@ -30,8 +29,8 @@ def overdamped_limit_claim() -> Claim:
         reason = "the limit of the over-damped form by SymPy; put into the gradient flow's drift, identically"
         return decide_equations("overdamped limit", statement, equations, reason, sibling, clock.starts)
 
-    x = g["x0"] * g["e"]
-    sibling = refuted_sibling(claim(x * g["e"], r"\lim_{m \to 0} x(t) = x_0 e^{-2\lambda t/\gamma}", None))
+    x = g["x0"] * decay
+    sibling = refuted_sibling(claim(x * decay, r"\lim_{m \to 0} x(t) = x_0 e^{-2\lambda t/\gamma}", None))
     if sympy.simplify(_limit() - clock.expression(x).subs(list(_POSITIVE.items()))) != 0:
         return Claim(
             "overdamped limit", r"\lim_{m \to 0} x(t)", Grade.UNKNOWN, "SymPy finds another limit", None, sibling

@@ -46,7 +46,7 @@ from .decide import refuted_sibling
 from .energy_law import energy_law_claim
 from .flow_claims import flow_claims
 from .iterates import cayley_hamilton_claim, momentum_claim, power_claim, stationary_variance_claim
-from .runs import iterates_claim, path_claim, solution_claim_of
+from .runs import iterates_claim, path_claim
 
 _LONGEST_SHOWN = 24
 # Modes tried in search of one that a step beyond the limit makes grow.
@@ -56,14 +56,13 @@ _MOST_TRIED = 32
 def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verification:
     r"""Proves what can be proved of a flow or a method, each claim beside a false one that the same code refutes.
 
-    Candidates are put into what the flow's drift, or the method's step, returns on exact numbers: closed forms per mode
-    (of gradient flow, of the heavy ball in its three regimes and its overdamped limit, of Hessian-damped inertia,
-    Newton's and Nesterov's flow, of Langevin dynamics' mean and covariance; of any flow that is linear on a mode, its
-    matrix exponential), Lyapunov functions on general energies, and of a method the powers of its step, its
-    recurrence and its step limit. On a quadratic of up to 30 unknowns its curvatures and its minimizer are exact too.
+    What is put into the flow's drift, or the method's step, on exact numbers: the flow's own closed form per mode, its
+    `solution` as it runs (where it has none and is linear on a mode, its matrix exponential), with noise mean and
+    covariance; Lyapunov functions on general energies; and of a method the powers of its step, its recurrence and its
+    step limit. On a quadratic of up to 30 unknowns its curvatures and its minimizer are exact too.
 
     Args:
-        subject: the flow or the method. A user's own flow has its `drift` and its `lyapunov` read likewise.
+        subject: the flow or the method. A user's own flow has its `drift`, `solution` and `lyapunov` read likewise.
         run: a path of the flow, or a run of the method, whose numbers are measured against the closed forms.
 
     Raises:
@@ -231,12 +230,10 @@ def _run_claim(flow: Flow, method: Method | None, run: Trajectory) -> Claim:
             return Claim(name, statement, Grade.UNKNOWN, str(error))
         why = "the step is not constant, the scheme has memory or another position, or nothing is at rest"
         return found or Claim(name, statement, Grade.UNKNOWN, why)
-    if type(flow) not in (GradientFlow, HeavyBallFlow):
-        try:
-            return solution_claim_of(flow, run)
-        except UnansweredQuestionError:
-            return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {flow.name} is known here")
-    return path_claim(flow, run) or Claim(name, statement, Grade.UNKNOWN, "nothing is at rest: E has no minimum")
+    try:
+        return path_claim(flow, run)
+    except UnansweredQuestionError:
+        return Claim(name, statement, Grade.UNKNOWN, f"no closed form of {flow.name} is known here")
 
 
 def _any_position(energy: Any) -> Any:

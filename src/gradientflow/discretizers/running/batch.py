@@ -130,8 +130,7 @@ def _lane(lanes: Any) -> Any:
 @once_per_shape
 def _by_chance(build: Build, shared: Any, lane: Any) -> bool:
     def asked(shared: Any, lane: Any) -> bool:
-        iteration, z0, _ = build(shared, lane)
-        return is_noisy(iteration, z0)
+        return is_noisy(build(shared, lane)[0])
 
     return eqx.filter_eval_shape(asked, shared, lane)
 

@@ -117,7 +117,7 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: L
     """
     xp: Any = np if isinstance(rows.energy, np.ndarray) else jnp
     z = jax.tree.map(lambda leaf: leaf[-1], tail)
-    course = _course_of(xp, rows, is_noisy(iteration, z))
+    course = _course_of(xp, rows, is_noisy(iteration))
     seen = seen_of(iteration, course, z, returns(xp, tail), ends, left, gtol)
     since = rows.k[_recurs_from(xp, rows.energy, seen.recurs // course.every)]
     return dataclasses.replace(seen, cycle_from=xp.where(seen.recurs > 0, since, -1))
@@ -175,15 +175,10 @@ def uneventful(first: Carry, second: Carry, last: Carry, energy: Any, grad_norm:
     )  # fmt: skip
 
 
-def is_heated(iteration: Iteration, z: Any) -> bool:
-    """Whether a Brownian motion drives it."""
-    return iteration.flow.brownian(z) is not None
-
-
-def is_noisy(iteration: Iteration, z: Any) -> bool:
+def is_noisy(iteration: Iteration) -> bool:
     """Whether chance moves it: a Brownian motion, or an oracle."""
     oracle = iteration.oracle
-    return is_heated(iteration, z) or (isinstance(oracle, Seen) and is_random(oracle.oracle))
+    return iteration.noise is not None or (isinstance(oracle, Seen) and is_random(oracle.oracle))
 
 
 def _course_of(xp: Any, rows: Rows, noisy: bool) -> Course:
@@ -232,7 +227,7 @@ def seen_of(
         gtol: an absolute criterion for rest [E/X], or `None` for the Newton step.
     """
     xp: Any = np if isinstance(course.energy, np.ndarray) else jnp
-    noisy, heated = is_noisy(iteration, z), is_heated(iteration, z)
+    noisy, heated = is_noisy(iteration), iteration.noise is not None
     (energy0, energy), (grad_norm0, grad_norm) = course.energy, course.grad_norm
     every, step = course.every, course.step
     if left is not None:

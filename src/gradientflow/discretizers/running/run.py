@@ -49,9 +49,8 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     every = None if save_every == 1 else (np.asarray(save_every), np.asarray(rest))
     rows, ends, carries = _loop(iteration, z0, t0, np.asarray(blocks), every, _capacity(count, z0))
     rows = rows_of(rows, 0, count)
-    tail = rows_of(rows.z, max(count - TAIL, 0), count)
-    told = eqx.tree_at(lambda rows: (rows.z, rows.x), rows, (None, None))
-    told, tail, ends = jax.device_get((told, tail, ends))
+    tail = jax.tree.map(lambda leaf: leaf[max(count - TAIL, 0) :], rows.z)
+    told, tail, ends = jax.device_get((dataclasses.replace(rows, z=None, x=None), tail, ends))
     left: Left | None = None
     if gtol is None:
         left = nothing_known(told.energy.dtype)
@@ -62,7 +61,7 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
         status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
             status = _to_the_step(iteration, status, carries, save_every)
-    return rows, status
+    return jax.device_put(rows), status
 
 
 @eqx.filter_jit

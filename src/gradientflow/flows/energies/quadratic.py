@@ -10,7 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ..checks import real_arrays
-from ..numerics import inner, is_concrete, is_numeric
+from ..numerics import inner, is_concrete
 from .energy import Curvature, Modes, Proximable
 from .least_norm import least_norm_solution
 
@@ -63,8 +63,8 @@ class Mode(Proximable):
 
     @property
     def modes(self) -> Modes | None:
-        """Itself, where λ is a number."""
-        return Modes(self.lam, _same, _same) if is_numeric(self.lam) else None
+        """Itself, once its λ is given."""
+        return None if self.lam is None else Modes(self.lam, _same, _same)
 
 
 class AbstractQuadratic(Proximable):

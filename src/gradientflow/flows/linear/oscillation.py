@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ..duration import Duration
 from ..numerics import relaxed
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
@@ -17,6 +18,8 @@ def damped_oscillation(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
 
     Written with e^{−(a−s)h}, s = √(a² − k), factored out, so that neither large damping nor a long time overflows.
     """
+    if isinstance(h, Duration):
+        return h.damped_oscillation(a, k)
     discriminant = a * a - k
     s = jnp.sqrt(jnp.abs(discriminant))
     safe = jnp.where(s * h < 1e-6, 1, s)

@@ -92,9 +92,9 @@ class Watched:
         """How it ended."""
         _, seen, end = joined(self.stretches)
         first, last = (jax.tree.map(lambda leaf, i=i: leaf[i], seen) for i in (0, -1))
-        return decide(
-            ending(self.limits, self.dtype, self.state, first, last, end, self.runs_off, self.stuck, self.radius)
-        )
+        with np.errstate(all="ignore"):
+            seen = ending(self.limits, self.dtype, self.state, first, last, end, self.runs_off, self.stuck, self.radius)
+            return decide(seen)
 
     def _unchanged(self) -> bool:
         """Whether a whole stretch of steps moved the state, or E, by no more than rounding."""

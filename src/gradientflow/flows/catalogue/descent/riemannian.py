@@ -71,7 +71,7 @@ class RiemannianFlow(FirstOrder):
 
     def check_start(self, t: Any, z: Any) -> None:
         """Refuses a metric that is not positive definite there, or singular along ∇E."""
-        metric = self.metric(lower(z))
+        metric = self.metric(jax.tree.map(jnp.asarray, lower(z)))
         if isinstance(metric, lx.AbstractLinearOperator) or not is_concrete(metric, z):
             return
         check_metric("RiemannianFlow", np.asarray(metric), semidefinite=True)

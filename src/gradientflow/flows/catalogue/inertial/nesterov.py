@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ...checks import check_clock, check_positive
 from ...discrete_gradients import DiscreteGradientRule
+from ...duration import Duration
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...facts import Decrease, OfParameter, Quantities
@@ -127,15 +128,12 @@ class NesterovFlow(Inertial):
             return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         force = into(self.gradient(z.x))
-        lam = jnp.broadcast_to(lam, jnp.shape(force))
-        flat = lam == 0
+        flat, lam, (xx, xv, vx, vv) = _propagated(lam, self.r, t, h, force)
         # A particular solution: rest at the minimizer, or falling where nothing pulls back.
-        away, fall = force / jnp.where(flat, 1, lam), -force / (self.r + 1)
-        v = into(z.v) - jnp.where(flat, fall * t, 0)
-        step = propagator(lam, self.r, t, h)
-        xx, xv, vx, vv = (step[..., i, j] for i in (0, 1) for j in (0, 1))
-        moved = jnp.where(flat, fall * (h * t + h * h / 2), (xx - 1) * away) + xv * v
-        speed = jnp.where(flat, fall * (t + h), vx * away) + vv * v
+        away, fall = force / _where(flat, 1, lam), -force / (self.r + 1)
+        v = into(z.v) - _where(flat, fall * t, 0)
+        moved = _where(flat, fall * (h * t + h * h / 2), (xx - 1) * away) + xv * v
+        speed = _where(flat, fall * (t + h), vx * away) + vv * v
         return Phase(z.x + back(moved), back(speed))
 
     def lyapunov(self, t: Any, z: Phase) -> Any:
@@ -165,3 +163,17 @@ class VanishingFriction(Inertial):
 def _rate(r: Any, t: Any) -> Any:
     """r/t; 0 at t = 0, where the velocity it multiplies is 0."""
     return jnp.where(t == 0, 0, r / jnp.where(t == 0, 1, t))
+
+
+def _propagated(lam: Any, r: Any, t: Any, h: Any, force: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Which modes have no curvature, the curvatures for each entry of `force`, the propagator's entries row by row."""
+    if isinstance(h, Duration):
+        return False, lam, h.propagated_from_rest(lam, r)
+    lam = jnp.broadcast_to(lam, jnp.shape(force))
+    step = propagator(lam, r, t, h)
+    return lam == 0, lam, tuple(step[..., i, j] for i in (0, 1) for j in (0, 1))
+
+
+def _where(condition: Any, then: Any, other: Any) -> Any:
+    """As jnp.where, whose `other` may be exact where the condition is known not to hold."""
+    return other if condition is False else jnp.where(condition, then, other)
