@@ -108,6 +108,18 @@ def test_a_step_that_returns_something_else_is_told_what_it_should(scheme, said)
         ("order", lambda method: gf.order(method).order),
         ("verify", lambda method: gf.verify(method)),
         ("plot", lambda method: method.iterate([1.0, 1.0], steps=2).plot()),
+        ("worst_case_rate", lambda method: gf.worst_case_rate(method, 1, 2)),
+        ("worst_case_bound", lambda method: gf.worst_case_bound(method, 2, 1, 2)),
+        ("settle", lambda method: gf.settle(lambda run: run.E[0] - run.E[1], method, 1, 2)),
+        ("find_cycle", lambda method: gf.find_cycle(method, 1, 2)),
+        ("stability_function", gf.stability_function),
+        ("stability_map", lambda method: gf.stability_map(type(method), (1.0,), lr=[0.1, 0.2], beta=[0.1, 0.5])),
+        ("bifurcation", lambda method: gf.bifurcation(method, [1.0, 1.0], [0.1, 0.2])),
+        ("modified_equation", lambda method: gf.modified_equation(method, 2)),
+        ("slow_rate", gf.slow_rate),
+        ("compare", lambda method: gf.compare(method.flow, {"momentum": method}, [1.0, 1.0], 1.0)),
+        ("exit_time", lambda method: gf.exit_time(Q, temperature=method.step, start=-1.0, end=1.0, wall=-4.0)),
+        ("stationary_law", lambda method: gf.stationary_law(gf.Langevin(Q, method.step), [1.0, 1.0])),
     ],
 )
 def test_what_looks_at_numbers_is_asked_where_they_are_known(where, asked):

@@ -18,6 +18,7 @@ from gradientflow.flows import (
     UnansweredQuestionError,
     compiled,
     inner,
+    looks_at_numbers,
     smooth_part,
     with_energy,
 )
@@ -107,6 +108,7 @@ class EdgeOfStability(Drawn):
         return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}{why}"
 
 
+@looks_at_numbers
 def edge_of_stability(
     flow: Flow | Method, run: Trajectory, discretizer: Discretizer | None = None, points: int = 100
 ) -> EdgeOfStability:

@@ -24,7 +24,6 @@ from gradientflow.flows import (
     Trajectory,
     dtype_of,
     max_norm,
-    refuse_traced,
 )
 
 from .curvature import Curvatures
@@ -43,11 +42,10 @@ def unpacked(
     Of schemes that have a clock only, those of the class `own_clock` are welcome.
 
     Raises:
-        TypeError: if they aren't, if their numbers are traced, or if a step rule or the scheme itself chooses the step
+        TypeError: if they aren't, or if a step rule or the scheme itself chooses the step
             from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
-    refuse_traced(where, flow, discretizer, step)
     if method is not None and not isinstance(as_step_rule(step), (ConstantStep, ScheduledStep)):
         raise TypeError(
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "

@@ -28,6 +28,7 @@ from gradientflow.flows import (
     Trajectory,
     UnansweredQuestionError,
     dtype_of,
+    looks_at_numbers,
     prepare,
     with_energy,
 )
@@ -223,6 +224,7 @@ class Stability(Drawn):
         return "\n".join([head, text, *unread])
 
 
+@looks_at_numbers
 def stability(
     flow: Flow | Method, discretizer: Discretizer | None = None, at: Any = None, step: int | None = None
 ) -> Stability:

@@ -25,6 +25,7 @@ from gradientflow.flows import (
     compiled,
     dtype_of,
     is_stochastic,
+    looks_at_numbers,
     numbers_to_arrays,
     prepare,
 )
@@ -61,6 +62,7 @@ class _Affine(NamedTuple):
     origin: np.ndarray
 
 
+@looks_at_numbers
 def stationary_law(
     flow: Flow, x0: Any, *, discretizer: Discretizer | None = None, step: Number | None = None
 ) -> GaussianLaw:
@@ -117,6 +119,7 @@ def stationary_law(
     return _law(read, mean, covariance)
 
 
+@looks_at_numbers
 def gaussian_law(
     flow: Flow,
     x0: Any,
