@@ -65,6 +65,7 @@ class Evidence:
         first_fall: h‖∇E(x₀)‖², by which E would fall in the first step on a line [E].
         change: the median change of E in a step [E].
         still: whether the last step changed nothing.
+        climbs: whether its velocity leads up E where it stopped.
         resolved: whether that step should have changed the state by more than its rounding.
         recurs: after how many steps the last saved state was met again, a multiple of any period; 0 for never.
         cycle_from: the first step of the cycle that the last states go through.
@@ -93,6 +94,7 @@ class Evidence:
     first_fall: Any
     change: Any
     still: Any
+    climbs: Any
     resolved: Any
     recurs: Any
     cycle_from: Any
@@ -119,7 +121,7 @@ def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
     return Evidence(
         steps=xp.asarray(0), at_end=xp.asarray(True), out_of_steps=no, noisy=no, heated=no, settled=no, lost_from=none,
         lost=xp.asarray(0), rises_from=none, rise=zero, rise_before=zero, first_fall=zero, change=zero, still=no,
-        resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero, energy=energy,
+        climbs=no, resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero, energy=energy,
         grad_norm=grad_norm, left=None, moved=zero, reach=zero, stiff=no,
     )  # fmt: skip
 
@@ -250,7 +252,7 @@ def decide(evidence: Evidence) -> Status:
         (e.runs_off & ~e.at_end, Outcome.RUNNING_OFF),
         (e.settled & ~e.noisy, Outcome.CONVERGED),
         (e.runs_off & ~e.noisy, Outcome.RUNNING_OFF),
-        (e.still & e.resolved, Outcome.STANDING_STILL),
+        (e.still & e.resolved & ~e.climbs, Outcome.STANDING_STILL),
         (e.still, Outcome.PRECISION_FLOOR),
         (e.out_of_steps, Outcome.OUT_OF_STEPS),
     ]
@@ -293,6 +295,11 @@ def _sentence(status: Status) -> str:
         return f"it ends there: ever steeper, no step is short enough, as where E stops being defined: {path}"
     if outcome is Outcome.STANDING_STILL:
         return f"the last step moved nothing, though the gradient is not zero: {path}"
+    if outcome is Outcome.PRECISION_FLOOR and e.climbs and grad > STEEPER * grad0:
+        return (
+            f"it runs up a wall of E, which turns it back within less time than the numbers tell apart: {path}; "
+            "give more friction, or a wall that is less steep"
+        )
     if outcome is Outcome.PRECISION_FLOOR:
         remedy = "loosen gtol or use double precision" if single else "loosen gtol"
         return f"the last steps were below the resolution of the numbers: {path}; {remedy}"

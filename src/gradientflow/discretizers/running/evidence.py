@@ -261,6 +261,7 @@ def seen_of(
         first_fall=step * ends.squared_gradient,
         change=course.change / every,
         still=(recurs == 1) & (every == 1),
+        climbs=xp.asarray(False),
         resolved=step * ends.residual > rounding,
         recurs=recurs * every,
         cycle_from=xp.full_like(course.lost_from, -1),

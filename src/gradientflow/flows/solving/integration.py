@@ -17,8 +17,9 @@ import jax.numpy as jnp
 
 from ..compiling import rows_at_once
 from ..flow import Flow
-from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
+from ..numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
+from ..state import lower
 from .choice import growth_of
 from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion, is_inside
 
@@ -231,6 +232,13 @@ class Integration(eqx.Module):
         """The largest entry of the velocity, 0 where a state is only a position."""
         velocity = self.flow.velocity(z)
         return jnp.zeros((), dtype_of(self.z0)) if velocity is None else max_norm(velocity)
+
+    def climbs(self, z: Any) -> Any:
+        """Whether the velocity leads up E, where a state has one."""
+        velocity, flow = self.flow.velocity(z), self.flow
+        if velocity is None:
+            return jnp.asarray(False)
+        return inner(lower(velocity), flow.energy.grad(flow.position(z))) > 0
 
     def judged(self, carry: Carry) -> tuple[Left, Any, Any]:
         """What is left to do from where it stands, whether it is at rest, and whether E has nothing more to fall."""
