@@ -274,7 +274,12 @@ def _sentence(status: Status) -> str:
     outcome = status.outcome
     (energy0, energy), (grad0, grad) = e.energy, e.grad_norm
     after = f"at t = {float(e.time):.6g} after {int(e.steps)} steps"
-    path = f"energy {energy0:.4g} → {energy:.4g}, ‖∇E‖∞ {grad0:.3g} → {grad:.3g} {after}"
+    # A field has no energy to tell of.
+    of_field = energy0 == energy == 0 and grad0 > 0
+    name = "‖f‖∞" if of_field else "‖∇E‖∞"
+    path = f"{name} {grad0:.3g} → {grad:.3g} {after}"
+    if not of_field:
+        path = f"energy {energy0:.4g} → {energy:.4g}, {path}"
     rose, lost_from = int(e.rises_from), int(e.lost_from)
     single = np.asarray(e.energy).dtype.itemsize < 8
     if outcome is Outcome.DIVERGED and lost_from >= 0:
@@ -307,7 +312,7 @@ def _sentence(status: Status) -> str:
         remedy = "stiff: give an implicit solver, or raise max_steps" if e.stiff else "raise max_steps or loosen rtol"
         return f"{path}; {remedy}"
     share = f", {grad / grad0:.2g} of the first," if grad0 > 0 and np.isfinite(grad) else ""
-    said = f"‖∇E‖∞ = {grad:.3g}{share} {after}, energy {energy:.6g}"
+    said = f"{name} = {grad:.3g}{share} {after}" + ("" if of_field else f", energy {energy:.6g}")
     if outcome is Outcome.CONVERGED and e.left is not None and e.left.unstable:
         said += "; at a saddle or a maximum, which the least nudge leaves"
     return said
