@@ -188,6 +188,24 @@ def test_a_method_for_sums_is_asked_at_its_solution(make):
     assert found.grade == "measured"
 
 
+def test_a_method_on_a_set_is_asked_at_its_solution():
+    """½(x₀ − 2)² + 5(x₁ − ½)² on the unit square rests at (1, ½), where x₁ alone is free: h < 2/10."""
+    free = gf.Quadratic(np.diag([1.0, 10.0]), [2.0, 5.0])
+    method = gf.optimizers.projected_gradient(free, 0.1, gf.constraints.Box(0.0, 1.0))
+    found = gf.stability(method, at=[1.0, 0.5])
+    assert found.limit == pytest.approx(0.2, rel=1e-6)
+    assert found.lr_limit == pytest.approx(0.2, rel=1e-6)
+    assert found.grade == "measured"
+    with pytest.raises(ValueError, match=r"^stability: `at` is not stationary: ‖∇E‖∞ = 1.5 there; "):
+        gf.stability(method, at=[0.5, 0.6])
+    with pytest.raises(ValueError, match=r"own minimizer is no position of ProjectedFlow, .*; give `at`"):
+        gf.stability(method)
+    claim = next(claim for claim in gf.verify(method.flow).claims if claim.name == "the minimizer")
+    assert claim.applies is False
+    inside = gf.ProjectedFlow(gf.Quadratic(np.eye(2), [0.5, 0.5]), gf.constraints.Box(0.0, 1.0))
+    assert next(claim for claim in gf.verify(inside).claims if claim.name == "the minimizer").grade == "proved"
+
+
 def test_a_rate_beyond_one_is_not_said_to_fall():
     found = gf.worst_case_rate(gf.optimizers.gradient_descent(Q, 0.35), 0.1, 6.0)
     assert found.rate == pytest.approx(1.1)

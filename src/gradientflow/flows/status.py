@@ -121,8 +121,8 @@ def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
     return Evidence(
         steps=xp.asarray(0), at_end=xp.asarray(True), out_of_steps=no, noisy=no, heated=no, settled=no, lost_from=none,
         lost=xp.asarray(0), rises_from=none, rise=zero, rise_before=zero, first_fall=zero, change=zero, still=no,
-        climbs=no, resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero, energy=energy,
-        grad_norm=grad_norm, left=None, moved=zero, reach=zero, stiff=no,
+        climbs=no, resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero,
+        energy=energy, grad_norm=grad_norm, left=None, moved=zero, reach=zero, stiff=no,
     )  # fmt: skip
 
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -14,11 +16,14 @@ from gradientflow.flows import (
     Composite,
     Energy,
     Flow,
+    Quadratic,
     Trajectory,
     UnansweredQuestionError,
     compiled,
+    dtype_of,
     inner,
     looks_at_numbers,
+    prepare,
     smooth_part,
     with_energy,
 )
@@ -29,9 +34,12 @@ from ..results.grades import Grade
 from ..results.result import Drawn
 from .curvature import curvatures_at
 from .held_run import held_along_run
+from .jacobian import is_affine
+from .measured import measured_limit, measured_lr_limit
 from .place import unpacked
 from .preconditioned import learning_rate, preconditioned_curvatures
 from .reading import ModeReading, NoPenalty, Recipe
+from .step_limit import StepLimit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +179,28 @@ def edge_of_stability(
         if method is None and discretizer.clock_only and np.allclose(slopes, slopes[0]):
             # Its clock's step is the run's own.
             method = Method(flow, discretizer, float(slopes[0]))
-        steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
+        steps = None
+        try:
+            steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
+        except (NotExactError, ValueError):
+            # What asks for a gradient elsewhere, or remembers a clock, is no one update a gradient, but may be linear.
+            if discretizer.clock_only or not is_affine(*_on_mode(flow, discretizer, 1.0)):
+                raise
+    if reading is None and steps is None:
+        limit = _each(sharpness, lambda value: measured_limit(*_on_mode(flow, discretizer, value)))
+        if method is not None and method.family is not None:
+            at_rest = jnp.zeros(1, dtype_of(run.x))
+            at_rest = jnp.zeros(1, dtype_of(run.x))
+
+            def in_lr(value: float) -> StepLimit:
+                mode: Energy = Quadratic([[value]])
+                # Its family is one of sums, if it is.
+                mode = Composite(mode, NoPenalty()) if isinstance(flow.energy, Composite) else mode
+                on_mode = Method(with_energy(flow, mode), discretizer, method.step, method.named)
+                return measured_lr_limit(on_mode, at_rest, value)
+
+            lr_limit = _each(sharpness, in_lr)
+    elif reading is None:
         least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
                           for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip
         threshold = np.array([step.threshold for step in steps])
@@ -190,6 +219,18 @@ def edge_of_stability(
         indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite],
         lr_limit, **held,
     )  # fmt: skip
+
+
+def _on_mode(flow: Flow, discretizer: Discretizer, curvature: float) -> tuple[Flow, Discretizer, Any]:
+    """The flow on one coordinate of a curvature, its scheme, and its state of rest there."""
+    ready, z = prepare("edge_of_stability", with_energy(flow, Quadratic([[curvature]])), jnp.zeros(1), None)
+    return ready, discretizer, z
+
+
+def _each(sharpness: np.ndarray, limit: Callable[[float], StepLimit]) -> np.ndarray:
+    """The limit at each curvature, where it is positive; asked once of those that are equal."""
+    found = {value: limit(float(value)).value for value in np.unique(sharpness) if 0 < value < math.inf}
+    return np.array([found.get(value, math.inf if value <= 0 else 0.0) for value in sharpness])
 
 
 def _preconditioned(energy: Energy, x: Any, inverse: Any) -> float:
