@@ -20,7 +20,6 @@ from gradientflow.flows import (
     Trajectory,
     UnansweredQuestionError,
     compiled,
-    dtype_of,
     inner,
     looks_at_numbers,
     prepare,
@@ -34,6 +33,7 @@ from ..results.grades import Grade
 from ..results.result import Drawn
 from .curvature import curvatures_at
 from .held_run import held_along_run
+from .held_step import HeldStep
 from .jacobian import is_affine
 from .measured import measured_limit, measured_lr_limit
 from .place import unpacked
@@ -175,32 +175,18 @@ def edge_of_stability(
         reading = None if discretizer.clock_only else Recipe(flow, discretizer).read()
     except (NotExactError, UnansweredQuestionError) as error:
         reading, unread = None, error
+    steps: list[HeldStep] | None = None
     if reading is None:
         if method is None and discretizer.clock_only and np.allclose(slopes, slopes[0]):
             # Its clock's step is the run's own.
             method = Method(flow, discretizer, float(slopes[0]))
-        steps = None
         try:
             steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
         except (NotExactError, ValueError):
             # What asks for a gradient elsewhere, or remembers a clock, is no one update a gradient, but may be linear.
             if discretizer.clock_only or not is_affine(*_on_mode(flow, discretizer, 1.0)):
                 raise
-    if reading is None and steps is None:
-        limit = _each(sharpness, lambda value: measured_limit(*_on_mode(flow, discretizer, value)))
-        if method is not None and method.family is not None:
-            at_rest = jnp.zeros(1, dtype_of(run.x))
-            at_rest = jnp.zeros(1, dtype_of(run.x))
-
-            def in_lr(value: float) -> StepLimit:
-                mode: Energy = Quadratic([[value]])
-                # Its family is one of sums, if it is.
-                mode = Composite(mode, NoPenalty()) if isinstance(flow.energy, Composite) else mode
-                on_mode = Method(with_energy(flow, mode), discretizer, method.step, method.named)
-                return measured_lr_limit(on_mode, at_rest, value)
-
-            lr_limit = _each(sharpness, in_lr)
-    elif reading is None:
+    if steps is not None:
         least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
                           for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip
         threshold = np.array([step.threshold for step in steps])
@@ -210,11 +196,15 @@ def edge_of_stability(
         with np.errstate(all="ignore"):
             share = np.maximum(least, 0) / threshold
             limit, lr_limit = h / share, None if lr is None else lr / share
-    else:
+    elif reading is not None:
         limit = np.array([_limit(reading, value) for value in sharpness])
         if method is not None and method.family is not None:
             in_lr = Recipe(method.flow, method.discretizer, method.family).read()
             lr_limit = np.array([_limit(in_lr, value) for value in sharpness])
+    else:
+        limit = _each(sharpness, lambda value: measured_limit(*_on_mode(flow, discretizer, value)))
+        if method is not None and method.family is not None:
+            lr_limit = _each(sharpness, lambda value, method=method: _measured_lr(method, value))
     return EdgeOfStability(
         indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite],
         lr_limit, **held,
@@ -225,6 +215,15 @@ def _on_mode(flow: Flow, discretizer: Discretizer, curvature: float) -> tuple[Fl
     """The flow on one coordinate of a curvature, its scheme, and its state of rest there."""
     ready, z = prepare("edge_of_stability", with_energy(flow, Quadratic([[curvature]])), jnp.zeros(1), None)
     return ready, discretizer, z
+
+
+def _measured_lr(method: Method, curvature: float) -> StepLimit:
+    """The limit in the learning rate on one coordinate of a curvature."""
+    energy: Energy = Quadratic([[curvature]])
+    # Its family may be one of sums.
+    energy = Composite(energy, NoPenalty()) if isinstance(method.flow.energy, Composite) else energy
+    on_mode = Method(with_energy(method.flow, energy), method.discretizer, method.step, method.named)
+    return measured_lr_limit(on_mode, jnp.zeros(1), curvature)
 
 
 def _each(sharpness: np.ndarray, limit: Callable[[float], StepLimit]) -> np.ndarray:

@@ -167,7 +167,11 @@ def limits_of(
         ValueError: naming the argument, what it got and the remedy.
     """
     for name, value in (("t0", t0), ("t1", t1)):
-        if not isinstance(value, (numbers.Real, np.generic, jax.Array)) or np.ndim(value) or math.isnan(value):
+        if (
+            not isinstance(value, (numbers.Real, np.generic, jax.Array))
+            or np.shape(np.asarray(value))
+            or math.isnan(value)
+        ):
             raise ValueError(f"{where}: `{name}` must be a real number, got {in_a_line(value)}")
     t0, t1 = float(t0), float(t1)
     if not (math.isfinite(t0) and t1 > t0):
