@@ -121,7 +121,7 @@ def stationary_law(
 
 @looks_at_numbers
 def gaussian_law(
-    flow: Flow, x0: Any, t: Number, *, discretizer: Discretizer | None = None, steps: Any = None, 
+    flow: Flow, x0: Any, t: Number, *, discretizer: Discretizer | None = None, steps: Any = None,
     covariance: Any = None,
 ) -> GaussianLaw:  # fmt: skip
     r"""The law at time t of a flow with noise on a quadratic energy, or of so many steps of a scheme.
