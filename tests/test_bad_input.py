@@ -99,6 +99,7 @@ BAD = {
                   "the energy is nan at `x0`"),
     "t1 before t0": (lambda: gf.integrate(FLOW, X0, -1.0), ValueError, "`t1` must lie after t0 = 0, got -1"),
     "t1 NaN": (lambda: gf.integrate(FLOW, X0, math.nan), ValueError, "`t1` must be a real number"),
+    "two ends": (lambda: gf.integrate(FLOW, X0, jnp.ones(2)), ValueError, "`t1` must be a real number, got Array("),
     "rtol too tight": (lambda: gf.integrate(FLOW, X0, 1.0, rtol=1e-17), ValueError, "tighter than float64 holds"),
     "rtol negative": (lambda: gf.integrate(FLOW, X0, 1.0, rtol=-1e-3), ValueError, "`rtol` must be finite and"),
     "ts unordered": (lambda: gf.integrate(FLOW, X0, 1.0, ts=[0.5, 0.2]), ValueError, "`ts` must be increasing times"),

@@ -31,6 +31,13 @@ def test_schemes_step_along_it():
     assert gf.iterate(SPIRAL, EULER, X0, step=0.1, steps=2000).status == "converged"
 
 
+def test_what_is_said_of_its_paths_is_its_length_and_no_energy():
+    for path in (gf.iterate(SPIRAL, EULER, X0, step=0.1, steps=3), gf.integrate(SPIRAL, X0, 1.0)):
+        for said in (repr(path), path.status.detail, path._repr_html_()):
+            assert "energy" not in said
+            assert "‖f‖∞" in said
+
+
 def test_oracles_change_its_force():
     clipped = gf.iterate(SPIRAL, EULER, X0, step=0.1, steps=1, oracle=gf.ClipGradient(1.0))
     np.testing.assert_allclose(clipped.x[-1], X0 + 0.1 * (A @ X0) / np.linalg.norm(A @ X0), rtol=1e-12)

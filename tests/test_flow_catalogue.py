@@ -554,3 +554,11 @@ def test_what_is_unbalanced_vanishes_at_rest_only():
         assert float(jnp.abs(phi.unbalanced(x, jnp.zeros(2))).max()) == 0
         assert float(jnp.abs(phi.unbalanced(x, -slope)).max()) >= 0.9
         assert float(jnp.abs(phi.unbalanced(x, slope))[0]) <= 1e-14
+
+
+def test_a_vertex_is_not_left_though_the_gradient_leads_away():
+    """On a face the entropy's flow stays for ever: at [1, 0] it stands still, and E falls towards [0, 1]."""
+    flow = gf.MirrorFlow(gf.energy(lambda x: x[0]), gf.potentials.Entropy())
+    run = gf.iterate(flow, gf.ForwardEuler(), [1.0, 0.0], step=0.1, steps=5)
+    assert run.status == "standing still"
+    assert "though the gradient is not zero" in run.status.detail

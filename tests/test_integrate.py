@@ -332,6 +332,24 @@ def test_no_step_leads_across_the_wall_where_the_energy_ends(t1):
     assert float(path.x[-1, 0]) == pytest.approx(a, abs=1e-6 * a if t1 == 3.0 else 1e-6)
 
 
+def test_what_runs_up_a_wall_that_nothing_resolves_is_not_said_to_stand_still():
+    """A mass with ½v² = 0.9 gets to x = e^{−900} before −a log x, a = 1e-3, has turned it round."""
+    a = 1e-3
+    flow = gf.HeavyBall(gf.energy(lambda x: jnp.sum(x - a * jnp.log(x))), 1.0, 0.1)
+    path = gf.integrate(flow, [1.0], math.inf)
+    assert path.status == "precision floor"
+    assert "it runs up a wall of E" in path.status.detail
+    assert float(path.state[-1].v[0]) < -1
+
+
+@pytest.mark.parametrize("make", [gf.GradientFlow, lambda E: gf.HeavyBall(E, 1.0, 5.0)])
+def test_an_infinity_that_is_written_out_is_a_wall(make):
+    """Beside it the field is finite, and leads on."""
+    path = gf.integrate(make(gf.energy(lambda x: jnp.sum(x + jnp.where(x > 0, 0.0, jnp.inf)))), [1.0], math.inf)
+    assert path.status == "standing still"
+    assert 0 < float(path.x[-1, 0]) < 1e-12
+
+
 @pytest.mark.parametrize(
     ("energy", "start", "end", "outcome"),
     [

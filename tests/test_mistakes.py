@@ -108,6 +108,18 @@ def test_a_step_that_returns_something_else_is_told_what_it_should(scheme, said)
         ("order", lambda method: gf.order(method).order),
         ("verify", lambda method: gf.verify(method)),
         ("plot", lambda method: method.iterate([1.0, 1.0], steps=2).plot()),
+        ("worst_case_rate", lambda method: gf.worst_case_rate(method, 1, 2)),
+        ("worst_case_bound", lambda method: gf.worst_case_bound(method, 2, 1, 2)),
+        ("settle", lambda method: gf.settle(lambda run: run.E[0] - run.E[1], method, 1, 2)),
+        ("find_cycle", lambda method: gf.find_cycle(method, 1, 2)),
+        ("stability_function", gf.stability_function),
+        ("stability_map", lambda method: gf.stability_map(type(method), (1.0,), lr=[0.1, 0.2], beta=[0.1, 0.5])),
+        ("bifurcation", lambda method: gf.bifurcation(method, [1.0, 1.0], [0.1, 0.2])),
+        ("modified_equation", lambda method: gf.modified_equation(method, 2)),
+        ("slow_rate", gf.slow_rate),
+        ("compare", lambda method: gf.compare(method.flow, {"momentum": method}, [1.0, 1.0], 1.0)),
+        ("exit_time", lambda method: gf.exit_time(Q, temperature=method.step, start=-1.0, end=1.0, wall=-4.0)),
+        ("stationary_law", lambda method: gf.stationary_law(gf.Langevin(Q, method.step), [1.0, 1.0])),
     ],
 )
 def test_what_looks_at_numbers_is_asked_where_they_are_known(where, asked):
@@ -174,6 +186,24 @@ def test_a_method_for_sums_is_asked_at_its_solution(make):
     found = gf.stability(make(BOTH, 0.1), at=[0.0, 0.0])
     assert found.lr_limit is None
     assert found.grade == "measured"
+
+
+def test_a_method_on_a_set_is_asked_at_its_solution():
+    """½(x₀ − 2)² + 5(x₁ − ½)² on the unit square rests at (1, ½), where x₁ alone is free: h < 2/10."""
+    free = gf.Quadratic(np.diag([1.0, 10.0]), [2.0, 5.0])
+    method = gf.optimizers.projected_gradient(free, 0.1, gf.constraints.Box(0.0, 1.0))
+    found = gf.stability(method, at=[1.0, 0.5])
+    assert found.limit == pytest.approx(0.2, rel=1e-6)
+    assert found.lr_limit == pytest.approx(0.2, rel=1e-6)
+    assert found.grade == "measured"
+    with pytest.raises(ValueError, match=r"^stability: `at` is not stationary: ‖∇E‖∞ = 1.5 there; "):
+        gf.stability(method, at=[0.5, 0.6])
+    with pytest.raises(ValueError, match=r"own minimizer is no position of ProjectedFlow, .*; give `at`"):
+        gf.stability(method)
+    claim = next(claim for claim in gf.verify(method.flow).claims if claim.name == "the minimizer")
+    assert claim.applies is False
+    inside = gf.ProjectedFlow(gf.Quadratic(np.eye(2), [0.5, 0.5]), gf.constraints.Box(0.0, 1.0))
+    assert next(claim for claim in gf.verify(inside).claims if claim.name == "the minimizer").grade == "proved"
 
 
 def test_a_rate_beyond_one_is_not_said_to_fall():

@@ -469,9 +469,11 @@ def test_a_smooth_minimum_is_still_linearized():
     assert (found.grade, found.limit) == ("measured", pytest.approx(2, rel=1e-6))
 
 
-def test_signs_have_no_stable_step():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_signs_have_no_stable_step(dtype):
     """However near the minimizer, the step is as long: 0.5, plain gradient descent's limit, is none."""
-    found = gf.stability(gf.optimizers.sign_descent(gf.Quadratic(np.diag([1.0, 4.0])), lr=0.1))
+    E = gf.Quadratic(jnp.asarray(np.diag([1.0, 4.0]), dtype))
+    found = gf.stability(gf.optimizers.sign_descent(E, lr=0.1))
     assert (found.limit, found.grade) == (0, "measured")
     assert "no step is stable" in found.step_limit.cause
 

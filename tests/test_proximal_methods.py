@@ -302,3 +302,20 @@ def test_what_is_no_sum_is_refused_with_the_remedy():
             make(gf.Composite(bowl, P.L1()), lr=lambda k: 0.1)
     with pytest.raises(gf.UnansweredQuestionError, match=r"only where its energy is a Composite\(f, g\)"):
         gf.iterate(gf.GradientFlow(bowl), gf.ForwardBackward(), [1.0, 1.0], step=0.1, steps=1)
+
+
+@pytest.mark.parametrize("make", [gf.optimizers.fista, lambda E, lr: gf.optimizers.accelerated_gradient(E.smooth, lr)])
+def test_the_edge_of_an_accelerated_method_is_that_of_its_momentum_in_the_long_run(make):
+    """With β → 1 a mode of y' = x' + β(x' − x) is stable up to ηλ = 4/3, and h = √η."""
+    both = gf.Composite(gf.Quadratic(np.diag([1.0, 10.0])), gf.penalties.L1(0.1))
+    found = gf.edge_of_stability(method := make(both, 0.1), method.iterate([0.9, 0.8], 6), points=2)
+    np.testing.assert_allclose(found.lr_limit, 4 / 30, rtol=1e-5)
+    np.testing.assert_allclose(found.limit, np.sqrt(4 / 30), rtol=1e-5)
+    assert found.grade == "measured"
+
+
+def test_a_method_that_restarts_goes_another_way_along_the_smooth_part():
+    both = gf.Composite(gf.Quadratic(np.diag([1.0, 10.0])), gf.penalties.L1(0.1))
+    method = gf.optimizers.restarted_fista(both, 0.1)
+    with pytest.raises(ValueError, match=r"of a sum the smooth part is read, .* ask about one that doesn't"):
+        gf.edge_of_stability(method, method.iterate([0.9, 0.8], 6), points=2)

@@ -252,6 +252,20 @@ def test_a_traced_path_says_when_its_steps_ran_out():
     np.testing.assert_allclose(path.x[-1], scipy.linalg.expm(-float(path.t[-1]) * np.asarray(H)) @ X0, rtol=1e-6)
 
 
+def test_no_traced_step_leads_across_the_wall_where_the_energy_ends():
+    """ẋ = −1 + a/x comes to rest at a, with dx/da = 1; behind the pole of −a log x the field is finite again."""
+
+    def end(a):
+        flow = gf.GradientFlow(gf.energy(lambda x: jnp.sum(x - a * jnp.log(x))))
+        path = gf.integrate(flow, jnp.array([1.0]), 3.0, solver="kvaerno5")
+        return path.x[-1, 0], path.status
+
+    (value, status), slope = jax.jit(jax.value_and_grad(end, has_aux=True))(1e-8)
+    assert float(value) == pytest.approx(1e-8, rel=1e-6)
+    assert float(slope) == pytest.approx(1.0, rel=1e-6)
+    assert status == "reached the end"
+
+
 def test_the_second_call_traces_nothing():
     traces = []
 

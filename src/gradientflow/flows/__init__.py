@@ -46,6 +46,7 @@ from .checks import check_number as check_number
 from .checks import check_positive as check_positive
 from .checks import check_rate as check_rate
 from .checks import is_zero as is_zero
+from .checks import looks_at_numbers as looks_at_numbers
 from .checks import machine_memory as machine_memory
 from .checks import position_arrays as position_arrays
 from .checks import refuse_traced as refuse_traced

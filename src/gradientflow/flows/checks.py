@@ -3,13 +3,14 @@
 Values that are not plain numbers (traced arrays, exact symbols) pass: there is nothing to compare yet.
 """
 
+import functools
 import math
 import numbers
 import os
 import pathlib
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -22,6 +23,8 @@ from gradientflow._names import unknown_name as unknown_name
 from .numerics import as_floating, is_concrete
 from .transforming import is_transformed
 
+P = ParamSpec("P")
+T = TypeVar("T")
 # These multiply, but not as numbers do; and complex numbers have no order.
 _NO_NUMBERS = (str, bytes, list, tuple, complex)
 # What is longer is named by its type.
@@ -175,6 +178,21 @@ def refuse_traced(where: str, *trees: Any) -> None:
             f"{where}: it looks at the numbers that it is asked about, which jit, vmap and grad don't tell; "
             "ask outside, once for each"
         )
+
+
+def looks_at_numbers(question: Callable[P, T]) -> Callable[P, T]:
+    """A question that looks at numbers: asked under jit, vmap or grad it is refused in one line, whatever it would do.
+
+    Raises:
+        TypeError: as `refuse_traced`.
+    """
+
+    @functools.wraps(question)
+    def asked(*args: P.args, **options: P.kwargs) -> T:
+        refuse_traced(question.__name__, args, options)
+        return question(*args, **options)
+
+    return asked
 
 
 def machine_memory() -> float:

@@ -65,6 +65,7 @@ class Evidence:
         first_fall: h‖∇E(x₀)‖², by which E would fall in the first step on a line [E].
         change: the median change of E in a step [E].
         still: whether the last step changed nothing.
+        climbs: whether its velocity leads up E where it stopped.
         resolved: whether that step should have changed the state by more than its rounding.
         recurs: after how many steps the last saved state was met again, a multiple of any period; 0 for never.
         cycle_from: the first step of the cycle that the last states go through.
@@ -93,6 +94,7 @@ class Evidence:
     first_fall: Any
     change: Any
     still: Any
+    climbs: Any
     resolved: Any
     recurs: Any
     cycle_from: Any
@@ -119,8 +121,8 @@ def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
     return Evidence(
         steps=xp.asarray(0), at_end=xp.asarray(True), out_of_steps=no, noisy=no, heated=no, settled=no, lost_from=none,
         lost=xp.asarray(0), rises_from=none, rise=zero, rise_before=zero, first_fall=zero, change=zero, still=no,
-        resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero, energy=energy,
-        grad_norm=grad_norm, left=None, moved=zero, reach=zero, stiff=no,
+        climbs=no, resolved=no, recurs=xp.asarray(0), cycle_from=none, period=xp.asarray(0), runs_off=no, time=zero,
+        energy=energy, grad_norm=grad_norm, left=None, moved=zero, reach=zero, stiff=no,
     )  # fmt: skip
 
 
@@ -250,7 +252,7 @@ def decide(evidence: Evidence) -> Status:
         (e.runs_off & ~e.at_end, Outcome.RUNNING_OFF),
         (e.settled & ~e.noisy, Outcome.CONVERGED),
         (e.runs_off & ~e.noisy, Outcome.RUNNING_OFF),
-        (e.still & e.resolved, Outcome.STANDING_STILL),
+        (e.still & e.resolved & ~e.climbs, Outcome.STANDING_STILL),
         (e.still, Outcome.PRECISION_FLOOR),
         (e.out_of_steps, Outcome.OUT_OF_STEPS),
     ]
@@ -272,7 +274,12 @@ def _sentence(status: Status) -> str:
     outcome = status.outcome
     (energy0, energy), (grad0, grad) = e.energy, e.grad_norm
     after = f"at t = {float(e.time):.6g} after {int(e.steps)} steps"
-    path = f"energy {energy0:.4g} → {energy:.4g}, ‖∇E‖∞ {grad0:.3g} → {grad:.3g} {after}"
+    # A field has no energy to tell of.
+    of_field = energy0 == energy == 0 and grad0 > 0
+    name = "‖f‖∞" if of_field else "‖∇E‖∞"
+    path = f"{name} {grad0:.3g} → {grad:.3g} {after}"
+    if not of_field:
+        path = f"energy {energy0:.4g} → {energy:.4g}, {path}"
     rose, lost_from = int(e.rises_from), int(e.lost_from)
     single = np.asarray(e.energy).dtype.itemsize < 8
     if outcome is Outcome.DIVERGED and lost_from >= 0:
@@ -293,6 +300,11 @@ def _sentence(status: Status) -> str:
         return f"it ends there: ever steeper, no step is short enough, as where E stops being defined: {path}"
     if outcome is Outcome.STANDING_STILL:
         return f"the last step moved nothing, though the gradient is not zero: {path}"
+    if outcome is Outcome.PRECISION_FLOOR and e.climbs and grad > STEEPER * grad0:
+        return (
+            f"it runs up a wall of E, which turns it back within less time than the numbers tell apart: {path}; "
+            "give more friction, or a wall that is less steep"
+        )
     if outcome is Outcome.PRECISION_FLOOR:
         remedy = "loosen gtol or use double precision" if single else "loosen gtol"
         return f"the last steps were below the resolution of the numbers: {path}; {remedy}"
@@ -300,7 +312,7 @@ def _sentence(status: Status) -> str:
         remedy = "stiff: give an implicit solver, or raise max_steps" if e.stiff else "raise max_steps or loosen rtol"
         return f"{path}; {remedy}"
     share = f", {grad / grad0:.2g} of the first," if grad0 > 0 and np.isfinite(grad) else ""
-    said = f"‖∇E‖∞ = {grad:.3g}{share} {after}, energy {energy:.6g}"
+    said = f"{name} = {grad:.3g}{share} {after}" + ("" if of_field else f", energy {energy:.6g}")
     if outcome is Outcome.CONVERGED and e.left is not None and e.left.unstable:
         said += "; at a saddle or a maximum, which the least nudge leaves"
     return said

@@ -119,11 +119,18 @@ class Trajectory(eqx.Module):
         if self.t.ndim > 1:
             lanes = "×".join(map(str, self.t.shape[:-1]))
             return f"Trajectory(a batch of {lanes}: {self.status}; {self.t.shape[-1]} times each)"
+        between = f"{self.status}; {len(self)} times from {float(self.t[0]):g} to {float(self.t[-1]):g}"
+        if self.is_of_a_field:
+            return f"Trajectory({between}; ‖f‖∞ {float(self.grad_norm[0]):.3g} → {float(self.grad_norm[-1]):.3g})"
         return (
-            f"Trajectory({self.status}; {len(self)} times from {float(self.t[0]):g} to {float(self.t[-1]):g}; "
-            f"energy {float(self.energy[0]):.6g} → {float(self.energy[-1]):.6g}; "
+            f"Trajectory({between}; energy {float(self.energy[0]):.6g} → {float(self.energy[-1]):.6g}; "
             f"‖∇E‖∞ {float(self.grad_norm[-1]):.2g})"
         )
+
+    @property
+    def is_of_a_field(self) -> bool:
+        """Whether it has no energy to tell of, but moves: in a field's rows it is 0, and `grad_norm` is ‖f‖∞."""
+        return not np.any(self.energy) and bool(np.any(self.grad_norm))
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` over `t`: energy, grad_norm, step, and one variable a leaf of the position and state."""

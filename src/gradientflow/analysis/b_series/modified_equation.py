@@ -18,7 +18,7 @@ from typing import Any
 import sympy
 
 from gradientflow.discretizers import Discretizer, as_method
-from gradientflow.flows import Flow, check_integer
+from gradientflow.flows import Flow, check_integer, looks_at_numbers
 
 from ..exact.leaf import NotExactError
 from ..linear_stability.function import stability_function
@@ -169,6 +169,7 @@ def series_latex(coefficients: Mapping[Tree, Fraction], spelled: Callable[[Tree]
     return " ".join(parts)
 
 
+@looks_at_numbers
 def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | None = None) -> ModifiedEquation:
     r"""The modified equation of a scheme on flows that don't depend on time, exact, from its own code.
 
@@ -202,6 +203,7 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
     return ModifiedEquation(discretizer.name, order, coefficients)
 
 
+@looks_at_numbers
 def modified_rate(discretizer: Discretizer) -> sympy.Expr:
     r"""The rate $-\log R(-h\lambda)/h$ at which iterates decay on a mode of the gradient flow: all orders at once.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy
 
-from gradientflow.flows import HeavyBallFlow
+from gradientflow.flows import HeavyBallFlow, looks_at_numbers
 
 from ..results.grades import Grade
 from ..results.result import Result
@@ -80,6 +80,7 @@ class ModifiedHamiltonian(Result):
         return f"modified Hamiltonian of {self.scheme}, divided by m, {self.grade}: {summed(terms)}"
 
 
+@looks_at_numbers
 def modified_hamiltonian(discretizer: Any, order: int) -> ModifiedHamiltonian | None:
     r"""The Hamiltonian that a scheme of the heavy ball without friction conserves through $h^{p-1}$; `None` if none.
 

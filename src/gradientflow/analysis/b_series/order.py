@@ -10,7 +10,7 @@ import numpy as np
 from sympy import QQ
 
 from gradientflow.discretizers import Discretizer, Method, as_method
-from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer, refuse_traced
+from gradientflow.flows import Energy, Flow, Mode, UnansweredQuestionError, check_integer, looks_at_numbers
 
 from ..exact.algebra import fraction, polynomials, rational_functions
 from ..exact.blame import blaming
@@ -70,6 +70,7 @@ class OrderProof(Result):
         return "\n".join(lines)
 
 
+@looks_at_numbers
 def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | Flow | None = None) -> OrderProof:
     """The order of a scheme on every smooth vector field, proved by its own code.
 
@@ -103,7 +104,6 @@ def order(discretizer: Discretizer | Method, up_to: int = 6, flow: type[Flow] | 
     """
     check_integer("order", 1, up_to=up_to)
     _, flow, discretizer, _ = as_method("order", discretizer, flow=flow, alone=True)
-    refuse_traced("order", discretizer)
     asked, up_to = up_to, min(up_to, discretizer.series_order or up_to)
     series = read_series(discretizer, up_to, flow)
     wrong: dict[Tree, tuple[Fraction, Fraction]] = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy
 
-from gradientflow.flows import check_integer
+from gradientflow.flows import check_integer, looks_at_numbers
 
 from ..exact.leaf import NotExactError
 from ..exact.state_space import StateSpace, transfer
@@ -27,6 +27,7 @@ from .modified_equation import ModifiedEquation
 from .trees import Tree, forest, splits
 
 
+@looks_at_numbers
 def slow_equation(method: Any, order: int) -> ModifiedEquation:
     r"""The first-order equation that a method's iterates follow once its memory has settled, exact, from its own code.
 
@@ -61,6 +62,7 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
     return ModifiedEquation(f"{method.name}, {of_what}", order, coefficients)
 
 
+@looks_at_numbers
 def slow_rate(method: Any) -> sympy.Expr:
     r"""The rate at which settled iterates decay on a mode λ, all orders at once: $-\log(w)/h$, w the root near 1.
 

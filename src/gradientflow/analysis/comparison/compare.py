@@ -25,6 +25,7 @@ from gradientflow.flows import (
     dtype_of,
     integrate,
     is_stochastic,
+    looks_at_numbers,
     prepare,
 )
 from gradientflow.flows.energies.composite import kinks_of
@@ -153,6 +154,7 @@ class Comparison(Measured, Drawn):
         return f"{table}\n{self.grade}"
 
 
+@looks_at_numbers
 def compare(
     flow: Flow,
     methods: Mapping[str, Any],

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import qmc
 
-from gradientflow.flows import Energy, check_fits, compiled
+from gradientflow.flows import Energy, check_fits, compiled, looks_at_numbers
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..results.grades import Measured
@@ -115,6 +115,7 @@ class StationaryPoints(Measured, Drawn):
         return "\n".join([*lines, f"{self.grade}: {self.reason}"])
 
 
+@looks_at_numbers
 def stationary_points(E: Any, box: Any = None) -> StationaryPoints:
     """Where the gradient of an energy vanishes in a box, and of which kind each such point is.
 

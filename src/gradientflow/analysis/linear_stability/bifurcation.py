@@ -11,7 +11,17 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gradientflow.discretizers import Discretizer, Iteration, Method, as_method, check_answers
-from gradientflow.flows import Flow, all_finite, check_integer, dtype_of, is_stochastic, l2_norm, max_norm, prepare
+from gradientflow.flows import (
+    Flow,
+    all_finite,
+    check_integer,
+    dtype_of,
+    is_stochastic,
+    l2_norm,
+    looks_at_numbers,
+    max_norm,
+    prepare,
+)
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -98,6 +108,7 @@ def _span(h: np.ndarray) -> str:
     return f"at h = {h[0]:.6g}" if len(h) == 1 else f"from h = {h[0]:.6g} to {h[-1]:.6g}"
 
 
+@looks_at_numbers
 def bifurcation(
     flow: Flow | Method,
     discretizer: Discretizer | None = None,

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -14,10 +16,13 @@ from gradientflow.flows import (
     Composite,
     Energy,
     Flow,
+    Quadratic,
     Trajectory,
     UnansweredQuestionError,
     compiled,
     inner,
+    looks_at_numbers,
+    prepare,
     smooth_part,
     with_energy,
 )
@@ -28,9 +33,13 @@ from ..results.grades import Grade
 from ..results.result import Drawn
 from .curvature import curvatures_at
 from .held_run import held_along_run
+from .held_step import HeldStep
+from .jacobian import is_affine
+from .measured import measured_limit, measured_lr_limit
 from .place import unpacked
 from .preconditioned import learning_rate, preconditioned_curvatures
 from .reading import ModeReading, NoPenalty, Recipe
+from .step_limit import StepLimit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +116,7 @@ class EdgeOfStability(Drawn):
         return f"{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}{why}"
 
 
+@looks_at_numbers
 def edge_of_stability(
     flow: Flow | Method, run: Trajectory, discretizer: Discretizer | None = None, points: int = 100
 ) -> EdgeOfStability:
@@ -165,11 +175,18 @@ def edge_of_stability(
         reading = None if discretizer.clock_only else Recipe(flow, discretizer).read()
     except (NotExactError, UnansweredQuestionError) as error:
         reading, unread = None, error
+    steps: list[HeldStep] | None = None
     if reading is None:
         if method is None and discretizer.clock_only and np.allclose(slopes, slopes[0]):
             # Its clock's step is the run's own.
             method = Method(flow, discretizer, float(slopes[0]))
-        steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
+        try:
+            steps = held_along_run(method, flow, discretizer, run, finite.tolist(), unread)
+        except (NotExactError, ValueError):
+            # What asks for a gradient elsewhere, or remembers a clock, is no one update a gradient, but may be linear.
+            if discretizer.clock_only or not is_affine(*_on_mode(flow, discretizer, 1.0)):
+                raise
+    if steps is not None:
         least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
                           for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip
         threshold = np.array([step.threshold for step in steps])
@@ -179,15 +196,40 @@ def edge_of_stability(
         with np.errstate(all="ignore"):
             share = np.maximum(least, 0) / threshold
             limit, lr_limit = h / share, None if lr is None else lr / share
-    else:
+    elif reading is not None:
         limit = np.array([_limit(reading, value) for value in sharpness])
         if method is not None and method.family is not None:
             in_lr = Recipe(method.flow, method.discretizer, method.family).read()
             lr_limit = np.array([_limit(in_lr, value) for value in sharpness])
+    else:
+        limit = _each(sharpness, lambda value: measured_limit(*_on_mode(flow, discretizer, value)))
+        if method is not None and method.family is not None:
+            lr_limit = _each(sharpness, lambda value, method=method: _measured_lr(method, value))
     return EdgeOfStability(
         indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite],
         lr_limit, **held,
     )  # fmt: skip
+
+
+def _on_mode(flow: Flow, discretizer: Discretizer, curvature: float) -> tuple[Flow, Discretizer, Any]:
+    """The flow on one coordinate of a curvature, its scheme, and its state of rest there."""
+    ready, z = prepare("edge_of_stability", with_energy(flow, Quadratic([[curvature]])), jnp.zeros(1), None)
+    return ready, discretizer, z
+
+
+def _measured_lr(method: Method, curvature: float) -> StepLimit:
+    """The limit in the learning rate on one coordinate of a curvature."""
+    energy: Energy = Quadratic([[curvature]])
+    # Its family may be one of sums.
+    energy = Composite(energy, NoPenalty()) if isinstance(method.flow.energy, Composite) else energy
+    on_mode = Method(with_energy(method.flow, energy), method.discretizer, method.step, method.named)
+    return measured_lr_limit(on_mode, jnp.zeros(1), curvature)
+
+
+def _each(sharpness: np.ndarray, limit: Callable[[float], StepLimit]) -> np.ndarray:
+    """The limit at each curvature, where it is positive; asked once of those that are equal."""
+    found = {value: limit(float(value)).value for value in np.unique(sharpness) if 0 < value < math.inf}
+    return np.array([found.get(value, math.inf if value <= 0 else 0.0) for value in sharpness])
 
 
 def _preconditioned(energy: Energy, x: Any, inverse: Any) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import sympy
 
 from gradientflow.discretizers import Discretizer, Method, as_method
-from gradientflow.flows import Flow, GradientFlow, Mode, UnansweredQuestionError
+from gradientflow.flows import Flow, GradientFlow, Mode, UnansweredQuestionError, looks_at_numbers
 
 from ..exact.algebra import rational_functions
 from ..exact.amplification import Amplification, read_amplification
@@ -18,6 +18,7 @@ from .reading import LAM, STEP, ModeReading, Recipe
 _Z = "z"
 
 
+@looks_at_numbers
 def stability_function(
     discretizer: Discretizer | Method, flow: type[Flow] | Flow | None = None
 ) -> sympy.Expr | sympy.Matrix:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradientflow.discretizers import Discretizer, FromOptax, Iteration, Method, as_step_rule
 from gradientflow.discretizers.iteration import Carry
-from gradientflow.flows import Flow, Trajectory, compiled, dtype_of, lift, lower, prepare
+from gradientflow.flows import Composite, Flow, Trajectory, compiled, dtype_of, lift, lower, prepare
 
 from ..exact.leaf import NotExactError
 from .held_step import HeldStep, HeldUpdate
@@ -79,6 +79,11 @@ def _carries(method: Method, flow: Flow, discretizer: Discretizer, run: Trajecto
         slack = float(jnp.finfo(dtype_of(z)).eps) ** _AGAIN
         for again, own in zip(jax.tree.leaves(carry.z), jax.tree.leaves(state), strict=True):
             if not np.allclose(again, own, rtol=slack, atol=slack * float(jnp.max(jnp.abs(own)))):
+                if isinstance(flow.energy, Composite):
+                    raise ValueError(
+                        "edge_of_stability: of a sum the smooth part is read, along which a scheme that remembers, "
+                        f"{discretizer.name}, goes another way; ask about one that doesn't, optimizers.fista say"
+                    )
                 raise ValueError(
                     f"edge_of_stability: the run can't be made again (at step {until} it is elsewhere), and "
                     f"{discretizer.name} has a memory that runs don't keep; give a run of this method from its own "

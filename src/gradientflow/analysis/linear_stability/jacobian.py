@@ -26,7 +26,9 @@ UNCHANGED, LATEST = 1e-7, 1e10
 _FOR_EVER = 1e30
 # Points near and nearer, as powers of the rounding: what a step does to them is seen in its digits. A step is carried
 # off that is longer than so many times the distance, and two sides differ that do by so much of their sum.
-_NEAR, _LEAP, _BEND = (0.6, 0.65), 1e3, 0.05
+_NEAR, _LEAP, _BEND = (0.6, 0.65), 1e2, 0.05
+# It is as long from nearer if it carries off more by this share of what the distance is less by.
+_ALL = 0.8
 # Up to so many unknowns a characteristic polynomial is worth its digits.
 _FEW_UNKNOWNS = 20
 # So often a step is asked alike before its derivative is believed.
@@ -131,7 +133,9 @@ def check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
 def leaves_at_once(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
     """Whether a step is as long from however near the point: it depends on the direction only, as a sign does."""
     near, nearer = _quotients(flow, discretizer, z)
-    return bool(nearer[0] > 5 * near[0] and near[0] > _LEAP)
+    # Then what it carries off grows as the distance shrinks, whatever the precision.
+    closer = float(jnp.finfo(dtype_of(z)).eps) ** (_NEAR[0] - _NEAR[1])
+    return bool(nearer[0] > _ALL * closer * near[0] and near[0] > _LEAP)
 
 
 def has_no_derivative(flow: Flow, discretizer: Discretizer, z: Any) -> bool:

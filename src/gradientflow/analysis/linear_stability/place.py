@@ -22,9 +22,10 @@ from gradientflow.flows import (
     Flow,
     Mode,
     Trajectory,
+    WrappedFlow,
     dtype_of,
     max_norm,
-    refuse_traced,
+    prepare,
 )
 
 from .curvature import Curvatures
@@ -43,11 +44,10 @@ def unpacked(
     Of schemes that have a clock only, those of the class `own_clock` are welcome.
 
     Raises:
-        TypeError: if they aren't, if their numbers are traced, or if a step rule or the scheme itself chooses the step
+        TypeError: if they aren't, or if a step rule or the scheme itself chooses the step
             from the state.
     """
     method, flow, discretizer, step = as_method(where, flow, discretizer)
-    refuse_traced(where, flow, discretizer, step)
     if method is not None and not isinstance(as_step_rule(step), (ConstantStep, ScheduledStep)):
         raise TypeError(
             f"{where}: {type(step).__name__} chooses the step from the state, so that there is no one step to "
@@ -55,12 +55,14 @@ def unpacked(
         )
     if discretizer.clock_only and not (own_clock is not None and isinstance(discretizer, own_clock)):
         name = type(discretizer).__name__
-        remedy = ""
+        why, remedy = "finds its steps in the state", ""
         if isinstance(discretizer, FromOptax):
-            remedy = "; along a run edge_of_stability(method, run) reads what its own update allows"
-        raise TypeError(
-            f"{where}: {name} finds its steps in the state; h is only its clock, which has no limit{remedy}"
-        )
+            why = "has its learning rate inside"
+            remedy = (
+                "; along a run edge_of_stability(method, run) reads what its own update allows, and at a point "
+                "stability(optimizers.adam(E, lr), at=x) say does of an optimizer by name"
+            )
+        raise TypeError(f"{where}: {name} {why}; h is only its clock, which has no limit{remedy}")
     return method, flow, discretizer
 
 
@@ -68,51 +70,78 @@ def minimizer_of(flow: Flow, at: Any, step: int | None) -> Any:
     """The point at which a flow is linearized: the one given, that of a run, or its energy's minimizer.
 
     Raises:
-        ValueError: if none is known.
+        ValueError: if none is known, or the flow has no such position.
     """
     if isinstance(at, Trajectory):
         row = row_of("stability", at, step)
         return jax.tree.map(lambda leaf: leaf[row], at.x)
     if at is not None:
         return at
-    match flow.energy:
-        case Mode():
-            return jnp.zeros(())
-        case AbstractQuadratic() as energy:
-            known = energy.minimizer
-            return jnp.zeros(energy.linear.shape, energy.linear.dtype) if known is None else known
-    if flow.energy.minimizer is None:
+    known = _own_minimizer(flow.energy)
+    if known is None:
         raise ValueError(
             "stability: no minimizer of this energy is known; give `at`, integrate(flow, x0, math.inf).x[-1] say"
         )
-    return flow.energy.minimizer
+    try:
+        prepare("stability", flow, known, None)
+    except ValueError:
+        raise ValueError(
+            f"stability: the energy's own minimizer is no position of {flow.name}, which comes to rest elsewhere; give "
+            "`at`, integrate(flow, x0, math.inf).x[-1] say"
+        ) from None
+    return known
+
+
+def _own_minimizer(energy: Energy) -> Any:
+    match energy:
+        case Mode():
+            return jnp.zeros(())
+        case AbstractQuadratic():
+            known = energy.minimizer
+            return jnp.zeros(energy.linear.shape, energy.linear.dtype) if known is None else known
+    return energy.minimizer
 
 
 def is_stationary(energy: Energy, x: Any, greatest: float) -> bool:
     """Whether a gradient is as small as rounding makes it beside a curvature."""
-    away = float(max_norm(energy.grad(x))) / max(greatest, 1e-300)
+    return _is_small(float(max_norm(energy.grad(x))), x, greatest)
+
+
+def _is_small(gradient: float, x: Any, greatest: float) -> bool:
+    away = gradient / max(greatest, 1e-300)
     return away <= float(jnp.finfo(dtype_of(x)).eps) ** _STATIONARY_POWER * max(1.0, float(max_norm(x)))
 
 
-def check_minimizer(energy: Energy, x: Any, curvatures: Curvatures) -> None:
-    """Refuses a point that is no minimizer.
+def check_minimizer(flow: Flow, z: Any, curvatures: Curvatures) -> None:
+    """Refuses a state that is no minimizer; where a constraint takes up a gradient, the rest of it counts.
 
     Raises:
         ValueError: naming the negative curvature, or the gradient's norm.
     """
-    if float(curvatures.least[1]) < 0:
+    energy, x = flow.energy, flow.position(z)
+    free = isinstance(energy, (AbstractQuadratic, Mode)) and not _has_constraint(flow)
+    gradient, residual = (float(max_norm(g)) for g in (energy.grad(x), flow.residual(z)))
+    held = residual < gradient and not is_stationary(energy, x, float(curvatures.greatest[1]))
+    if float(curvatures.least[1]) < 0 and not held:
         raise ValueError(
             f"stability: not a minimizer: the least curvature is {float(curvatures.least[1]):.6g} < 0, so that the "
             "flow itself leaves it; give `at`, a minimizer"
         )
-    if isinstance(energy, (AbstractQuadratic, Mode)):
+    if free:
+        # One linearization serves them all.
         return
-    if not is_stationary(energy, x, float(curvatures.greatest[1])):
-        gradient = float(max_norm(energy.grad(x)))
+    if not _is_small(residual, x, float(curvatures.greatest[1])):
         raise ValueError(
-            f"stability: `at` is not stationary: ‖∇E‖∞ = {gradient:.3g} there; follow the flow to its end, "
+            f"stability: `at` is not stationary: ‖∇E‖∞ = {residual:.3g} there; follow the flow to its end, "
             "integrate(flow, at, math.inf).x[-1], with a smaller gtol where the curvature vanishes"
         )
+
+
+def _has_constraint(flow: Flow) -> bool:
+    """Whether something takes up gradients."""
+    while isinstance(flow, WrappedFlow):
+        flow = flow.flow
+    return type(flow).residual is not Flow.residual
 
 
 def row_of(where: str, run: Trajectory, step: int | None) -> int:

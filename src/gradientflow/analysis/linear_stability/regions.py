@@ -11,7 +11,7 @@ import sympy
 from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Discretizer, Method, as_method
-from gradientflow.flows import GradientFlow, Mode, check_integer
+from gradientflow.flows import GradientFlow, Mode, check_integer, looks_at_numbers
 
 from ..exact.algebra import polynomials, rational
 from ..exact.roots import AlwaysFailsError, first_failure
@@ -56,6 +56,7 @@ class StabilityIntervals(Graded):
         return Grade.CERTIFIED if self.real.has(sympy.Float) or self.imaginary.has(sympy.Float) else Grade.PROVED
 
 
+@looks_at_numbers
 def stability_intervals(discretizer: Discretizer | Method) -> StabilityIntervals:
     """The real and the imaginary stability interval of a scheme, as exact numbers.
 
@@ -98,6 +99,7 @@ class StabilityRegion(Measured, Drawn):
     intervals: StabilityIntervals
 
 
+@looks_at_numbers
 def stability_region(
     discretizer: Discretizer | Method,
     real: tuple[float, float] | None = None,
@@ -177,6 +179,7 @@ class StabilityMap(Measured, Drawn):
         return float(self.horizontal[j]), float(self.vertical[i]), float(self.radius[i, j])
 
 
+@looks_at_numbers
 def stability_map(
     optimizer: Callable[..., Method],
     curvatures: Sequence[float] | np.ndarray,

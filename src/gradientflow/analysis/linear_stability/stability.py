@@ -28,6 +28,7 @@ from gradientflow.flows import (
     Trajectory,
     UnansweredQuestionError,
     dtype_of,
+    looks_at_numbers,
     prepare,
     with_energy,
 )
@@ -223,6 +224,7 @@ class Stability(Drawn):
         return "\n".join([head, text, *unread])
 
 
+@looks_at_numbers
 def stability(
     flow: Flow | Method, discretizer: Discretizer | None = None, at: Any = None, step: int | None = None
 ) -> Stability:
@@ -263,13 +265,12 @@ def stability(
         raise ValueError(f"stability: `step` names a step of a run, and `at` is none; give at=run, got at={at!r}")
     if isinstance(flow, AdaptiveFlow):
         return _of_held(method, flow, discretizer, at, step)
-    x = minimizer_of(flow, at, step)
-    flow_on_arrays, z = prepare("stability", flow, x, None)
+    flow_on_arrays, z = prepare("stability", flow, minimizer_of(flow, at, step), None)
     check_answers(flow_on_arrays, discretizer, z)
     x = flow_on_arrays.position(z)
     if flow.has_energy:
         curvatures = curvatures_at(flow_on_arrays.energy, x)
-        check_minimizer(flow_on_arrays.energy, x, curvatures)
+        check_minimizer(flow_on_arrays, z, curvatures)
     else:
         curvatures = rates_at(flow_on_arrays, z)
         check_rest(flow_on_arrays, z, curvatures)

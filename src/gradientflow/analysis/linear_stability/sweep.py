@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradientflow.discretizers import Discretizer, Method, as_method
-from gradientflow.flows import Flow, check_integer, check_positive, prepare
+from gradientflow.flows import Flow, check_integer, check_positive, looks_at_numbers, prepare
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -82,6 +82,7 @@ class StepSweep(Measured, Drawn):
         return f"{table}\n{self.grade}"
 
 
+@looks_at_numbers
 def step_sweep(
     flow: Flow | Method,
     discretizer: Discretizer | None = None,

@@ -53,8 +53,9 @@ def show_trajectory(trajectory: "Trajectory") -> str:
     t, energy, grad_norm = (np.asarray(v) for v in (trajectory.t, trajectory.energy, trajectory.grad_norm))
     rows = {"times": f"{t.shape[-1]}, from {t[..., 0].min():.6g} to {t[..., -1].max():.6g}"}
     if t.ndim == 1:
-        rows["energy"] = f"{energy[0]:.6g} → {energy[-1]:.6g}"
-        rows["‖∇E‖∞"] = f"{grad_norm[0]:.3g} → {grad_norm[-1]:.3g}"
+        of_field = trajectory.is_of_a_field
+        rows |= {} if of_field else {"energy": f"{energy[0]:.6g} → {energy[-1]:.6g}"}
+        rows["‖f‖∞" if of_field else "‖∇E‖∞"] = f"{grad_norm[0]:.3g} → {grad_norm[-1]:.3g}"
     else:
         rows = {"lanes": "×".join(map(str, t.shape[:-1]))} | rows
         rows["energy at the end"] = f"{energy[..., -1].min():.6g} to {energy[..., -1].max():.6g}"

@@ -9,7 +9,16 @@ import numpy as np
 import scipy.sparse.linalg
 
 from gradientflow.discretizers import Discretizer, Iteration, check_answers
-from gradientflow.flows import Langevin, Number, check_integer, check_positive, dtype_of, prepare, with_energy
+from gradientflow.flows import (
+    Langevin,
+    Number,
+    check_integer,
+    check_positive,
+    dtype_of,
+    looks_at_numbers,
+    prepare,
+    with_energy,
+)
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -42,6 +51,7 @@ class StationaryDensity(Measured, Drawn):
         return float(weights @ self.scheme), float(weights @ self.flow)
 
 
+@looks_at_numbers
 def stationary_density(
     flow: Any, discretizer: Discretizer, *, step: Number, low: Number, high: Number, points: Any = 801
 ) -> StationaryDensity:

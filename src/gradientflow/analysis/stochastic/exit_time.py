@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import Energy, Number, check_positive
+from gradientflow.flows import Energy, Number, check_positive, looks_at_numbers
 
 from ..results.grades import Measured
 from .one_number import Values, graded, of_one_number, resolved
@@ -43,6 +43,7 @@ class ExitTime(Measured):
         )
 
 
+@looks_at_numbers
 def exit_time(energy: Energy, *, temperature: Number, start: Number, end: Number, wall: Number) -> ExitTime:
     r"""The mean time at which overdamped Langevin dynamics from `start` first reaches `end`, by quadrature.
 

@@ -25,6 +25,7 @@ from gradientflow.flows import (
     compiled,
     dtype_of,
     is_stochastic,
+    looks_at_numbers,
     numbers_to_arrays,
     prepare,
 )
@@ -61,6 +62,7 @@ class _Affine(NamedTuple):
     origin: np.ndarray
 
 
+@looks_at_numbers
 def stationary_law(
     flow: Flow, x0: Any, *, discretizer: Discretizer | None = None, step: Number | None = None
 ) -> GaussianLaw:
@@ -117,15 +119,11 @@ def stationary_law(
     return _law(read, mean, covariance)
 
 
+@looks_at_numbers
 def gaussian_law(
-    flow: Flow,
-    x0: Any,
-    t: Number,
-    *,
-    discretizer: Discretizer | None = None,
-    steps: Any = None,
+    flow: Flow, x0: Any, t: Number, *, discretizer: Discretizer | None = None, steps: Any = None,
     covariance: Any = None,
-) -> GaussianLaw:
+) -> GaussianLaw:  # fmt: skip
     r"""The law at time t of a flow with noise on a quadratic energy, or of so many steps of a scheme.
 
     Their difference is the scheme's weak error, exactly.

@@ -20,6 +20,7 @@ from gradientflow.flows import (
     dtype_of,
     is_stochastic,
     l2_norm,
+    looks_at_numbers,
     numbers_to_arrays,
     prepare,
 )
@@ -54,6 +55,7 @@ class StrongOrder(Measured, Drawn):
         return self.h
 
 
+@looks_at_numbers
 def strong_order(
     flow: Flow,
     discretizer: Discretizer,

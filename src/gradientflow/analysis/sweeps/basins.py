@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Energy, Flow, check_integer
+from gradientflow.flows import Energy, Flow, check_integer, looks_at_numbers
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -106,6 +106,7 @@ def named(label: int) -> str:
     return Elsewhere(label).name.lower().replace("_", " ")
 
 
+@looks_at_numbers
 def basins(
     subject: Any,
     box: Any,

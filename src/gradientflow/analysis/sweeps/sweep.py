@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradientflow.flows import Ended, check_integer, check_positive, position_arrays, unknown_name
+from gradientflow.flows import Ended, check_integer, check_positive, looks_at_numbers, position_arrays, unknown_name
 
 from .lanes import lanes_of
 from .progress import progress
@@ -22,6 +22,7 @@ _RECORDED = ("energy", "grad_norm", "x")
 _FIRST = 8
 
 
+@looks_at_numbers
 def sweep(
     make: Any,
     x0: Any = None,

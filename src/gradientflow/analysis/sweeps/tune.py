@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from gradientflow.flows import check_integer
+from gradientflow.flows import check_integer, looks_at_numbers
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -62,6 +62,7 @@ class Tuned(Measured, Drawn):
         return f"{self.headline}\n{self.table().to_string(float_format=lambda value: f'{value:.4g}')}\n{self.grade}"
 
 
+@looks_at_numbers
 def tune(
     make: Callable[..., Any] | Mapping[str, Callable[..., Any]],
     x0: Any,

@@ -29,6 +29,7 @@ from gradientflow.flows import (
     Mode,
     Trajectory,
     UnansweredQuestionError,
+    prepare,
     refuse_traced,
 )
 
@@ -176,7 +177,20 @@ def _minimizer_claim(flow: Flow) -> Claim | None:
     if any(linear):
         twice = Grade.REFUTED if _any_nonzero(h * (x * QQ(2)) - b) else Grade.UNKNOWN
         sibling = refuted_sibling(Claim("twice the minimizer", "2x^*", twice, "", "H(2x*) − b is not zero"))
-    return Claim("the minimizer", statement, grade, "Hx* = b, solved and checked in rational arithmetic", None, sibling)
+    claim = Claim(
+        "the minimizer", statement, grade, "Hx* = b, solved and checked in rational arithmetic", None, sibling
+    )
+    return under(claim, _is_position(flow, [float(value) for value in fractions]))
+
+
+def _is_position(flow: Flow, x: list[float]) -> Condition:
+    """Whether a flow has such a position: a constraint, or the domain of a geometry, may end before it."""
+    try:
+        prepare("verify", flow, x, None)
+        holds = True
+    except ValueError:
+        holds = False
+    return Condition("the flow has its positions", holds, f"the solution of Hx = b is no position of {flow.name}")
 
 
 def _any_nonzero(matrix: DomainMatrix) -> bool:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import check_integer
+from gradientflow.flows import check_integer, looks_at_numbers
 
 from ..results.grades import Grade, Measured
 from ..results.result import Result
@@ -137,6 +137,7 @@ class WorstCaseBound(Result):
 _SHOWN = {"gap": "E(x_{}) − E*", "distance": "‖x_{} − x*‖²", "gradient": "‖∇E(x_{})‖²"}
 
 
+@looks_at_numbers
 def worst_case_bound(
     method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance"
 ) -> WorstCaseBound:

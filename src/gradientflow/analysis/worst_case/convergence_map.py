@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Mode
+from gradientflow.flows import Mode, looks_at_numbers
 
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact, NotExactError
@@ -74,6 +74,7 @@ class ConvergenceMap(Graded, Drawn):
         return f"{self.optimizer} on {self.energies} over {' and '.join(self.names)}: {cells}"
 
 
+@looks_at_numbers
 def convergence_map(optimizer: Callable[..., Method], mu: Any, L: Any, **parameters: Any) -> ConvergenceMap:
     """Where an optimizer converges on *every* energy of F_{μ,L}, over a grid of two of its parameters.
 

@@ -26,7 +26,7 @@ import mpmath
 import numpy as np
 
 from gradientflow.discretizers import Iteration, Method
-from gradientflow.flows import Energy, numbers_to_arrays
+from gradientflow.flows import Energy, looks_at_numbers, numbers_to_arrays
 
 from ..exact.state_space import transfer
 from ..exact.subject import read_subject
@@ -173,6 +173,7 @@ class Cycle(Graded, Drawn):
         )
 
 
+@looks_at_numbers
 def find_cycle(method: Any, mu: Any, L: Any) -> Cycle | None:
     """A periodic orbit of a method on some energy of F_{μ,L}, with that energy; `None` where none was found.
 

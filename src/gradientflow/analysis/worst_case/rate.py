@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Flow
+from gradientflow.flows import Flow, looks_at_numbers
 
 from ..exact.inertia import Inertia, inertia
 from ..results.grades import Grade
@@ -123,6 +123,7 @@ class WorstCaseRate(Result):
         )
 
 
+@looks_at_numbers
 def worst_case_rate(subject: Any, mu: Any, L: Any) -> WorstCaseRate:
     r"""How fast distances to the minimizer shrink on *every* μ-strongly convex energy with L-Lipschitz gradient.
 

@@ -13,7 +13,7 @@ from sympy.polys.polyerrors import CoercionFailed, ExactQuotientFailed
 from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Energy, check_integer
+from gradientflow.flows import Energy, check_integer, looks_at_numbers
 
 from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact, NotExactError
@@ -120,6 +120,7 @@ class Settled(Result):
         return f"{self.subject.name} on {self.energies}: {self.grade}; {self.reason}"
 
 
+@looks_at_numbers
 def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
     r"""Whether an inequality holds for every run of a method on every energy of F_{μ,L}.
 

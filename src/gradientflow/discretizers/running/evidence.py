@@ -238,9 +238,9 @@ def seen_of(
     else:
         settled = (ends.residual <= gtol) & (ends.speed <= gtol)
     back, moved, extent = returned
-    rounding = _ROUNDING * float(jnp.finfo(dtype_of(z)).eps) * extent
+    eps = float(jnp.finfo(dtype_of(z)).eps)
     recurs = xp.where(settled | (course.lost_from >= 0) | noisy, 0, back)
-    cycle = xp.where((recurs > 1) & (moved > rounding), recurs, 0)
+    cycle = xp.where((recurs > 1) & (moved > _ROUNDING * eps * extent), recurs, 0)
     return Evidence(
         steps=course.steps,
         at_end=xp.asarray(True),
@@ -256,7 +256,8 @@ def seen_of(
         first_fall=step * ends.squared_gradient,
         change=course.change / every,
         still=(recurs == 1) & (every == 1),
-        resolved=step * ends.residual > rounding,
+        climbs=xp.asarray(False),
+        resolved=step * xp.maximum(ends.residual, grad_norm) > _ROUNDING * eps * ends.reach,
         recurs=recurs * every,
         cycle_from=xp.full_like(course.lost_from, -1),
         period=cycle * every,

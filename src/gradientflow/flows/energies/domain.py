@@ -3,6 +3,8 @@
 from typing import Any
 
 import jax
+import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from .energy import Energy
@@ -22,14 +24,18 @@ _WRAPPERS = frozenset({"pjit", "jit", "closed_call", "custom_jvp_call", "custom_
 def is_finite_everywhere(energy: Energy, x: Any) -> bool:
     """Whether E and its gradient can fail to be finite at a finite position only by overflow; by its program alone.
 
-    A quotient, a root or a logarithm may fail, and whatever is not known.
+    A quotient, a root, a logarithm or an infinity that is written out may fail, and whatever is not known.
     """
-    return _is_total(jax.make_jaxpr(energy.value)(x).jaxpr)
+    program = jax.make_jaxpr(energy.value)(x)
+    return _all_finite(program.consts) and _is_total(program.jaxpr)
 
 
 def _is_total(jaxpr: Jaxpr) -> bool:
     for equation in jaxpr.eqns:
         name = equation.primitive.name
+        # An infinity that is written out is a wall.
+        if not _all_finite([variable.val for variable in equation.invars if isinstance(variable, Literal)]):
+            return False
         if name in _WRAPPERS:
             inner = [_open(value) for value in equation.params.values() if isinstance(value, ClosedJaxpr | Jaxpr)]
             if not (inner and all(map(_is_total, inner))):
@@ -43,6 +49,11 @@ def _is_total(jaxpr: Jaxpr) -> bool:
         elif name not in _TOTAL:
             return False
     return True
+
+
+def _all_finite(values: Any) -> bool:
+    """Whether all numbers that are known are finite."""
+    return all(isinstance(value, Tracer) or bool(np.isfinite(value).all()) for value in values if np.size(value))
 
 
 def _open(jaxpr: ClosedJaxpr | Jaxpr) -> Jaxpr:

@@ -27,6 +27,19 @@ class StageNewton(optx.Newton):
         return failed | (state.diffsize < self.kappa), state.result
 
 
+class _InTheState(eqx.Module):
+    """How much a correction of a slope changes in the state, of what is tolerated there.
+
+    Its numbers are leaves, for a root finder is handed on as a pytree; and they have no derivatives to give.
+    """
+
+    length: Any
+    tolerated: Any
+
+    def __call__(self, slopes: Any) -> Any:
+        return max_norm(jax.tree.map(lambda f, scale: self.length * f / scale, slopes, self.tolerated))
+
+
 class RejectsFailedStages:
     """Mixed into an implicit solver: its stages are solved as exactly as a step's error is, and a failure is survived.
 
@@ -41,10 +54,8 @@ class RejectsFailedStages:
     def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any) -> Any:
         """One step; its error estimate is infinite where a stage's equation was not solved."""
         finder = self.root_finder  # pyright: ignore[reportAttributeAccessIssue]
-
-        def norm(slopes: Any) -> Any:
-            tolerated = jax.tree.map(lambda y: finder.atol + finder.rtol * jnp.abs(y), y0)
-            return max_norm(jax.tree.map(lambda f, scale: (t1 - t0) * f / scale, slopes, tolerated))
+        tolerated = jax.tree.map(lambda y: finder.atol + finder.rtol * jnp.abs(y), y0)
+        norm = jax.lax.stop_gradient(_InTheState(jnp.asarray(t1 - t0), tolerated))
 
         def stage_tolerances(solver: Any) -> Any:
             return solver.root_finder.rtol, solver.root_finder.atol, solver.root_finder.norm

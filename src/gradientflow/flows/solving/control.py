@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from diffrax import with_stepsize_controller_tols
 
+from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
 from ..numerics import dtype_of, max_norm
 
@@ -50,6 +51,7 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         tolerances: what a step's error is held to.
         first: the first step [T].
         largest: the largest entry of the state so far [X].
+        inside: from what the field is told and a state, whether a step may lead there.
         growth: how many times as long as a step the next one is at most.
     """
 
@@ -59,11 +61,15 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
     tolerances: Tolerances
     first: Any
     largest: Any
+    inside: Callable[[Any, Any], Any] = eqx.field(static=True)
     growth: float = eqx.field(static=True)
 
-    def __init__(self, tolerances: Tolerances, first: Any, largest: Any, growth: float = 10.0) -> None:
+    def __init__(
+        self, tolerances: Tolerances, first: Any, largest: Any, inside: Callable[[Any, Any], Any], growth: float = 10.0
+    ) -> None:
         self.rtol, self.atol, self.norm = tolerances.rtol, tolerances.absolute(largest), optx.rms_norm
         self.tolerances, self.first, self.largest, self.growth = tolerances, first, largest, growth
+        self.inside = inside
 
     def wrap(self, direction: Any) -> "Controller":
         """The same: time runs forward."""
@@ -87,8 +93,18 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         error_order: Any,
         controller_state: Any,
     ) -> Any:
-        """The inner controller's choice."""
+        """The inner controller's choice.
+
+        A step into what is not finite is no step, whatever its error is said to be; nor is one across the wall where E
+        ends: behind a logarithm's pole the field is finite again.
+        """
         inner, largest = controller_state
+        inside = jax.lax.stop_gradient(jnp.asarray(self.inside(args, y1_candidate)))
+        y_error = jax.tree.map(
+            lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~(jnp.isfinite(state) & inside), jnp.inf, leaf),
+            y_error,
+            y1_candidate,
+        )
         keep, *following, inner, result = self._pid(self.tolerances.absolute(largest)).adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, inner
         )
@@ -138,6 +154,14 @@ def held_to_the_motion(error: Any, before: Any, after: Any, tolerances: Toleranc
     rounding = optx.rms_norm(jax.tree.map(lambda a, unit: eps * a / unit, after, units))
     share = jnp.maximum(_SHARE * moved, _ROUNDED * rounding)
     return jax.tree.map(lambda leaf: leaf / jnp.where(share > 0, jnp.minimum(share, 1), 1), error)
+
+
+def is_inside(flow: Flow, z: Any) -> Any:
+    """Whether E is finite at a state; not asked where its program says that it can only overflow."""
+    energy, x = flow.energy, flow.position(z)
+    if not flow.has_energy or is_finite_everywhere(energy, x):
+        return True
+    return jnp.isfinite(energy.value(x))
 
 
 def finite_drift(flow: Flow, t: Any, z: Any) -> Any:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..checks import check_integer, check_positive, real_arrays
+from ..checks import check_integer, check_positive, in_a_line, real_arrays
 from ..energies.composite import kinks_of
 from ..flow import Flow, is_stochastic
 from ..numerics import Number, default_rtol, dtype_of, tightest_rtol
@@ -167,8 +167,12 @@ def limits_of(
         ValueError: naming the argument, what it got and the remedy.
     """
     for name, value in (("t0", t0), ("t1", t1)):
-        if not isinstance(value, (numbers.Real, np.generic, jax.Array)) or math.isnan(value):
-            raise ValueError(f"{where}: `{name}` must be a real number, got {value!r}")
+        if (
+            not isinstance(value, (numbers.Real, np.generic, jax.Array))
+            or np.shape(np.asarray(value))
+            or math.isnan(value)
+        ):
+            raise ValueError(f"{where}: `{name}` must be a real number, got {in_a_line(value)}")
     t0, t1 = float(t0), float(t1)
     if not (math.isfinite(t0) and t1 > t0):
         raise ValueError(f"{where}: `t1` must lie after t0 = {t0:g}, got {t1:g}")

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from ..compiling import rows_at_once
-from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
-from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
+from ..numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
+from ..state import lower
 from .choice import growth_of
-from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion
+from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion, is_inside
 
 # A position this many times as large as the start is not followed any further.
 _FAR = 1e12
@@ -139,12 +139,6 @@ class Integration(eqx.Module):
         reaches = until - carry.s <= carry.h * (1 + 1e-6)
         end = jnp.where(reaches, until, carry.s + carry.h)
         z, error, _, memory, _ = solver.step(terms, carry.s, end, carry.z, None, carry.solver, False)
-        # A step into what is not finite is no step, whatever its error is said to be; nor is one across the wall where
-        # E ends: behind a logarithm's pole the field is finite again.
-        inside = self._is_inside(z)
-        error = jax.tree.map(
-            lambda leaf, state: jnp.where(jnp.isnan(leaf) | ~(jnp.isfinite(state) & inside), jnp.inf, leaf), error, z
-        )
         if self.to_rest and isinstance(self.solver, dfx.AbstractERK):
             error = held_to_the_motion(error, carry.z, z, self.tolerances, carry.controller[1])
         keep, last, following, _, known, _ = controller.adapt_step_size(
@@ -239,6 +233,13 @@ class Integration(eqx.Module):
         velocity = self.flow.velocity(z)
         return jnp.zeros((), dtype_of(self.z0)) if velocity is None else max_norm(velocity)
 
+    def climbs(self, z: Any) -> Any:
+        """Whether the velocity leads up E, where a state has one."""
+        velocity, flow = self.flow.velocity(z), self.flow
+        if velocity is None:
+            return jnp.asarray(False)
+        return inner(lower(velocity), flow.energy.grad(flow.position(z))) > 0
+
     def judged(self, carry: Carry) -> tuple[Left, Any, Any]:
         """What is left to do from where it stands, whether it is at rest, and whether E has nothing more to fall."""
         dtype, energy, z = dtype_of(carry.z), self.flow.energy, carry.z
@@ -256,13 +257,6 @@ class Integration(eqx.Module):
         spent = nothing_more(left, before, now, dtype, blur=blur)
         spent = slowly & asked & spent & ~rest & self.flow.has_energy
         return left, rest, spent
-
-    def _is_inside(self, z: Any) -> Any:
-        """Whether E is finite at a state; not asked where its program says that it can only overflow."""
-        energy, x = self.flow.energy, self.flow.position(z)
-        if not self.flow.has_energy or is_finite_everywhere(energy, x):
-            return True
-        return jnp.isfinite(energy.value(x))
 
     def _blur(self, carry: Carry) -> Any:
         """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
@@ -296,7 +290,9 @@ class Integration(eqx.Module):
         return max_norm(jax.tree.map(lambda a, b: a - b, x, x0))
 
     def _engine(self, first: Any, largest: Any) -> tuple[Any, Any, Any]:
-        controller = Controller(self.tolerances, first, largest, growth_of(self.solver))
+        controller = Controller(
+            self.tolerances, first, largest, lambda _, z: is_inside(self.flow, z), growth_of(self.solver)
+        )
         term = dfx.ODETerm(lambda s, z, _: finite_drift(self.flow, self.t0 + s, z))
         return held_to(self.solver, controller), term, controller
 

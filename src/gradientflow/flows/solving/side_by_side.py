@@ -137,7 +137,7 @@ def ends(program: Program, lanes: Any, carry: Carry) -> tuple[Measured, Measured
         return (
             measure(integration, jnp.zeros_like(carry.s), integration.z0)._replace(lyapunov=None),
             measure(integration, carry.s, carry.z)._replace(lyapunov=None),
-            End(left, rest, finite),
+            End(left, rest, finite, integration.climbs(carry.z)),
         )
 
     return jax.vmap(look)(lanes, carry)

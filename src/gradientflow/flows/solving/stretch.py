@@ -37,11 +37,19 @@ class Measured(NamedTuple):
 
 
 class End(NamedTuple):
-    """What is seen at the end of a stretch: what is left to do, whether it is at rest, and the drift finite."""
+    """What is seen at the end of a stretch.
+
+    Attributes:
+        left: what is left to do.
+        rest: whether it is at rest.
+        drift_finite: whether the drift is finite.
+        climbs: whether its velocity leads up E.
+    """
 
     left: Left
     rest: Any
     drift_finite: Any
+    climbs: Any
 
 
 class Stretch(NamedTuple):
@@ -61,7 +69,7 @@ def advanced(
     measured = each_row(lambda row: measure(integration, *row), (rows.s, rows.z), rows.count, _BATCH)
     left, rest, _ = integration.judged(carry)
     finite = all_finite(integration.flow.drift(integration.t0 + carry.s, carry.z))
-    return carry, Stretch(rows, measured, End(left, rest, finite))
+    return carry, Stretch(rows, measured, End(left, rest, finite, integration.climbs(carry.z)))
 
 
 def measure(integration: Integration, s: Any, z: Any) -> Measured:

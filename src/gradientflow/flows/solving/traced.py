@@ -21,7 +21,7 @@ from ..rest import Left, nothing_more
 from ..status import decide, unseen
 from ..trajectory import Stats, Trajectory, along
 from .choice import FAR, explicit, first_look, first_step, for_stiff, may_switch, named
-from .control import Controller, Tolerances, finite_drift
+from .control import Controller, Tolerances, finite_drift, is_inside
 from .integration import Integration
 
 
@@ -44,7 +44,7 @@ def integrate_traced(
     look = first_look(flow, t0, z0)
     first = jax.lax.stop_gradient(jnp.clip(first_step(look, whole) / whole, 0, 1))
     largest = jax.lax.stop_gradient(jnp.maximum(look.size, first * whole * look.drift))
-    controller: Any = Controller(Tolerances(rtol, atol), first, largest)
+    controller: Any = Controller(Tolerances(rtol, atol), first, largest, lambda args, z: is_inside(args[0], z))
     if asked is not None:
         # A time that a step ends at has the accuracy of the steps, not that of what is drawn between them.
         controller = dfx.ClipStepSizeController(controller, step_ts=jax.lax.stop_gradient(asked))

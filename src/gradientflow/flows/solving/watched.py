@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..status import STEEPER, Evidence, Status, decide, unseen
+from ..status import Evidence, Status, decide, unseen
 from .choice import FAR, is_stiff
 from .integration import Carry
 from .stretch import End, Measured, Stretch, joined
@@ -82,7 +82,7 @@ class Watched:
         self.stuck = bool(state.stuck) or (limits.to_rest and self._unchanged())
         by_number = limits.gtol is not None and bool(state.rest)
         if math.isinf(limits.t1):
-            asked = (bool(state.spent) or by_number or self.stuck) and not self._steeper()
+            asked = (bool(state.spent) or by_number or self.stuck) and not self._held_up()
             self.runs_off = self._far_and_flat() or (asked and self._runs_off())
         tried = int(state.taken) + int(state.rejected)
         done = float(state.s) >= self.end or bool(state.rest) or self.runs_off or self.stuck
@@ -119,13 +119,10 @@ class Watched:
         (s0, s1), (g0, g1) = (np.asarray(each, float)[[first, -1]] for each in (rows.s, seen.residual))
         return g1 > 0 and math.log(g0 / g1) <= _SLOWEST_ARRIVAL * math.log(s1 / s0)
 
-    def _steeper(self) -> bool:
-        """Whether it ends in finite time, ever steeper: how its gradient falls is no question then."""
-        if not self.state.stuck:
-            return False
-        _, seen, _ = joined(self.stretches)  # the last stretch may have no row of its own
-        residual = np.asarray(seen.residual, float)
-        return bool(residual[-1] > STEEPER * residual[0])
+    def _held_up(self) -> bool:
+        """Whether it ends in finite time, where E ends or ever steeper: how its gradient falls is no question then."""
+        start = jax.tree.map(lambda leaf: leaf[0], self.stretches[0].measured.x)
+        return bool(self.state.stuck) and float(self.state.moved) <= FAR * (1 + float(_reach(start, 0)))
 
     def _runs_off(self) -> bool:
         rows, seen, _ = joined(self.stretches)
@@ -180,6 +177,7 @@ def ending(
         lost_from=np.where(lost, state.taken, -1),
         lost=np.where(lost, 8, 0),
         still=np.asarray(stuck),
+        climbs=np.asarray(end.climbs),
         resolved=np.asarray(last.residual > float(jnp.finfo(dtype).eps) ** 0.5 * first.residual),
         runs_off=np.asarray(~at_end & (far | runs_off)),
         left=end.left,
