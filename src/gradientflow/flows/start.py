@@ -47,7 +47,8 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
             raise TypeError(f"{where}: `x0` must be an array or a pytree of arrays, got {x0!r}")
         # What is only handed to a program needs no device before; a user's own `init` may ask for JAX's arrays.
         ours = type(flow).init.__module__.partition(".")[0] == __name__.partition(".")[0]
-        z = flow.init(position_arrays(where, "x0", x0, as_floating_on_host if ours else as_floating))
+        convert = as_floating_on_host if ours and not is_transformed() else as_floating
+        z = flow.init(position_arrays(where, "x0", x0, convert))
     elif isinstance(state, tuple):
         template = flow.init(real_arrays(where, "state", state[0]))
         z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
