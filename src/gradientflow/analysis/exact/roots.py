@@ -10,6 +10,8 @@ from sympy import QQ
 
 # Roots are isolated to so many relative binary digits.
 _DIGITS = 80
+# A fraction so simple, that near, is what a rational root is: two of them are further apart.
+_SIMPLE = 10**10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,10 @@ class PositiveRoot:
 
     def expression(self) -> sympy.Expr:
         """The number in closed form where its degree is at most 2, else as the root of its polynomial."""
+        simple = ((self.low + self.high) / 2).limit_denominator(_SIMPLE)
+        # To see that a number is a root takes a moment, to factor a polynomial of some degree minutes.
+        if self.low <= simple <= self.high and _sign(_coefficients(self.polynomial), simple) == 0:
+            return sympy.Rational(simple.numerator, simple.denominator)
         low, high = self._ends()
         factors = (factor for factor, _ in self.polynomial.factor_list()[1])
         factor = next(factor for factor in factors if factor.degree() > 0 and factor.count_roots(low, high) > 0)
@@ -97,7 +103,7 @@ def _refined(polynomial: Any, low: Any, high: Any) -> PositiveRoot:
     while low != high and (low == 0 or high > 2 * low or not polynomial.eval(low) * polynomial.eval(high) < 0):
         low, high = polynomial.refine_root(low, high, steps=4)
     # By bisection, a sign a digit: SymPy's own refinement transforms the whole polynomial at each.
-    coefficients = [int(c) for c in polynomial.clear_denoms()[1].all_coeffs()]
+    coefficients = _coefficients(polynomial)
     low, high = _fraction(low), _fraction(high)
     rises = _sign(coefficients, high) > 0
     while high - low > low / 2**_DIGITS:
@@ -110,6 +116,11 @@ def _refined(polynomial: Any, low: Any, high: Any) -> PositiveRoot:
         else:
             low = middle
     return PositiveRoot(polynomial, low, high)
+
+
+def _coefficients(polynomial: Any) -> list[int]:
+    """Those of an integer multiple."""
+    return [int(c) for c in polynomial.clear_denoms()[1].all_coeffs()]
 
 
 def _sign(coefficients: list[int], at: Fraction) -> int:

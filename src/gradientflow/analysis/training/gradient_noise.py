@@ -19,6 +19,7 @@ from gradientflow.flows import (
     check_fits,
     check_positive,
     compiled,
+    looks_at_numbers,
 )
 
 from ..results.grades import Measured
@@ -110,6 +111,7 @@ class GradientNoise(Measured, Drawn):
         return {name: float(np.sum(np.asarray(leaf, dtype=float) ** 2)) for name, leaf in _leaves(self.gradient)}
 
 
+@looks_at_numbers
 def gradient_noise(energy: Any, x: Any) -> GradientNoise:
     """Measures the gradient noise at a point, from every example's own gradient.
 

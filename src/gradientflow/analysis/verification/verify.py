@@ -29,7 +29,7 @@ from gradientflow.flows import (
     Mode,
     Trajectory,
     UnansweredQuestionError,
-    prepare,
+    begin,
     refuse_traced,
 )
 
@@ -186,7 +186,7 @@ def _minimizer_claim(flow: Flow) -> Claim | None:
 def _is_position(flow: Flow, x: list[float]) -> Condition:
     """Whether a flow has such a position: a constraint, or the domain of a geometry, may end before it."""
     try:
-        prepare("verify", flow, x, None)
+        begin("verify", flow, x, None)
         holds = True
     except ValueError:
         holds = False
