@@ -174,3 +174,16 @@ def test_sums_with_kinks_are_compared_with_their_own_flow():
     assert found.errors["splitting"].max() == pytest.approx(0.05)
     assert found.table().loc["fista", "flow"] == "NesterovFlow"
     assert len(found.plot().axes) >= 2
+
+
+def test_a_clock_that_matters_starts_where_it_is_told():
+    """ẋ = −2tλx from t = 2 on: x(t) = x₀e^{−λ(t² − 4)}; the schemes' steps and orders are those at such times."""
+    flow = gf.TimeChangedFlow(gf.GradientFlow(gf.Quadratic([[0.5]])), lambda t: t**2)
+    found = gf.compare(flow, {"euler": (gf.ForwardEuler(), 0.01)}, [1.0], 2.5, t0=2.0)
+    np.testing.assert_allclose(found.path.x[-1], [np.exp(-0.5 * (2.5**2 - 4))], rtol=1e-8)
+    run = found.entries["euler"].run
+    assert (float(run.t[0]), len(run.t)) == (2.0, 51)
+    np.testing.assert_allclose(run.x[1], [1 - 0.01 * 2 * 2.0 * 0.5], rtol=1e-12)
+    assert found.entries["euler"].order.order == pytest.approx(1, abs=0.05)
+    with pytest.raises(ValueError, match="`t1 - t0` must be finite and positive, got -1"):
+        gf.compare(flow, {"euler": (gf.ForwardEuler(), 0.01)}, [1.0], 1.0, t0=2.0)

@@ -740,3 +740,22 @@ def test_an_integrated_path_resolves_the_steepest_place_that_it_comes_to():
     assert path.status.outcome == "reached the end"
     start = gf.integrate(flow, [0.0], 0.01, key=KEY)
     assert start.stats["step"] == pytest.approx(1e-5)
+
+
+def test_chains_draw_their_own_minibatches():
+    """E_i = (x − d_i)²/2: a batch adds white noise of a known strength to every step x' = (1 − h)x + …"""
+    data = np.array([-2.0, 0.0, 1.0, 5.0])
+    E = gf.FiniteSum(lambda x, d: jnp.sum((x - d) ** 2) / 2, data)
+    h, T, size = 0.25, 0.1, 2
+    chains = gf.sample(
+        gf.Langevin(E, T), gf.EulerMaruyama(), [1.0], step=h, draws=40, thin=4, burn_in=40, chains=500,
+        oracle=gf.MinibatchWithReplacement(size), key=KEY,
+    )  # fmt: skip
+    variance = (2 * h * T + h**2 * data.var() / size) / (1 - (1 - h) ** 2)
+    for power, exact in ((1, data.mean()), (2, variance)):
+        mean, error = chains.expectation(lambda x, p=power: (x[0] - (0 if p == 1 else data.mean())) ** p)
+        assert abs(float(mean) - exact) < 4 * float(error)
+    # Chains that saw the same batches would move together: their mean over chains would keep the batches' variance.
+    assert float(jnp.var(jnp.mean(chains.x[:, :, 0], axis=0))) < 10 * variance / 500
+    with pytest.raises(TypeError, match="sample: `oracle` must be one such as Minibatch"):
+        gf.sample(gf.Langevin(E, T), gf.EulerMaruyama(), [1.0], step=h, draws=2, chains=2, oracle=7, key=KEY)

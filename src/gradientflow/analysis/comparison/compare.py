@@ -19,6 +19,7 @@ from gradientflow.flows import (
     GradientFlow,
     Number,
     Trajectory,
+    check_finite,
     check_key,
     check_positive,
     distance,
@@ -161,6 +162,7 @@ def compare(
     x0: Any,
     t1: Number,
     *,
+    t0: Number = 0.0,
     key: Any = None,
     solver: Any = None,
     rtol: Number | None = None,
@@ -177,7 +179,8 @@ def compare(
         flow: drawn beside the methods, on the same clock.
         methods: {label: `Method`}, or {label: (discretizer, step)} for schemes of `flow` itself.
         x0: the initial position of all.
-        t1: how long [T].
+        t1: the end [T].
+        t0: the start [T], which matters to flows whose drift depends on the time.
         key: for flows with noise, a key made by `jax.random.key`; a flow and its schemes share one Brownian path.
         solver: the diffrax solver of the flows, or its name; chosen unless given.
         rtol: its relative tolerance; 1e-10 in double precision unless given.
@@ -186,7 +189,7 @@ def compare(
         progress: called with the label of the method that is at work.
 
     Raises:
-        ValueError: for a t1 that isn't finite and positive, no methods, or a schedule that never reaches t1.
+        ValueError: for a t1 that isn't finite and after t0, no methods, or a schedule that never reaches t1.
         TypeError: for a method that is neither a `Method` nor a pair.
 
     Example:
@@ -196,13 +199,14 @@ def compare(
         >>> result.table().loc["euler", "status"]
         'reached the end'
     """
-    check_positive("compare", t1=t1)
+    check_finite("compare", t0=t0, t1=t1)
+    check_positive("compare", **({"t1 - t0": float(t1) - float(t0)} if t0 else {"t1": t1}))
     if not isinstance(methods, Mapping):
         raise TypeError(f"compare: `methods` must be labels with methods, {{'momentum': method}} say, got {methods!r}")
     if not methods:
         raise ValueError("compare: `methods` is empty; give {'gradient descent': (ForwardEuler(), 0.1)}, say")
     checked = {label: _as_method(flow, label, method) for label, method in methods.items()}
-    reference = _Reference(x0, key, solver, rtol, atol)
+    reference = _Reference(x0, float(t0), key, solver, rtol, atol)
     report = progress or (lambda label: None)
     report("flow")
     runs = {}
@@ -222,8 +226,8 @@ def compare(
 class _Reference:
     """The flows' paths that runs are measured against: tight tolerances, and one Brownian path for all."""
 
-    def __init__(self, x0: Any, key: Any, solver: Any, rtol: Number | None, atol: Number | None) -> None:
-        self.x0, self.key, self.solver = x0, key, solver
+    def __init__(self, x0: Any, t0: float, key: Any, solver: Any, rtol: Number | None, atol: Number | None) -> None:
+        self.x0, self.t0, self.key, self.solver = x0, t0, key, solver
         self.rtol, self.atol = rtol, atol
         self.brownian: dict[tuple[str, str], BrownianPath] = {}
 
@@ -231,16 +235,16 @@ class _Reference:
         """The method's iterates up to the first that is at t1 or after."""
         rule = as_step_rule(method.step)
         noisy = self._is_noisy(method.flow)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"t0": self.t0}
         if isinstance(rule, ConstantStep):
-            needed = t1 / float(rule.h) * (1 - 1e-9)
+            needed = (t1 - self.t0) / float(rule.h) * (1 - 1e-9)
             if not needed <= _MOST_STEPS:
                 raise ValueError(
                     f"compare: {needed:.3g} steps of {float(rule.h):g} to t1 = {t1:g} are too many; raise the step"
                 )
             steps = max(1, math.ceil(needed))
             if noisy:
-                self.cover(method.flow, steps * float(rule.h))
+                self.cover(method.flow, self.t0 + steps * float(rule.h))
                 options["key"] = self._brownian(method.flow)
             return method.iterate(self.x0, steps, save_every=math.ceil(steps / _ROWS), **options)
         if noisy:
@@ -249,10 +253,11 @@ class _Reference:
             )
         steps = 64
         while steps <= _MOST_STEPS:
-            run = method.iterate(self.x0, steps)
-            reached = np.flatnonzero(np.asarray(run.t) >= t1 * (1 - 1e-9))
+            run = method.iterate(self.x0, steps, **options)
+            reached = np.flatnonzero(np.asarray(run.t) >= t1 - 1e-9 * (t1 - self.t0))
             if len(reached):
-                return method.iterate(self.x0, int(reached[0]), save_every=math.ceil(int(reached[0]) / _ROWS))
+                count = int(reached[0])
+                return method.iterate(self.x0, count, save_every=math.ceil(count / _ROWS), **options)
             steps *= 8
         raise ValueError(f"compare: the schedule has not reached t1 = {t1:g} after {_MOST_STEPS} steps")
 
@@ -263,19 +268,20 @@ class _Reference:
         noise = self._noise(flow)
         known = self.brownian.get(noise)
         if known is None or float(known.tree.t1) < end:
-            self.brownian[noise] = BrownianPath(flow, self.x0, 0.0, 1.5 * end, check_key("compare", flow, self.key))
+            key, later = check_key("compare", flow, self.key), end + (end - self.t0) / 2
+            self.brownian[noise] = BrownianPath(flow, self.x0, self.t0, later, key)
 
     def path(self, flow: Flow, end: float, ts: np.ndarray | None = None) -> Trajectory:
         """The flow's own path up to an end, at given times or at the solver's own."""
         if self._is_noisy(flow):
-            return integrate(flow, self.x0, end, ts=ts, key=self._brownian(flow))
+            return integrate(flow, self.x0, end, t0=self.t0, ts=ts, key=self._brownian(flow))
         if kinks_of(flow.energy) is not None:
-            return nonsmooth_path("compare", flow, self.x0, end, ts)
-        double = jnp.finfo(dtype_of(prepare("compare", flow, self.x0, None)[1])).bits >= 64
+            return nonsmooth_path("compare", flow, self.x0, self.t0, end, ts)
+        double = jnp.finfo(dtype_of(self._start(flow))).bits >= 64
         # A path that errors are measured against is to be ahead of them.
         rtol = (1e-10 if double else None) if self.rtol is None else self.rtol
         atol = (1e-12 if double else None) if self.atol is None else self.atol
-        return integrate(flow, self.x0, end, ts=ts, solver=self.solver, rtol=rtol, atol=atol)
+        return integrate(flow, self.x0, end, t0=self.t0, ts=ts, solver=self.solver, rtol=rtol, atol=atol)
 
     def path_at(self, flow: Flow, ts: np.ndarray) -> Trajectory:
         """The flow's own path at given times."""
@@ -288,7 +294,8 @@ class _Reference:
         noisy, constant = self._is_noisy(method.flow), isinstance(as_step_rule(method.step), ConstantStep)
         order = None
         if orders and constant and not noisy:
-            order = observe_order(method, lambda ts: self.path_at(method.flow, ts), self.x0, int(run.steps[-1]))
+            count = int(run.steps[-1])
+            order = observe_order(method, lambda ts: self.path_at(method.flow, ts), self.x0, self.t0, count)
         return Entry(method, run, path, error, order)
 
     def _brownian(self, flow: Flow) -> BrownianPath:
@@ -296,11 +303,14 @@ class _Reference:
 
     def _noise(self, flow: Flow) -> tuple[str, str]:
         """What flows share that share a Brownian path: their kind, and the shape of its increments."""
-        increments = flow.brownian(prepare("compare", flow, self.x0, None)[1])
+        increments = flow.brownian(self._start(flow))
         return type(flow).__name__, str([leaf.shape for leaf in jax.tree.leaves(increments)])
 
     def _is_noisy(self, flow: Flow) -> bool:
-        return is_stochastic(flow, prepare("compare", flow, self.x0, None)[1])
+        return is_stochastic(flow, self._start(flow))
+
+    def _start(self, flow: Flow) -> Any:
+        return prepare("compare", flow, self.x0, None, self.t0)[1]
 
 
 def _as_method(flow: Flow, label: str, given: Any) -> Method:

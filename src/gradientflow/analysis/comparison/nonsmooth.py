@@ -30,8 +30,8 @@ class _Between(eqx.Module):
         return self.lengths[(k // self.parts).astype(int)]
 
 
-def nonsmooth_path(where: str, flow: Flow, x0: Any, end: float, ts: np.ndarray | None) -> Trajectory:
-    """The path up to an end, at given times or at equally many of its own; its error is measured, as `rtol`.
+def nonsmooth_path(where: str, flow: Flow, x0: Any, t0: float, end: float, ts: np.ndarray | None) -> Trajectory:
+    """The path from t0 up to an end, at given times or at equally many of its own; its error is measured, as `rtol`.
 
     Raises:
         ValueError: if no proximal scheme fits the flow.
@@ -43,13 +43,13 @@ def nonsmooth_path(where: str, flow: Flow, x0: Any, end: float, ts: np.ndarray |
             f"{where}: the energy of {flow.name} has kinks, where a solver only chatters, and no proximal scheme fits "
             "that flow; smooth it: Composite(f, MoreauEnvelope(g, delta))"
         )
-    times = np.linspace(0, end, _ROWS + 1) if ts is None else np.asarray(ts, dtype=float)
-    rows = np.concatenate([[0.0], times]) if times[0] > 0 else times
+    times = np.linspace(t0, end, _ROWS + 1) if ts is None else np.asarray(ts, dtype=float)
+    rows = np.concatenate([[t0], times]) if times[0] > t0 else times
     parts = 2 * math.ceil(_STEPS / 2 / max(len(rows) - 1, 1))
 
     def run_in(parts: int) -> Trajectory:
         rule = ScheduledStep(_Between(jnp.asarray(np.diff(rows) / parts, dtype_of(z)), parts))
-        return iterate(flow, scheme, x0, step=rule, steps=parts * (len(rows) - 1), save_every=parts)
+        return iterate(flow, scheme, x0, step=rule, steps=parts * (len(rows) - 1), save_every=parts, t0=t0)
 
     run, half = run_in(parts), run_in(parts // 2)
     scale = max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(run.x))

@@ -45,18 +45,21 @@ class ObservedOrder(Measured, Drawn):
         return self.h
 
 
-def observe_order(method: Method, path_at: Callable[[np.ndarray], Trajectory], x0: Any, steps: int) -> ObservedOrder:
+def observe_order(
+    method: Method, path_at: Callable[[np.ndarray], Trajectory], x0: Any, t0: float, steps: int
+) -> ObservedOrder:
     """Halves a constant step until two estimates of the order agree, or rounding or the reference's error is reached.
 
     Args:
         method: with a constant step.
         path_at: the method's own flow at given times.
         x0: where both start.
+        t0: when.
         steps: how many steps of the full size the run takes; the first few dozen are looked at.
     """
     h = float(as_step_rule(method.step).h)  # pyright: ignore[reportAttributeAccessIssue]
     count = min(steps, _FIRST_STEPS)
-    path = path_at(h * np.arange(count + 1))
+    path = path_at(t0 + h * np.arange(count + 1))
     scale = max(float(np.max(np.abs(np.asarray(leaf)))) for leaf in jax.tree.leaves(path.x))
     floor = _ABOVE_FLOOR * max(
         float(path.stats["rtol"]) * scale, float(path.stats["atol"]), float(jnp.finfo(path.t.dtype).eps) * scale
@@ -64,7 +67,7 @@ def observe_order(method: Method, path_at: Callable[[np.ndarray], Trajectory], x
     tried, errors, orders = [], [], []
     for halving in range(_MOST_HALVINGS + 1):
         factor = 2**halving
-        run = Method(method.flow, method.discretizer, h / factor).iterate(x0, count * factor, save_every=factor)
+        run = Method(method.flow, method.discretizer, h / factor).iterate(x0, count * factor, save_every=factor, t0=t0)
         error = _largest_error(run.x, path.x)
         if error < floor:
             break

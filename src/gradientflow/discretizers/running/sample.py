@@ -1,5 +1,6 @@
 """Chains: many independent runs of a scheme of a flow with noise, drawn from at intervals."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -28,11 +29,14 @@ from gradientflow.flows import (
 )
 
 from ..discretizer import Discretizer, check_answers
-from ..iteration import Carry, Draws, Iteration
+from ..iteration import Carry, Draws, Iteration, Seen
+from ..oracle import check_oracle, is_random
 from .method import Method, as_run
 
 # A chain ran away whose energy rose by so many times what it changes from draw to draw.
 _FAR = 1e6
+# What a run's key is folded with for its oracles: a number that no step has.
+_FOR_ORACLES = 2**31 - 1
 
 
 class Chains(eqx.Module):
@@ -145,6 +149,7 @@ def sample(
     burn_in: Any = 0,
     thin: Any = 1,
     t0: Number = 0.0,
+    oracle: Any = None,
     noise_dtype: Any = None,
 ) -> Chains:
     r"""Independent chains of a scheme of a flow with noise, in one compiled loop; only the draws are kept.
@@ -161,6 +166,7 @@ def sample(
         burn_in: how many steps to take before the first draw.
         thin: how many steps from draw to draw.
         t0: the time at the start [T].
+        oracle: what each step sees of the flow's energy, `Minibatch(32)` say; every chain draws its own.
         noise_dtype: the precision in which normal numbers are drawn, the state's unless given. On a CPU nearly
             all the time goes into them, and single precision takes less than half of it; the state keeps its own.
 
@@ -198,7 +204,11 @@ def sample(
     discretizer = numbers_to_arrays(discretizer, dtype, integers=False)
     h, start = numbers_to_arrays((step, t0), dtype)
     noise_dtype = dtype if noise_dtype is None else jnp.dtype(noise_dtype)
-    iteration = Iteration(flow, discretizer, h, noise=Draws(key, noise_dtype))
+    check_oracle("sample", oracle)
+    oracle = numbers_to_arrays(oracle, dtype, integers=False)
+    if oracle is not None:
+        oracle = Seen(oracle, jax.random.fold_in(key, _FOR_ORACLES) if is_random(oracle) else None)
+    iteration = Iteration(flow, discretizer, h, oracle, Draws(key, noise_dtype))
     counts = int(burn_in), int(thin)
     if is_transformed():
         x, energy, finite = _draw(iteration, stacked, start, counts[0], counts[1], int(draws))
@@ -250,9 +260,10 @@ def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws
 
     Numbers of steps that are Python's have a reverse mode; arrays, as a compiled call has them, do not compile again.
     """
+    each = _each_with_its_own_oracle(iteration, len(jax.tree.leaves(z0)[0]))
 
     def one(carries: Carry) -> Carry:
-        return jax.vmap(iteration.one)(carries, increments(carries))
+        return each(lambda iteration, *arguments: iteration.one(*arguments), carries, increments(carries))
 
     def increments(carries: Carry) -> Any:
         """Those of all chains: one draw for all of them is what makes noise cheap."""
@@ -270,7 +281,7 @@ def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws
         carries = steps(carries, thin)
         return carries, jax.vmap(iteration.position)(carries)
 
-    start = jax.vmap(lambda z: iteration.start(z, t0))(z0)
+    start = each(lambda iteration, z: iteration.start(z, t0), z0)
     carries, x = jax.lax.scan(draw, steps(start, burn_in), length=draws)
     energy = jax.lax.map(jax.vmap(iteration.flow.energy.value), x)
     x, energy = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), (x, energy))
@@ -278,6 +289,18 @@ def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws
     h, _ = iteration.rule(iteration.flow, iteration.scheme, first.t, first.z, first.rule_state)
     kept = jax.vmap(all_finite)((carries.z, x, energy)) & ~_ran_away(iteration.flow, z0, energy, h)
     return x, energy, kept & jax.vmap(lambda carry: _is_moved(iteration.flow, carry, h))(carries)
+
+
+def _each_with_its_own_oracle(iteration: Iteration, chains: int) -> Callable[..., Any]:
+    """(function of the iteration and of what a chain has, that of all chains) ↦ its values for all chains."""
+    if not (isinstance(iteration.oracle, Seen) and iteration.oracle.key is not None):
+        return lambda function, *stacked: jax.vmap(functools.partial(function, iteration))(*stacked)
+    keys = jax.vmap(functools.partial(jax.random.fold_in, iteration.oracle.key))(jnp.arange(chains))
+
+    def of_one(function: Callable[..., Any], key: Any, *own: Any) -> Any:
+        return function(eqx.tree_at(lambda iteration: iteration.oracle.key, iteration, key), *own)
+
+    return lambda function, *stacked: jax.vmap(functools.partial(of_one, function))(keys, *stacked)
 
 
 def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
