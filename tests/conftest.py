@@ -1,4 +1,4 @@
-"""Double precision, types checked at run time, programs compiled quickly and kept between runs."""
+"""Double precision, programs compiled quickly and kept between runs; types checked at run time by `make thorough`."""
 
 import gc
 import os
@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+
+from .thorough import THOROUGH
 
 # What every process finds set that a test starts. A question without an answer is an exception, often raised under JAX:
 # hiding JAX's own frames in it takes a sixth of the time.
@@ -47,14 +49,17 @@ def pytest_configure(config):
         os.environ["XLA_FLAGS"] = " ".join(_known(XLA_FLAGS))
 
     import jax
-    from jaxtyping import install_import_hook
 
     # A plugin may have imported JAX before the environment was set.
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_traceback_filtering", "off")
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-    install_import_hook("gradientflow", "beartype.beartype")
+    if THOROUGH:
+        # Every call is looked at, those that JAX traces too: a fourth more time.
+        from jaxtyping import install_import_hook
+
+        install_import_hook("gradientflow", "beartype.beartype")
     # No path may climb unnoticed. Said here and not in the settings, which would import the package too early.
     config.addinivalue_line("filterwarnings", "error::gradientflow.LyapunovWarning")
     # Compiled programs are millions of objects that stay: a collector that walks them again and again costs a third.

@@ -230,7 +230,7 @@ def test_free_motion_has_no_time_scale_and_any_will_do():
 
 def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths():
     flows = [gf.SGDDiffusion(gf.FiniteSum(lambda x, d: jnp.sum((x - d) ** 2), jnp.ones((n, 1))), 0.1) for n in (2, 3)]
-    reference = _Reference([0.0], jax.random.key(0), None, None, None)
+    reference = _Reference([0.0], 0.0, jax.random.key(0), None, None, None)
     for flow in flows:
         reference.cover(flow, 0.2)
     for flow, n in zip(flows, (2, 3), strict=True):
