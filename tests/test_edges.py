@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
-from gradientflow.analysis.verification.runs import solution_claim_of
+from gradientflow.analysis.verification.runs import path_claim
 
 from .thorough import part, thorough
 
@@ -82,14 +82,14 @@ def test_a_path_is_held_against_the_closed_form_that_its_flow_knows():
     Q = gf.Quadratic(np.diag([1.0, 10.0]), [1.0, 0.0])
     for flow in (gf.Nesterov(Q), gf.HessianDamped(Q), gf.NewtonFlow(Q)):
         path = gf.integrate(flow, [1.0, -1.0], 3.0)
-        claim = solution_claim_of(flow, path)
+        claim = path_claim(flow, path)
         assert (str(claim.grade), claim.name) == ("measured", "the path's numbers")
     # The last one's path, and another flow's.
     assert str(gf.verify(flow, path).claims[-1].grade) == "measured"
     slower = gf.integrate(gf.Nesterov(Q, r=4.0), [1.0, -1.0], 3.0)
-    assert str(solution_claim_of(gf.Nesterov(Q), slower).grade) == "refuted"
+    assert str(path_claim(gf.Nesterov(Q), slower).grade) == "refuted"
     with pytest.raises(gf.UnansweredQuestionError):
-        solution_claim_of(gf.RescaledFlow(Q), path)
+        path_claim(gf.RescaledFlow(Q), path)
 
 
 def cascade(energy, x0, h, **options):

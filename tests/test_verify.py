@@ -236,16 +236,30 @@ class HalfSpeed(Growing.__base__):
 
 
 class HalfDescent(gf.GradientFlow):
-    """The same as a subclass, which inherits the gradient flow's closed form."""
+    """The same as a subclass, with the gradient flow's closed form."""
 
     def drift(self, t, z):
         return -self.gradient(z) / 2
+
+    def solution(self, t, z, h):
+        return gf.GradientFlow(self.energy).solution(t, z, h)
 
 
 def test_a_closed_form_is_refuted_on_a_drift_that_lost_a_factor():
     claim = next(claim for claim in gf.verify(HalfDescent(E)).claims if "closed form" in claim.name)
     assert claim.grade == "refuted"
     assert "dx/dt and the drift are" in claim.counterexample
+
+
+@pytest.mark.parametrize("name", sorted(PROVED))
+def test_who_moves_otherwise_inherits_no_closed_form(name):
+    class Other(getattr(gf, name)):
+        def drift(self, t, z):
+            return 2 * super().drift(t, z)
+
+    flow = Other(CENTERED)
+    with pytest.raises(gf.UnansweredQuestionError):
+        flow.solution(0.0, flow.init(jnp.ones(2)), 0.5)
 
 
 class Pulled(gf.GradientFlow):

@@ -66,7 +66,9 @@ def _draw_tuned(ax: Axes, tuned: "Tuned") -> None:
         kept = np.isfinite(found.energy) & (found.outcome != "diverged")
         energy = np.sort(found.energy[kept].ravel())
         share = np.arange(len(energy) + 1) / found.energy.size
-        ax.stairs(energy, share, baseline=None, color=colour, label=f"{label}: {tuned.energy[label]:.3g} at best")
+        # Of names that begin with an underscore matplotlib's legends say nothing.
+        shown = f"{label.lstrip('_')}: {tuned.energy[label]:.3g} at best"
+        ax.stairs(energy, share, baseline=None, color=colour, label=shown)
         spread.append(energy)
     ax.set(
         xlabel="share of the trials, best first; what is missing diverged", ylabel="energy at the end", xlim=(0, 1),

@@ -120,6 +120,8 @@ class GradientFlow(FirstOrder):
 
         Of an energy whose proximal maps are a semigroup, the proximal map.
         """
+        if not self.is_gradient_flow:
+            return Flow.solution(self, t, z, h)
         if isinstance(self.energy, ProximalSemigroup):
             return self.resolvent(t, z, h)
         lam, into, back = modes_of(self, "solution")

@@ -149,6 +149,8 @@ class HeavyBallFlow(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""
+        if type(self).drift is not HeavyBallFlow.drift:
+            return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         cosine, sine, work = damped_oscillation(self.friction / (2 * self.mass), lam / self.mass, h)
         push, v = -into(self.gradient(z.x)) / self.mass, into(z.v)

@@ -124,7 +124,7 @@ class NesterovFlow(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
-        if not self.energy.is_quadratic:
+        if type(self).drift is not NesterovFlow.drift or not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         force = into(self.gradient(z.x))
