@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -260,6 +261,23 @@ def test_who_moves_otherwise_inherits_no_closed_form(name):
     flow = Other(CENTERED)
     with pytest.raises(gf.UnansweredQuestionError):
         flow.solution(0.0, flow.init(jnp.ones(2)), 0.5)
+
+
+@pytest.mark.parametrize("name", ["GradientFlow", "HeavyBallFlow", "NesterovFlow", "PreconditionedFlow"])
+def test_who_moves_otherwise_steps_implicitly_on_its_own_drift(name):
+    class Twice(getattr(gf, name)):
+        def drift(self, t, z):
+            return 2 * super().drift(t, z)
+
+    flow = Twice(CENTERED, jnp.eye(2)) if name == "PreconditionedFlow" else Twice(CENTERED)
+    z, t, h = flow.init(jnp.array([1.0, -2.0])), 1.0, 0.25
+    after = gf.BackwardEuler().step(flow, t, z, h)
+    residual = jax.tree.map(lambda y, x, f: y - x - h * f, after, z, flow.drift(t + h, after))
+    assert all(np.abs(leaf).max() < 1e-9 for leaf in jax.tree.leaves(residual))
+    with pytest.raises(gf.UnansweredQuestionError, match="parts"):
+        flow.parts  # noqa: B018 - the question is asked of a property
+    with pytest.raises(gf.UnansweredQuestionError):
+        flow.discrete_gradient_step(t, z, h, None)
 
 
 class Pulled(gf.GradientFlow):

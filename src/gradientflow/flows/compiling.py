@@ -114,7 +114,7 @@ def _no_word_of_equinox(record: logging.LogRecord) -> bool:
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class _Rest:
-    """What of a pytree is no array: its structure, and its leaves with `None` in an array's place."""
+    """What of a pytree is no array: its structure, and its leaves with `_ARRAY` in an array's place."""
 
     structure: Any
     leaves: tuple[Any, ...]
@@ -125,11 +125,8 @@ class _Rest:
         return jax.tree.unflatten(self.structure, [next(each) if leaf is _ARRAY else leaf for leaf in self.leaves])
 
 
-class _Array:
-    """Stands where an array is."""
-
-
-_ARRAY = _Array()
+# Stands where an array is; a leaf itself may be anything else.
+_ARRAY = object()
 
 
 def _parted(tree: Any) -> tuple[list[Any], _Rest]:

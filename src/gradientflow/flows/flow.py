@@ -38,6 +38,10 @@ class Parts(dict[str, "Flow"]):
         raise UnansweredQuestionError(self.flow, "parts", f"it has no part `{name}`, but {', '.join(self)}")
 
 
+# What is known of a drift. Whoever moves otherwise inherits none of it.
+_OF_A_DRIFT = ("resolvent", "discrete_gradient_step", "parts", "solution")
+
+
 class Flow(eqx.Module):
     """A vector field ż = f(t, z) on states z.
 
@@ -49,12 +53,26 @@ class Flow(eqx.Module):
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
         facts: what it claims of itself, as plain data, for `verify` to prove.
+
+    A subclass that defines another `drift` inherits no facts, closed form, resolvent, parts and steps by discrete
+    gradients of the flow that it derives from.
     """
 
     equation: ClassVar[str] = ""
     facts: ClassVar[tuple[Decrease, ...]] = ()
 
     energy: eqx.AbstractVar[Energy]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class with a drift of its own answers what hangs on it anew, or as every flow does.
+
+        What a wrapper forwards is the wrapped flow's, and it knows itself where that ends.
+        """
+        super().__init_subclass__(**options)
+        for question in _OF_A_DRIFT if "drift" in vars(cls) else ():
+            owner = next(base for base in cls.__mro__ if question in vars(base))
+            if owner is not cls and not hasattr(owner, "changes"):
+                setattr(cls, question, vars(Flow)[question])
 
     @property
     def name(self) -> str:

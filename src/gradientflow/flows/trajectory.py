@@ -303,10 +303,10 @@ def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _
     return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 
 
-def rows_of(rows: Any, first: int, end: int) -> Any:
-    """Some rows of buffers; on the CPU by NumPy, without a program for every number of them."""
+def rows_of(rows: Any, count: int) -> Any:
+    """The first rows of buffers; on the CPU by NumPy, without a program for every number of them."""
     on_host = jax.default_backend() == "cpu"
-    return jax.tree.map(lambda leaf: (np.asarray(leaf) if on_host else leaf)[first:end], rows)
+    return jax.tree.map(lambda leaf: (np.asarray(leaf) if on_host else leaf)[:count], rows)
 
 
 def distance(left: Any, right: Any) -> np.ndarray:

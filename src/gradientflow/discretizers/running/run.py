@@ -48,7 +48,7 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     count = blocks + 1 + (rest > 0)
     every = None if save_every == 1 else (np.asarray(save_every), np.asarray(rest))
     rows, ends, carries = _loop(iteration, z0, t0, np.asarray(blocks), every, _capacity(count, z0))
-    rows = rows_of(rows, 0, count)
+    rows = rows_of(rows, count)
     tail = jax.tree.map(lambda leaf: leaf[max(count - TAIL, 0) :], rows.z)
     told, tail, ends = jax.device_get((dataclasses.replace(rows, z=None, x=None), tail, ends))
     left: Left | None = None

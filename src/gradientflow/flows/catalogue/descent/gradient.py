@@ -102,9 +102,7 @@ class GradientFlow(FirstOrder):
 
     def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
         """The x' with x' = x − h∇̄E(x, x')."""
-        return (
-            rule.solve(self.energy, z, h) if self.is_gradient_flow else Flow.discrete_gradient_step(self, t, z, h, rule)
-        )
+        return rule.solve(self.energy, z, h)
 
     @property
     def parts(self) -> Mapping[str, Flow]:
@@ -120,8 +118,6 @@ class GradientFlow(FirstOrder):
 
         Of an energy whose proximal maps are a semigroup, the proximal map.
         """
-        if not self.is_gradient_flow:
-            return Flow.solution(self, t, z, h)
         if isinstance(self.energy, ProximalSemigroup):
             return self.resolvent(t, z, h)
         lam, into, back = modes_of(self, "solution")

@@ -74,7 +74,7 @@ class NewtonFlow(FirstOrder):
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """Mode by mode x* + e^{−hλ/(λ+ε)}(x − x*)."""
-        if type(self).drift is not NewtonFlow.drift or not self.energy.is_quadratic:
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         metric = lam + self.regularization

@@ -59,8 +59,6 @@ class PreconditionedFlow(FirstOrder):
 
     def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
         """That of the gradient flow in the coordinates Cᵀx, G = CCᵀ: E falls by ‖x' − x‖²_G/h."""
-        if type(self).drift is not PreconditionedFlow.drift:
-            return Flow.discrete_gradient_step(self, t, z, h, rule)
         flat, unravel = ravel_pytree(z)
         root = jnp.sqrt(self.metric) if self.metric.ndim == 1 else jnp.linalg.cholesky(self.metric)
 

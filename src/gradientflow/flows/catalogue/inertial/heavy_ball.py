@@ -136,8 +136,6 @@ class HeavyBallFlow(Inertial):
 
     def discrete_gradient_step(self, t: Any, z: Phase, h: Any, rule: DiscreteGradientRule) -> Phase:
         """One step of a gradient flow: x' = x + (2hmv − h²∇̄E(x, x'))/(2m + γh), and v' = 2(x' − x)/h − v."""
-        if type(self).drift is not HeavyBallFlow.drift:
-            return Flow.discrete_gradient_step(self, t, z, h, rule)
         inertia = 2 * self.mass + self.friction * h
         x = rule.solve(self.energy, z.x, h * h / inertia, z.v * (2 * h * self.mass / inertia))
         return Phase(x, (x - z.x) * 2 / h - z.v)
@@ -149,8 +147,6 @@ class HeavyBallFlow(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""
-        if type(self).drift is not HeavyBallFlow.drift:
-            return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         cosine, sine, work = damped_oscillation(self.friction / (2 * self.mass), lam / self.mass, h)
         push, v = -into(self.gradient(z.x)) / self.mass, into(z.v)

@@ -113,8 +113,6 @@ class NesterovFlow(Inertial):
 
     def discrete_gradient_step(self, t: Any, z: Phase, h: Any, rule: DiscreteGradientRule) -> Phase:
         """That of a heavy ball with the friction r/(t + h/2)."""
-        if type(self).drift is not NesterovFlow.drift:
-            return Flow.discrete_gradient_step(self, t, z, h, rule)
         return HeavyBallFlow(self.energy, 1, self.r / (t + h / 2)).discrete_gradient_step(t, z, h, rule)
 
     @property
@@ -124,7 +122,7 @@ class NesterovFlow(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
-        if type(self).drift is not NesterovFlow.drift or not self.energy.is_quadratic:
+        if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
         lam, into, back = modes_of(self, "solution")
         force = into(self.gradient(z.x))

@@ -92,8 +92,6 @@ class KineticLangevin(Inertial):
 
     def solution(self, t: Any, z: Phase, h: Any) -> Phase:
         """The mean on a quadratic, which is the heavy ball's."""
-        if type(self).drift is not KineticLangevin.drift:
-            return Flow.solution(self, t, z, h)
         return self.mechanics.solution(t, z, h)
 
     def _transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:

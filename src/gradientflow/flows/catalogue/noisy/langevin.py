@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
-from ...flow import FirstOrder, Flow
+from ...flow import FirstOrder
 from ...linear.modes import modes_of
 from ...linear.oscillation import decayed
 from ...noise import Noise
@@ -61,8 +61,6 @@ class Langevin(FirstOrder):
 
     def solution(self, t: Any, z: Any, h: Any) -> Any:
         """The mean on a quadratic, which is the gradient flow's."""
-        if type(self).drift is not Langevin.drift:
-            return Flow.solution(self, t, z, h)
         return GradientFlow(self.energy).solution(t, z, h)
 
     def _kicked(self, increment: Any) -> Any:
