@@ -121,7 +121,7 @@ def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures
         if len(coefficients.b) > _MOST_CERTIFIED:
             return (
                 None,
-                f"the theorem is not looked at for {len(coefficients.b)} stages: it would take minutes",
+                f"the theorem is not looked at for {len(coefficients.b)} stages: that takes minutes",
                 unknown,
             )
         length = contractivity_limit(coefficients)
