@@ -124,7 +124,8 @@ def check_repeats(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     """Refuses a step that, asked again, answers differently: what compiled code kept of it would be an accident."""
 
     def asked() -> Any:
-        return np.asarray(_moved(flow, discretizer, z, 0.0, ((1.0, 1.0),)))
+        # As it stands: a program would give for ever what it gave once.
+        return np.asarray(_moved(flow, discretizer, z, 0.0, ((1.0, 1.0),), _step_from))
 
     name = type(discretizer).__name__
     read_alike(name, asked, lambda one, other: np.array_equal(one, other, equal_nan=True), _REPEATED)
@@ -193,16 +194,26 @@ def _fastest(flow: Flow, z: Any, t: jax.Array) -> float:
     return float(spectral_radius(flow, t, z))
 
 
+def _step_from(flow: Flow, discretizer: Discretizer, z: Any, h: jax.Array, t: jax.Array, away: jax.Array) -> jax.Array:
+    flat, step = _flat_step(flow, discretizer, z, h, t)
+    return step(flat + away)
+
+
+_one_step = compiled(_step_from)
+
+
 def _moved(
-    flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[tuple[float, float], ...]
-) -> list[jax.Array]:
+    flow: Flow, discretizer: Discretizer, z: Any, t: float, lengths: tuple[tuple[float, float], ...],
+    one_step: Callable[..., jax.Array] = _one_step,
+) -> list[jax.Array]:  # fmt: skip
     """A short step at time t from states away from z by so many times two directions."""
     dtype = dtype_of(z)
-    h = jnp.asarray(0.1 * time_scale(flow, z), dtype)
-    flat, step = _flat_step(flow, discretizer, z, h, jnp.asarray(t, dtype))
-    draw = np.random.default_rng(1)
-    directions = jnp.asarray(draw.uniform(0.5, 1.5, (2, flat.size)) * draw.choice([-1, 1], (2, flat.size)), dtype)
-    return [step(flat + jnp.asarray(pair, dtype) @ directions) for pair in lengths]
+    h, at = jnp.asarray(0.1 * time_scale(flow, z), dtype), jnp.asarray(t, dtype)
+    n, draw = _flat_step(flow, discretizer, z, h, at)[0].size, np.random.default_rng(1)
+    directions = draw.uniform(0.5, 1.5, (2, n)) * draw.choice([-1, 1], (2, n))
+    return [
+        one_step(flow, discretizer, z, h, at, jnp.asarray(np.asarray(pair) @ directions, dtype)) for pair in lengths
+    ]
 
 
 def _flat_step(
