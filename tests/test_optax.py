@@ -97,7 +97,8 @@ def test_ours_run_without_optax():
         "E = gf.landscapes.beale()\n"
         "for name in ('gradient_descent', 'momentum', 'nesterov', 'rmsprop', 'adagrad', 'adadelta', 'adam', 'adamw',\n"
         "             'sign_descent'):\n"
-        "    jax.eval_shape(getattr(gf.optimizers, name)(E, lr=1e-3).iterate, [1.0, 1.0], 2)\n"
+        "    method = getattr(gf.optimizers, name)(E, lr=1e-3)\n"
+        "    jax.eval_shape(lambda x: method.iterate(x, 2).x, jax.numpy.ones(2))\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -262,7 +262,7 @@ def test_an_inertial_flow_of_a_sum():
     for flow in (gf.HeavyBall(E, mass=0.5, friction=2.0), gf.Nesterov(E)):
         z = gf.Phase(jnp.array([1.0, -2.0]), jnp.array([0.3, 0.1]))
         total = sum((part.drift(1.3, z) for part in flow.parts.values()), start=0 * z)
-        y = jax.jit(flow.resolvent)(1.3, z, 0.2)
+        y = jax.jit(lambda z, flow=flow: flow.resolvent(1.3, z, 0.2))(z)
         for left, right in ((total, flow.drift(1.3, z)), (y, z + 0.2 * flow.drift(1.3, y))):
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), left, right)
 
