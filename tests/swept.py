@@ -9,7 +9,7 @@ import gradientflow as gf
 from .scripts import FORKS
 
 E = gf.landscapes.bowl()
-LANES = 960
+LANES = 480
 
 
 def make(lr):
