@@ -1,17 +1,15 @@
 """A sweep for other processes to run: its function is found by name."""
 
-import pathlib
-import sys
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
-import jax
 import numpy as np
 
 import gradientflow as gf
 
+from .scripts import FORKS
+
 E = gf.landscapes.bowl()
-LANES = 960
+LANES = 480
 
 
 def make(lr):
@@ -24,9 +22,4 @@ def swept(store=None, **options):
 
 
 def pool():
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-
-
-if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    print(swept(pathlib.Path(sys.argv[1])).done)
+    return ProcessPoolExecutor(1, mp_context=FORKS)

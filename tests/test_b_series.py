@@ -16,7 +16,7 @@ from gradientflow.analysis.b_series.trees import Forest, Tree, rootings, splits
 
 from .catalogue import NOT_RATIONAL, SCHEMES, flow_to_read_on, name_of, quartic_bowl
 from .test_stability import AB2, Chebyshev
-from .thorough import part
+from .thorough import part, thorough
 
 X, Y, H, LAM = sympy.symbols("x y h lambda")
 
@@ -294,7 +294,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", part(CASES))
+@pytest.mark.parametrize("name", part(CASES, 3))
 def test_iterates_follow_the_modified_flow_more_closely(name):
     """Measured slopes of the distance between iterates and the modified flow, as the step is halved."""
     flow_class, scheme, slopes = CASES[name]
@@ -522,7 +522,7 @@ def test_the_slow_rate_is_the_root_near_one_in_closed_form():
     assert float((descent - of_euler).subs(LAM, 3)) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("order", [1, 2, pytest.param(3, marks=thorough)])
 def test_settled_iterates_follow_the_slow_flow_to_its_order(order):
     energy = gf.energy(lambda x: jnp.cosh(x[0]) + (x[1] ** 4 + x[1] ** 2) / 2 + x[0] * x[1] / 3)
     errors = []
@@ -568,7 +568,7 @@ def test_symplectic_eulers_hamiltonian_is_the_textbooks():
 
 @pytest.mark.parametrize(
     ("scheme", "orders"),
-    [(gf.MomentumEuler(), (1, 2, 3, 4)), (Verlet(), (3, 5)), (gf.ImplicitMidpoint(), (3,))],
+    [(gf.MomentumEuler(), (1, 2, 3, 4)), (Verlet(), (3, 5)), pytest.param(gf.ImplicitMidpoint(), (3,), marks=thorough)],
 )
 def test_a_symplectic_scheme_conserves_its_modified_hamiltonian_to_its_order(scheme, orders):
     x, v, h = sympy.symbols("x v h")

@@ -216,9 +216,10 @@ def test_every_named_method_is_made_again_from_its_parameters(name):
 
 def test_a_traced_parameter_is_one():
     method = gf.optimizers.momentum(E, lr=ETA, beta=BETA)
-    ends = jax.vmap(lambda beta: method.with_parameters(beta=beta).iterate(X0, 5).energy[-1])(jnp.asarray([0.5, BETA]))
+    betas = jnp.asarray([0.5, BETA])
+    ends = jax.jit(jax.vmap(lambda beta: method.with_parameters(beta=beta).iterate(X0, 5).energy[-1]))(betas)
     np.testing.assert_allclose(ends[1], method.iterate(X0, 5).energy[-1], rtol=1e-12)
-    slope = jax.grad(lambda lr: method.with_parameters(lr=lr).iterate(X0, 5).energy[-1])(ETA)
+    slope = jax.jit(jax.grad(lambda lr: method.with_parameters(lr=lr).iterate(X0, 5).energy[-1]))(ETA)
     near = [method.with_parameters(lr=ETA + d).iterate(X0, 5).energy[-1] for d in (1e-6, -1e-6)]
     np.testing.assert_allclose(slope, (near[0] - near[1]) / 2e-6, rtol=1e-6)
 

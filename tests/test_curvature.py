@@ -10,6 +10,8 @@ import gradientflow as gf
 from gradientflow.analysis import Grade
 from gradientflow.analysis.curvature import Spectrum
 
+from .thorough import part
+
 
 def network(p):
     """A small network's loss: its Hessian is neither definite nor the same everywhere."""
@@ -168,7 +170,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", part(KNOWN))
 def test_all_stationary_points_of_a_landscape_are_found_and_told_apart(name):
     E = gf.landscapes.get(name)
     found = gf.stationary_points(E)

@@ -9,6 +9,7 @@ import scipy.linalg
 import gradientflow as gf
 
 from .catalogue import FLOWS, quartic_bowl
+from .thorough import thorough
 
 H = np.array([[17.0, 7.0], [7.0, 10.0]])
 EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
@@ -52,11 +53,18 @@ def test_position_undoes_init(flow_class):
 def test_the_resolvent_solves_its_equation(flow_class):
     flow, h = flow_class(gf.energy(quartic_bowl)), 0.4
     z = moving(flow)
-    y = flow.resolvent(T0, z, h)
+    y = jax.jit(lambda z: flow.resolvent(T0, z, h))(z)
     close(y, z + h * flow.drift(T0, y), atol=1e-10)
 
 
-@pytest.mark.parametrize("flow_class", [gf.GradientFlow, gf.HeavyBall, gf.Nesterov, gf.Langevin, gf.KineticLangevin])
+@pytest.mark.parametrize(
+    "flow_class",
+    [
+        gf.GradientFlow,
+        gf.KineticLangevin,
+        *(pytest.param(c, marks=thorough) for c in (gf.HeavyBall, gf.Nesterov, gf.Langevin)),
+    ],
+)
 def test_resolvents_that_are_proximal_maps(flow_class):
     """On a quadratic by its closed form, and on a pytree by Newton's method."""
     flow, h = flow_class(EXAMPLE), 0.4
@@ -66,7 +74,7 @@ def test_resolvents_that_are_proximal_maps(flow_class):
     x0 = {"layers": [jnp.ones((2, 3)), jnp.zeros(2)], "scale": jnp.asarray(2.0)}
     flow = flow_class(gf.energy(lambda p: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p))))
     z = flow.init(x0)
-    y = flow.resolvent(T0, z, h)
+    y = jax.jit(lambda z: flow.resolvent(T0, z, h))(z)
     close(y, z + h * flow.drift(T0, y), atol=1e-12)
 
 

@@ -18,6 +18,8 @@ import pytest
 import gradientflow as gf
 from gradientflow._names import MOVED
 
+from .thorough import part
+
 SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis", "experiments")
 # Lazy imports that run upstairs: only when the method is called.
@@ -164,7 +166,10 @@ def test_every_flow_scheme_and_step_rule_says_its_equation():
     assert [c.__name__ for c in ours if not c.equation] == []
 
 
-@pytest.mark.parametrize("module_name", MODULES)
+SHOWING = [name for name in MODULES if ">>>" in inspect.getsource(importlib.import_module(name))]
+
+
+@pytest.mark.parametrize("module_name", part(SHOWING, 3))
 def test_docstring_examples_run(module_name):
     failures, _ = doctest.testmod(
         importlib.import_module(module_name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

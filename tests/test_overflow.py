@@ -123,7 +123,7 @@ def optax_run(E, transformation, x, steps):
     return np.asarray(jnp.stack(path), float)
 
 
-@pytest.mark.parametrize("name", ADAPTIVE)
+@pytest.mark.parametrize("name", part(ADAPTIVE))
 def test_adaptive_methods_are_optaxs_in_every_precision(name):
     """Also where the squares are infinite: there both stay where they are."""
     make = getattr(gf.optimizers, name)

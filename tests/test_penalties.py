@@ -1,5 +1,6 @@
 """Penalties and envelopes: every proximal map by its optimality condition, and by a solver that knows nothing of it."""
 
+import functools
 import inspect
 import math
 
@@ -58,10 +59,10 @@ def test_a_proximal_point_is_optimal(name):
         p = prox(x, h)
         slope = (x - p) / h
         if isinstance(g, Nonsmooth):
-            unmet = jax.vmap(g.least_subgradient)(p, -slope)
+            unmet = jax.jit(jax.vmap(g.least_subgradient))(p, -slope)
             np.testing.assert_allclose(unmet, 0 * p, atol=1e-12)
         ys = jnp.concatenate([p, points(name) / 3, prox(points(name)[::-1], 1.0)])
-        values = jax.vmap(g.value)
+        values = jax.jit(jax.vmap(g.value))
         away = ys[None] - p[:, None]
         rise = jnp.sum((slope[:, None] * away).reshape(*away.shape[:2], -1), axis=-1)
         assert float(jnp.min(values(ys)[None] - values(p)[:, None] - rise)) > -1e-12
@@ -69,7 +70,7 @@ def test_a_proximal_point_is_optimal(name):
 
 @pytest.mark.parametrize("name", part(NAMES))
 def test_a_proximal_map_is_firmly_nonexpansive(name):
-    p, x = jax.vmap(PENALTIES[name].prox, in_axes=(0, None))(points(name), 0.8), points(name)
+    p, x = jax.jit(jax.vmap(PENALTIES[name].prox, in_axes=(0, None)))(points(name), 0.8), points(name)
     apart, moved = (a.reshape(12, -1)[:, None] - a.reshape(12, -1)[None] for a in (x, p))
     assert float(jnp.max(jnp.sum(moved * moved, -1) - jnp.sum(moved * apart, -1))) < 1e-12
 
@@ -117,8 +118,9 @@ def cone_program(name, x, h):
 
 @pytest.mark.parametrize("name", part(name for name in NAMES if name != "nuclear"))
 def test_a_proximal_map_is_what_a_cone_solver_finds(name):
+    prox = jax.jit(lambda x: PENALTIES[name].prox(x, 0.8))
     for x in np.asarray(points(name, 3)):
-        np.testing.assert_allclose(PENALTIES[name].prox(jnp.asarray(x), 0.8), cone_program(name, x, 0.8), atol=1e-6)
+        np.testing.assert_allclose(prox(x), cone_program(name, x, 0.8), atol=1e-6)
 
 
 def test_the_nuclear_norm_is_what_its_variational_form_says():
@@ -140,7 +142,7 @@ def test_the_nuclear_norm_is_what_its_variational_form_says():
 def test_only_semigroups_are_called_so(name):
     """prox_{0.9g} = prox_{0.5g} ∘ prox_{0.4g} for norms and walls, and then only."""
     g, x = PENALTIES[name], points(name)
-    prox = jax.vmap(g.prox, in_axes=(0, None))
+    prox = jax.jit(jax.vmap(g.prox, in_axes=(0, None)))
     error = float(jnp.max(jnp.abs(prox(prox(x, 0.4), 0.5) - prox(x, 0.9))))
     assert (error < 1e-13) == isinstance(g, ProximalSemigroup)
 
@@ -155,14 +157,18 @@ def test_moreau_decomposition():
 def test_the_drift_of_a_sum_is_its_least_subgradient():
     """At kinks: moving against the element d of slope + ∂g(x) of least norm, f + g falls by ‖d‖² a unit of time."""
     for name in ("l1", "elastic net", "l2", "group lasso", "nuclear", "box", "simplex", "ball"):
-        g = PENALTIES[name]
-        x = jax.vmap(g.prox, in_axes=(0, None))(points(name), 1.0)
-        slope = points(name)[::-1]
-        least = jax.vmap(g.least_subgradient)(x, slope)
+        rate, square = rates(name, points(name))
         # The descent −least starts off with the rate −‖least‖², and no direction falls faster for its length.
-        eps = 1e-7
-        rate = (jax.vmap(g.value)(g_point(g, x - eps * least)) - jax.vmap(g.value)(x)) / eps - flat(slope, least)
-        np.testing.assert_allclose(rate, -flat(least, least), atol=2e-5)
+        np.testing.assert_allclose(rate, -square, atol=2e-5)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def rates(name, points):
+    g, slope = PENALTIES[name], points[::-1]
+    x = jax.vmap(g.prox, in_axes=(0, None))(points, 1.0)
+    least, eps = jax.vmap(g.least_subgradient)(x, slope), 1e-7
+    rise = jax.vmap(g.value)(g_point(g, x - eps * least)) - jax.vmap(g.value)(x)
+    return rise / eps - flat(slope, least), flat(least, least)
 
 
 def g_point(g, x):
@@ -198,9 +204,10 @@ def test_an_envelope_s_gradient_is_its_value_s_slope(name):
     envelope = gf.MoreauEnvelope(PENALTIES[name], 0.7)
     x, v = points(name)[0], points(name)[1]
     eps = 1e-6
-    slope = (envelope(x + eps * v) - envelope(x - eps * v)) / (2 * eps)
-    assert float(slope) == pytest.approx(float(jnp.sum(envelope.grad(x) * v)), rel=1e-8)
-    np.testing.assert_allclose(jax.grad(envelope.value)(x), envelope.grad(x), rtol=1e-12)
+    value, gradient = jax.jit(lambda x: envelope.value(x)), jax.jit(lambda x: envelope.grad(x))(x)
+    slope = (value(x + eps * v) - value(x - eps * v)) / (2 * eps)
+    assert float(slope) == pytest.approx(float(jnp.sum(gradient * v)), rel=1e-8)
+    np.testing.assert_allclose(jax.jit(jax.grad(envelope.value))(x), gradient, rtol=1e-12)
 
 
 def test_an_envelope_lies_below_and_rises_to_its_energy():

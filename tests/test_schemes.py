@@ -103,7 +103,7 @@ def test_momentum_on_a_field_is_its_recurrence():
 # --- Order -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", part(s for s in ONE_A_CLASS if s.order is not None), ids=pair_id)
+@pytest.mark.parametrize("scheme", part((s for s in ONE_A_CLASS if s.order is not None), 3), ids=pair_id)
 def test_the_observed_order_is_the_claimed_order(scheme):
     E = gf.energy(quartic_bowl)
     flow = flow_to_run_on(scheme, E, X0)
@@ -141,7 +141,7 @@ def test_one_step_of_every_pair(flow_class, scheme):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2), slope, flow.drift(t, z))
 
 
-@pytest.mark.parametrize("scheme", part(ONE_A_CLASS), ids=pair_id)
+@pytest.mark.parametrize("scheme", part(list(ONE_A_CLASS)[1:] + list(ONE_A_CLASS)[:1], 3), ids=pair_id)
 def test_runs_in_single_precision_on_pytrees_without_compiling_twice(scheme):
     traces = []
 
@@ -237,10 +237,12 @@ def test_a_run_is_continued_from_its_state():
     assert float(rest.t[-1]) == pytest.approx(float(whole.t[-1]))
 
 
+HALF_SQUARE = gf.GradientFlow(gf.energy(lambda x: x**2 / 2))
+
+
 @pytest.mark.parametrize("save_every", [1, 7, 100, 1000])
 def test_the_first_bad_step_is_exact_however_seldom_it_is_saved(save_every):
-    flow = gf.GradientFlow(gf.energy(lambda x: x**2 / 2))
-    run = gf.iterate(flow, gf.ForwardEuler(), 1.0, step=5.0, steps=1000, save_every=save_every)
+    run = gf.iterate(HALF_SQUARE, gf.ForwardEuler(), 1.0, step=5.0, steps=1000, save_every=save_every)
     # x_k = (−4)^k, whose square is no longer finite from 2^1024 on.
     assert run.status.outcome == "diverged"
     assert run.status.first_not_finite == 256
@@ -351,20 +353,22 @@ def test_kinetic_langevin_equipartitions():
     m, T, chains = 0.5, 0.8, 10_000
     flow = gf.KineticLangevin(gf.energy(lambda x: jnp.sum(x**2) / 2), mass=m, friction=1.0, temperature=T)
     run = gf.iterate(
-        flow, gf.EulerMaruyama(), jnp.zeros(chains), step=0.01, steps=800, save_every=800, key=jax.random.key(2)
+        flow, gf.EulerMaruyama(), jnp.zeros(chains), step=0.01, steps=500, save_every=500, key=jax.random.key(2)
     )
     # Euler–Maruyama's own bias is of the order of h: 2 % of the variance here.
     assert float(jnp.var(run.state.v[-1])) == pytest.approx(T / m, rel=4 * np.sqrt(2 / chains) + 0.03)
 
 
+SUM_OF_SQUARES = gf.energy(lambda p: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p)))
+
+
 @pytest.mark.parametrize("x0", [1.0, {"w": 1.0}, jnp.asarray(1.0)], ids=["float", "dict of floats", "weak array"])
 def test_python_floats_are_run_in_full_precision(x0):
     """A weakly typed start must not drag the flow's parameters and the step to a lower precision."""
-    E = gf.energy(lambda p: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p)))
-    run = gf.optimizers.momentum(E, lr=0.1, beta=0.9).iterate(x0, steps=np.int64(2))
+    run = gf.optimizers.momentum(SUM_OF_SQUARES, lr=0.1, beta=0.9).iterate(x0, steps=np.int64(2))
     # b₁ = 2, x₁ = 0.8; b₂ = 0.9·2 + 1.6 = 3.4, x₂ = 0.8 − 0.34.
     assert float(jax.tree.leaves(run.x)[0][-1]) == pytest.approx(0.46, rel=1e-14)
-    flow = gf.HeavyBall(E, mass=0.3, friction=0.7)
+    flow = gf.HeavyBall(SUM_OF_SQUARES, mass=0.3, friction=0.7)
     path = gf.integrate(flow, x0, 1.0)
     assert path.stats["precision"] == "float64"
     again = gf.integrate(flow, jax.tree.map(jnp.float64, x0), 1.0)
@@ -402,11 +406,13 @@ def test_states_can_be_summed():
     np.testing.assert_array_equal(runs[0].x, runs[1].x)
 
 
+LOG_COSH = gf.GradientFlow(gf.energy(lambda x: jnp.log(jnp.cosh(x))))
+
+
 @pytest.mark.parametrize("save_every", [1, 2, 3])
 def test_bouncing_for_ever_is_a_cycle(save_every):
     """On log cosh steps beyond 2 end in a 2-cycle ±x with tanh(x) = 2x/h."""
-    flow = gf.GradientFlow(gf.energy(lambda x: jnp.log(jnp.cosh(x))))
-    run = gf.iterate(flow, gf.ForwardEuler(), 0.5, step=2.5, steps=120, save_every=save_every)
+    run = gf.iterate(LOG_COSH, gf.ForwardEuler(), 0.5, step=2.5, steps=120, save_every=save_every)
     assert run.status.outcome == "cycling"
     assert "a cycle of 2 steps" in run.status.detail
     assert 10 <= run.status.step <= 20

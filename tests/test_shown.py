@@ -271,7 +271,7 @@ flow = gf.GradientFlow(gf.Quadratic([[2.0, 0.0], [0.0, 1.0]]))
 run = gf.iterate(flow, gf.ForwardEuler(), [1.0, 2.0], step=0.1, steps=20)
 run""",
     "run.plot()",
-    "gf.compare(flow, {'euler': (gf.ForwardEuler(), 0.1)}, [1.0, 2.0], 1.0, orders=False).plot()",
+    "gf.stability_region(gf.ForwardEuler(), points=9).plot()",
     "gf.stability(flow, gf.ForwardEuler())",
     "gf.verify(flow)",
     "import sys; 'matplotlib.pyplot' in sys.modules",

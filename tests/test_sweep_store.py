@@ -2,9 +2,7 @@
 
 import json
 import os
-import pathlib
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ import pytest
 
 import gradientflow as gf
 
-from . import swept
+from . import scripts, swept
 from .thorough import THOROUGH
 
 KILLS = 10 if THOROUGH else 3
@@ -32,17 +30,16 @@ def undisturbed(tmp_path_factory):
 
 def test_killed_and_resumed_it_is_the_same_to_the_last_byte(undisturbed, tmp_path):
     folder, draw = tmp_path / "killed", random.Random(5)
-    root = pathlib.Path(__file__).parents[1]
-    command = [sys.executable, "-m", "tests.swept", str(folder)]
     for _ in range(KILLS):
         before = len(list(folder.glob("chunk-*")))
-        process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+        process = scripts.FORKS.Process(target=swept.swept, args=(folder,))
+        process.start()
         # As soon as it has got ahead, and a random moment more.
-        while len(list(folder.glob("chunk-*"))) <= before and process.poll() is None:
+        while len(list(folder.glob("chunk-*"))) <= before and process.is_alive():
             time.sleep(0.002)
         time.sleep(draw.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     left = len(list(folder.glob("chunk-*")))
     resumed = swept.swept(folder)
     assert left > 0

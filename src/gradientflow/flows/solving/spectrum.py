@@ -4,10 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..compiling import compiled
 from ..flow import Flow
-from ..numerics import drawn, l2_norm
+from ..numerics import LARGEST_DENSE, drawn, l2_norm, size
 
 
 @compiled
@@ -17,8 +18,7 @@ def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Arr
     For a gradient flow that is the largest curvature |λ|. Units: 1/T. Good to about a factor of two, which is what
     choosing a first step or a solver needs.
     """
-    keys = jax.random.split(jax.random.key(0), len(jax.tree.leaves(z)))
-    start = drawn(jax.random.normal, keys, z)
+    start = _direction(z)
 
     def multiply(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
         direction, _radius = carry
@@ -29,3 +29,16 @@ def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Arr
 
     (_, radius), _ = jax.lax.scan(multiply, (start, jnp.zeros_like(l2_norm(start))), None, length=iterations)
     return radius
+
+
+def _direction(z: Any) -> Any:
+    """Where the iteration starts: at random.
+
+    For a small state by NumPy, a constant of the program: a generator of random numbers would be half of that program,
+    compiled anew for every flow.
+    """
+    leaves, structure = jax.tree.flatten(z)
+    if size(z) > LARGEST_DENSE:
+        return drawn(jax.random.normal, jax.random.split(jax.random.key(0), len(leaves)), z)
+    rng = np.random.default_rng(0)
+    return structure.unflatten([jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves])
