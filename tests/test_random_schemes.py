@@ -1,6 +1,6 @@
 """Nothing drawn at random is proved to be what it is not: limits, orders, rates and bounds against brute force.
 
-Fifty schemes are drawn; two thousand where the environment variable GRADIENTFLOW_THOROUGH is set.
+A hundred schemes are drawn; two thousand where the environment variable GRADIENTFLOW_THOROUGH is set.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from gradientflow.flows import inner
 
 from .thorough import THOROUGH
 
-DRAWS, CHUNKS = (2_000, 20) if THOROUGH else (50, 2)
+DRAWS, CHUNKS = (2_000, 20) if THOROUGH else (100, 4)
 # Semidefinite programs take longer than everything else: they are asked of one draw in so many.
 SOLVED = 4 if THOROUGH else 12
 CERTAIN = ("proved", "certified")
