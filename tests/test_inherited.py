@@ -224,6 +224,16 @@ def test_a_refusal_that_is_caught_is_told_with_its_line():
         gf.order(OnShortSteps())
 
 
+class OnFlow(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * flow.drift(t, z) / (2 if isinstance(flow, gf.GradientFlow) else 1)
+
+
+def test_an_order_is_that_on_a_flow():
+    with pytest.raises(gf.analysis.NotExactError, match="another step on a gradient flow"):
+        gf.order(OnFlow())
+
+
 class Remembering(gf.Discretizer):
     """Two-step: with memory, away from 0."""
 
