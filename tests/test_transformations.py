@@ -201,6 +201,19 @@ def test_a_path_knows_its_derivative_with_respect_to_the_start(differentiate, ad
     np.testing.assert_allclose(jax.jit(differentiate(end))(X0), scipy.linalg.expm(-2 * np.asarray(H)), atol=1e-7)
 
 
+@pytest.mark.parametrize(("count", "flow_class"), [(2, gf.GradientFlow), (201, gf.HeavyBallFlow)])
+def test_a_stiff_mode_at_rest_has_its_derivative_all_the_same(count, flow_class):
+    """Explicit steps grow beyond stability where nothing moves: 1e16 and more came out."""
+    lam, slow = jnp.linspace(1.0, 300.0, count), jnp.zeros(count).at[0].set(1.0)
+    flow = flow_class(gf.energy(lambda x: jnp.sum(lam * x**2) / 2))
+    (derivative,) = jax.jit(
+        lambda x: jax.vjp(lambda x: gf.integrate(flow, x, 1.0, rtol=1e-6).x[-1], x)[1](jnp.ones(count))
+    )(slow)
+    exact = flow_class(gf.Quadratic(jnp.diag(lam)))
+    modes = exact.position(exact.solution(0.0, exact.init(jnp.ones(count)), 1.0))
+    np.testing.assert_allclose(derivative, modes, atol=1e-2)
+
+
 def test_times_are_differentiated():
     """dE/dt₁ = −‖∇E‖², and the opposite for t₀, where nothing else tells the time."""
     slopes = jax.jit(jax.grad(lambda t0, t1: gf.integrate(FLOW, X0, t1, t0=t0).energy[-1], (0, 1)))(0.5, 2.0)

@@ -23,6 +23,7 @@ from ..trajectory import Stats, Trajectory, along
 from .choice import FAR, explicit, first_look, first_step, for_stiff, may_switch, named
 from .control import Controller, Tolerances, finite_drift, is_inside
 from .integration import Integration
+from .within_stability import WithinStability
 
 
 def integrate_traced(
@@ -32,7 +33,9 @@ def integrate_traced(
     """The path at `ts`, or at the start and the end."""
     dtype = dtype_of(z0)
     solver = named(solver, flow, z0) if isinstance(solver, str) else solver
-    solver = explicit() if solver is None else solver
+    # A derivative is in all modes, also in stiff ones that stand still on the path itself.
+    steadied = solver is None and size(z0) > LARGEST_DENSE
+    solver = solver or (explicit() if steadied else for_stiff(flow, z0))
     t0, t1 = jnp.asarray(t0, dtype), jnp.asarray(t1, dtype)
     whole = t1 - t0
     asked = None if ts is None else jnp.clip((jnp.asarray(ts, dtype) - t0) / whole, 0, 1)
@@ -45,6 +48,8 @@ def integrate_traced(
     first = jax.lax.stop_gradient(jnp.clip(first_step(look, whole) / whole, 0, 1))
     largest = jax.lax.stop_gradient(jnp.maximum(look.size, first * whole * look.drift))
     controller: Any = Controller(Tolerances(rtol, atol), first, largest, lambda args, z: is_inside(args[0], z))
+    if steadied:
+        controller = WithinStability(controller, field, flow.is_gradient_flow)
     if asked is not None:
         # A time that a step ends at has the accuracy of the steps, not that of what is drawn between them.
         controller = dfx.ClipStepSizeController(controller, step_ts=jax.lax.stop_gradient(asked))
