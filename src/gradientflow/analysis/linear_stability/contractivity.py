@@ -80,8 +80,13 @@ def contractivity_limit(coefficients: Coefficients) -> sympy.Expr | None:
     return sympy.nsimplify(2 / roots[-1])
 
 
-def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures) -> tuple[float | None, str, Grade]:
-    """2/L and its like, by the contractivity of the scheme's own coefficients; the theorem's words; the grade."""
+def global_limit_of(
+    flow: Flow, discretizer: Discretizer | None, curvatures: Curvatures
+) -> tuple[float | None, str, Grade]:
+    """2/L and its like, by the contractivity of the scheme's own coefficients; the theorem's words; the grade.
+
+    A scheme that can't be read here, `None`, may be another one than the theorem is about.
+    """
     unknown = Grade.UNKNOWN
     if type(flow) is not GradientFlow:
         return None, f"no theorem is known here for schemes of {flow.name}", unknown
@@ -94,6 +99,8 @@ def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures
         return None, f"the energy's own bounds are wrong: from {bound.mu} to {bound.L}, and {found} here", unknown
     else:
         greatest = float(bound.L) * (1 + _MARGIN)
+    if discretizer is None:
+        return None, "no theorem is known here for a scheme that can't be read", unknown
     try:
         length = contractivity_limit(read_coefficients(discretizer))
     except (NotExactError, UnansweredQuestionError):

@@ -282,10 +282,7 @@ def stability(
         limit = measured_limit(flow_on_arrays, discretizer, z)
     else:
         limit = exact_limit(recipe, reading, curvatures)
-    global_limit, reason, global_grade = global_limit_of(flow_on_arrays, discretizer, curvatures)
-    if reading is None and global_grade is not Grade.UNKNOWN:
-        # Here it is another step than the one that the theorem is about.
-        global_limit, reason, global_grade = None, "no theorem is known here for what can't be read", Grade.UNKNOWN
+    global_limit, reason, global_grade = global_limit_of(flow_on_arrays, reading and discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
         lr_step_limit=_lr_limit(method, curvatures, silent, x), global_limit=global_limit, global_reason=reason,
