@@ -10,6 +10,7 @@ import pytest
 import sympy
 
 import gradientflow as gf
+from gradientflow.analysis.linear_stability import contractivity
 from gradientflow.analysis.linear_stability.contractivity import contractivity_limit, read_coefficients
 from gradientflow.analysis.linear_stability.curvature import curvatures_at
 from gradientflow.discretizers import TABLEAUS
@@ -104,6 +105,31 @@ def test_a_region_of_many_stages_does_not_cancel():
     region = gf.stability_region(scheme, (-1799.0, -1.0), (-1e-9, 1e-9), points=101)
     exact = np.abs(np.cos(30 * np.arccos(1 + region.real / 900)))
     np.testing.assert_allclose(region.radius[50], exact, atol=1e-9)
+
+
+@pytest.mark.parametrize("stages", [3, 12])
+def test_the_contractivity_of_many_stages_is_certified_next_to_the_exact_limit(stages, monkeypatch):
+    coefficients = read_coefficients(gf.RungeKuttaChebyshev(stages))
+    monkeypatch.setattr(contractivity, "_MOST_STAGES", 12)
+    exact = contractivity_limit(coefficients)
+    monkeypatch.setattr(contractivity, "_MOST_STAGES", 2)
+    certified = contractivity_limit(coefficients)
+    assert certified <= exact
+    assert float(exact - certified) <= 1e-9 * float(exact)
+
+
+def test_the_interval_of_many_stages_ends_at_a_fraction():
+    """R = T₁₃(w₀ + w₁z)/T₁₃(w₀) reaches 1 again at w₀ + w₁z = −w₀, whatever the length of the fraction."""
+    s, damping = 13, sympy.Rational(1, 20)
+    w0 = 1 + damping / s**2
+    w1 = sympy.chebyshevt(s, w0) / sympy.chebyshevu(s - 1, w0) / s
+    real = gf.stability_intervals(gf.RungeKuttaChebyshev(s)).real
+    assert real == 2 * w0 / w1
+
+
+def test_what_would_take_minutes_is_measured():
+    with pytest.raises(gf.NotExactError, match="take minutes to isolate"):
+        gf.stability_intervals(gf.RungeKuttaChebyshev(45))
 
 
 # --- Limits ----------------------------------------------------------------------------------------------------------

@@ -5,13 +5,18 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import sympy
 from sympy import QQ
 
+from .leaf import NotExactError
+
 # Roots are isolated to so many relative binary digits.
 _DIGITS = 80
-# A fraction so simple, that near, is what a rational root is: two of them are further apart.
-_SIMPLE = 10**10
+# Polynomials of higher degree are not factored: at this one it takes a second or two, twice as far minutes.
+HIGHEST_DEGREE = 24
+# To isolate roots takes time like the degree cubed by the coefficients' binary digits: so much of it some ten seconds.
+_LONGEST = 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +39,45 @@ class PositiveRoot:
         return bool(not common.is_ground and common.count_roots(*self._ends()) > 0)
 
     def expression(self) -> sympy.Expr:
-        """The number in closed form where its degree is at most 2, else as the root of its polynomial."""
-        simple = ((self.low + self.high) / 2).limit_denominator(_SIMPLE)
-        # To see that a number is a root takes a moment, to factor a polynomial of some degree minutes.
-        if self.low <= simple <= self.high and _sign(_coefficients(self.polynomial), simple) == 0:
-            return sympy.Rational(simple.numerator, simple.denominator)
+        """The number in closed form where its degree is at most 2, else as the root of its polynomial.
+
+        Raises:
+            NotExactError: if it is irrational and its polynomial of a degree that takes long to factor.
+        """
+        rational = self._rational()
+        if rational is not None:
+            return sympy.Rational(rational.numerator, rational.denominator)
+        if self.polynomial.degree() > HIGHEST_DEGREE:
+            raise NotExactError(
+                f"the number is a root of a polynomial of degree {self.polynomial.degree()}, about {float(self):.12g}; "
+                f"beyond degree {HIGHEST_DEGREE} its exact expression takes too long"
+            )
         low, high = self._ends()
         factors = (factor for factor, _ in self.polynomial.factor_list()[1])
         factor = next(factor for factor in factors if factor.degree() > 0 and factor.count_roots(low, high) > 0)
         return sympy.rootof(factor.as_expr(), factor.gen, factor.count_roots(None, high) - 1)
+
+    def _rational(self) -> Fraction | None:
+        """The number itself if it is rational: to see that takes a moment, to factor a polynomial minutes."""
+        coefficients, middle = _coefficients(self.polynomial), (self.low + self.high) / 2
+        # Its denominator divides the first coefficient, so that two candidates are further apart than this.
+        largest = abs(coefficients[0])
+        with mpmath.workprec(2 * largest.bit_length() + 2 * _DIGITS):
+            near = mpmath.mpf(middle.numerator) / middle.denominator
+            for _ in range(mpmath.mp.prec.bit_length()):
+                value, slope = mpmath.polyval(coefficients, near, derivative=1)
+                near -= value / slope if slope else 0
+            digits = mpmath.mp.prec - 1
+            near = Fraction(int(mpmath.nint(near * mpmath.mpf(2) ** digits)), 2**digits)
+        simple = near.limit_denominator(largest)
+        return simple if self.low <= simple <= self.high and _sign(coefficients, simple) == 0 else None
+
+    def times(self, factor: Fraction) -> "PositiveRoot":
+        """The root times a positive rational."""
+        inverse = sympy.Rational(factor.denominator, factor.numerator)
+        coefficients = self.polynomial.all_coeffs()
+        scaled = [c * inverse ** (len(coefficients) - 1 - i) for i, c in enumerate(coefficients)]
+        return PositiveRoot(sympy.Poly(scaled, self.polynomial.gen, domain=QQ), self.low * factor, self.high * factor)
 
     def __float__(self) -> float:
         return float((self.low + self.high) / 2)
@@ -65,7 +100,9 @@ def first_failure(
 
     Raises:
         AlwaysFailsError: if it doesn't hold for small s.
+        NotExactError: for conditions whose roots take minutes to isolate.
     """
+    _refuse_long(conditions)
     found = _isolated(conditions)
     previous = Fraction(0)
     for i, root in enumerate([*found, None]):
@@ -73,7 +110,7 @@ def first_failure(
         if not holds(sample):
             if i == 0:
                 raise AlwaysFailsError
-            return found[i - 1], found[: i - 1]
+            return _of_least_degree(found[i - 1], conditions), found[: i - 1]
         if root is not None:
             previous = root.high
     return None, found
@@ -81,6 +118,22 @@ def first_failure(
 
 class AlwaysFailsError(ArithmeticError):
     """The condition fails however small the number."""
+
+
+def _refuse_long(conditions: Sequence[sympy.Poly]) -> None:
+    for condition in conditions:
+        degree, digits = condition.degree(), max(abs(c).bit_length() for c in _coefficients(condition))
+        if degree**3 * digits > _LONGEST:
+            raise NotExactError(
+                f"where it is stable hangs on roots of a polynomial of degree {degree} with coefficients of "
+                f"{digits} binary digits, which take minutes to isolate"
+            )
+
+
+def _of_least_degree(root: PositiveRoot, conditions: Sequence[sympy.Poly]) -> PositiveRoot:
+    """The root as one of the first condition that vanishes there: the fewer others, the sooner it is factored."""
+    parts = sorted((condition.sqf_part() for condition in conditions), key=lambda part: part.degree())
+    return dataclasses.replace(root, polynomial=next(part for part in parts if root.is_root_of(part)))
 
 
 def _isolated(conditions: Sequence[sympy.Poly]) -> list[PositiveRoot]:
@@ -94,8 +147,8 @@ def _isolated(conditions: Sequence[sympy.Poly]) -> list[PositiveRoot]:
     # Roots at 0 are no positive roots, and intervals that touch it would have to be told from them.
     while union.eval(0) == 0:
         union = union.quo(sympy.Poly(union.gen, union.gen, domain=QQ))
-    intervals: Any = union.intervals(inf=0)
-    return [_refined(union, low, high) for (low, high), _ in intervals]
+    intervals: Any = union.intervals(inf=0, sqf=True)
+    return [_refined(union, low, high) for low, high in intervals]
 
 
 def _refined(polynomial: Any, low: Any, high: Any) -> PositiveRoot:

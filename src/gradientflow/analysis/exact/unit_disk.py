@@ -47,7 +47,7 @@ def critical_polynomials(coefficients: Sequence[Any]) -> list[Any] | None:
         coefficients: from the highest power of w down, elements of a polynomial ring in the parameters.
 
     Returns:
-        The leading entries of the reduced polynomials, without common factors; `None` where no parameters are stable.
+        Factors of the leading entries of the reduced polynomials; `None` where no parameters are stable.
     """
     polynomial, found = _primitive(list(coefficients)), []
     while len(polynomial) > 1:
@@ -57,7 +57,8 @@ def critical_polynomials(coefficients: Sequence[Any]) -> list[Any] | None:
         elif not reduced[0]:
             return None
         else:
-            found.append(reduced[0])
+            # lead² − last², by its factors: they cost less to look into.
+            found += [polynomial[0] - polynomial[-1], polynomial[0] + polynomial[-1]]
             polynomial = _primitive(reduced)
     return found
 

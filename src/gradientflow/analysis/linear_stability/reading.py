@@ -63,6 +63,10 @@ class ModeReading:
         Raises:
             AlwaysFailsError: if no step is.
         """
+        if lam > 0 and lam != 1 and self.is_scale_free:
+            # What is found once has small numbers, and serves every mode.
+            root, passed = self._unit_limit
+            return root and root.times(1 / lam), [each.times(1 / lam) for each in passed]
         if lam == 0 and self.amplification.size > 1:
             # At rest eigenvalues coincide that don't elsewhere: what counts is the matrix there.
             polynomial = self.amplification.at(LAM, 0).minimal_polynomial()
@@ -76,6 +80,10 @@ class ModeReading:
 
         # Where parameters are never stable, no step is: one sample tells it.
         return first_failure([sympy.Poly(p.as_expr(), symbol) for p in conditions or ()], is_stable)
+
+    @functools.cached_property
+    def _unit_limit(self) -> tuple[PositiveRoot | None, list[PositiveRoot]]:
+        return self.limit(Fraction(1))
 
     def binds(self, lam: Fraction) -> bool:
         """Whether it is proved that of all curvatures in (0, λ], λ has the smallest limit.

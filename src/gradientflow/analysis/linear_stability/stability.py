@@ -278,10 +278,8 @@ def stability(
     silent = says_nothing(flow_on_arrays, discretizer, z, curvatures)
     if silent:
         limit = unknown(silent)
-    elif reading is None:
-        limit = measured_limit(flow_on_arrays, discretizer, z)
     else:
-        limit = exact_limit(recipe, reading, curvatures)
+        limit = _limit(recipe, reading, curvatures, lambda: measured_limit(flow_on_arrays, discretizer, z))
     global_limit, reason, global_grade = global_limit_of(flow_on_arrays, reading and discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
@@ -305,10 +303,8 @@ def _of_held(method: Method | None, flow: AdaptiveFlow, discretizer: Discretizer
     silent = "" if curvatures.greatest[0] > 0 else "no curvature is positive at this point, and nothing limits the step"
     if silent:
         limit = unknown(silent)
-    elif reading is None:
-        limit = measured_limit(on_modes, discretizer, z)
     else:
-        limit = exact_limit(recipe, reading, curvatures)
+        limit = _limit(recipe, reading, curvatures, lambda: measured_limit(on_modes, discretizer, z))
     if isinstance(read, HeldMoments) and reading is None:
         unread = "of h, at fixed averaging times τ, the limit is measured: β = e^{−h/τ} is not rational in h"
     lr_limit = None
@@ -340,9 +336,16 @@ def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str, x: Any
         return unknown(silent)
     recipe = Recipe(method.flow, method.discretizer, method.family)
     reading, _ = _try_reading(recipe)
-    if reading is not None:
-        return exact_limit(recipe, reading, curvatures)
-    return measured_lr_limit(method, x, float(curvatures.greatest[1])) if curvatures.greatest[1] > 0 else None
+    greatest = float(curvatures.greatest[1])
+    return _limit(recipe, reading, curvatures, lambda: measured_lr_limit(method, x, greatest) if greatest > 0 else None)
+
+
+def _limit(recipe: Recipe, reading: ModeReading | None, curvatures: Curvatures, measured: Callable[[], Any]) -> Any:
+    """The exact limit, or what is measured where there is none, or none before minutes have passed."""
+    try:
+        return measured() if reading is None else exact_limit(recipe, reading, curvatures)
+    except NotExactError:
+        return measured()
 
 
 def _row(name: str, limit: StepLimit, meaning: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import sympy
@@ -20,6 +19,8 @@ from .reading import LAM, STEP, ModeReading, Recipe, generator
 
 # Larger conditions are not worth factoring for a formula that nobody would read.
 _LONGEST_CONDITION = 40
+# Nor is a fraction, whose denominator has more binary digits.
+_LONGEST_DENOMINATOR = 40
 # Where every mode has to be looked at, so many of them are.
 _MOST_MODES = 32
 
@@ -57,10 +58,14 @@ def readable(formula: sympy.Expr | None) -> str:
 
 
 def without_roots(formula: sympy.Expr) -> sympy.Expr:
-    """The formula with the roots of polynomials that have no short form as numbers of six digits."""
-    if not formula.has(sympy.CRootOf):
+    """The formula with the numbers that have no short form, such as roots of polynomials, to six digits."""
+    if not formula.has(sympy.CRootOf) and not any(_is_long(number) for number in formula.atoms(sympy.Rational)):
         return formula
-    return sympy.N(formula.replace(lambda e: isinstance(e, sympy.CRootOf), lambda e: e.n(15)), 6)
+    return sympy.N(formula.replace(lambda e: isinstance(e, sympy.CRootOf) or _is_long(e), lambda e: e.n(15)), 6)
+
+
+def _is_long(number: sympy.Basic) -> bool:
+    return isinstance(number, sympy.Rational) and number.q.bit_length() > _LONGEST_DENOMINATOR
 
 
 def exact_limit(recipe: Recipe, reading: ModeReading, curvatures: Curvatures) -> StepLimit:
@@ -177,14 +182,20 @@ def _explain(recipe: Recipe, reading: ModeReading, lam: Fraction, root: Positive
         if not at_lam.is_zero and root.is_root_of(at_lam):
             if symbolic is None:
                 return cause, None
-            return cause, _formula(recipe, take(symbolic.polynomial), reading.step, lam, float(root))
+            return cause, _formula(recipe, take(symbolic.polynomial), reading.step, lam, root)
     return _SWING, None
 
 
-def _formula(recipe: Recipe, condition: PolyElement, step: str, lam: Fraction, value: float) -> sympy.Expr | None:
+def _formula(recipe: Recipe, condition: PolyElement, step: str, lam: Fraction, root: PositiveRoot) -> sympy.Expr | None:
     """The factor that vanishes at the limit, solved for the step where it is at most quadratic in it."""
     if len(condition.terms()) > _LONGEST_CONDITION:
         return None
+    if recipe.step == STEP and not recipe.parameters() and _in_product(condition, step):
+        try:
+            return root.times(lam).expression() / sympy.Symbol(LAM)
+        except NotExactError:
+            return None
+    value = float(root)
     numbers = {
         sympy.Symbol(name): sympy.Rational(v.numerator, v.denominator) for name, v in recipe.parameters().items()
     }
@@ -197,13 +208,13 @@ def _formula(recipe: Recipe, condition: PolyElement, step: str, lam: Fraction, v
             for solution in sympy.roots(in_step, multiple=True):
                 if abs(complex(solution.subs(numbers)) - value) <= 1e-9 * value:
                     return sympy.simplify(solution)
-        elif recipe.step == STEP and not recipe.parameters():
-            product = sympy.Poly(expression.subs(sympy.Symbol(LAM), 1), symbol)
-            roots: Any = [] if product.is_ground else product.real_roots()
-            for real in roots:
-                if abs(float(real) / float(lam) - value) <= 1e-9 * value:
-                    return real / sympy.Symbol(LAM)
     return None
+
+
+def _in_product(condition: PolyElement, step: str) -> bool:
+    """Whether only the product of λ and the step enters."""
+    places = [str(symbol) for symbol in condition.ring.symbols]
+    return all(monomial[places.index(LAM)] == monomial[places.index(step)] for monomial in condition.monoms())
 
 
 def _down(value: Fraction | float) -> float:

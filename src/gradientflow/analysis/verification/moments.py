@@ -4,6 +4,7 @@ Of $dz = Az\,dt + B\,dW$ the covariance solves $\dot P = AP + PA^\top + BB^\top$
 that runs: $AP$ is the drift of P's columns, B the diffusion of a unit increment.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -68,23 +69,25 @@ def noisy_mode(flow: Flow) -> NoisyMode:
     """
     names = symbols_of_flow(flow)
     # √(2T), √(2γT): the temperature that makes the root rational, one by one.
-    divisors = [None, *(name for name in names if name != "T")] if "T" in names else [None]
+    divisors = [name for name in names if name != "T"] if "T" in names else []
     for divisor in divisors:
+        with contextlib.suppress(NotExactError):
+            return _with_root_of(flow, divisor)
+    return _with_root_of(flow, None)
 
-        def put(name: str, g: Mapping[str, Exact], divisor: str | None = divisor) -> Exact | None:
-            if name != "T":
-                return None
-            half = g[_STRENGTH] * g[_STRENGTH] / 2
-            return half if divisor is None else half / g[divisor]
 
-        form = closed_form(flow, (_STRENGTH, *_STARTS), put, shifted=False)
-        square = 2 * sympy.Symbol("T") * (1 if divisor is None else sympy.Symbol(divisor))
-        try:
-            return NoisyMode(form, _stationary(form), square)
-        except NotExactError:
-            if divisor == divisors[-1]:
-                raise
-    raise NotExactError(f"the noise of {flow.name} is not read")
+def _with_root_of(flow: Flow, divisor: str | None) -> NoisyMode:
+    """The flow at the temperature s²/2, or s² divided by twice a parameter, whose noise has the strength s."""
+
+    def put(name: str, g: Mapping[str, Exact]) -> Exact | None:
+        if name != "T":
+            return None
+        half = g[_STRENGTH] * g[_STRENGTH] / 2
+        return half if divisor is None else half / g[divisor]
+
+    form = closed_form(flow, (_STRENGTH, *_STARTS), put, shifted=False)
+    square = 2 * sympy.Symbol("T") * (1 if divisor is None else sympy.Symbol(divisor))
+    return NoisyMode(form, _stationary(form), square)
 
 
 def covariance_claims(flow: Flow, mode: NoisyMode) -> Iterator[Claim]:

@@ -36,7 +36,7 @@ from .method import Method, as_run
 # A chain ran away whose energy rose by so many times what it changes from draw to draw.
 _FAR = 1e6
 # What a run's key is folded with for its oracles: a number that no step has.
-_FOR_ORACLES = 2**31 - 1
+_FOR_MINIBATCHES = 2**31 - 1
 
 
 class Chains(eqx.Module):
@@ -207,7 +207,7 @@ def sample(
     check_oracle("sample", oracle)
     oracle = numbers_to_arrays(oracle, dtype, integers=False)
     if oracle is not None:
-        oracle = Seen(oracle, jax.random.fold_in(key, _FOR_ORACLES) if is_random(oracle) else None)
+        oracle = Seen(oracle, jax.random.fold_in(key, _FOR_MINIBATCHES) if is_random(oracle) else None)
     iteration = Iteration(flow, discretizer, h, oracle, Draws(key, noise_dtype))
     counts = int(burn_in), int(thin)
     if is_transformed():
