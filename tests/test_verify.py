@@ -288,7 +288,7 @@ class Pulled(gf.GradientFlow):
 
     def solution(self, t, z, h):
         lam, into, back = gf.flows.modes_of(self, "solution")
-        return z - back(into(z)) * (1 + lam) * gf.flows.relaxed(1 + lam, h)
+        return z - back(into(z) * (1 + lam) * gf.flows.relaxed(1 + lam, h))
 
 
 def test_a_closed_form_that_hangs_on_where_the_minimum_is_is_no_proof_for_all_quadratics():

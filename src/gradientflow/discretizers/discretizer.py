@@ -14,6 +14,10 @@ from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of, l
 _DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
 
 
+# What a scheme says of its step.
+_OF_A_STEP = ("name", "equation", "order", "series_order")
+
+
 class Discretizer(eqx.Module):
     """A one-step map z ↦ Φ_h(z) of any flow that answers what the recipe asks.
 
@@ -27,6 +31,8 @@ class Discretizer(eqx.Module):
         clock_only: whether h is only the clock: the scheme finds the length of its steps in the state, so that a short
             h says nothing of where it goes, and there is neither an order nor a limit of h.
         series_order: through which order its step is a B-series; `None` is through every order.
+
+    A subclass that defines another `step` has no name, equation and order of the scheme that it derives from.
 
     Example:
         >>> import gradientflow as gf
@@ -44,6 +50,13 @@ class Discretizer(eqx.Module):
     order: ClassVar[int | None] = None
     clock_only: ClassVar[bool] = False
     series_order: ClassVar[int | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class with a step of its own claims what it says itself, and nothing of what its parents claimed."""
+        super().__init_subclass__(**options)
+        for claim in _OF_A_STEP if "step" in vars(cls) else ():
+            if claim not in vars(cls):
+                setattr(cls, claim, vars(Discretizer)[claim])
 
     @property
     def name(self) -> str:

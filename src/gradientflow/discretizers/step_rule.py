@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import Flow, check_positive
+from gradientflow.flows.inheriting import is_abstract, owners_of
 
 from .discretizer import Discretizer
 
@@ -23,6 +24,17 @@ class StepRule(eqx.Module):
     """
 
     equation: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A rule that steps otherwise is not the one that it derives from: no one takes it for a constant step.
+
+        Raises:
+            TypeError: for a subclass of a rule with a `__call__` of its own.
+        """
+        super().__init_subclass__(**options)
+        owner = owners_of(cls, "__call__")[:2][-1]
+        if owner is not cls and "__call__" in vars(cls) and not is_abstract(owner.__call__):
+            raise TypeError(f"{cls.__name__}: its steps are not those of {owner.__name__}; derive from StepRule")
 
     def known(self, flow: Flow) -> "StepRule":
         """The rule with what it has to know of the flow, looked up once and where values are known: itself."""

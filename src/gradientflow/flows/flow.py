@@ -9,6 +9,7 @@ import equinox as eqx
 from .energies.energy import Energy
 from .facts import Decrease
 from .implicit import solve_resolvent
+from .inheriting import forwards, owners_of
 from .noise import Noise
 from .state import lift, lower
 
@@ -38,7 +39,7 @@ class Parts(dict[str, "Flow"]):
         raise UnansweredQuestionError(self.flow, "parts", f"it has no part `{name}`, but {', '.join(self)}")
 
 
-# What is known of a drift. Whoever moves otherwise inherits none of it.
+# What is known of a drift. Whoever moves otherwise, or finds another gradient, inherits none of it.
 _OF_A_DRIFT = ("resolvent", "discrete_gradient_step", "parts", "solution")
 
 
@@ -54,8 +55,8 @@ class Flow(eqx.Module):
         equation: what it is, in a line of plain text, as tables show it.
         facts: what it claims of itself, as plain data, for `verify` to prove.
 
-    A subclass that defines another `drift` inherits no facts, closed form, resolvent, parts and steps by discrete
-    gradients of the flow that it derives from.
+    A subclass that defines another `drift` or `gradient` inherits no facts, closed form, resolvent, parts and steps by
+    discrete gradients of the flow that it derives from.
     """
 
     equation: ClassVar[str] = ""
@@ -67,11 +68,20 @@ class Flow(eqx.Module):
         """A class with a drift of its own answers what hangs on it anew, or as every flow does.
 
         What a wrapper forwards is the wrapped flow's, and it knows itself where that ends.
+
+        Raises:
+            TypeError: where the noise is told twice: by `diffusion` or `brownian`, and by a `noise` of the parent's.
         """
         super().__init_subclass__(**options)
-        for question in _OF_A_DRIFT if "drift" in vars(cls) else ():
-            owner = next(base for base in cls.__mro__ if question in vars(base))
-            if owner is not cls and not hasattr(owner, "changes"):
+        owners = {name: owners_of(cls, name)[0] for name in ("noise", *_OF_A_DRIFT)}
+        told = [name for name in ("diffusion", "brownian") if name in vars(cls)]
+        if told and (owner := owners["noise"]) not in (cls, Flow):
+            raise TypeError(
+                f"{cls.__name__}: its `{told[0]}` is not in the `noise` of {owner.__name__}; define `noise`"
+            )
+        for question in _OF_A_DRIFT if {"drift", "gradient"} & vars(cls).keys() else ():
+            owner = owners[question]
+            if owner is not cls and not forwards(owner):
                 setattr(cls, question, vars(Flow)[question])
 
     @property

@@ -22,7 +22,7 @@ from ..exact.unit_disk import is_simple_von_neumann
 from ..linear_stability.function import read_in_z
 from ..results.grades import Grade
 from ..results.result import Result
-from .tall_trees import tall_trees
+from .tall_trees import check_on_gradient_flow, tall_trees
 from .tree_arrays import check_on_arrays
 from .tree_system import TIME, TreeFlow, TreeState, exact_state
 from .trees import Forest, Tree, forest
@@ -184,6 +184,8 @@ def read_series(
         return Series(weights, split.has_memory, split.begins(), "")
     if not tried.has_memory:
         check_on_arrays(discretizer, seen)
+        if not type(discretizer).__module__.startswith("gradientflow."):
+            check_on_gradient_flow(discretizer, seen)
     if not tried.late or autonomous:
         return Series(seen, tried.has_memory, tried.begins(), "")
     time, clock = tried.late[0]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from gradientflow.flows import along
 
@@ -47,6 +48,7 @@ def _draw_values(ax: Axes, spectrum: "Spectrum") -> None:
     size = np.abs(values[values != 0])
     if size.size and size.max() > 1e3 * size.min():
         ax.set_yscale("symlog", linthresh=max(float(size.min()), 1e-6 * float(size.max())))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="rank, the greatest first", ylabel="eigenvalue of the Hessian", title=f"{spectrum.count} unknowns")
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 _NEEDED, _KNOWN = ("step", "loss"), ("step", "loss", "lr", "grad_norm", "update_norm")
-# What other tools call them; where two of a row's columns could be meant neither is.
+# What other tools call them. Of several counters the first named here is the trainer's own; where two of a row's other
+# columns could be meant neither is.
 _ALSO_CALLED = {
-    "step": ("iteration", "iter", "global_step", "trainer/global_step", "_step"),
+    "step": ("global_step", "trainer/global_step", "iteration", "iter", "_step"),
     "loss": ("value", "train_loss", "train/loss", "training_loss", "loss/train"),
     "lr": ("learning_rate", "train/learning_rate", "train/lr"),
     "grad_norm": ("gradient_norm", "train/grad_norm"),
@@ -27,9 +28,9 @@ _BESIDE = ("__min", "__max", "__step")
 def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
     """A training log: a file with the columns step and loss, and lr, grad_norm, update_norm where it has them.
 
-    A table with commas, semicolons or tabs, or a JSON object a line. Rows that were written for something else, a
-    validation, have no loss and are left out; a loss that is missing in a row where nothing else was written is one
-    that was not finite.
+    A table with commas, semicolons or tabs, or a JSON object a line, the last of which may be torn. Rows that were
+    written for something else, a validation, have no loss and are left out, and so is a row whose loss is missing where
+    later ones have one; a loss that is missing to the end is one that was not finite.
 
     Raises:
         ValueError: naming the file, the line and the column.
@@ -38,16 +39,20 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
     header, rows = _json_rows(name) if name.endswith(".jsonl") else _rows(name)
     cells = [_plain(cell) for cell in header]
     for column, others in _ALSO_CALLED.items():
-        named = [i for i, cell in enumerate(cells) if cell in others]
-        if column not in cells and len(named) == 1:
-            cells[named[0]] = column
+        named = [cell for cell in others for _ in range(cells.count(cell))]
+        if column not in cells and (len(named) == 1 or (named and column == "step" and cells.count(named[0]) == 1)):
+            cells[cells.index(named[0])] = column
     if "step" not in cells and cells.count(_COARSER) == 1:
         cells[cells.index(_COARSER)] = "step"
     missing = [column for column in _NEEDED if column not in cells]
+    if not header:
+        raise ValueError(f"why: {name!r} is empty; it needs the columns step and loss")
     if missing:
+        several = [cell for cell in cells if cell in _ALSO_CALLED.get(missing[0], ())]
+        why = f"could be any of {' and '.join(several)}" if len(several) > 1 else "is not in its first line"
         raise ValueError(
-            f"why: {name!r} needs the columns step and loss, {missing[0]!r} is not in its first line; got "
-            f"{', '.join(header[:8]) or 'an empty file'}; rename them there"
+            f"why: {name!r} needs the columns step and loss, {missing[0]!r} {why}; got {', '.join(header[:8])}; "
+            "rename them there"
         )
     found: dict[str, list[float]] = {column: [] for column in _KNOWN if column in cells}
     for number, row in rows:
@@ -69,8 +74,10 @@ def _has_a_loss(rows: list[list[str]], cells: list[str]) -> np.ndarray:
     filled = np.array([[bool(_cell(row, i)) for i in range(len(cells))] for row in rows], bool)
     filled = filled.reshape(len(rows), len(cells))
     has = filled[:, cells.index("loss")]
+    # What is missing in between was not written.
+    last = max(np.flatnonzero(has), default=-1)
     others = [i for i in range(len(cells)) if has.any() and not filled[has, i].any()]
-    return has | ~filled[:, others].any(axis=1)
+    return has | (~filled[:, others].any(axis=1) & (np.arange(len(rows)) > last))
 
 
 def _text(name: str) -> str:
@@ -100,12 +107,15 @@ def _rows(name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 def _json_rows(name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     found: list[tuple[int, dict[str, object]]] = []
-    for number, line in enumerate(_text(name).splitlines(), start=1):
+    lines = _text(name).rstrip().splitlines()
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             one = json.loads(line)
         except json.JSONDecodeError as error:
+            if found and number == len(lines):
+                break  # torn when the run was killed
             raise ValueError(f"why: {name!r} line {number} is no JSON: {error.msg}") from None
         if not isinstance(one, dict):
             raise ValueError(f"why: {name!r} line {number} must be a JSON object, got {line.strip()[:20]!r}")
@@ -121,7 +131,7 @@ def _as_cell(one: dict[str, object], key: str) -> str:
 
 def _plain(cell: str) -> str:
     """A column's name in small letters, without the name of the run before it."""
-    name = cell.strip().lower().rsplit(" - ", 1)[-1].strip()
+    name = cell.strip().lower().rsplit(" - ", 1)[-1].strip().replace(" ", "_")
     return "" if name.endswith(_BESIDE) else name
 
 

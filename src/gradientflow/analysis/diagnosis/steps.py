@@ -1,6 +1,7 @@
 """Why a run breaks, diverges or spikes: a step that is too long, at the start, for a while, or for good."""
 
 import math
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -17,6 +18,8 @@ _ELASTIC = 30.0
 _SPIKED = 20.0
 # A β₂ under which ten steps are half forgotten in seven.
 _SHORT_MEMORY = 0.9
+# A rise in the first so many steps has no good place before it but the start.
+_AT_ONCE = 8
 # A warm-up that gets less than so much of the way that a shorter step gets is not what the run lacks.
 _AS_FAR = 0.8
 
@@ -141,7 +144,7 @@ def warm_up_too_short(case: Case) -> Finding | None:
 
 def beyond_stability(case: Case) -> Finding | None:
     """The step is longer than the curvature along some direction allows."""
-    mended = next((o for o in slower(case) if o.mends), None)
+    mended = next((o for o in [*slower(case), *_from_the_start(case)] if o.mends), None)
     if mended is None:
         return None
     worst, evidence = case.worst, [tried(mended, case.training.first)]
@@ -174,6 +177,12 @@ def beyond_stability(case: Case) -> Finding | None:
             "besides, write that operation so that it stays finite: log_softmax for a logarithm of a softmax",
         )
     return Finding(Cause.BEYOND_STABILITY, case.step, says, tuple(evidence), helps)
+
+
+def _from_the_start(case: Case) -> Iterator[Outcome]:
+    """Shorter steps from the start, of a run that breaks away at once: where it began it was lost already."""
+    if case.trouble.kind in (Kind.NOT_FINITE, Kind.DIVERGED) and case.step - case.training.first <= _AT_ONCE:
+        yield from (case.scaled(scale) for scale in (1 / 4, 1 / 16, 1 / 64))
 
 
 def _settled(outcome: Outcome) -> bool:

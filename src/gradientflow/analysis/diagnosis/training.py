@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradientflow.flows import check_key
+
 from .norms import alike
 from .programs import Programs, Recipe, programs_of
 
@@ -48,7 +50,7 @@ class Training:
             )
         self.params, rest = _split(where, params)
         arrays, fixed = eqx.partition(rest, eqx.is_array)
-        self.held = {"fixed": arrays, "key": key}
+        self.held = {"fixed": arrays, "key": None if key is None else check_key(where, loss, key)}
         self.recipe = Recipe(loss, optimizer, fixed, batches is not None, key is not None, has_aux,
                              _extra_of(optimizer))  # fmt: skip
         self._set_batches(batches)

@@ -11,7 +11,7 @@ from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, UnansweredQuestionError
 
 from .draws import kept_generators
-from .leaf import ImpureError, NotExactError
+from .leaf import ImpureError, NotExactError, heeded
 
 _HERE = str(pathlib.Path(__file__).parent)
 
@@ -28,7 +28,7 @@ def blaming(*recipes: Any) -> Iterator[None]:
         ImpureError: if it answered otherwise than before.
     """
     try:
-        with kept_generators():
+        with kept_generators(), heeded():
             yield
     except UnansweredQuestionError:
         raise

@@ -2,7 +2,8 @@
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, NoReturn
 
@@ -14,8 +15,16 @@ from .square_root import square_root
 _DYADIC_BITS = 20
 
 
+# The last refusal: a recipe may catch it, and go on with another step than the one that runs.
+_last: list["NotExactError"] = []
+
+
 class NotExactError(TypeError):
     """A recipe did something that exact numbers don't allow; the message names the line and the remedy."""
+
+    def __init__(self, *message: Any) -> None:
+        super().__init__(*message)
+        _last[:] = [self]
 
 
 class ImpureError(NotExactError):
@@ -30,6 +39,19 @@ class ImpureError(NotExactError):
             f"{name}, asked twice alike, answers differently: a step must be a function of its arguments, without "
             "counters and random draws of its own; noise comes as `noise`, and what it keeps as `memory`"
         )
+
+
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Lets no one inside catch a refusal and go on.
+
+    Raises:
+        NotExactError: the one that was caught.
+    """
+    _last.clear()
+    yield
+    if _last:
+        raise _last[0]
 
 
 class Exact:

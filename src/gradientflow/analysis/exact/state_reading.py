@@ -13,7 +13,7 @@ from sympy.polys.fields import FracElement
 from gradientflow.discretizers import Discretizer
 from gradientflow.flows import Flow, Mode, with_energy
 
-from .algebra import polynomials, solution_near, value_at
+from .algebra import fraction, polynomials, solution_near, value_at
 from .blame import blaming
 from .draws import read_alike
 from .leaf import Exact, NotExactError
@@ -22,7 +22,7 @@ from .oracle import MOST_GRADIENTS, Inquiry, Oracle
 from .parameters import flow_converted, with_parameters
 from .state_leaf import StateLeaf
 from .state_space import StateSpace
-from .trial import DriftAsStep, Trial, check_on_vectors
+from .trial import DriftAsStep, Trial, check_on_own_energy, check_on_vectors, looks_further
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,13 @@ def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> 
     scheme = with_parameters(discretizer, lambda _, value: Exact(value), integers=False)
     trial = Trial(_bare(flow), scheme, h if isinstance(h, Exact) else Exact(h))
     with blaming(discretizer, flow):
-        return _checked(trial, lambda: _read_step(trial, field), field)
+        found = _checked(trial, lambda: _read_step(trial, field), field)
+    if field == QQ and looks_further(flow, discretizer):
+        own = flow_converted(flow, flow.energy, lambda _, value: float(value))
+        bare = with_parameters(discretizer, lambda _, value: float(value), integers=False)
+        length = float(fraction(trial.h.value))
+        check_on_own_energy(Trial(own, bare, length), lambda curvatures: _matrices(found, curvatures, _as_it_is))
+    return found
 
 
 def _checked(trial: Trial, read: Callable[[], Reading], field: Any) -> Reading:
@@ -111,18 +117,25 @@ def _checked(trial: Trial, read: Callable[[], Reading], field: Any) -> Reading:
         return value_at(element, dict(zip(symbols, values, strict=True)))
 
     def matrices(values: Sequence[Fraction], curvatures: Sequence[Fraction]) -> np.ndarray:
-        n = len(found.names)
-        after, points = (
-            np.array([[float(valued(entry, values)) for entry in row] for row in rows]).reshape(rows.shape)
-            for rows in (found.after, found.points)
-        )
-        A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
-        return np.array([
-            A + B @ np.linalg.solve(np.eye(len(D)) - float(lam) * D, float(lam) * C) for lam in curvatures
-        ])  # fmt: skip
+        return _matrices(found, np.array(curvatures, float), lambda entry: valued(entry, values))
 
     check_on_vectors(trial, len(symbols), valued, matrices)
     return found
+
+
+def _as_it_is(element: Any) -> Any:
+    return element
+
+
+def _matrices(found: Reading, curvatures: np.ndarray, valued: Callable[[Any], Any]) -> np.ndarray:
+    """What a step or a drift multiplies a mode's state by, mode by mode."""
+    n = len(found.names)
+    after, points = (
+        np.array([[float(valued(entry)) for entry in row] for row in rows]).reshape(rows.shape)
+        for rows in (found.after, found.points)
+    )
+    A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
+    return np.array([A + B @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in curvatures])
 
 
 def _read_step(trial: Trial, field: Any) -> Reading:

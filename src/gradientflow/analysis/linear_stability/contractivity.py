@@ -23,7 +23,7 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import AbstractQuadratic, Flow, GradientFlow, Mode, UnansweredQuestionError
+from gradientflow.flows import AbstractQuadratic, Curvature, Flow, GradientFlow, Mode, UnansweredQuestionError
 
 from ..exact.algebra import fraction, rational, rational_functions
 from ..exact.inertia import inertia
@@ -104,8 +104,13 @@ def _certified(m: list[list[Fraction]], b: list[Fraction]) -> sympy.Expr:
     raise NotExactError("floating point does not see how far it is contractive")
 
 
-def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures) -> tuple[float | None, str, Grade]:
-    """2/L and its like, by the contractivity of the scheme's own coefficients; the theorem's words; the grade."""
+def global_limit_of(
+    flow: Flow, discretizer: Discretizer | None, curvatures: Curvatures
+) -> tuple[float | None, str, Grade]:
+    """2/L and its like, by the contractivity of the scheme's own coefficients; the theorem's words; the grade.
+
+    A scheme that can't be read here, `None`, may be another one than the theorem is about.
+    """
     unknown = Grade.UNKNOWN
     if type(flow) is not GradientFlow:
         return None, f"no theorem is known here for schemes of {flow.name}", unknown
@@ -114,8 +119,12 @@ def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures
         greatest, grade = float(curvatures.greatest[1]), curvatures.grade
     elif bound is None or not float(bound.mu) >= 0:
         return None, "no bound says that this energy is convex", unknown
+    elif (found := _outside(bound, curvatures)) is not None:
+        return None, f"the energy's own bounds are wrong: from {bound.mu} to {bound.L}, and {found} here", unknown
     else:
         greatest = float(bound.L) * (1 + _MARGIN)
+    if discretizer is None:
+        return None, "no theorem is known here for a scheme that can't be read", unknown
     try:
         coefficients = read_coefficients(discretizer)
         if len(coefficients.b) > _MOST_CERTIFIED:
@@ -132,6 +141,15 @@ def global_limit_of(flow: Flow, discretizer: Discretizer, curvatures: Curvatures
     if length == sympy.oo or greatest <= 0:
         return math.inf, "distances never grow on convex energies, whatever the step (algebraic stability)", grade
     return float(length) / greatest, f"distances never grow on convex energies while hL ≤ {sympy.N(length, 6)}", grade
+
+
+def _outside(bound: Curvature, curvatures: Curvatures) -> str | None:
+    """A curvature at the point that is not within the energy's bounds, beyond rounding."""
+    least, greatest = float(curvatures.least[1]), float(curvatures.greatest[0])
+    rounding = 1e-3 * max(abs(least), abs(greatest))
+    if greatest > float(bound.L) + rounding:
+        return f"{greatest:.6g}"
+    return f"{least:.6g}" if least < float(bound.mu) - rounding else None
 
 
 def _weights(row: Any, field: Any) -> tuple[Fraction, ...]:

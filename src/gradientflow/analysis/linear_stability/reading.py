@@ -8,6 +8,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 import sympy
 from sympy.polys.rings import PolyElement
 
@@ -20,6 +22,7 @@ from ..exact.leaf import Exact
 from ..exact.mode import ExactMode
 from ..exact.parameters import Convert, flow_converted, symbols_of, symbols_of_flow, with_parameters
 from ..exact.roots import PositiveRoot, first_failure
+from ..exact.trial import Trial, check_on_own_energy, looks_further
 from ..exact.unit_disk import critical_polynomials, is_simple_von_neumann
 
 LAM, STEP, LEARNING_RATE = "lambda", "h", "eta"
@@ -139,11 +142,13 @@ class Recipe(eqx.Module):
         flow: the flow; its energy is replaced by a mode.
         discretizer: the scheme.
         family: (energy, lr) ↦ the method, where it is the learning rate that varies.
+        taken: the step h that a method takes, where that is known.
     """
 
     flow: Flow
     discretizer: Discretizer
     family: Callable[[Any, Any], Method] | None = None
+    taken: Any = None
 
     @property
     def step(self) -> str:
@@ -154,17 +159,40 @@ class Recipe(eqx.Module):
         """The step with its parameters as the exact numbers that they were given as.
 
         Raises:
-            NotExactError: if it can't be read exactly.
+            NotExactError: if it can't be read exactly, or is another step on the flow's own energy.
         """
-        return self._read(lambda name, value: Exact(value), ())
+        reading = self._read(lambda name, value: Exact(value), ())
+        self._check_on_own_energy(reading, {})
+        return reading
 
     def read_symbolically(self) -> ModeReading:
         """The step with its parameters as symbols of their own.
 
         Raises:
-            NotExactError: if it can't be read exactly.
+            NotExactError: as `read`.
         """
-        return self._read(None, tuple(self.parameters()))
+        parameters = self.parameters()
+        reading = self._read(None, tuple(parameters))
+        self._check_on_own_energy(reading, parameters)
+        return reading
+
+    def _check_on_own_energy(self, reading: ModeReading, parameters: Mapping[str, Fraction]) -> None:
+        if self.family is not None or not looks_further(self.flow, self.discretizer):
+            return
+        flow, discretizer, _ = self._parametrized(self.flow.energy, lambda _, value: float(value))
+        modes: Any = flow.energy.modes
+        if (greatest := float(jnp.abs(modes.lam).max())) == 0:
+            return
+        longest = 1 / greatest
+        for step in (longest * 3 / 8, longest * 13 / 8, *([] if self.taken is None else [float(self.taken)])):
+            at = {self.step: Fraction(step), **parameters}
+
+            def expected(curvatures: np.ndarray, at: Mapping[str, Fraction] = at) -> np.ndarray:
+                return np.array([
+                    reading.amplification.numbers({LAM: Fraction(lam), **at}) for lam in curvatures.tolist()
+                ])  # fmt: skip
+
+            check_on_own_energy(Trial(flow, discretizer, step), expected)
 
     def on_arrays(self, lam: Any, step: Any) -> tuple[Flow, Discretizer, Any]:
         """Flow, scheme and step h on arrays of curvatures and of what varies, the parameters as floats."""

@@ -280,7 +280,7 @@ def stability(
         limit = unknown(silent)
     else:
         limit = _limit(recipe, reading, curvatures, lambda: measured_limit(flow_on_arrays, discretizer, z))
-    global_limit, reason, global_grade = global_limit_of(flow_on_arrays, discretizer, curvatures)
+    global_limit, reason, global_grade = global_limit_of(flow_on_arrays, reading and discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
         lr_step_limit=_lr_limit(method, curvatures, silent, x), global_limit=global_limit, global_reason=reason,

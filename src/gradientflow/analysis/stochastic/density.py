@@ -86,7 +86,10 @@ def stationary_density(
         >>> round(exact, 6)  # 2Γ(3/4)/Γ(1/4)
         0.675978
     """
-    if not isinstance(flow, Langevin):
+    moves = ("drift", "gradient", "noise")
+    if not isinstance(flow, Langevin) or any(
+        getattr(type(flow), name) is not getattr(Langevin, name) for name in moves
+    ):
         raise TypeError(f"stationary_density: `flow` must be Langevin(energy, temperature), got {type(flow).__name__}")
     check_positive("stationary_density", step=step, width=float(high) - float(low))
     check_integer("stationary_density", 3, points=points)

@@ -39,6 +39,10 @@ class ShiftedMode(Mode):
 
     place: Any
 
+    # Its Hessian is the mode's, wherever its minimizer is.
+    hvp, inverse_hvp = Mode.hvp, Mode.inverse_hvp
+    is_quadratic, modes = Mode.is_quadratic, Mode.modes  # pyright: ignore[reportIncompatibleMethodOverride]
+
     def value(self, x: Any) -> Any:
         """λ(x − c)²/2."""
         return Mode(self.lam).value(x - self.place)

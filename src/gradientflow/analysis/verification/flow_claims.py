@@ -20,6 +20,7 @@ from .conditions import Asked, Condition, number, under
 from .decrease import decide_decrease, decide_fact, own_decrease
 from .matrix_exponential import matrix_exponential_claim
 from .moments import covariance_claims, noisy_mode
+from .on_arrays import held_against_arrays, rises, solves_otherwise
 from .overdamped_limit import overdamped_limit_claim
 
 
@@ -44,7 +45,7 @@ def _motion_claims(flow: Flow, curvatures: Curvatures | None, asked: Asked) -> I
     name, statement = "closed form on a mode", r"z(t) = e^{At} z_0"
     try:
         for claim in solution_claims(flow, curvatures, _is_at_origin(flow.energy)):
-            yield under(claim, asked.quadratic)
+            yield under(held_against_arrays(claim, flow, solves_otherwise), asked.quadratic)
     except (NotExactError, UnansweredQuestionError):
         try:
             _at_origin(flow)
@@ -98,7 +99,8 @@ def _own_lyapunov_claims(flow: Flow, asked: Asked) -> Iterator[Claim]:
         yield Claim(*falls, Grade.UNKNOWN, "it gives no Lyapunov function")
     else:
         own = own_decrease(situation)
-        yield under(decide_decrease(own, situation), *_needs(own, flow, asked))
+        found = held_against_arrays(decide_decrease(own, situation), flow, rises)
+        yield under(found, *_needs(own, flow, asked))
 
 
 def _at_origin(flow: Flow) -> Setting:

@@ -114,9 +114,10 @@ def _method_claims(method: Method, curvatures: Curvatures | None) -> Iterator[Cl
         yield under(
             stationary_variance_claim(), asked.quadratic, asked.strongly_convex(), *_below_two(method, curvatures)
         )
-    if isinstance(scheme, DiscreteGradient):
+    if isinstance(scheme, DiscreteGradient) and type(scheme).step is DiscreteGradient.step:
         yield under(energy_law_claim(flow, scheme), Asked(flow.energy, curvatures).differentiable)
-    recipe = Recipe(flow, scheme)
+    rule = as_step_rule(method.step)
+    recipe = Recipe(flow, scheme, taken=rule.h if isinstance(rule, ConstantStep) else None)
     try:
         powers = power_claim(scheme) if type(flow) is GradientFlow else None
         yield powers or cayley_hamilton_claim(scheme, recipe)

@@ -75,7 +75,7 @@ class ExactLineSearch(StepRule):
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
         """The first minimum of φ."""
         line = Line(flow, discretizer, t, z)
-        straight = isinstance(discretizer, ForwardEuler) and type(flow).position is FirstOrder.position
+        straight = type(discretizer).step is ForwardEuler.step and type(flow).position is FirstOrder.position
         if straight and flow.energy.is_quadratic:
             return _to_the_vertex(self, line), rule_state
         return _to_the_minimum(self, line), rule_state

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
 from ..numerics import as_floating
 from .hessian import solve_hessian
 
@@ -32,12 +33,41 @@ class Modes(NamedTuple):
     back: Callable[[Any], Any]
 
 
+# What is known of a value and its gradient. Who has others inherits none of it.
+_OF_A_VALUE = (
+    "grad", "hvp", "inverse_hvp", "minimizer", "minimum", "curvature", "smooth", "nonsmooth", "with_smooth", "kinks",
+    "is_quadratic", "modes", "prox", "least_subgradient", "hessian", "linear",
+)  # fmt: skip
+
+
 class Energy(eqx.Module):
     """A scalar function E of a pytree: what a flow descends.
 
     A subclass defines `value`; the gradient is automatic differentiation unless it is given too. What is known of the
     energy (`minimizer`, `minimum`, `curvature`) is `None` until a subclass knows it.
+
+    A subclass that defines another `value`, or another `grad`, than the energy that it derives from inherits nothing
+    that was known of that.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Where `value` or `grad` is another, what hangs on it is answered anew, or as a class without a value does.
+
+        What a wrapper forwards is the wrapped energy's, and it knows itself where that ends.
+
+        Raises:
+            TypeError: where there is no other answer: a quadratic with another value has no Hessian matrix any more.
+        """
+        super().__init_subclass__(**options)
+        changed = [name for name in ("value", "grad") if name in vars(cls)]
+        for question in _OF_A_VALUE if changed else ():
+            owners = owners_of(cls, question)
+            general = next((base for base in owners if is_abstract(base.value)), None)
+            if general is None or owners[0] in (cls, general) or forwards(owners[0]):
+                continue
+            if is_abstract(answer := vars(general)[question]):
+                raise_not_its_own(cls, changed[0], owners[0], question)
+            setattr(cls, question, answer)
 
     @abc.abstractmethod
     def value(self, x: Any) -> Any:
@@ -165,6 +195,6 @@ def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None)
 
 def with_closures_as_leaves(energy: Energy, x: Any) -> Energy:
     """The same energy with the values that a function of it, asked at positions like x, closes over as leaves."""
-    if not isinstance(energy, CallableEnergy):
+    if type(energy) is not CallableEnergy:
         return energy
     return CallableEnergy(eqx.filter_closure_convert(energy.fn, x), energy.known_minimizer, energy.known_minimum)

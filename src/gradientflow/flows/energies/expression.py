@@ -53,6 +53,12 @@ class QuadraticExpression(ExpressionEnergy, Quadratic):
         H, b, c: as those of `Quadratic`.
     """
 
+    # The same function, but for how it is written: what is known of the one is known of the other.
+    grad = Quadratic.grad
+    hessian, linear = Quadratic.hessian, Quadratic.linear  # pyright: ignore[reportIncompatibleMethodOverride]
+    minimizer, minimum = Quadratic.minimizer, Quadratic.minimum  # pyright: ignore[reportIncompatibleMethodOverride]
+    curvature = Quadratic.curvature  # pyright: ignore[reportIncompatibleMethodOverride]
+
     def __init__(self, text: str, variables: tuple[str, ...], H: Any, b: Any, c: Any) -> None:
         self.text, self.variables = text, variables
         Quadratic.__init__(self, H, b, c)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..checks import bounds, check_positive
+from ..inheriting import check_told_together
 from ..numerics import as_arrays, dtype_of, inner, l2_norm, max_norm, take_lists
 
 # A point this many roundings away from a set is in it.
@@ -21,8 +22,13 @@ class Constraint(eqx.Module):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Its methods take lists."""
+        """Its methods take lists; both projections are one set's.
+
+        Raises:
+            TypeError: for a subclass with one of them of its own, and another set's other.
+        """
         super().__init_subclass__(**options)
+        check_told_together(cls, "project", "project_tangent")
         take_lists(cls, "project", "project_tangent")
 
     @abc.abstractmethod

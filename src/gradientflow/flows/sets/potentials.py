@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from ..checks import bounds, check_positive
 from ..implicit import newton
+from ..inheriting import check_told_together
 from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
@@ -27,8 +28,13 @@ class Potential(eqx.Module):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Its methods take lists."""
+        """Its methods take lists; value, gradient and inverse are one function's.
+
+        Raises:
+            TypeError: for a subclass with one of them of its own, and another potential's rest.
+        """
         super().__init_subclass__(**options)
+        check_told_together(cls, "value", "gradient", "inverse")
         take_lists(cls, "value", "gradient", "inverse", "check", "unbalanced")
 
     @abc.abstractmethod

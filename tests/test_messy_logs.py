@@ -1,0 +1,65 @@
+"""Logs as tools leave them (gaps, several counters, a torn last line), and runs that are lost at once."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gradientflow as gf
+from gradientflow.analysis.diagnosis.log_file import read_log
+
+
+def written(folder, text, name="log.csv"):
+    (folder / name).write_text(text)
+    return read_log(folder / name)
+
+
+def test_a_loss_that_was_not_written_is_none_that_was_not_finite(tmp_path):
+    log = written(tmp_path, "Step,run - train/loss,run - lr\n0,2.3,0.1\n1,,0.1\n2,1.9,0.1\n3,NaN,0.1\n4,,0.1\n")
+    assert log["step"].tolist() == [0, 2, 3, 4]
+    np.testing.assert_array_equal(log["loss"], [2.3, 1.9, np.nan, np.nan])
+
+
+def test_of_several_counters_the_trainer_s_counts(tmp_path):
+    log = written(tmp_path, "_step,trainer/global_step,Train Loss,Learning Rate\n0,49,2.0,0.1\n1,99,1.0,0.1\n")
+    assert log["step"].tolist() == [49, 99]
+    assert set(log) == {"step", "loss", "lr"}
+
+
+def test_of_several_losses_none_is_guessed(tmp_path):
+    with pytest.raises(ValueError, match="'loss' could be any of train_loss and train/loss"):
+        written(tmp_path, "step,train_loss,train/loss\n1,2.0,3.0\n")
+
+
+def test_a_last_line_may_be_torn_and_no_other(tmp_path):
+    rows = '{"step": 1, "loss": 2.0}\n{"step": 2, "lo'
+    assert written(tmp_path, rows, "log.jsonl")["step"].tolist() == [1]
+    with pytest.raises(ValueError, match="line 2 is no JSON"):
+        written(tmp_path, rows + '\n{"step": 3, "loss": 1.0}\n', "log.jsonl")
+
+
+def test_an_empty_log_has_nothing_to_rename(tmp_path):
+    with pytest.raises(ValueError, match="is empty") as refused:
+        written(tmp_path, "")
+    assert "rename" not in str(refused.value)
+
+
+def test_a_key_is_made_by_jax():
+    with pytest.raises(TypeError, match=r"`key` must be made by jax.random.key\(seed\), got 0"):
+        gf.why(lambda p, b, key: p**2, 1.0, optax.sgd(0.1), [1.0], key=0)
+
+
+def test_a_network_that_breaks_away_at_once_is_not_unknown():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(64, 5))
+    target = x @ np.arange(5.0)
+    network = eqx.nn.MLP(5, 1, 16, 2, key=jax.random.key(0))
+
+    def loss(network, batch):
+        return jnp.mean((jax.vmap(network)(batch[0])[:, 0] - batch[1]) ** 2)
+
+    found = gf.why(loss, network, optax.sgd(3.0), [(x, target)], steps=30)
+    assert found.cause == "beyond_stability"
+    assert "not finite" not in found.helps[0]
