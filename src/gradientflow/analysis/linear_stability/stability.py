@@ -276,10 +276,7 @@ def stability(
         check_rest(flow_on_arrays, z, curvatures)
     reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
     silent = says_nothing(flow_on_arrays, discretizer, z, curvatures)
-    if silent:
-        limit = unknown(silent)
-    else:
-        limit = _limit(recipe, reading, curvatures, lambda: measured_limit(flow_on_arrays, discretizer, z))
+    limit = _limit(silent, recipe, reading, curvatures, lambda: measured_limit(flow_on_arrays, discretizer, z))
     global_limit, reason, global_grade = global_limit_of(flow_on_arrays, reading and discretizer, curvatures)
     return Stability(
         flow=flow, discretizer=discretizer, method=method, at=x, curvatures=curvatures, step_limit=limit,
@@ -301,10 +298,7 @@ def _of_held(method: Method | None, flow: AdaptiveFlow, discretizer: Discretizer
     modes = jnp.asarray(np.unique(np.maximum(curvatures.values, 0)), dtype_of(held.x))
     on_modes, z = prepare("stability", with_energy(read, Quadratic(jnp.diag(modes))), jnp.zeros_like(modes), None)
     silent = "" if curvatures.greatest[0] > 0 else "no curvature is positive at this point, and nothing limits the step"
-    if silent:
-        limit = unknown(silent)
-    else:
-        limit = _limit(recipe, reading, curvatures, lambda: measured_limit(on_modes, discretizer, z))
+    limit = _limit(silent, recipe, reading, curvatures, lambda: measured_limit(on_modes, discretizer, z))
     if isinstance(read, HeldMoments) and reading is None:
         unread = "of h, at fixed averaging times τ, the limit is measured: β = e^{−h/τ} is not rational in h"
     lr_limit = None
@@ -332,16 +326,19 @@ def _lr_limit(method: Method | None, curvatures: Curvatures, silent: str, x: Any
     # Of a sum no mode is alone: what a proximal method does there hangs on its other part.
     if method is None or method.family is None or isinstance(method.flow.energy, Composite):
         return None
+    reading, _ = _try_reading(recipe := Recipe(method.flow, method.discretizer, method.family))
+    greatest = float(curvatures.greatest[1])
+    return _limit(
+        silent, recipe, reading, curvatures, lambda: measured_lr_limit(method, x, greatest) if greatest > 0 else None
+    )
+
+
+def _limit(
+    silent: str, recipe: Recipe, reading: ModeReading | None, curvatures: Curvatures, measured: Callable[[], Any]
+) -> Any:
+    """The exact limit, or what is measured where there is none, or none before minutes have passed."""
     if silent:
         return unknown(silent)
-    recipe = Recipe(method.flow, method.discretizer, method.family)
-    reading, _ = _try_reading(recipe)
-    greatest = float(curvatures.greatest[1])
-    return _limit(recipe, reading, curvatures, lambda: measured_lr_limit(method, x, greatest) if greatest > 0 else None)
-
-
-def _limit(recipe: Recipe, reading: ModeReading | None, curvatures: Curvatures, measured: Callable[[], Any]) -> Any:
-    """The exact limit, or what is measured where there is none, or none before minutes have passed."""
     try:
         return measured() if reading is None else exact_limit(recipe, reading, curvatures)
     except NotExactError:
