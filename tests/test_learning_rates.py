@@ -98,6 +98,32 @@ class Line(eqx.Module):
         return self.act(x @ self.w + self.b)
 
 
+def test_a_loss_may_draw_and_answer_more():
+    """Its draws are those of the key: with none of them it is the plain loss, bit by bit."""
+
+    def dropped(p, batch, key):
+        kept = jax.random.bernoulli(key, 0.5, batch.shape)
+        return jnp.mean((p * kept * batch) ** 2) + p**2, kept
+
+    def plain(p, batch):
+        return jnp.mean((p * batch) ** 2) + p**2
+
+    def drawn(p, batch, key):
+        return plain(p, batch), key
+
+    batches = [jnp.ones(8)]
+    asked = {"steps": 16, "has_aux": True}
+    found, same = (
+        gf.suggest_lr(dropped, 1.0, optax.sgd, batches, key=jax.random.key(seed), **asked).losses for seed in (0, 0)
+    )
+    np.testing.assert_array_equal(found, same)
+    alike = gf.suggest_lr(drawn, 1.0, optax.sgd, batches, key=jax.random.key(0), **asked)
+    assert alike.lr == gf.suggest_lr(plain, 1.0, optax.sgd, batches, steps=16).lr
+    assert found.tolist() != alike.losses.tolist()
+    with pytest.raises(ValueError, match="or has_aux=True to a question"):
+        gf.suggest_lr(dropped, 1.0, optax.sgd, batches, key=jax.random.key(0))
+
+
 def test_of_a_module_the_arrays_of_numbers_move():
     start = {"w": jnp.zeros(3), "b": jnp.zeros(())}
     full = batches()[:-1]

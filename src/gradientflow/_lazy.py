@@ -62,7 +62,9 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
 
     def __dir__() -> list[str]:
         loaded = (name for name in vars(sys.modules[package]) if not name.startswith("_") or name.startswith("__"))
-        return sorted({*loaded, *origin})
+        # Whoever looks for a name by its first letters finds those in the rooms too.
+        roomed = (name for name, now in MOVED.items() if package == _FRONT_DOOR and now.split(".")[-1] == name)
+        return sorted({*loaded, *origin, *roomed})
 
     sys.modules[package].__class__ = _Face
     return __getattr__, __dir__, [*origin]

@@ -119,7 +119,9 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
         or not jnp.issubdtype(leaves[0].dtype, jnp.floating)
     ):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
-        remedy = "of a loss with more to tell give the loss alone" if len(leaves) > 1 else "sum or average its terms"
+        remedy = "sum or average its terms"
+        if len(leaves) > 1:
+            remedy = "of a loss with more to tell give the loss alone, or has_aux=True to a question that takes it"
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; {remedy}")
 
 

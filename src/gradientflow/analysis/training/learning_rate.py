@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from gradientflow.flows import SMALL_TRAINING, check_fits, check_integer, compiled, size
+from gradientflow.flows import SMALL_TRAINING, check_fits, check_integer, check_key, compiled, size
 from gradientflow.flows import energy as as_energy
 from gradientflow.flows.checks import in_a_line, moving_arrays, users_line
 
@@ -79,7 +79,9 @@ class SuggestedRate(Drawn):
         return f"learning rate {self.lr:.3g}{spread}\n{self.grade}: {self.reason}"
 
 
-def suggest_lr(loss: Any, params: Any, make: Any, batches: Any = None, *, steps: int = 100) -> SuggestedRate:
+def suggest_lr(
+    loss: Any, params: Any, make: Any, batches: Any = None, *, steps: int = 100, key: Any = None, has_aux: bool = False
+) -> SuggestedRate:
     """A learning rate from short trials over many decades, at most half of the first that fails.
 
     The trials start from the same parameters, see the same batches, and run together where memory allows. One fails if
@@ -88,11 +90,14 @@ def suggest_lr(loss: Any, params: Any, make: Any, batches: Any = None, *, steps:
     It costs about `25 × steps` gradients.
 
     Args:
-        loss: loss(params, batch), or loss(params) where there are no batches.
+        loss: loss(params, batch); loss(params) where there are no batches, loss(params, batch, key) where `key` is
+            given.
         params: the parameters to start from, any pytree; of an equinox module its arrays of floating-point numbers.
         make: lr ↦ an `optax.GradientTransformation`, `optax.adam` say.
         batches: a list of batches (cycled), or k ↦ batch.
         steps: the length of a trial.
+        key: the key of what is random in the loss: dropout. All trials see the same keys, one a step.
+        has_aux: whether the loss answers a pair, (loss, anything else).
 
     Raises:
         TypeError: if something is not what it should be, or the loss can't be traced.
@@ -112,10 +117,17 @@ def suggest_lr(loss: Any, params: Any, make: Any, batches: Any = None, *, steps:
     check_integer("suggest_lr", 8, steps=steps)
     params, whole = moving_arrays("suggest_lr", "params", params)
     seen = _batches(batches, steps)
-    of_whole = loss if whole is None else lambda p, *batch: loss(whole(p), *batch)
-    of_batch = (lambda p, _: of_whole(p)) if batches is None else of_whole
+    key = None if key is None else check_key("suggest_lr", loss, key)
+
+    def of_batch(p: Any, batch: Any, k: Any) -> Any:
+        arguments = [p if whole is None else whole(p), *([] if batches is None else [batch])]
+        found = loss(*arguments, *([] if key is None else [jax.random.fold_in(key, k)]))
+        if has_aux and not isinstance(found, tuple):
+            raise TypeError("has_aux=True is for a loss that answers a pair (loss, aux)")
+        return found[0] if has_aux else found
+
     first = jax.tree.map(lambda leaf: leaf[0], seen)
-    energy = as_energy(lambda p: of_batch(p, first))
+    energy = as_energy(lambda p: of_batch(p, first, 0))
     check_fits("suggest_lr", "params", energy, params)
     trials = _Trials(of_batch, params, make, seen, steps)
     if not math.isfinite(trials.start):
@@ -222,7 +234,7 @@ class _Trials:
 
             def one(carry: Any, k: Any) -> Any:
                 at, state = carry
-                value, gradient = jax.value_and_grad(loss)(at, batch(batches, k))
+                value, gradient = jax.value_and_grad(loss)(at, batch(batches, k), k)
                 updates, state = optimizer.update(gradient, state, at)
                 return (jax.tree.map(lambda a, u: (a + u).astype(a.dtype), at, updates), state), value
 
@@ -237,7 +249,7 @@ class _Trials:
             return jax.lax.map(lambda lr: trial(lr, params, batches), rates)
 
         def losses(params: Any, batches: Any) -> Any:
-            return jax.lax.map(lambda k: loss(params, batch(batches, k)), jnp.arange(steps))
+            return jax.lax.map(lambda k: loss(params, batch(batches, k), k), jnp.arange(steps))
 
         self._many, self._one, self._of = compiled(many, SMALL_TRAINING, jax.jit), trial, (params, batches)
         self._dtype = jnp.result_type(*jax.tree.leaves(params))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, unknown_name
+from gradientflow.flows.checks import in_a_line
 
 from ..discretizer import Discretizer
 from .coefficients import Rational, advanced, combined
@@ -103,6 +104,7 @@ class RungeKutta(Discretizer):
         tableau: a `Tableau`, or the name of one: euler, midpoint, heun, ralston, rk3, ssp3, rk4, rk38.
 
     Raises:
+        TypeError: if it is neither.
         ValueError: if there is no tableau of that name, or its shape is not a tableau's.
 
     References:
@@ -123,6 +125,9 @@ class RungeKutta(Discretizer):
             if tableau.lower() not in TABLEAUS:
                 raise ValueError(f"RungeKutta: {unknown_name('tableau', tableau, TABLEAUS)}")
             tableau = TABLEAUS[tableau.lower()]
+        if not isinstance(tableau, Tableau):
+            got = in_a_line(tableau)
+            raise TypeError(f"RungeKutta: `tableau` must be a Tableau(name, a, b, order) or the name of one, got {got}")
         if len(tableau.a) != len(tableau.b) or any(len(row) != i for i, row in enumerate(tableau.a)):
             raise ValueError(f"RungeKutta: `a` must have rows of 0, 1, …, {len(tableau.b) - 1} entries to fit `b`")
         self.tableau = tableau
