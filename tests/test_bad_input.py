@@ -85,6 +85,10 @@ BAD = {
     "text as ts": (lambda: gf.integrate(FLOW, X0, 1.0, ts="ts"), TypeError, "`ts` must hold real numbers only"),
     "text as gtol": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=1, gtol="small"), TypeError,
                      "`gtol` must be a real number"),
+    "methods without labels": (
+        lambda: gf.compare(FLOW, [gf.optimizers.gradient_descent(FLOW.energy, lr=0.1)], [1.0, 1.0], 1.0),
+        TypeError, "got list",
+    ),
     "a tableau as a pair": (lambda: gf.RungeKutta(([[]], [1])), TypeError, "must be a Tableau(name, a, b, order)"),
     "no such tableau": (lambda: gf.RungeKutta("rk44"), ValueError, "did you mean 'rk4'?"),
     "no flow": (lambda: gf.integrate(E, X0, 1.0), TypeError, "`flow` must be a flow such as GradientFlow(energy)"),

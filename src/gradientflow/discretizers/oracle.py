@@ -16,6 +16,7 @@ from gradientflow.flows import (
     l2_norm,
     with_smooth_part,
 )
+from gradientflow.flows.checks import in_a_line
 
 
 class DeterministicOracle(eqx.Module):
@@ -69,7 +70,7 @@ def check_oracle(where: str, oracle: Any) -> None:
     if oracle is not None and not all(callable(one) and not isinstance(one, type) for one in each):
         raise TypeError(
             f"{where}: `oracle` must be one such as Minibatch(32), a function (flow, key, k) ↦ flow, or a tuple of "
-            f"these, got {oracle!r}"
+            f"these, got {in_a_line(oracle)}"
         )
 
 

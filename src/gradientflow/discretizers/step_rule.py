@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import Flow, check_positive
+from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.inheriting import is_abstract, owners_of
 
 from .discretizer import Discretizer
@@ -138,4 +139,4 @@ def as_step_rule(step: Any) -> StepRule:
             f"step: must be one number, a schedule k -> h or a step rule, got a {type(step).__name__} of {len(step)}; "
             "for a schedule make it an array and give lambda k: steps[k]"
         )
-    raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {step!r}")
+    raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {in_a_line(step)}")

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .checks import check_positive
+from .checks import check_positive, in_a_line
 from .flow import Flow
 from .numerics import Number, dtype_of
 from .start import prepare
@@ -95,7 +95,7 @@ def check_key(where: str, noisy: Any, key: Any) -> Any:
     if key is None:
         raise TypeError(f"{where}: {type(noisy).__name__} has noise; give `key=jax.random.key(0)`")
     if not (isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32)):
-        raise TypeError(f"{where}: `key` must be made by jax.random.key(seed), got {key!r}")
+        raise TypeError(f"{where}: `key` must be made by jax.random.key(seed), got {in_a_line(key)}")
     one = () if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else (2,)
     if key.shape != one:
         raise ValueError(

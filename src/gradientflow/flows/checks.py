@@ -39,7 +39,7 @@ def check_number(where: str, **values: Any) -> None:
     """
     for name, value in values.items():
         if isinstance(value, _NO_NUMBERS) or not hasattr(value, "__mul__"):
-            raise TypeError(f"{where}: `{name}` must be a real number, or an array of them, got {value!r}")
+            raise TypeError(f"{where}: `{name}` must be a real number, or an array of them, got {in_a_line(value)}")
 
 
 def check_positive(where: str, **values: Any) -> None:
@@ -113,7 +113,7 @@ def check_integer(where: str, least: int, **values: Any) -> None:
     """
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise TypeError(f"{where}: `{name}` must be an integer, got {value!r}")
+            raise TypeError(f"{where}: `{name}` must be an integer, got {in_a_line(value)}")
         if value < least:
             raise ValueError(f"{where}: `{name}` must be at least {least}, got {value}")
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from .checks import in_a_line
 from .energies.energy import Energy
 from .flow import FirstOrder, UnansweredQuestionError
 from .numerics import is_numeric
@@ -101,7 +102,7 @@ def field(fn: Any) -> FieldFlow:
         [1.0, 0.1]
     """
     if not callable(fn):
-        raise TypeError(f"field: `fn` must be a function of the position, got {fn!r}; pass lambda x: ...")
+        raise TypeError(f"field: `fn` must be a function of the position, got {in_a_line(fn)}; pass lambda x: ...")
     wanted = _required(fn)
     if len(wanted) > 1:
         raise TypeError(

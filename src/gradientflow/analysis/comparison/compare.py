@@ -29,6 +29,7 @@ from gradientflow.flows import (
     looks_at_numbers,
     prepare,
 )
+from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.energies.composite import kinks_of
 
 from ..results.grades import Measured
@@ -202,7 +203,9 @@ def compare(
     check_finite("compare", t0=t0, t1=t1)
     check_positive("compare", **({"t1 - t0": float(t1) - float(t0)} if t0 else {"t1": t1}))
     if not isinstance(methods, Mapping):
-        raise TypeError(f"compare: `methods` must be labels with methods, {{'momentum': method}} say, got {methods!r}")
+        raise TypeError(
+            f"compare: `methods` must be labels with methods, {{'momentum': method}} say, got {in_a_line(methods)}"
+        )
     if not methods:
         raise ValueError("compare: `methods` is empty; give {'gradient descent': (ForwardEuler(), 0.1)}, say")
     checked = {label: _as_method(flow, label, method) for label, method in methods.items()}
@@ -320,7 +323,7 @@ def _as_method(flow: Flow, label: str, given: Any) -> Method:
     if hasattr(given, "update"):
         raise TypeError(f"{where}: of a transformation of optax's give (FromOptax(transformation), step)")
     if pair is None and not isinstance(given, Method):
-        raise TypeError(f"{where} must be a Method or (discretizer, step), got {given!r}")
+        raise TypeError(f"{where} must be a Method or (discretizer, step), got {in_a_line(given)}")
     asked = as_method(where, given) if pair is None else as_method(where, flow, *pair)
     return asked.method or Method(asked.flow, asked.discretizer, asked.step)
 

@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.stats import qmc
 
 from gradientflow.flows import Energy, check_fits, compiled, looks_at_numbers
+from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..results.grades import Measured
@@ -90,7 +91,7 @@ class StationaryPoints(Measured, Drawn):
             ValueError: for another word.
         """
         if kind not in KINDS:
-            raise ValueError(f"of: `kind` must be one of {', '.join(KINDS)}, got {kind!r}")
+            raise ValueError(f"of: `kind` must be one of {', '.join(KINDS)}, got {in_a_line(kind)}")
         return self.points[[i for i, own in enumerate(self.kinds) if own == kind]]
 
     def table(self) -> pd.DataFrame:
@@ -184,13 +185,13 @@ def _bounds(box: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     try:
         bounds = np.asarray(box, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"{wanted}, got {box!r}") from None
+        raise ValueError(f"{wanted}, got {in_a_line(box)}") from None
     if bounds.ndim not in (1, 2) or bounds.shape[-1] != 2 or not bounds.size:
-        raise ValueError(f"{wanted}, got {box!r}")
+        raise ValueError(f"{wanted}, got {in_a_line(box)}")
     shape = () if bounds.ndim == 1 else (len(bounds),)
     bounds = bounds.reshape(-1, 2)
     if not (np.isfinite(bounds).all() and (bounds[:, 0] < bounds[:, 1]).all()):
-        raise ValueError(f"{wanted}, finite and the lower one first, got {box!r}")
+        raise ValueError(f"{wanted}, finite and the lower one first, got {in_a_line(box)}")
     if len(bounds) > LARGEST_DENSE:
         raise ValueError(
             f"stationary_points: `box` must have at most {LARGEST_DENSE} coordinates, got {len(bounds)}: a box of more "

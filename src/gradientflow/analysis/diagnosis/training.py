@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import check_key
+from gradientflow.flows.checks import in_a_line
 
 from .norms import alike
 from .programs import Programs, Recipe, programs_of
@@ -258,7 +259,7 @@ def _takes(function: Callable[..., Any]) -> int | None:
 def whole_number(where: str, name: str, value: Any, least: int) -> int:
     """A number of steps, checked."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{where}: `{name}` must be a whole number of at least {least}, got {value!r}")
+        raise ValueError(f"{where}: `{name}` must be a whole number of at least {least}, got {in_a_line(value)}")
     return int(value)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradientflow.discretizers import ConstantStep, Method, as_step_rule
 from gradientflow.flows import Flow, is_stochastic
+from gradientflow.flows.checks import in_a_line
 
 from .algebra import fraction
 from .leaf import Exact
@@ -88,9 +89,9 @@ def exact_number(where: str, name: str, value: Any) -> Fraction | None:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{where}: `{name}` must be a number, got {value!r}") from None
+        raise ValueError(f"{where}: `{name}` must be a number, got {in_a_line(value)}") from None
     if math.isnan(number):
-        raise ValueError(f"{where}: `{name}` must be a number, got {value!r}")
+        raise ValueError(f"{where}: `{name}` must be a number, got {in_a_line(value)}")
     if number == -math.inf:
         raise ValueError(f"{where}: `{name}` must not be −∞")
     return Fraction(number) if math.isfinite(number) else None

@@ -7,6 +7,7 @@ import sympy
 
 from gradientflow.discretizers import Discretizer, Method, as_method
 from gradientflow.flows import Flow, GradientFlow, Mode, UnansweredQuestionError, looks_at_numbers
+from gradientflow.flows.checks import in_a_line
 
 from ..exact.algebra import rational_functions
 from ..exact.amplification import Amplification, read_amplification
@@ -99,7 +100,8 @@ def _instance(flow: Any) -> Flow:
         return flow
     if not (inspect.isclass(flow) and issubclass(flow, Flow)):
         raise TypeError(
-            f"stability_function: `flow` must be a flow or a class of flows such as HeavyBallFlow, got {flow!r}"
+            f"stability_function: `flow` must be a flow or a class of flows such as HeavyBallFlow, "
+            f"got {in_a_line(flow)}"
         )
     try:
         return flow(Mode(1.0))  # pyright: ignore[reportCallIssue]

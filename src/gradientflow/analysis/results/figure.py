@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from gradientflow.flows import Number
+from gradientflow.flows.checks import in_a_line
 
 # Dots an inch in a notebook, and those that it shows an inch with: two to one, so that screens of high density show
 # sharp lines.
@@ -90,14 +91,16 @@ def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:
     except (TypeError, ValueError):
         width = height = 0.0
     if not (0 < width < np.inf and 0 < height < np.inf):
-        raise ValueError(f"plot: `figsize` must be a width and a height in inches, (8, 4) say, got {figsize!r}")
+        raise ValueError(
+            f"plot: `figsize` must be a width and a height in inches, (8, 4) say, got {in_a_line(figsize)}"
+        )
     return width, height
 
 
 def _given_axes(ax: Any, count: int) -> list[Axes]:
     given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
     if not given or not all(isinstance(one, Axes) for one in given):
-        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {ax!r}")
+        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {in_a_line(ax)}")
     if len(given) not in (1, count):
         raise ValueError(f"plot: `ax` must be one axes, for the main panel, or {count}, got {len(given)}")
     return given

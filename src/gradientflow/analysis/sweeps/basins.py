@@ -13,6 +13,7 @@ import pandas as pd
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, Flow, check_integer, looks_at_numbers
+from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -156,7 +157,7 @@ def _axes(box: Any, resolution: Any) -> tuple[np.ndarray, np.ndarray]:
     except (TypeError, ValueError):
         bounds = np.empty(0)
     if bounds.shape != (2, 2) or not np.isfinite(bounds).all() or not (bounds[:, 1] > bounds[:, 0]).all():
-        raise ValueError(f"basins: `box` must be ((x0, x1), (y0, y1)) with x0 < x1 and y0 < y1, got {box!r}")
+        raise ValueError(f"basins: `box` must be ((x0, x1), (y0, y1)) with x0 < x1 and y0 < y1, got {in_a_line(box)}")
     sides: Any = resolution if isinstance(resolution, tuple | list) and len(resolution) == 2 else (resolution,) * 2
     nx, ny = sides
     check_integer("basins", 2, resolution=nx)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import position_arrays, unknown_name
+from gradientflow.flows.checks import in_a_line
 
 # What `over` may name beside the arguments of `make`.
 _BESIDE = ("x0", "key")
@@ -100,7 +101,7 @@ def lanes_of(make: Any, over: Any, zipped: Any) -> Lanes:
         ValueError: for names that `make` does not take, with the nearest; for values that are empty, or do not zip.
     """
     if not isinstance(over, Mapping) or not over:
-        raise TypeError(f"sweep: `over` must name what to sweep, over={{'lr': lrs}} say, got {over!r}")
+        raise TypeError(f"sweep: `over` must name what to sweep, over={{'lr': lrs}} say, got {in_a_line(over)}")
     taken = arguments_of(make)
     for name in over:
         if taken is not None and name not in taken and name not in _BESIDE:
@@ -132,7 +133,9 @@ def arguments_of(make: Any) -> dict[str, bool] | None:
         TypeError: if it is no function.
     """
     if not callable(make):
-        raise TypeError(f"sweep: `make` must be a function from parameters to a Method or a Flow, got {make!r}")
+        raise TypeError(
+            f"sweep: `make` must be a function from parameters to a Method or a Flow, got {in_a_line(make)}"
+        )
     parameters = inspect.signature(make).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return None
@@ -179,7 +182,7 @@ def _parameter(name: str, values: Any) -> Column:
             list(values) if hasattr(values, "__iter__") and not isinstance(values, str | bytes | Mapping) else values
         )
     if not hasattr(values, "__len__") or np.ndim(np.asarray(values, dtype=object)) == 0:
-        raise TypeError(f"sweep: over[{name!r}] must hold values, one a lane, got {values!r}")
+        raise TypeError(f"sweep: over[{name!r}] must hold values, one a lane, got {in_a_line(values)}")
     try:
         array = np.asarray(values)
     except ValueError:
@@ -198,5 +201,5 @@ def _keys(values: Any) -> np.ndarray:
     if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         return np.asarray(jax.random.key_data(array))
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"sweep: over['key'] must hold seeds or keys made by jax.random.key, got {values!r}")
+        raise TypeError(f"sweep: over['key'] must hold seeds or keys made by jax.random.key, got {in_a_line(values)}")
     return np.asarray(jax.vmap(lambda seed: jax.random.key_data(jax.random.key(seed)))(array))

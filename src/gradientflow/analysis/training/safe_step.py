@@ -9,6 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gradientflow.flows import all_finite, check_integer, check_number
+from gradientflow.flows.checks import in_a_line
 
 from ..linear_stability.held_step import HeldUpdate
 from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
@@ -100,7 +101,7 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
     """
     own = checked_optimizer("safe_step", optimizer)
     if not callable(loss):
-        raise TypeError(f"safe_step: `loss` must be a function of (params, batch), or of params, got {loss!r}")
+        raise TypeError(f"safe_step: `loss` must be a function of (params, batch), or of params, got {in_a_line(loss)}")
     check_integer("safe_step", 1, every=every)
     check_number("safe_step", margin=margin)
     if not 0 < margin <= 1:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import all_finite, check_integer, inner
+from gradientflow.flows.checks import in_a_line
 
 from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
 
@@ -96,7 +97,7 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
     """
     optax_optimizer = checked_optimizer("watch", optimizer)
     if loss is not None and not callable(loss):
-        raise TypeError(f"watch: `loss` must be a function of (params, batch), or of params, got {loss!r}")
+        raise TypeError(f"watch: `loss` must be a function of (params, batch), or of params, got {in_a_line(loss)}")
     check_integer("watch", 1, every=every)
     check_integer("watch", 4, keep=keep)
 

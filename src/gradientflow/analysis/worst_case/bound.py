@@ -11,6 +11,7 @@ import numpy as np
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import check_integer, looks_at_numbers
+from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Grade, Measured
 from ..results.result import Result
@@ -172,7 +173,9 @@ def worst_case_bound(
     check_integer("worst_case_bound", 1, steps=steps)
     for name, measure in (("final", final), ("initial", initial)):
         if not isinstance(measure, str) or measure not in _POWERS:
-            raise ValueError(f"worst_case_bound: `{name}` must be one of {', '.join(_POWERS)}, got {measure!r}")
+            raise ValueError(
+                f"worst_case_bound: `{name}` must be one of {', '.join(_POWERS)}, got {in_a_line(measure)}"
+            )
     energies = energy_class("worst_case_bound", mu, L, strongly=False)
     asked = problem("worst_case_bound", method, energies)
     condition = _condition(asked, steps, final, initial)

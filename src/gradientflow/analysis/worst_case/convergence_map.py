@@ -11,6 +11,7 @@ import pandas as pd
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Mode, looks_at_numbers
+from gradientflow.flows.checks import in_a_line
 
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact, NotExactError
@@ -157,5 +158,5 @@ def _values(name: str, given: Any) -> list[Fraction]:
     except (TypeError, ValueError):
         finite = False
     if not finite:
-        raise ValueError(f"convergence_map: `{name}` must be finite values, [0.1, 0.2] say, got {given!r}")
+        raise ValueError(f"convergence_map: `{name}` must be finite values, [0.1, 0.2] say, got {in_a_line(given)}")
     return [value if isinstance(value, Fraction) else Fraction(float(value)) for value in values]

@@ -14,6 +14,7 @@ from sympy.polys.rings import PolyElement
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, check_integer, looks_at_numbers
+from gradientflow.flows.checks import in_a_line
 
 from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact, NotExactError
@@ -151,7 +152,9 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
     """
     check_integer("settle", 1, steps=steps)
     if not callable(claim):
-        raise TypeError(f"settle: `claim` must be a function such as lambda run: run.E[0] - run.E[1], got {claim!r}")
+        raise TypeError(
+            f"settle: `claim` must be a function such as lambda run: run.E[0] - run.E[1], got {in_a_line(claim)}"
+        )
     energies = energy_class("settle", mu, L, strongly=False, convex=False)
     if energies.L is None:
         raise ValueError("settle: `L` must be finite")

@@ -24,6 +24,7 @@ from gradientflow.flows import (
     energy,
 )
 from gradientflow.flows.catalogue.adaptive.held import DecayTime
+from gradientflow.flows.checks import in_a_line
 
 from ..running.method import Method, written
 from ..schemes.averages import AdaDeltaEuler, AveragesEuler
@@ -198,7 +199,7 @@ class PerIteration(eqx.Module):
 def _clock(where: str, lr: Any) -> tuple[Any, Any]:
     """The step on the flow's clock, and the factor of the flow's speed."""
     if isinstance(lr, StepRule):
-        raise TypeError(f"{where}: `lr` must be a number or a schedule k -> lr, not a step rule, got {lr!r}")
+        raise TypeError(f"{where}: `lr` must be a number or a schedule k -> lr, not a step rule, got {in_a_line(lr)}")
     if callable(lr):
         return 1.0, PerIteration(lr)
     check_positive(where, lr=lr)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, with_smooth_part
+from gradientflow.flows.checks import in_a_line
 
 from ..oracle import RandomOracle
 from .shuffling import shuffled
@@ -179,7 +180,9 @@ class DataParallelBatch(RandomOracle):
 
     def __init__(self, batches: Any, workers: Any, mesh: Any = None) -> None:
         if not isinstance(batches, BatchOracle):
-            raise TypeError(f"DataParallelBatch: `batches` must be one such as Minibatch(256), got {batches!r}")
+            raise TypeError(
+                f"DataParallelBatch: `batches` must be one such as Minibatch(256), got {in_a_line(batches)}"
+            )
         check_integer("DataParallelBatch", 1, workers=workers)
         if batches.batch_size % workers:
             raise ValueError(

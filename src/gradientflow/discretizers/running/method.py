@@ -9,6 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from gradientflow.flows import Flow, Trajectory, unknown_name
+from gradientflow.flows.checks import in_a_line
 
 from ..discretizer import Discretizer
 from .as_optax import gradient_transformation
@@ -101,7 +102,9 @@ class Method(eqx.Module):
                 f"Method: `flow` must be a flow such as GradientFlow(energy), got {type(self.flow).__name__}"
             )
         if not isinstance(self.discretizer, Discretizer):
-            raise TypeError(f"Method: `discretizer` must be one such as ForwardEuler(), got {self.discretizer!r}")
+            raise TypeError(
+                f"Method: `discretizer` must be one such as ForwardEuler(), got {in_a_line(self.discretizer)}"
+            )
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ from gradientflow.flows import (
     numbers_to_arrays,
     prepare,
 )
+from gradientflow.flows.checks import in_a_line
 
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration, Seen
@@ -89,7 +90,7 @@ class Chains(eqx.Module):
             ValueError: if there is one chain only, or a chain that did not stay finite.
         """
         if fn is not None and not callable(fn):
-            raise TypeError(f"expectation: `fn` must be a function of a position, got {fn!r}")
+            raise TypeError(f"expectation: `fn` must be a function of a position, got {in_a_line(fn)}")
         if not bool(self.finite.all()):
             lost = int((~self.finite).sum())
             raise ValueError(

@@ -6,6 +6,7 @@ import diffrax as dfx
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow
+from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.solving.control import vector_field
 
 from ..discretizer import Discretizer
@@ -34,7 +35,9 @@ class FromDiffrax(Discretizer):
 
     def __init__(self, solver: dfx.AbstractSolver) -> None:
         if not isinstance(solver, dfx.AbstractSolver):
-            raise TypeError(f"FromDiffrax: `solver` must be a diffrax solver such as diffrax.Tsit5(), got {solver!r}")
+            raise TypeError(
+                f"FromDiffrax: `solver` must be a diffrax solver such as diffrax.Tsit5(), got {in_a_line(solver)}"
+            )
         self.solver = solver
 
     @property
@@ -87,7 +90,7 @@ class FromOptax(Discretizer):
         if not (callable(getattr(transformation, "init", None)) and callable(getattr(transformation, "update", None))):
             raise TypeError(
                 f"FromOptax: `transformation` must be an optax transformation such as optax.adam(1e-3), "
-                f"got {transformation!r}"
+                f"got {in_a_line(transformation)}"
             )
         self.transformation = transformation
 

@@ -71,7 +71,9 @@ def _fraction(name: str, entry: Any) -> Fraction:
         value = Fraction(entry)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         kind = ValueError if isinstance(entry, (str, float)) else TypeError
-        raise kind(f"Tableau: the entries of `{name}` must be numbers such as 1, '1/6' or 0.5, got {entry!r}") from None
+        raise kind(
+            f"Tableau: the entries of `{name}` must be numbers such as 1, '1/6' or 0.5, got {in_a_line(entry)}"
+        ) from None
     if isinstance(entry, float) and value.denominator > _LONGEST_DENOMINATOR:
         near = value.limit_denominator(1000)
         raise ValueError(f"Tableau: an entry of `{name}`, {entry!r}, is rounded; write it as a fraction, '{near}' say")

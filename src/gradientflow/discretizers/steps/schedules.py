@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import check_integer, check_nonnegative, check_positive, check_rate, is_concrete
+from gradientflow.flows.checks import in_a_line
 
 from ..step_rule import StepRule
 
@@ -124,7 +125,7 @@ def warm_up(steps: Any, then: Any) -> StepOf:
     check_positive("warm_up", steps=steps)
     check_rate("warm_up", then=then)
     if isinstance(then, (StepRule, str, type(None))):
-        raise TypeError(f"warm_up: `then` must be a number or a schedule k -> h, got {then!r}")
+        raise TypeError(f"warm_up: `then` must be a number or a schedule k -> h, got {in_a_line(then)}")
     return eqx.Partial(_warm_up, steps=steps, then=then)
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from ..checks import in_a_line
 from ..flow import Flow, Parts, exact_transition
 from ..noise import Noise
 from ..wrapped import WrappedFlow
@@ -45,9 +46,11 @@ class TimeChangedFlow(WrappedFlow):
 
     def __init__(self, flow: Any, clock: Any) -> None:
         if not isinstance(flow, Flow):
-            raise TypeError(f"TimeChangedFlow: `flow` must be a flow such as GradientFlow(energy), got {flow!r}")
+            raise TypeError(
+                f"TimeChangedFlow: `flow` must be a flow such as GradientFlow(energy), got {in_a_line(flow)}"
+            )
         if not callable(clock):
-            raise TypeError(f"TimeChangedFlow: `clock` must be a function t -> s(t), got {clock!r}")
+            raise TypeError(f"TimeChangedFlow: `clock` must be a function t -> s(t), got {in_a_line(clock)}")
         self.flow, self.clock = flow, clock
 
     def check_start(self, t: Any, z: Any) -> None:

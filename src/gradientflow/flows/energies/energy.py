@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..checks import in_a_line
 from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
 from ..numerics import as_floating
 from .hessian import solve_hessian
@@ -189,7 +190,7 @@ def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None)
     if isinstance(fn, Energy):
         return fn
     if not callable(fn):
-        raise TypeError(f"energy: `fn` must be a function of the position, got {fn!r}; pass lambda x: ...")
+        raise TypeError(f"energy: `fn` must be a function of the position, got {in_a_line(fn)}; pass lambda x: ...")
     return CallableEnergy(fn, minimizer, minimum)
 
 

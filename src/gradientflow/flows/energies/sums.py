@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..checks import real_arrays
+from ..checks import in_a_line, real_arrays
 from ..numerics import is_concrete
 from .energy import Energy
 
@@ -73,7 +73,9 @@ class FiniteSum(MeanOverExamples):
 
     def __init__(self, loss: Callable[[Any, Any], Any], data: Any) -> None:
         if not callable(loss):
-            raise TypeError(f"FiniteSum: `loss` must be a function of the position and an example, got {loss!r}")
+            raise TypeError(
+                f"FiniteSum: `loss` must be a function of the position and an example, got {in_a_line(loss)}"
+            )
         self.loss = loss
         self.data = real_arrays("FiniteSum", "data", data)
         lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(self.data)}

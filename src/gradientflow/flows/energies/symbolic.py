@@ -9,6 +9,7 @@ import equinox as eqx
 
 from gradientflow._formula import Polynomial, coefficients, plus, times
 
+from ..checks import in_a_line
 from .energy import Energy
 from .quadratic import Quadratic
 
@@ -64,13 +65,15 @@ def from_sympy(expr: Any, symbols: Any) -> SymbolicEnergy:
     import sympy
 
     if not isinstance(expr, sympy.Expr):
-        raise TypeError(f"from_sympy: `expr` must be a SymPy expression, got {expr!r}; give text to from_expression")
+        raise TypeError(
+            f"from_sympy: `expr` must be a SymPy expression, got {in_a_line(expr)}; give text to from_expression"
+        )
     given = [symbols] if isinstance(symbols, (str, sympy.Symbol)) else symbols
     # A name stands for the expression's own symbol, whatever is assumed of it.
     own = {str(symbol): symbol for symbol in expr.free_symbols}
     ordered = tuple(own.get(name, sympy.Symbol(name)) for name in map(str, given))
     if not ordered or len(set(ordered)) < len(ordered):
-        raise ValueError(f"from_sympy: `symbols` must name every coordinate once, got {symbols!r}")
+        raise ValueError(f"from_sympy: `symbols` must name every coordinate once, got {in_a_line(symbols)}")
     missing = sorted(expr.free_symbols - set(ordered), key=str)
     if missing:
         raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
 
-from ..checks import bounds, check_positive
+from ..checks import bounds, check_positive, in_a_line
 from ..implicit import newton
 from ..inheriting import check_told_together
 from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
@@ -318,7 +318,7 @@ def potential(fn: Callable[[Any], Any]) -> Potential:
     if isinstance(fn, Potential):
         return fn
     if not callable(fn):
-        raise TypeError(f"potential: `fn` must be a convex function of the position, got {fn!r}")
+        raise TypeError(f"potential: `fn` must be a convex function of the position, got {in_a_line(fn)}")
     return ConvexPotential(fn)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ...checks import in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
@@ -47,7 +48,8 @@ class MirrorFlow(Flow):
     def __init__(self, energy: Callable[[Any], Any], potential: Any) -> None:
         if not isinstance(potential, Potential):
             raise TypeError(
-                f"MirrorFlow: `potential` must be one such as potentials.Entropy(), got {potential!r}; make one of a "
+                f"MirrorFlow: `potential` must be one such as potentials.Entropy(), "
+                f"got {in_a_line(potential)}; make one of a "
                 "convex function by potentials.potential(fn)"
             )
         self.energy, self.potential = as_energy(energy), potential

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax
 
+from ...checks import in_a_line
 from ...energies.composite import Composite
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -54,7 +55,7 @@ class ProjectedFlow(Flow):
     def __init__(self, energy: Callable[[Any], Any], constraint: Any) -> None:
         if not isinstance(constraint, Constraint):
             raise TypeError(
-                f"ProjectedFlow: `constraint` must be one such as constraints.Box(0, 1), got {constraint!r}"
+                f"ProjectedFlow: `constraint` must be one such as constraints.Box(0, 1), got {in_a_line(constraint)}"
             )
         self.energy, self.constraint = as_energy(energy), constraint
 

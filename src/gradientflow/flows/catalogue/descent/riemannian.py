@@ -10,7 +10,7 @@ import lineax as lx
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ...checks import check_nonnegative
+from ...checks import check_nonnegative, in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...energies.hessian import solve_symmetric
@@ -53,7 +53,7 @@ class RiemannianFlow(FirstOrder):
     def __init__(self, energy: Callable[[Any], Any], metric: Any) -> None:
         if not callable(metric):
             raise TypeError(
-                f"RiemannianFlow: `metric` must be a function x -> G(x), got {metric!r}; a constant one is "
+                f"RiemannianFlow: `metric` must be a function x -> G(x), got {in_a_line(metric)}; a constant one is "
                 "PreconditionedFlow(energy, G)"
             )
         self.energy, self.metric = as_energy(energy), metric

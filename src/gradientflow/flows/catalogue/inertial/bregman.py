@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from ...checks import check_clock, check_number, check_positive
+from ...checks import check_clock, check_number, check_positive, in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
@@ -73,7 +73,9 @@ class BregmanFlow(Flow):
         self.potential = Euclidean() if potential is None else potential
         check_positive("BregmanFlow", strength=self.strength)
         if not isinstance(self.potential, Potential):
-            raise TypeError(f"BregmanFlow: `potential` must be one such as potentials.Entropy(), got {potential!r}")
+            raise TypeError(
+                f"BregmanFlow: `potential` must be one such as potentials.Entropy(), got {in_a_line(potential)}"
+            )
 
     def init(self, x: Any) -> CoupledState:
         """(x, ∇φ(x)): w = x."""

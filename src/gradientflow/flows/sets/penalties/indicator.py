@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ...checks import in_a_line
 from ...energies.composite import ProximalSemigroup
 from ...numerics import dtype_of
 from ..constraints import Constraint
@@ -33,7 +34,9 @@ class Indicator(ProximalSemigroup):
 
     def __init__(self, constraint: Any) -> None:
         if not isinstance(constraint, Constraint):
-            raise TypeError(f"Indicator: `constraint` must be one such as constraints.Box(0, 1), got {constraint!r}")
+            raise TypeError(
+                f"Indicator: `constraint` must be one such as constraints.Box(0, 1), got {in_a_line(constraint)}"
+            )
         self.constraint = constraint
 
     def value(self, x: Any) -> Any:
