@@ -201,7 +201,7 @@ def test_a_path_knows_its_derivative_with_respect_to_the_start(differentiate, ad
     np.testing.assert_allclose(jax.jit(differentiate(end))(X0), scipy.linalg.expm(-2 * np.asarray(H)), atol=1e-7)
 
 
-@pytest.mark.parametrize(("count", "flow_class"), [(2, gf.GradientFlow), (201, gf.HeavyBallFlow)])
+@pytest.mark.parametrize(("count", "flow_class"), [(2, gf.GradientFlow), (17, gf.HeavyBallFlow)])
 def test_a_stiff_mode_at_rest_has_its_derivative_all_the_same(count, flow_class):
     """Explicit steps grow beyond stability where nothing moves: 1e16 and more came out."""
     lam, slow = jnp.linspace(1.0, 300.0, count), jnp.zeros(count).at[0].set(1.0)

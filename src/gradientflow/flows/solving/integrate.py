@@ -50,7 +50,7 @@ def integrate(
     stabilized Chebyshev method, or, of flows that are no gradient's, Kvaerno3 without matrices. Of a large energy whose
     program shows that it is quadratic the solution is taken in closed form where that is cheaper. So it is where rest
     is asked for, but for large states and flows with inertia, which change over only if they turn out to be stiff.
-    Under a transformation it is the implicit method up to 200 unknowns, and Tsit5 within its stability beyond: a
+    Under a transformation it is the implicit method up to 16 unknowns, and Tsit5 within its stability beyond: a
     derivative is in stiff modes too, whether they move or not. `stats["solver"]` says which. The flow's Lyapunov
     function is checked along the path.
 
