@@ -35,7 +35,7 @@ def test_the_running_example_needs_no_options_but_takes_them():
     assert rows[1]["observed order"] == pytest.approx(1, abs=0.05)
 
 
-def test_a_pipe_gets_no_control_characters(tmp_path):
+def test_what_is_no_terminal_gets_no_control_characters(tmp_path):
     words = ["gradientflow", "compare", *QUICK]
     (tmp_path / "call.py").write_text(
         f"import sys\nfrom gradientflow.experiments.cli import main\nsys.argv = {words}\nmain()\n"

@@ -127,7 +127,7 @@ def test_the_interval_of_many_stages_ends_at_a_fraction():
     assert real == 2 * w0 / w1
 
 
-def test_what_would_take_minutes_is_measured():
+def test_what_would_take_minutes_is_refused():
     with pytest.raises(gf.NotExactError, match="take minutes to isolate"):
         gf.stability_intervals(gf.RungeKuttaChebyshev(45))
 

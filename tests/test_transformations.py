@@ -203,7 +203,7 @@ def test_a_path_knows_its_derivative_with_respect_to_the_start(differentiate, ad
 
 @pytest.mark.parametrize(("count", "flow_class"), [(2, gf.GradientFlow), (17, gf.HeavyBallFlow)])
 def test_a_stiff_mode_at_rest_has_its_derivative_all_the_same(count, flow_class):
-    """Explicit steps grow beyond stability where nothing moves: 1e16 and more came out."""
+    """Explicit steps grow beyond stability where nothing moves: 3.7e29 and 868 came out."""
     lam, slow = jnp.linspace(1.0, 300.0, count), jnp.zeros(count).at[0].set(1.0)
     flow = flow_class(gf.energy(lambda x: jnp.sum(lam * x**2) / 2))
     (derivative,) = jax.jit(

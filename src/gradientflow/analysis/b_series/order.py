@@ -18,6 +18,7 @@ from ..exact.draws import read_alike
 from ..exact.leaf import Exact, NotExactError
 from ..exact.parameters import flow_converted, symbols_of_flow
 from ..exact.state_leaf import StateLeaf, unwrapped
+from ..exact.trial import is_shipped
 from ..exact.unit_disk import is_simple_von_neumann
 from ..linear_stability.function import read_in_z
 from ..results.grades import Grade
@@ -184,7 +185,7 @@ def read_series(
         return Series(weights, split.has_memory, split.begins(), "")
     if not tried.has_memory:
         check_on_arrays(discretizer, seen)
-        if not type(discretizer).__module__.startswith("gradientflow."):
+        if not is_shipped(type(discretizer)):
             check_on_gradient_flow(discretizer, seen)
     if not tried.late or autonomous:
         return Series(seen, tried.has_memory, tried.begins(), "")

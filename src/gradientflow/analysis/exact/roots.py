@@ -14,7 +14,7 @@ from .leaf import NotExactError
 # Roots are isolated to so many relative binary digits.
 _DIGITS = 80
 # Polynomials of higher degree are not factored: at this one it takes a second or two, twice as far minutes.
-HIGHEST_DEGREE = 24
+_HIGHEST_DEGREE = 24
 # To isolate roots takes time like the degree cubed by the coefficients' binary digits: so much of it some ten seconds.
 _LONGEST = 10**9
 
@@ -47,10 +47,10 @@ class PositiveRoot:
         rational = self._rational()
         if rational is not None:
             return sympy.Rational(rational.numerator, rational.denominator)
-        if self.polynomial.degree() > HIGHEST_DEGREE:
+        if self.polynomial.degree() > _HIGHEST_DEGREE:
             raise NotExactError(
                 f"the number is a root of a polynomial of degree {self.polynomial.degree()}, about {float(self):.12g}; "
-                f"beyond degree {HIGHEST_DEGREE} its exact expression takes too long"
+                f"beyond degree {_HIGHEST_DEGREE} its exact expression takes too long"
             )
         low, high = self._ends()
         factors = (factor for factor, _ in self.polynomial.factor_list()[1])

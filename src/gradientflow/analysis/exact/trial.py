@@ -96,10 +96,18 @@ def _key(trial: Trial, expected: np.ndarray) -> Any:
     return key
 
 
+def is_shipped(cls: type) -> bool:
+    """Whether a class is the package's own, and no user's."""
+    return cls.__module__.startswith("gradientflow.")
+
+
 def looks_further(flow: Flow, discretizer: Discretizer) -> bool:
     """Whether a step may look at what no mode has, and the flow's energy is one to try it on: a small quadratic."""
-    users = not type(discretizer).__module__.startswith("gradientflow.")
-    return users and isinstance(flow.energy, AbstractQuadratic) and flow.energy.linear.size <= _MOST_UNKNOWNS
+    return (
+        not is_shipped(type(discretizer))
+        and isinstance(flow.energy, AbstractQuadratic)
+        and flow.energy.linear.size <= _MOST_UNKNOWNS
+    )
 
 
 def check_on_own_energy(trial: Trial, expected: Callable[[np.ndarray], np.ndarray]) -> None:
