@@ -117,9 +117,9 @@ def test_the_flow_reaches_scikit_learns_optimum(breast_cancer):
 @pytest.mark.parametrize(
     ("make", "steps"),
     [
-        (lambda E: gf.optimizers.gradient_descent(E, lr=1.9 / E.curvature.L), 30_000),
+        pytest.param(lambda E: gf.optimizers.gradient_descent(E, lr=1.9 / E.curvature.L), 30_000, marks=thorough),
         (lambda E: gf.optimizers.proximal_point(E, lr=3000.0), 30),
-        (lambda E: gf.Method(gf.GradientFlow(E), gf.ImplicitMidpoint(), 300.0), 400),
+        pytest.param(lambda E: gf.Method(gf.GradientFlow(E), gf.ImplicitMidpoint(), 300.0), 400, marks=thorough),
         pytest.param(
             lambda E: gf.Method(gf.GradientFlow(E), gf.RungeKutta("rk4"), 2.7 / E.curvature.L), 20_000, marks=thorough
         ),

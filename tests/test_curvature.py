@@ -170,7 +170,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", part(KNOWN))
+@pytest.mark.parametrize("name", part(KNOWN, 3))
 def test_all_stationary_points_of_a_landscape_are_found_and_told_apart(name):
     E = gf.landscapes.get(name)
     found = gf.stationary_points(E)

@@ -508,7 +508,7 @@ def test_the_lasso_on_minibatches_and_with_noise():
     [
         gf.optimizers.fista,
         pytest.param(gf.optimizers.restarted_fista, marks=thorough),
-        gf.optimizers.douglas_rachford,
+        pytest.param(gf.optimizers.douglas_rachford, marks=thorough),
     ],
 )
 def test_every_proximal_method_takes_batches(make):

@@ -302,6 +302,7 @@ def test_leimkuhler_matthews_is_baoab_at_infinite_friction():
     np.testing.assert_allclose(x, ends, rtol=1e-12)
 
 
+@thorough
 def test_leimkuhler_matthews_is_less_biased_on_a_quartic():
     """By sampling: within its errors where unadjusted Langevin is off by tens of them."""
     flow = gf.Langevin(gf.energy(lambda x: x**4 / 4))
@@ -320,6 +321,7 @@ def test_sampled_covariances_are_those_of_linear_algebra():
         within(chains.expectation(lambda x: (x - MEAN) ** 2), np.diag(stationary(flow, scheme).covariance))
 
 
+@thorough
 def test_equipartition_in_a_double_well():
     """Each velocity has the variance T/m, whatever the energy, where the scheme is exact for velocities."""
     flow = gf.KineticLangevin(gf.landscapes.double_well(), mass=2.0, temperature=0.3)
@@ -339,8 +341,8 @@ QUARTIC_BOWL = gf.energy(lambda x: jnp.sum(x**4 / 4 + x**2 / 2))
     [
         (gf.Langevin(QUARTIC_BOWL, 0.3), gf.EulerMaruyama(), 1),
         (gf.KineticLangevin(QUARTIC_BOWL), gf.BAOAB(), 1),
-        (gf.KineticLangevin(QUARTIC_BOWL), gf.StochasticExponential(), 1),
-        (gf.Langevin(QUARTIC_BOWL), gf.LeimkuhlerMatthews(), 0.5),
+        pytest.param(gf.KineticLangevin(QUARTIC_BOWL), gf.StochasticExponential(), 1, marks=thorough),
+        pytest.param(gf.Langevin(QUARTIC_BOWL), gf.LeimkuhlerMatthews(), 0.5, marks=thorough),
         (gf.MirrorLangevin(gf.energy(jnp.sum), gf.potentials.PositiveEntropy(), 0.1), gf.EulerMaruyama(), 0.5),
     ],
 )
@@ -422,6 +424,7 @@ def test_the_law_of_gibbs_is_stationary(flow):
 # --- other flows with noise -------------------------------------------------------------------------------------------
 
 
+@thorough
 def test_mirror_langevin_samples_a_gamma_law():
     """E = βx − (α − 1) log x on the half line, which no chain leaves."""
     alpha, beta = 4.0, 2.0
@@ -533,6 +536,7 @@ def test_two_stein_particles_balance():
     np.testing.assert_allclose(end, math.sqrt(math.log(3) / 2) * np.array([-1, 1]), rtol=1e-8)
 
 
+@thorough
 def test_stein_flow_comes_close_to_the_moments_of_a_gaussian():
     """Forward Euler of it, which is Stein variational descent."""
     start = np.random.default_rng(0).normal(size=(60, 2)) + 3

@@ -63,7 +63,7 @@ def comparable(theirs, E, transformation):
     return int(np.argmax(unlike)) if unlike.any() else len(theirs)
 
 
-@pytest.mark.parametrize("name", part(PAIRS, 3))
+@pytest.mark.parametrize("name", part(PAIRS, 5))
 def test_step_for_step_as_in_optax(name):
     make, transformation = PAIRS[name]
     for E in (BEALE, ILL):
@@ -73,7 +73,7 @@ def test_step_for_step_as_in_optax(name):
         np.testing.assert_allclose(make(E).iterate(X0, 1000).x[:rows], theirs[:rows], atol=1e-11)
 
 
-@pytest.mark.parametrize("name", part(PAIRS, 3))
+@pytest.mark.parametrize("name", part(PAIRS, 5))
 def test_handed_to_an_optax_loop(name):
     """The same run, with gradients that the loop computes."""
     make, transformation = PAIRS[name]
@@ -115,7 +115,7 @@ SCHEDULED = {
 }
 
 
-@pytest.mark.parametrize("name", part(["gradient_descent", "adamw", "rmsprop", "adagrad", "adadelta"]))
+@pytest.mark.parametrize("name", part(["adamw", "gradient_descent", "rmsprop", "adagrad", "adadelta"], 5))
 def test_schedules_as_in_optax(name):
     method = getattr(ours, name)(BEALE, lr=SCHEDULE)
     theirs = optax_run(BEALE, SCHEDULED[name], 120)
@@ -231,7 +231,7 @@ TORCH = {
 }
 
 
-@pytest.mark.parametrize("name", part(TORCH, 3))
+@pytest.mark.parametrize("name", part(TORCH, 5))
 def test_step_for_step_as_pytorchs_documented_algorithms(name):
     """Over 200 steps: from about 260 on AdaDelta's steps are chaotic, and the last digit of a root is another run.
 

@@ -33,6 +33,8 @@ from gradientflow.analysis.results.page import file_names
 from gradientflow.analysis.results.result import Result
 from gradientflow.analysis.worst_case.problem import energy_class
 
+from .thorough import thorough
+
 EULER = gf.ForwardEuler()
 BOWL = gf.Quadratic(np.diag([1.0, 4.0]))
 FLOW = gf.GradientFlow(BOWL)
@@ -294,6 +296,7 @@ def test_everything_shows_in_a_notebook():
 # --- Figures a person can read ---------------------------------------------------------------------------------------
 
 
+@thorough
 def test_a_default_comparison_arrives():
     resolved = gf.Experiment(energy="rosenbrock").resolve()
     path = gf.integrate(gf.GradientFlow(gf.landscapes.rosenbrock()), resolved.x0, resolved.t1)

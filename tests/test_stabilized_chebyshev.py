@@ -99,7 +99,9 @@ def test_derivatives_go_through_it_both_ways():
     assert float(forward) == pytest.approx(-math.exp(-2), rel=1e-3)
 
 
-@pytest.mark.parametrize(("rtol", "solver", "most"), [(1e-5, "StabilizedChebyshev", 400), (1e-8, "Tsit5", 5000)])
+@pytest.mark.parametrize(
+    ("rtol", "solver", "most"), [(1e-5, "StabilizedChebyshev", 400), pytest.param(1e-8, "Tsit5", 5000, marks=thorough)]
+)
 def test_a_large_stiff_gradient_flow_is_solved_by_it_where_it_pays(rtol, solver, most):
     """A Laplacian on 300 points against the closed form; at a tight tolerance order 2 costs more than small steps.
 

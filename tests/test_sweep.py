@@ -10,6 +10,8 @@ import pytest
 import gradientflow as gf
 from gradientflow.analysis.sweeps.task import Task
 
+from .thorough import thorough
+
 # ½bx² + ¼ax⁴, of which one program holds every outcome; a and b are not 0, for what is 0 has a program of its own.
 CASES = [
     # a, b, lr
@@ -93,6 +95,7 @@ def test_starts_may_be_numbers():
     np.testing.assert_allclose(s.x, np.sign(np.linspace(-2, 2, 8)), atol=1e-9)
 
 
+@thorough
 def test_momentum_without_momentum_is_gradient_descent():
     E = gf.landscapes.bowl()
     make = lambda lr, beta: gf.optimizers.momentum(E, lr=lr, beta=beta)

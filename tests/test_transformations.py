@@ -247,6 +247,7 @@ def test_a_state_of_rest_is_differentiated_implicitly():
         assert np.isnan(slope).all()
 
 
+@thorough
 def test_a_state_of_rest_has_second_derivatives_through_closures():
     """Where x³ + 1 = c, x = (c − 1)^{1/3} and x″ = −(2/9)(c − 1)^{−5/3}."""
 
