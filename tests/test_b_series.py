@@ -463,7 +463,7 @@ def test_the_modified_flow_of_a_flow_that_depends_on_time():
             return jnp.cos(t) - self.gradient(z)
 
     flow, t1 = Driven(gf.energy(lambda x: jnp.sum(x**2) / 2 + jnp.sum(x**4) / 4)), 1.0
-    for p in (1, 2, 3):
+    for p in part((1, 2, 3)):
         errors = []
         for n in (40, 80):
             run = gf.iterate(flow, gf.ForwardEuler(), [0.5], step=t1 / n, steps=n, save_every=n)

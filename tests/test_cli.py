@@ -18,6 +18,7 @@ from gradientflow.flows.energies import tables
 from gradientflow.flows.solving import choice
 
 from . import scripts
+from .thorough import part
 
 
 def call(*arguments):
@@ -59,7 +60,8 @@ def test_an_experiment_file_reproduces_the_run(tmp_path):
 def test_energies_from_a_formula_a_file_and_data(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def bowl(p):\n    return p[0] ** 2 + 3 * p[1] ** 2\n")
-    for energy in ("x^2 + 3*y^2", f"{file}:bowl"):
+    # A file is run by the test of experiments beside one, too.
+    for energy in part(("x^2 + 3*y^2", f"{file}:bowl")):
         result = call("compare", "--energy", energy, "--x0", "1,2", *QUICK, "--json")
         assert result.exit_code == 0, result.output
         assert json.loads(result.stdout)[1]["energy"] == pytest.approx((0.9**4) ** 2 + 12 * (0.7**4) ** 2, rel=1e-12)

@@ -495,8 +495,8 @@ def test_the_lasso_on_minibatches_and_with_noise():
     E, key = gf.Composite(f, gf.penalties.L1(0.3)), jax.random.key(0)
     method = gf.optimizers.ista(E, lr=0.02)
     end = method.iterate(np.zeros(4), 2_000, save_every=2_000).x[-1]
-    workers = [gf.DataParallel(gf.Minibatch(16), 4)] if THOROUGH else []
-    for oracle in (gf.Minibatch(16), *workers, gf.NoisyGradient(0.1), gf.SPSA(1e-3)):
+    more = [gf.DataParallel(gf.Minibatch(16), 4), gf.NoisyGradient(0.1)] if THOROUGH else []
+    for oracle in (gf.Minibatch(16), gf.SPSA(1e-3), *more):
         run = method.iterate(np.zeros(4), 2_000, save_every=2_000, oracle=oracle, key=key)
         np.testing.assert_allclose(run.x[-1], end, atol=0.05)
         # SPSA's noise is larger than the weight, the others' are not.

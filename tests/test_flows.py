@@ -60,9 +60,8 @@ def test_the_resolvent_solves_its_equation(flow_class):
 @pytest.mark.parametrize(
     "flow_class",
     [
-        gf.GradientFlow,
         gf.KineticLangevin,
-        *(pytest.param(c, marks=thorough) for c in (gf.HeavyBall, gf.Nesterov, gf.Langevin)),
+        *(pytest.param(c, marks=thorough) for c in (gf.GradientFlow, gf.HeavyBall, gf.Nesterov, gf.Langevin)),
     ],
 )
 def test_resolvents_that_are_proximal_maps(flow_class):

@@ -12,6 +12,8 @@ from gradientflow.analysis.comparison.compare import _Reference
 from gradientflow.analysis.linear_stability.jacobian import time_scale
 from gradientflow.discretizers import as_method
 
+from .thorough import part
+
 Q = gf.Quadratic([[1.0, 0.0], [0.0, 2.0]])
 FLOW = gf.GradientFlow(Q)
 METHOD = gf.optimizers.gradient_descent(Q, 0.35)
@@ -181,7 +183,7 @@ def test_what_is_neither_a_scheme_nor_a_method_is_refused_in_one_line():
         as_method("order", 3)
 
 
-@pytest.mark.parametrize("make", [gf.optimizers.ista, gf.optimizers.fista, gf.optimizers.douglas_rachford])
+@pytest.mark.parametrize("make", part([gf.optimizers.douglas_rachford, gf.optimizers.fista, gf.optimizers.ista], 3))
 def test_a_method_for_sums_is_asked_at_its_solution(make):
     found = gf.stability(make(BOTH, 0.1), at=[0.0, 0.0])
     assert found.lr_limit is None

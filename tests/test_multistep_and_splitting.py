@@ -94,11 +94,11 @@ BOWL = gf.landscapes.bowl()
 def test_strang_without_friction_is_velocity_verlet():
     ball, h = gf.HeavyBall(gf.landscapes.beale(), mass=2.0, friction=0.0), 0.01
     run = gf.iterate(ball, gf.StrangSplitting("force", "transport"), [1.0, 1.0], step=h, steps=50)
-    x, v = jnp.array([1.0, 1.0]), jnp.zeros(2)
+    x, v, slope = np.array([1.0, 1.0]), np.zeros(2), jax.jit(ball.energy.grad)
     for k in range(50):
-        v = v - h / 2 * ball.energy.grad(x) / 2
+        v = v - h / 2 * np.asarray(slope(x)) / 2
         x = x + h * v
-        v = v - h / 2 * ball.energy.grad(x) / 2
+        v = v - h / 2 * np.asarray(slope(x)) / 2
         np.testing.assert_allclose(run.x[k + 1], x, rtol=1e-12)
 
 

@@ -155,7 +155,12 @@ def parsed(text):
     return tags.seen
 
 
-@pytest.mark.parametrize("cls", DRAWN, ids=lambda cls: cls.__name__)
+# What takes long to find is drawn by its own tests, too.
+LONG = ("Basins", "Sweep")
+DRAWN_HERE = [pytest.param(cls, marks=[thorough] * (cls.__name__ in LONG)) for cls in DRAWN]
+
+
+@pytest.mark.parametrize("cls", DRAWN_HERE, ids=lambda cls: cls.__name__)
 def test_a_result_draws_itself_where_it_is_told(cls, comparison):
     found = MADE[cls.__name__](comparison)
     figure = found.plot(figsize=(5, 3), title="as I say")

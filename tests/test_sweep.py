@@ -41,6 +41,20 @@ def flow(a, b):
     return gf.GradientFlow(quartic(a, b))
 
 
+class Quartic(gf.Energy):
+    """The same by a class: single runs of all of them are one program."""
+
+    a: jax.Array
+    b: jax.Array
+
+    def value(self, x):
+        return jnp.sum(self.a * x**4 / 4 + self.b * x**2 / 2)
+
+
+def single_run(a, b, lr, x0):
+    return gf.iterate(gf.optimizers.gradient_descent(Quartic(a, b), lr=lr), [x0], steps=400)
+
+
 def told(status):
     return str(status.outcome), -1 if status.step is None else status.step, status.first_not_finite
 
@@ -56,7 +70,7 @@ def mixed():
 
 
 def test_every_lane_of_a_mixed_batch_ends_as_its_own_run(mixed):
-    runs = [gf.iterate(descent(*case), [0.7], steps=400) for case in CASES]
+    runs = [single_run(*case, 0.7) for case in CASES]
     assert [lane(mixed, i) for i in range(len(CASES))] == [told(run.status) for run in runs]
     outcomes = {"converged", "reached the end", "diverged", "cycling", "running off", "precision floor"}
     assert set(mixed.outcome) == outcomes
@@ -70,7 +84,7 @@ def test_what_is_lost_after_a_while_of_chaos_began_where_its_own_run_says():
     """x' = (1 + h)x − hx³ beyond h = 2: E goes above its start and below it many times before x escapes."""
     lrs = 2 + np.array([3291, 498, 198, 165, 161, 139, 101, 109, 142, 107, 115]) * 1e-5
     s = gf.sweep(descent, [0.3], over={"a": np.ones(11), "b": -np.ones(11), "lr": lrs}, zipped=True, steps=400)
-    runs = [gf.iterate(descent(1.0, -1.0, lr), [0.3], steps=400) for lr in lrs]
+    runs = [single_run(1.0, -1.0, lr, 0.3) for lr in lrs]
     lost = [run.status.first_not_finite < 40 for run in runs]
     # What stays for long enough is another run by its rounding.
     assert [lane(s, i) for i in np.flatnonzero(lost)] == [told(runs[i].status) for i in np.flatnonzero(lost)]
@@ -118,7 +132,7 @@ def test_every_lane_of_a_flow_ends_as_its_own_path():
         with np.errstate(all="ignore"):
             s = gf.sweep(flow, over=over, zipped=True, t1=math.inf, max_steps=max_steps)
             paths = [
-                gf.integrate(flow(*case), x0, math.inf, max_steps=max_steps)
+                gf.integrate(gf.GradientFlow(Quartic(*case)), x0, math.inf, max_steps=max_steps)
                 for *case, x0 in zip(a, b, STARTS, strict=True)
             ]
         assert [lane(s, i) for i in range(4)] == [told(path.status) for path in paths]

@@ -42,9 +42,9 @@ def test_derivatives_nest():
     "make",
     [
         lambda p: gf.optimizers.momentum(BOWL, lr=0.1, beta=p),
-        lambda p: gf.optimizers.nesterov(BOWL, lr=0.1, beta=p),
+        pytest.param(lambda p: gf.optimizers.nesterov(BOWL, lr=0.1, beta=p), marks=thorough),
         lambda p: gf.optimizers.adam(BOWL, lr=0.1, b1=p),
-        lambda p: gf.optimizers.rmsprop(BOWL, lr=0.1, decay=p),
+        pytest.param(lambda p: gf.optimizers.rmsprop(BOWL, lr=0.1, decay=p), marks=thorough),
     ],
     ids=["momentum", "nesterov", "adam", "rmsprop"],
 )
