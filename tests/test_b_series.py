@@ -299,7 +299,7 @@ def test_iterates_follow_the_modified_flow_more_closely(name):
     """Measured slopes of the distance between iterates and the modified flow, as the step is halved."""
     flow_class, scheme, slopes = CASES[name]
     flow, start, t1 = flow_class(gf.energy(quartic_bowl)), jnp.array([1.0, -0.5]), 0.8
-    for p, slope in slopes.items():
+    for p, slope in part(slopes.items()):
         errors = []
         for n in (20, 40):
             run = gf.iterate(flow, scheme, start, step=t1 / n, steps=n, save_every=n)

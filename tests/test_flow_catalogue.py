@@ -30,7 +30,7 @@ def test_nesterov_is_its_bessel_function_from_the_singular_start(r):
     angle = np.maximum(np.asarray(path.t)[:, None] * omega, 1e-30)
     bessel = scipy.special.gamma(nu + 1) * (2 / angle) ** nu * scipy.special.jv(nu, angle)
     np.testing.assert_allclose(path.x[1:], bessel[1:], atol=1e-8)
-    exact = jax.vmap(lambda t: flow.solution(0.0, flow.init(jnp.ones(2)), t).x)(path.t)
+    exact = jax.jit(jax.vmap(lambda t: flow.solution(0.0, flow.init(jnp.ones(2)), t).x))(path.t)
     np.testing.assert_allclose(exact[1:], bessel[1:], atol=1e-13)
 
 
@@ -40,9 +40,10 @@ def test_nesterovs_closed_form_between_any_two_times(lam):
     flow = gf.Nesterov(gf.Quadratic([[lam]], [0.7]), r=2.5)
     z = gf.Phase(jnp.array([2.0]), jnp.array([-1.0]))
     path = gf.integrate(flow, None, 3.0, t0=0.5, state=z, **SHARP)
-    end = flow.solution(0.5, z, 2.5)
+    solution = jax.jit(flow.solution)
+    end = solution(0.5, z, 2.5)
     np.testing.assert_allclose([end.x[0], end.v[0]], [path.state.x[-1, 0], path.state.v[-1, 0]], rtol=1e-9)
-    two = flow.solution(1.5, flow.solution(0.5, z, 1.0), 1.5)
+    two = solution(1.5, solution(0.5, z, 1.0), 1.5)
     np.testing.assert_allclose([two.x[0], two.v[0]], [end.x[0], end.v[0]], rtol=1e-11)
 
 
@@ -73,8 +74,8 @@ def test_a_moving_start_at_time_zero_is_refused_with_the_remedy():
 
 def test_newtons_gradient_shrinks_along_a_straight_line():
     path = gf.integrate(gf.NewtonFlow(ROSENBROCK), [-1.2, 1.0], 5.0, rtol=1e-11, atol=1e-11)
-    gradients = jax.vmap(ROSENBROCK.grad)(path.x)
-    np.testing.assert_allclose(gradients, np.exp(-path.t)[:, None] * gradients[0], atol=1e-7)
+    gradients = np.asarray(jax.jit(jax.vmap(ROSENBROCK.grad))(path.x))
+    np.testing.assert_allclose(gradients, np.exp(-np.asarray(path.t))[:, None] * gradients[0], atol=1e-7)
 
 
 @thorough
@@ -104,10 +105,10 @@ def test_newton_is_read_exactly():
 
 def test_the_hessian_as_metric_makes_every_mode_decay_alike():
     flow = gf.PreconditionedFlow(BOWL, [1.0, 25.0])
-    np.testing.assert_allclose(flow.solution(0.0, jnp.array([2.0, 3.0]), 0.7), np.exp(-0.7) * np.array([2, 3]))
+    np.testing.assert_allclose(jax.jit(flow.solution)(0.0, jnp.array([2.0, 3.0]), 0.7), np.exp(-0.7) * np.array([2, 3]))
     full = gf.PreconditionedFlow(gf.LeastSquares([[4, 1], [1, 3]], [1, 2]), [[2.0, 0.5], [0.5, 1.0]])
     path = gf.integrate(full, [4.0, -1.0], 0.5, **SHARP)
-    np.testing.assert_allclose(path.x[-1], full.solution(0.0, path.x[0], 0.5), atol=1e-9)
+    np.testing.assert_allclose(path.x[-1], jax.jit(full.solution)(0.0, path.x[0], 0.5), atol=1e-9)
 
 
 def test_the_fisher_metric_of_logistic_regression_is_its_hessian():
@@ -234,9 +235,8 @@ def test_a_start_outside_the_domain_is_refused(potential, x0, message):
 
 def test_projection_on_the_simplex_is_the_nearest_point():
     rng = np.random.default_rng(1)
-    simplex = gf.constraints.Simplex()
-    for x in rng.normal(size=(20, 5)):
-        p = np.asarray(simplex.project(jnp.asarray(x)))
+    points = rng.normal(size=(20, 5))
+    for x, p in zip(points, np.asarray(jax.jit(jax.vmap(gf.constraints.Simplex().project))(points)), strict=True):
         assert p.min() >= 0
         assert p.sum() == pytest.approx(1, abs=1e-14)
         # The variational inequality ⟨x − p, q − p⟩ ≤ 0 at every corner q.
@@ -246,9 +246,10 @@ def test_projection_on_the_simplex_is_the_nearest_point():
 def test_the_tangent_projection_is_the_derivative_of_the_projection():
     rng = np.random.default_rng(2)
     simplex, x = gf.constraints.Simplex(), jnp.array([0.6, 0.4, 0.0, 0.0])
-    for v in rng.normal(size=(20, 4)):
-        slope = (simplex.project(x + 1e-6 * v) - x) / 1e-6
-        np.testing.assert_allclose(simplex.project_tangent(x, jnp.asarray(v)), slope, atol=1e-9)
+    directions = rng.normal(size=(20, 4))
+    along = jax.jit(jax.vmap(lambda v: simplex.project_tangent(x, v)))(directions)
+    slopes = jax.jit(jax.vmap(lambda v: (simplex.project(x + 1e-6 * v) - x) / 1e-6))(directions)
+    np.testing.assert_allclose(along, slopes, atol=1e-9)
 
 
 def test_a_projected_flow_ends_where_a_constrained_solver_does():
@@ -325,7 +326,7 @@ def test_the_normalized_flow_runs_the_gradient_flows_path_at_unit_speed():
 
 def test_zero_gradients_are_equilibria_of_normalized_flows():
     for flow in (gf.RescaledFlow(BOWL, smoothing=0.0), gf.RescaledFlow(BOWL, 4.0, 0.0), gf.SignFlow(BOWL, 0.0)):
-        np.testing.assert_array_equal(flow.drift(0.0, jnp.zeros(2)), [0, 0])
+        np.testing.assert_array_equal(jax.jit(flow.drift)(0.0, jnp.zeros(2)), [0, 0])
         run = gf.iterate(flow, gf.ForwardEuler(), [0.0, 0.0], step=0.1, steps=3)
         np.testing.assert_array_equal(run.x, np.zeros((4, 2)))
 
@@ -350,11 +351,16 @@ def test_hessian_damping_takes_out_the_oscillation():
 
 def test_hessian_damping_with_none_is_the_heavy_ball_and_its_function_falls_as_stated():
     z = gf.Phase(jnp.array([0.4, -0.3]), jnp.array([1.0, 0.5]))
-    plain = gf.HessianDamped(ROSENBROCK, 0.7, 0.0).drift(0.0, z)
-    np.testing.assert_allclose(plain.v, gf.HeavyBall(ROSENBROCK, friction=0.7).drift(0.0, z).v)
     flow = gf.HessianDamped(ROSENBROCK, 0.7, 0.2, 1.5)
-    rate = jax.jvp(lambda z: flow.lyapunov(0.0, z), (z,), (flow.drift(0.0, z),))[1]
-    gradient = ROSENBROCK.grad(z.x)
+
+    @jax.jit
+    def asked(z):
+        plain, ball = gf.HessianDamped(ROSENBROCK, 0.7, 0.0), gf.HeavyBall(ROSENBROCK, friction=0.7)
+        rate = jax.jvp(lambda z: flow.lyapunov(0.0, z), (z,), (flow.drift(0.0, z),))[1]
+        return plain.drift(0.0, z).v, ball.drift(0.0, z).v, rate, ROSENBROCK.grad(z.x)
+
+    plain, ball, rate, gradient = asked(z)
+    np.testing.assert_allclose(plain, ball)
     assert float(rate) == pytest.approx(-0.7 * float(z.v @ z.v) - 1.5 * 0.2 * float(gradient @ gradient))
 
 
@@ -488,7 +494,8 @@ def test_a_schedule_is_forward_euler_on_another_clock():
 
 def test_a_time_changed_flow_is_the_flow_at_another_time():
     path = gf.integrate(gf.TimeChanged(gf.HeavyBall(BOWL), lambda t: t**2), [1.0, 1.0], 1.5)
-    exact = gf.HeavyBall(BOWL).solution(0.0, gf.HeavyBall(BOWL).init(jnp.ones(2)), 2.25)
+    ball = gf.HeavyBall(BOWL)
+    exact = jax.jit(ball.solution)(0.0, ball.init(jnp.ones(2)), 2.25)
     np.testing.assert_allclose(path.x[-1], exact.x, atol=1e-7)
 
 
@@ -515,7 +522,7 @@ def test_closed_forms_where_a_curvature_is_zero_but_for_rounding(flow_class):
     H = np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) / 7
     flow = flow_class(gf.Quadratic(H, [1.0, 0.0, 0.0]))
     path = gf.integrate(flow, [1.0, 1.0, 1.0], 3.0, **SHARP)
-    np.testing.assert_allclose(flow.solution(0.0, flow.init(jnp.ones(3)), 3.0).x, path.x[-1], atol=1e-8)
+    np.testing.assert_allclose(jax.jit(flow.solution)(0.0, flow.init(jnp.ones(3)), 3.0).x, path.x[-1], atol=1e-8)
 
 
 def test_adams_lyapunov_function_counts_the_rate_and_knows_none_for_a_schedule():

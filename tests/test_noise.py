@@ -441,10 +441,16 @@ def test_mirror_langevin_samples_a_gamma_law():
 def test_the_noise_of_mirror_langevin_is_a_root_of_the_hessian():
     phi = gf.potentials.potential(lambda x: jnp.sum(x**4 + x**2) / 4 + (x[0] + x[1]) ** 2)
     flow, x = gf.MirrorLangevin(BOWL, phi, temperature=T), jnp.array([0.7, -1.1])
-    factor = jax.jacobian(flow.diffusion(0.0, flow.init(x)))(jnp.zeros(2))
-    np.testing.assert_allclose(factor @ factor.T, 2 * T * jax.hessian(phi.fn)(x), rtol=1e-7)
     box = gf.potentials.BoxEntropy(-2.0, 3.0)
-    np.testing.assert_allclose(box.root(x)(jnp.ones(2)) ** 2, jnp.diag(jax.hessian(box.value)(x)), rtol=1e-12)
+
+    @jax.jit
+    def asked(x):
+        factor = jax.jacobian(flow.diffusion(0.0, flow.init(x)))(jnp.zeros(2))
+        return factor, jax.hessian(phi.fn)(x), box.root(x)(jnp.ones(2)), jax.hessian(box.value)(x)
+
+    factor, hessian, root, of_box = (np.asarray(found) for found in asked(x))
+    np.testing.assert_allclose(factor @ factor.T, 2 * T * hessian, rtol=1e-7)
+    np.testing.assert_allclose(root**2, np.diag(of_box), rtol=1e-12)
     with pytest.raises(TypeError, match="dual variables aren't unique"):
         gf.MirrorLangevin(BOWL, gf.potentials.Entropy())
 
@@ -520,9 +526,15 @@ def test_sgd_diffusion_is_scaled_by_step_and_batch():
 def test_a_regression_has_the_noise_of_its_examples(energy):
     """A penalty that all examples share is no noise."""
     x = jnp.array([0.3, -0.2, 0.5])
-    each = np.stack([energy.subset(jnp.array([i])).grad(x) for i in range(3)])
-    np.testing.assert_allclose(each.mean(axis=0), energy.grad(x), rtol=1e-13)
-    factor = jax.jacobian(gf.SGDDiffusion(energy, step=0.1, batch_size=4).diffusion(0.0, x))(jnp.zeros(3))
+
+    @jax.jit
+    def asked(x):
+        each = jax.vmap(lambda i: energy.subset(i[None]).grad(x))(jnp.arange(3))
+        diffusion = gf.SGDDiffusion(energy, step=0.1, batch_size=4).diffusion(0.0, x)
+        return each, energy.grad(x), jax.jacobian(diffusion)(jnp.zeros(3))
+
+    each, gradient, factor = (np.asarray(found) for found in asked(x))
+    np.testing.assert_allclose(each.mean(axis=0), gradient, rtol=1e-13)
     np.testing.assert_allclose(factor @ factor.T, 0.1 / 4 * np.cov(each.T, bias=True), rtol=1e-12)
 
 

@@ -205,7 +205,7 @@ def test_the_proximal_map_of_a_sum_is_optimal():
     @jax.vmap
     def unmet(x, M, h):
         f, worst = gf.LeastSquares(M, jnp.ones(8)), []
-        for g in (P.L1(0.7), P.GroupLasso(np.arange(12) // 3, 1.0), P.Indicator(C.Simplex())):
+        for g in part((P.GroupLasso(np.arange(12) // 3, 1.0), P.L1(0.7), P.Indicator(C.Simplex()))):
             y = gf.prox(gf.Composite(f, g), x, h)
             worst.append(jnp.max(jnp.abs(g.least_subgradient(y, (y - x) / h + f.grad(y)))))
         return jnp.stack(worst)
@@ -253,8 +253,9 @@ def test_the_projected_flow_s_resolvent_at_a_bound():
     )
     # A backward step of a convex energy brings two points no further apart, so roundings at most add up.
     np.testing.assert_allclose(run.x, same.x, atol=64 * n * np.finfo(float).eps)
-    path = gf.integrate(flow, [0.5, 0.5, 0.5], 2.0, ts=run.t)
-    np.testing.assert_allclose(run.x, path.x, atol=2e-3)
+    if THOROUGH:
+        path = gf.integrate(flow, [0.5, 0.5, 0.5], 2.0, ts=run.t)
+        np.testing.assert_allclose(run.x, path.x, atol=2e-3)
 
 
 def test_an_inertial_flow_of_a_sum():

@@ -13,7 +13,7 @@ import sympy as sp
 import gradientflow as gf
 from gradientflow.flows.solvers.rosenbrock_wanner import stiffly_accurate
 
-from .thorough import part
+from .thorough import THOROUGH, part
 
 METHOD = stiffly_accurate()
 STAGES = len(METHOD.weights)
@@ -130,8 +130,10 @@ def test_derivatives_go_through_it_both_ways():
         ).ys[-1, 0]  # fmt: skip
 
     reverse = jax.jit(jax.grad(lambda lam: end(lam, dfx.RecursiveCheckpointAdjoint())))(2.0)
-    forward = jax.jit(jax.jacfwd(lambda lam: end(lam, dfx.ForwardMode())))(2.0)
-    assert (float(reverse), float(forward)) == (pytest.approx(-math.exp(-2), rel=1e-6),) * 2
+    assert float(reverse) == pytest.approx(-math.exp(-2), rel=1e-6)
+    if THOROUGH:
+        forward = jax.jit(jax.jacfwd(lambda lam: end(lam, dfx.ForwardMode())))(2.0)
+        assert float(forward) == pytest.approx(-math.exp(-2), rel=1e-6)
 
 
 def test_a_direction_of_negative_curvature_is_followed():
