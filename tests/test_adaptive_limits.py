@@ -8,6 +8,8 @@ import gradientflow as gf
 from gradientflow.analysis import Grade
 from gradientflow.analysis.linear_stability.survey import StabilitySurvey
 
+from .thorough import part
+
 Q = gf.Quadratic(np.diag([1.0, 10.0]))
 WELL = gf.energy(lambda x: jnp.sum(jnp.log(jnp.cosh(x * jnp.array([1.0, 3.0])))), minimizer=jnp.zeros(2))
 
@@ -24,7 +26,7 @@ AT_REST = {
 }
 
 
-@pytest.mark.parametrize("name", AT_REST)
+@pytest.mark.parametrize("name", part(AT_REST))
 def test_the_limit_at_a_minimizer_is_that_of_what_is_left_of_the_preconditioner(name):
     make, limit = AT_REST[name]
     found = gf.stability(make())

@@ -125,6 +125,7 @@ def test_pitfall_4_single_precision():
         gf.integrate(flow, x0, 1.0, rtol=1e-6)
 
 
+@thorough
 def test_single_precision_reports_its_floor():
     E = gf.energy(lambda x: jnp.sum((x - 100.0) ** 2 / 2) * 1e4)
     path = gf.integrate(gf.GradientFlow(E), jnp.array([101.3], jnp.float32), math.inf, gtol=1e-9)
@@ -149,7 +150,7 @@ class Shifted(gf.Energy):
         return (x[0] - self.shift) ** 2 / 2 + 5 * (x[1] + self.shift) ** 2
 
 
-@pytest.mark.parametrize("shift", [0.0, 1e3, 1e5])
+@pytest.mark.parametrize("shift", part([1e5, 0.0, 1e3], 3))
 def test_pitfall_6_stationarity_does_not_depend_on_the_origin(shift):
     path = gf.integrate(gf.GradientFlow(Shifted(shift)), jnp.array([2.0 + shift, 1.0 - shift]), math.inf)
     assert path.status.outcome == "converged"
@@ -228,7 +229,7 @@ def test_energies_without_a_minimum_run_off(name):
     assert gf.integrate(gf.GradientFlow(E), E.start, math.inf).status.outcome == "running off"
 
 
-@pytest.mark.parametrize("name", part((n for n in gf.landscapes.names() if gf.landscapes.get(n).minima), 4))
+@pytest.mark.parametrize("name", part((n for n in gf.landscapes.names() if gf.landscapes.get(n).minima), 6))
 def test_landscapes_are_descended_to_a_known_minimum(name):
     E = gf.landscapes.get(name)
     path = gf.integrate(gf.GradientFlow(E), E.start, math.inf)
@@ -287,6 +288,7 @@ def test_rounding_at_an_equilibrium_is_no_running_off():
     assert float(path.energy[-1]) < 1e-12
 
 
+@thorough
 def test_a_long_wait_at_a_saddle_is_no_running_off():
     """From 1e-13 beside the double well's saddle everything happens in the second half of the time."""
     path = gf.integrate(gf.GradientFlow(gf.landscapes.double_well()), [1e-13, 0.0], math.inf, gtol=1e-12)
@@ -344,7 +346,7 @@ def test_a_stretch_of_the_old_outcome_is_read():
     assert gf.Outcome("running off with falling energy") == "running off"
 
 
-@pytest.mark.parametrize("t1", [3.0, math.inf])
+@pytest.mark.parametrize("t1", part([3.0, math.inf]))
 def test_no_step_leads_across_the_wall_where_the_energy_ends(t1):
     """Behind the pole of −a log x the field is finite again, and an error estimate sees nothing of the pole."""
     a = 1e-8

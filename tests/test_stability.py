@@ -15,7 +15,7 @@ from gradientflow.analysis.linear_stability.contractivity import contractivity_l
 from gradientflow.analysis.linear_stability.curvature import curvatures_at
 from gradientflow.discretizers import TABLEAUS
 
-from .thorough import part, thorough
+from .thorough import THOROUGH, part, thorough
 
 E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 FLOW = gf.GradientFlow(E)
@@ -317,8 +317,9 @@ def test_a_scheme_that_cannot_be_read_is_measured_by_its_jacobian():
     assert found.grade == "measured"
     assert "FromDiffrax" in found.unread
     assert found.spectral_radius(0.5 * found.limit) < 1
-    exact = gf.stability(gf.GradientFlow(E), gf.ExactFlow())
-    assert (exact.limit, exact.grade) == (math.inf, "measured")
+    if THOROUGH:
+        exact = gf.stability(gf.GradientFlow(E), gf.ExactFlow())
+        assert (exact.limit, exact.grade) == (math.inf, "measured")
 
 
 def test_large_states_use_lanczos_and_say_so():
@@ -366,6 +367,7 @@ def test_a_sweep_shows_the_three_behaviours_and_measures_what_is_predicted():
     assert sweep.runs.outcome[-1] == "diverged"
 
 
+@thorough
 def test_a_step_sweep_is_single_runs_and_another_energy_traces_nothing_anew():
     traced = []
 
