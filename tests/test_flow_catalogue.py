@@ -2,6 +2,7 @@
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +41,7 @@ def test_nesterovs_closed_form_between_any_two_times(lam):
     flow = gf.Nesterov(gf.Quadratic([[lam]], [0.7]), r=2.5)
     z = gf.Phase(jnp.array([2.0]), jnp.array([-1.0]))
     path = gf.integrate(flow, None, 3.0, t0=0.5, state=z, **SHARP)
-    solution = jax.jit(flow.solution)
+    solution = eqx.filter_jit(flow.solution)
     end = solution(0.5, z, 2.5)
     np.testing.assert_allclose([end.x[0], end.v[0]], [path.state.x[-1, 0], path.state.v[-1, 0]], rtol=1e-9)
     two = solution(1.5, solution(0.5, z, 1.0), 1.5)
@@ -105,10 +106,12 @@ def test_newton_is_read_exactly():
 
 def test_the_hessian_as_metric_makes_every_mode_decay_alike():
     flow = gf.PreconditionedFlow(BOWL, [1.0, 25.0])
-    np.testing.assert_allclose(jax.jit(flow.solution)(0.0, jnp.array([2.0, 3.0]), 0.7), np.exp(-0.7) * np.array([2, 3]))
+    np.testing.assert_allclose(
+        eqx.filter_jit(flow.solution)(0.0, jnp.array([2.0, 3.0]), 0.7), np.exp(-0.7) * np.array([2, 3])
+    )
     full = gf.PreconditionedFlow(gf.LeastSquares([[4, 1], [1, 3]], [1, 2]), [[2.0, 0.5], [0.5, 1.0]])
     path = gf.integrate(full, [4.0, -1.0], 0.5, **SHARP)
-    np.testing.assert_allclose(path.x[-1], jax.jit(full.solution)(0.0, path.x[0], 0.5), atol=1e-9)
+    np.testing.assert_allclose(path.x[-1], eqx.filter_jit(full.solution)(0.0, path.x[0], 0.5), atol=1e-9)
 
 
 def test_the_fisher_metric_of_logistic_regression_is_its_hessian():
@@ -326,7 +329,7 @@ def test_the_normalized_flow_runs_the_gradient_flows_path_at_unit_speed():
 
 def test_zero_gradients_are_equilibria_of_normalized_flows():
     for flow in (gf.RescaledFlow(BOWL, smoothing=0.0), gf.RescaledFlow(BOWL, 4.0, 0.0), gf.SignFlow(BOWL, 0.0)):
-        np.testing.assert_array_equal(jax.jit(flow.drift)(0.0, jnp.zeros(2)), [0, 0])
+        np.testing.assert_array_equal(eqx.filter_jit(flow.drift)(0.0, jnp.zeros(2)), [0, 0])
         run = gf.iterate(flow, gf.ForwardEuler(), [0.0, 0.0], step=0.1, steps=3)
         np.testing.assert_array_equal(run.x, np.zeros((4, 2)))
 
@@ -495,7 +498,7 @@ def test_a_schedule_is_forward_euler_on_another_clock():
 def test_a_time_changed_flow_is_the_flow_at_another_time():
     path = gf.integrate(gf.TimeChanged(gf.HeavyBall(BOWL), lambda t: t**2), [1.0, 1.0], 1.5)
     ball = gf.HeavyBall(BOWL)
-    exact = jax.jit(ball.solution)(0.0, ball.init(jnp.ones(2)), 2.25)
+    exact = eqx.filter_jit(ball.solution)(0.0, ball.init(jnp.ones(2)), 2.25)
     np.testing.assert_allclose(path.x[-1], exact.x, atol=1e-7)
 
 
@@ -522,7 +525,7 @@ def test_closed_forms_where_a_curvature_is_zero_but_for_rounding(flow_class):
     H = np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) / 7
     flow = flow_class(gf.Quadratic(H, [1.0, 0.0, 0.0]))
     path = gf.integrate(flow, [1.0, 1.0, 1.0], 3.0, **SHARP)
-    np.testing.assert_allclose(jax.jit(flow.solution)(0.0, flow.init(jnp.ones(3)), 3.0).x, path.x[-1], atol=1e-8)
+    np.testing.assert_allclose(eqx.filter_jit(flow.solution)(0.0, flow.init(jnp.ones(3)), 3.0).x, path.x[-1], atol=1e-8)
 
 
 def test_adams_lyapunov_function_counts_the_rate_and_knows_none_for_a_schedule():
