@@ -12,7 +12,7 @@ from gradientflow.analysis.comparison.compare import _Reference
 from gradientflow.analysis.linear_stability.jacobian import time_scale
 from gradientflow.discretizers import as_method
 
-from .thorough import part
+from .thorough import THOROUGH, part
 
 Q = gf.Quadratic([[1.0, 0.0], [0.0, 2.0]])
 FLOW = gf.GradientFlow(Q)
@@ -237,8 +237,9 @@ def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths(
         reference.cover(flow, 0.2)
     for flow, n in zip(flows, (2, 3), strict=True):
         noise = reference._brownian(flow)
-        run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
-        assert np.isfinite(run.x).all()
+        if THOROUGH or n == 3:
+            run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
+            assert np.isfinite(run.x).all()
         assert reference._noise(flow) == ("SGDDiffusion", f"[({n},)]")
 
 

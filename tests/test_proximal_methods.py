@@ -13,7 +13,7 @@ from sklearn.linear_model import Lasso
 
 import gradientflow as gf
 
-from .thorough import THOROUGH, part
+from .thorough import THOROUGH, part, thorough
 
 P, C = gf.penalties, gf.constraints
 METHODS = (gf.optimizers.ista, gf.optimizers.fista, gf.optimizers.restarted_fista, gf.optimizers.douglas_rachford)
@@ -269,12 +269,12 @@ def test_an_inertial_flow_of_a_sum():
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), left, right)
 
 
+@thorough
 def test_they_run_on_pytrees_in_single_precision():
     x0 = {"w": jnp.ones((2, 2), jnp.float32), "b": jnp.ones((), jnp.float32)}
     f = gf.energy(lambda p: jnp.sum((p["w"] - 0.3) ** 2) / 2 + (p["b"] - 2.0) ** 2)
     E = gf.Composite(f, P.L1(0.5))
-    # A resolvent and a proximal map; the others are of these parts.
-    for make in METHODS if THOROUGH else (gf.optimizers.douglas_rachford,):
+    for make in METHODS:
         run = make(E, lr=0.4).iterate(x0, 80, save_every=80)
         assert {leaf.dtype for leaf in jax.tree.leaves(run.x)} == {jnp.dtype("float32")}
         np.testing.assert_array_equal(run.x["w"][-1], 0)
@@ -315,6 +315,7 @@ def test_what_is_no_sum_is_refused_with_the_remedy():
         gf.iterate(gf.GradientFlow(bowl), gf.ForwardBackward(), [1.0, 1.0], step=0.1, steps=1)
 
 
+@thorough
 @pytest.mark.parametrize(
     "make", part([gf.optimizers.fista, lambda E, lr: gf.optimizers.accelerated_gradient(E.smooth, lr)])
 )
