@@ -10,7 +10,7 @@ import gradientflow as gf
 from gradientflow.analysis import Grade
 from gradientflow.analysis.linear_stability.held_step import HeldUpdate
 
-from .thorough import THOROUGH
+from .thorough import THOROUGH, part
 
 PARAMS = {"w": jnp.array([[3.0, 1.0], [2.0, -1.0]]), "b": jnp.array([0.3, -2.0])}
 GRADIENT = jax.tree.map(lambda leaf: 5 * leaf + 0.1, PARAMS)
@@ -48,7 +48,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", part(KNOWN))
 def test_an_optax_update_is_read_with_what_it_adapts_held(name):
     optimizer, threshold, p = KNOWN[name]
     _, found = read(optimizer)

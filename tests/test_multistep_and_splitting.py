@@ -233,7 +233,7 @@ CHEBYSHEV = [(gf.RungeKuttaChebyshev, s, e) for s in (1, 2, 3, 6) for e in (Frac
 CHEBYSHEV += [(gf.SecondOrderChebyshev, s, e) for s in (2, 3, 6) for e in (Fraction(0), Fraction(2, 13))]
 
 
-@pytest.mark.parametrize(("cls", "stages", "damping"), CHEBYSHEV)
+@pytest.mark.parametrize(("cls", "stages", "damping"), part(CHEBYSHEV))
 def test_chebyshev_stability_functions_and_intervals(cls, stages, damping):
     scheme = cls(stages, damping)
     R, interval = chebyshev(stages, damping, scheme.order)

@@ -40,7 +40,7 @@ def flat_lasso():
     return E, float(f.curvature.L), x, float(E(x))
 
 
-@pytest.mark.parametrize("make", METHODS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", part(METHODS[::-1]), ids=lambda make: make.__name__)
 def test_the_lasso_is_scikit_learn_s(make):
     for weight, support in ((5.0, 5), (1.0, 7)):
         E, L, expected = lasso(weight)
