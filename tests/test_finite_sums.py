@@ -360,7 +360,7 @@ def test_gradient_noise_by_leaf_is_the_examples_own():
     noise = gf.gradient_noise(NETWORK, WEIGHTS)
     each = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(WEIGHTS, NETWORK.data)
     for name, leaf in each.items():
-        spread = np.var(leaf, axis=0).sum()
+        spread = np.var(np.asarray(leaf), axis=0).sum()
         assert noise.traces[name] == pytest.approx(spread, rel=1e-12)
         row = noise.table().loc[name]
         assert row["noise scale"] == pytest.approx(spread / row["‖g‖"] ** 2, rel=1e-12)
