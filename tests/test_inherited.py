@@ -78,6 +78,18 @@ def test_bounds_that_the_hessian_breaks_carry_no_theorem():
     assert "bounds are wrong" in found.global_reason
 
 
+def test_what_only_an_energy_says_of_itself_is_no_condition_of_a_proof():
+    class Quartic(gf.Energy):
+        is_quadratic = True
+
+        def value(self, x):
+            return jnp.sum(x**4)
+
+    closed = gf.verify(gf.GradientFlow(Quartic())).claims[0]
+    assert (closed.grade, closed.applies) == (gf.Grade.UNKNOWN, None)
+    assert "nobody says but its own class" in closed.reason
+
+
 # --- flows ---
 
 
@@ -232,6 +244,11 @@ class OnFlow(gf.Discretizer):
 def test_an_order_is_that_on_a_flow():
     with pytest.raises(gf.analysis.NotExactError, match="another step on a gradient flow"):
         gf.order(OnFlow())
+
+
+def test_an_order_is_that_at_every_size():
+    with pytest.raises(gf.analysis.NotExactError, match="another step on vectors"):
+        gf.order(OnSize())
 
 
 class Remembering(gf.Discretizer):
