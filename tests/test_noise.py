@@ -238,7 +238,7 @@ def test_a_draw_of_a_bounded_energy_is_not_running_off():
 @jax.jit
 def swung(a, k):
     """The variances that two halves of white noise, each of variance 1/2, leave."""
-    kicks = jax.jacfwd(lambda halves: jnp.stack(oscillated(a, k, 1.0, (halves[0], halves[1]))))(jnp.zeros(2))
+    kicks = jax.jit(jax.jacfwd(lambda halves: jnp.stack(oscillated(a, k, 1.0, (halves[0], halves[1])))))(jnp.zeros(2))
     return jnp.sum(kicks**2, axis=1) / 2
 
 

@@ -271,7 +271,7 @@ def test_distances_do_not_grow_up_to_the_contractivity_limit(name):
     h = float(contractivity_limit(read_coefficients(gf.RungeKutta(name)))) / 6
     starts = jax.random.normal(jax.random.key(0), (2000, 2, 2)) * 0.3
     flow, scheme = gf.GradientFlow(softplus), gf.RungeKutta(name)
-    after = jax.vmap(jax.vmap(lambda x: scheme.step(flow, 0.0, x, h)))(starts)
+    after = jax.jit(jax.vmap(jax.vmap(lambda x: scheme.step(flow, 0.0, x, h))))(starts)
     before, then = (jnp.linalg.norm(pair[:, 0] - pair[:, 1], axis=-1) for pair in (starts, after))
     assert float((then / before).max()) <= 1 + 1e-12
 

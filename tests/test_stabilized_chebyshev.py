@@ -77,7 +77,7 @@ def test_diffrax_takes_it_with_any_pytree_dense_output_batches_and_single_precis
             stepsize_controller=dfx.PIDController(rtol=1e-4, atol=1e-4),
         ).ys  # fmt: skip
 
-    found = jax.vmap(path)(jnp.array([1.0, 1e4], jnp.float32))
+    found = jax.jit(jax.vmap(path))(jnp.array([1.0, 1e4], jnp.float32))
     assert found["w"].dtype == jnp.float32
     np.testing.assert_allclose(found["b"], np.exp(-np.stack([times, times])), atol=1e-3)
     np.testing.assert_allclose(found["w"][0, :, 0, 0], np.exp(-times), atol=1e-3)
