@@ -27,7 +27,7 @@ def params(width):
 
 def full_hessian(loss, p):
     flat, unravel = jax.flatten_util.ravel_pytree(p)
-    return np.asarray(jax.hessian(lambda v: loss(unravel(v)))(flat))
+    return np.asarray(jax.jit(jax.hessian(lambda v: loss(unravel(v))))(flat))
 
 
 # --- The spectrum ----------------------------------------------------------------------------------------------------

@@ -275,6 +275,7 @@ def test_noisy_descent_has_the_moments_of_its_recursion():
     np.testing.assert_allclose(variance, h * sigma**2 / (lam[:, 0] * (2 - h * lam[:, 0])), rtol=1e-3)
 
 
+@thorough
 def test_noise_leaves_a_strict_saddle_along_the_negative_curvature():
     """x² − y² from the stable manifold: E y² = h²σ²((1 + 2h)²ᵏ − 1)/((1 + 2h)² − 1), while x falls to its noise."""
     h, sigma, copies, steps = 0.1, 0.2, 10_000, 25
@@ -291,6 +292,7 @@ def test_noise_leaves_a_strict_saddle_along_the_negative_curvature():
     assert np.median(np.abs(run.x[-1, 1]) / np.abs(run.x[-1, 0])) > 10
 
 
+@thorough
 def test_adam_has_two_limits_as_the_noise_grows():
     """At constant g and noise s: η sign g for s ≪ |g|, η g/√(g² + s²) for long averages.
 
@@ -376,6 +378,7 @@ def test_temperature_is_learning_rate_over_batch_size():
     np.testing.assert_allclose(share, [3.90625e-5, 7.8125e-5], rtol=1e-12)
 
 
+@thorough
 def test_descent_with_replacement_rests_like_langevin_and_shuffled_epochs_rest_closer():
     """On ½(x − d)²: hV/(2 − h), V the batch's variance, is the variance that Euler–Maruyama has at `temperature`.
 

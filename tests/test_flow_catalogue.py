@@ -319,6 +319,7 @@ def test_a_rescaled_flow_arrives_in_finite_time(q):
     assert pytest.approx(bound) == T
 
 
+@thorough
 def test_the_normalized_flow_runs_the_gradient_flows_path_at_unit_speed():
     x0 = [1.0, 1.0]
     path = gf.integrate(gf.RescaledFlow(BOWL, smoothing=0.0), x0, 0.9, **SHARP)
@@ -409,6 +410,7 @@ def test_the_second_order_accelerated_flow_is_nesterovs():
     np.testing.assert_allclose(ours.x, nesterov.x, atol=1e-9)
 
 
+@thorough
 @pytest.mark.parametrize("potential", part([gf.potentials.HyperbolicEntropy(0.3), gf.potentials.Euclidean()]))
 def test_the_accelerated_rate_of_any_order_in_any_geometry(potential):
     E, x0, best = gf.energy(lambda x: jnp.sum((x - 1) ** 4)), jnp.array([3.0, -0.5]), jnp.ones(2)

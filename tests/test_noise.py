@@ -265,6 +265,7 @@ def test_a_step_below_a_path_s_resolution_is_refused():
         gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.05, steps=3, key=path)
 
 
+@thorough
 def test_kramers_time_is_out_of_the_well_of_the_start():
     tilted = gf.energy(lambda x: (x**2 - 1) ** 2 - 0.2 * x)
     times = gf.exit_time(tilted, temperature=0.05, start=-1.0, end=1.0, wall=-3.0)
@@ -340,7 +341,7 @@ QUARTIC_BOWL = gf.energy(lambda x: jnp.sum(x**4 / 4 + x**2 / 2))
     ("flow", "scheme", "order"),
     [
         (gf.Langevin(QUARTIC_BOWL, 0.3), gf.EulerMaruyama(), 1),
-        (gf.KineticLangevin(QUARTIC_BOWL), gf.BAOAB(), 1),
+        pytest.param(gf.KineticLangevin(QUARTIC_BOWL), gf.BAOAB(), 1, marks=thorough),
         pytest.param(gf.KineticLangevin(QUARTIC_BOWL), gf.StochasticExponential(), 1, marks=thorough),
         pytest.param(gf.Langevin(QUARTIC_BOWL), gf.LeimkuhlerMatthews(), 0.5, marks=thorough),
         (gf.MirrorLangevin(gf.energy(jnp.sum), gf.potentials.PositiveEntropy(), 0.1), gf.EulerMaruyama(), 0.5),
@@ -660,6 +661,7 @@ def test_a_leaf_may_be_called_energy():
     np.testing.assert_allclose(data["energy"], data["x.energy"] ** 2 + data["b"] ** 2, rtol=1e-14)
 
 
+@thorough
 @pytest.mark.filterwarnings("ignore:\\s*ArviZ is undergoing:FutureWarning")
 def test_arviz_finds_the_mean_that_we_find():
     import arviz
@@ -730,6 +732,7 @@ def test_integrating_multiplicative_noise_is_ito():
     assert float(abs(fine.x[-1, 0] - coarse.x[-1, 0])) < 1e-3
 
 
+@thorough
 def test_chains_that_ran_away_are_lost_though_their_numbers_are_finite():
     """Beyond 2/λ Euler–Maruyama grows by |1 − hλ| a step; below it heat alone is no flight."""
     flow, key = gf.Langevin(gf.Quadratic([[1.0]])), jax.random.key(0)

@@ -181,6 +181,7 @@ def test_the_flow_of_the_absolute_value():
         assert late.max() == pytest.approx(delta / np.e, rel=1e-4)
 
 
+@thorough
 def test_the_smoothed_lasso_tends_to_the_lasso():
     """Along the whole path, against small implicit steps of the inclusion itself: error O(δ)."""
     E = gf.Composite(gf.Quadratic([[2.0, 0.5], [0.5, 1.0]], [0.3, 2.0]), P.L1(1.0))
