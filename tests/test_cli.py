@@ -1,6 +1,5 @@
 """The command line: what it prints, writes and refuses."""
 
-import csv
 import json
 import pathlib
 import subprocess
@@ -56,10 +55,8 @@ def test_an_experiment_file_reproduces_the_run(tmp_path):
     written = ("--out", tmp_path / "b") if THOROUGH else ()
     again = call("run", tmp_path / "a" / "EXPERIMENT.toml", *written, "--json")
     assert again.exit_code == 0
-    rows = json.loads(again.stdout)
-    assert rows[1]["energy"] == pytest.approx((0.9**4) ** 2 + 12 * (0.7**4) ** 2, rel=1e-12)
-    with (tmp_path / "a" / "table.csv").open() as table:
-        assert [row["energy"] for row in csv.DictReader(table)] == [str(row["energy"]) for row in rows]
+    assert json.loads(again.stdout)[1]["energy"] == pytest.approx((0.9**4) ** 2 + 12 * (0.7**4) ** 2, rel=1e-12)
+    # That all the rest is written as before too, takes as long once more.
     if written:
         assert (tmp_path / "a" / "table.csv").read_text() == (tmp_path / "b" / "table.csv").read_text()
         assert (tmp_path / "a" / "EXPERIMENT.toml").read_text() == (tmp_path / "b" / "EXPERIMENT.toml").read_text()
