@@ -16,12 +16,13 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
 MOVED: Mapping[str, str] = {
     **{name: f"analysis.{name}" for name in (
         "Basins", "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
-        "EdgeOfStability", "Elsewhere", "Exact", "ExitTime", "GaussianLaw", "GradientNoise", "ModifiedEnergy",
-        "ModifiedEquation",
+        "EdgeOfStability", "Elsewhere", "EnsembleComparison", "Exact", "ExitTime", "GaussianLaw", "GradientNoise",
+        "ModifiedEnergy", "ModifiedEquation",
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "Stability", "StabilityIntervals",
         "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "Sweep", "Tuned",
         "ValidationCurve",
-        "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map", "modified_hamiltonian", "modified_rate",
+        "Verification", "WorstCaseBound", "WorstCaseRate", "compare_ensemble",
+        "convergence_map", "modified_hamiltonian", "modified_rate",
         "report", "safe_step", "settle", "slow_equation", "slow_rate", "stability_intervals",
         "stationary_density", "stationary_points",
         "strong_order", "suggest_lr",
