@@ -113,6 +113,7 @@ MADE = {
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
     "EnsembleComparison": lambda _: gf.compare_ensemble(FLOW, {"euler": (EULER, 0.1)}, np.eye(2), 0.5),
     "GradientNoise": lambda _: gf.GradientNoise(jnp.ones(2), {"x": 2.0}, 100),
+    "SpectralDensity": lambda _: gf.spectral_density(BOWL, [1.0, 2.0]),
     "Spectrum": lambda _: gf.curvature(BOWL, [1.0, 2.0]),
     "Stability": lambda _: gf.stability(FLOW, EULER),
     "StabilityMap": lambda _: gf.StabilityMap("momentum", ("lr", "beta"), GRID, GRID, (1.0, 4.0), np.outer(GRID, GRID)),

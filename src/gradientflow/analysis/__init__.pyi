@@ -19,8 +19,10 @@ from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
 from .comparison import compare_ensemble as compare_ensemble
+from .curvature import SpectralDensity as SpectralDensity
 from .curvature import Spectrum as Spectrum
 from .curvature import StationaryPoints as StationaryPoints
+from .curvature import spectral_density as spectral_density
 from .curvature import stationary_points as stationary_points
 from .diagnosis import Cause as Cause
 from .diagnosis import Diagnosis as Diagnosis
