@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from ..numerics import power_of_two_near
 
 
+# One program wherever they are asked, and not one an operation.
+@jax.jit
 def least_norm_solution(matrix: Any, target: Any) -> Any:
     """The x of least norm among those with the least ‖Mx − v‖.
 
@@ -24,6 +26,7 @@ def least_norm_solution(matrix: Any, target: Any) -> Any:
     return jax.lax.cond(complete, lambda: x, lambda: jnp.linalg.lstsq(matrix, matrix @ x)[0])
 
 
+@jax.jit
 def centred_solution(features: Any, target: Any, weights: Any) -> Any:
     """The (w, w₀) of least norm with the least ‖Xw + w₀ − y‖² + Σ(cⱼwⱼ)².
 

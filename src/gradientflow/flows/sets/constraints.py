@@ -161,6 +161,7 @@ class Simplex(Constraint):
         return jax.tree.map(one, x, v)
 
 
+@jax.jit
 def _levelled(values: Any, held: Any, total: Any) -> Any:
     """The v − θ with Σ_free (v − θ) + Σ_held max(v − θ, 0) = total, along the last axis.
 
