@@ -24,7 +24,7 @@ MOVED: Mapping[str, str] = {
         "Verification", "WorstCaseBound", "WorstCaseRate", "convergence_map", "modified_hamiltonian", "modified_rate",
         "report", "safe_step", "settle", "slow_equation", "slow_rate", "stability_intervals",
         "stationary_density", "stationary_points",
-        "strong_order", "suggest_lr",
+        "strong_order", "suggest_lr", "to_javascript",
         "validation_curve", "watch",
     )},
     # The room bears the function's name.
