@@ -27,6 +27,9 @@ MOVED: Mapping[str, str] = {
         "strong_order", "suggest_lr", "to_javascript",
         "validation_curve", "watch",
     )},
+    **{name: f"experiments.{name}" for name in (
+        "Lab", "lab",
+    )},
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",
     **{name: f"discretizers.{name}" for name in (
