@@ -3,6 +3,7 @@
 import json
 import re
 
+import jax
 import jax.numpy as jnp
 import pytest
 from typer.testing import CliRunner
@@ -49,6 +50,12 @@ def test_it_is_saved_and_shown(tmp_path, page):
     assert "½" in repr(gf.lab(gf.landscapes.bowl(), DESCENT))
 
 
+def test_a_start_that_nobody_chose_moves():
+    E = gf.energy(lambda p: (p[0] - 1) ** 2 + (p[1] - 1) ** 2)
+    assert gf.lab(E).scenes[0].x0 == (-1.0, 0.5)
+    assert gf.lab(E, x0=[1.0, 1.0]).scenes[0].x0 == (1.0, 1.0)
+
+
 def test_what_is_known_is_what_stability_says():
     known = known_of(DESCENT, jnp.zeros(2))
     assert (known.limit, known.grade, known.words) == (pytest.approx(2 / 9, rel=1e-12), "proved", "stable up to")
@@ -89,14 +96,8 @@ def test_the_scenes_that_come_with_it_ask_one_question_each():
     for scene in scenes:
         assert scene.question.endswith("?")
         for label, method in scene.methods.items():
-            path = method.iterate(scene.x0, steps=1, **({"key": gf_key()} if method.flow.noise else {}))
+            path = method.iterate(scene.x0, steps=1, **({"key": jax.random.key(0)} if method.flow.noise else {}))
             assert bool(jnp.isfinite(path.x).all()), label
-
-
-def gf_key():
-    import jax
-
-    return jax.random.key(0)
 
 
 def test_polyaks_cycle_is_one():

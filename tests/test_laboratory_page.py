@@ -184,11 +184,11 @@ def test_the_keyboard_suffices(visit):
     ):
         assert needed in reached
     page.locator("#handle").focus()
+    page.wait_for_timeout(300)
     before = page.evaluate("location.hash")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowUp")
-    settled(page)
-    assert page.evaluate("location.hash") != before
+    page.wait_for_function("before => location.hash !== before", arg=before)
 
 
 def test_a_link_restores_the_state(visit):
@@ -196,7 +196,7 @@ def test_a_link_restores_the_state(visit):
     page.get_by_role("slider", name="gradient_descent: lr").press("Home")
     page.locator("#handle").press("Shift+ArrowLeft")
     page.locator("#clock").select_option("steps")
-    settled(page)
+    page.wait_for_function("() => location.hash.includes('clock=steps')")
     hash, shown = page.evaluate("location.hash"), picture(page)
     assert picture(visit("first", hash)) == shown
 

@@ -4,9 +4,11 @@ import os
 import pathlib
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ..experiment import Experiment
 from ..named import label, make_method
-from .lab import Lab, lab
+from .lab import Lab, aside, lab
 from .scene import read_scene
 
 # What is shown of an energy without a word about methods.
@@ -32,7 +34,10 @@ def page_of(energy: str, x0: Sequence[float], methods: Sequence[str], scenes: Se
         method = make_method(spec, E)
         short = label(spec, method).split(" ")[0]
         made[short if short not in made else label(spec, method)] = method
-    return lab(E, made, asked.x0, progress=progress)
+    start = np.asarray(asked.x0, dtype=float)
+    if not x0 and start.shape == (2,):
+        start = start + aside(E, start)
+    return lab(E, made, start, progress=progress)
 
 
 def _text(file: str | os.PathLike[str]) -> str:

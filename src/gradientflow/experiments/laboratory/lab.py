@@ -22,6 +22,10 @@ _SCRIPTS = ("numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
 _HEIGHT = 860
 
 
+# Gradients below it move nothing that is seen; where a start goes from such a point.
+_STILL, _ASIDE = 1e-9, (-2.0, -0.5)
+
+
 class Lab:
     """A page: `.save(file)` writes it, a notebook shows it, `.html()` is its text.
 
@@ -118,6 +122,8 @@ def lab(
     if point.shape != (2,) or not np.isfinite(point).all():
         raise ValueError(f"lab: `x0` must be two finite numbers, a point of the plane, got {start!r}")
     _check_plane(E, point)
+    if x0 is None:
+        point = point + aside(E, point)
     given = _methods(E, methods, point)
     named: dict[str, Method] = {}
     for label, method in given:
@@ -136,6 +142,12 @@ def _check_plane(E: Any, point: np.ndarray) -> None:
         raise ValueError(f"lab: `energy` can't be asked at {point.tolist()}, a point of the plane: {error}") from error
     if value.shape != ():
         raise ValueError(f"lab: `energy` must answer one number at a point of the plane, got shape {value.shape}")
+
+
+def aside(E: Any, point: np.ndarray) -> np.ndarray:
+    """A way off a point at which nothing would move: a start that nobody chose may be the minimum itself."""
+    moves = bool(np.any(np.abs(np.asarray(jax.grad(E.value)(jnp.asarray(point)))) > _STILL))
+    return np.zeros(2) if moves else np.array(_ASIDE)
 
 
 def _methods(E: Any, methods: Any, point: np.ndarray) -> list[tuple[str | None, Method]]:

@@ -6,7 +6,7 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const LONG = 300, CHAIN = 3000, CHAIN_AT_REST = 30000;
 
 const state = { scene: 0, x0: [0, 0], values: [], hidden: new Set(), shown: 1, clock: "time", own: false, modified: false, seed: 0, view: [[0, 1], [0, 1]] };
-let found = null, survey = null, waiting = 0, resting = 0, playing = 0;
+let found = null, survey = null, waiting = 0, resting = 0, noting = 0, playing = 0;
 
 const scene = () => SCENES[state.scene];
 const numbers = (method, i) => (method.noisy ? [...state.values[i], state.seed] : state.values[i]);
@@ -55,7 +55,9 @@ const draw = (chain = CHAIN) => {
   for (const canvas of document.querySelectorAll("figure canvas")) paint(canvas, FIGURES[canvas.dataset.figure][1]);
   place();
   say();
-  remember();
+  // A browser counts how often an address changes: it is told when the hand rests.
+  clearTimeout(noting);
+  noting = setTimeout(remember, 150);
 };
 
 const paint = (canvas, figure) => {
@@ -307,7 +309,7 @@ const listen = () => {
   $("svg").addEventListener("click", () => save(new Blob([asSvg()], { type: "image/svg+xml" }), "laboratory.svg"));
   window.addEventListener("resize", () => { state.view = fitted(state.view); later(); });
   window.addEventListener("hashchange", read);
-  dark.addEventListener("change", later);
+  dark.addEventListener("change", () => { tones.clear(); later(); });
 };
 
 SCENES.forEach((one, i) => {

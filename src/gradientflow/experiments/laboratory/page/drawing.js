@@ -1,6 +1,12 @@
 // A pen that draws on a canvas or writes SVG, and a frame with axes. Nothing is computed here.
 
-const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// A colour by its name in the style; asked once, until the page turns dark or light.
+const tones = new Map();
+
+const tone = (name) => {
+  if (!tones.has(name)) tones.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return tones.get(name);
+};
 
 /** The part of a canvas's context that the figures use, as SVG. */
 class SvgPen {

@@ -64,7 +64,7 @@ const drawRuns = (pen, width, height, found, state) => {
     const points = run.x.slice(0, state.shown + 1).map((p) => near(map.to(p)));
     line(pen, points, { colour, width: 2.5, alpha: 0.9 });
     const small = points.length > 120;
-    points.forEach((p) => dot(pen, p, small ? 2.4 : 4.5, colour, small ? null : tone("--paper")));
+    points.forEach((p, k) => dot(pen, p, small ? 2.4 : 4.5, colour, k > 0 && distance(p, points[k - 1]) < 10 ? null : tone("--paper")));
   }
   for (const p of found.scene.minima) {
     const [x, y] = map.to(p), colour = tone("--ink");
@@ -99,12 +99,13 @@ const drawSlice = (pen, width, height, found, state) => {
   const along = (p) => (p[0] - minimum[0]) * q[0] + (p[1] - minimum[1]) * q[1];
   const at = (s) => scene.value([minimum[0] + s * q[0], minimum[1] + s * q[1]]);
   const reach = Math.max(1e-6, ...found.visible.flatMap(({ run }) => run.x.slice(0, 3).map((p) => Math.abs(along(p)))), Math.abs(along(state.x0)));
-  const span = Math.min(reach * 1.6, 3 * reach), curve = Array.from({ length: 161 }, (_, i) => -span + (i / 80) * span).map((s) => [s, at(s)]);
-  const bottom = at(0), top = Math.max(...curve.map((p) => p[1]).filter(Number.isFinite));
+  const span = 1.6 * reach, curve = Array.from({ length: 161 }, (_, i) => -span + (i / 80) * span).map((s) => [s, at(s)]);
+  const met = found.visible.flatMap(({ run }) => run.x.slice(0, 3).map((p) => at(along(p)))).filter(Number.isFinite);
+  const bottom = Math.min(at(0), ...met), top = bottom + 2.5 * (Math.max(...met, bottom + 1e-12) - bottom);
   const box = [[-span, span], [bottom - 0.06 * (top - bottom), top]];
   const frame = axes(pen, width, height, box, { xLabel: "way across the valley, from the minimum", yLabel: "E" });
   const to = ([s, e]) => [frame.X(s), frame.clampY(e)];
-  line(pen, curve.map(to), { colour: tone("--ink"), width: 3 });
+  line(pen, curve.map((p) => (p[1] > top ? null : to(p))), { colour: tone("--ink"), width: 3 });
   for (const { run, colour } of [...found.visible].reverse()) {
     const points = run.x.slice(0, Math.min(state.shown, 40) + 1).map((p) => along(p)).map((s) => to([s, at(s)]).map((c) => Math.min(Math.max(c, -4000), 4000)));
     line(pen, points, { colour, width: 2, alpha: 0.75 });
@@ -136,7 +137,7 @@ const drawDistance = drawDecay((p, found) => (found.minimum ? distance(p, found.
 const drawModes = (pen, width, height, found, state) => {
   const shownOf = found.visible.filter((m) => m.method.modes && m.step > 0);
   if (!shownOf.length || !found.minimum) return write(pen, "its step is not linear at a minimum", 20, 40);
-  const top = Math.max(2.4, ...shownOf.map((m) => 1.25 * m.step * found.principal.values[1])), end = Math.min(top, 40);
+  const top = Math.max(2.4, ...shownOf.map((m) => 1.25 * m.step * found.principal.values[1])), end = Math.min(top, 6);
   const frame = axes(pen, width, height, [[0, end], [-1.6, 1.6]], { xLabel: "step × curvature", yLabel: "a step multiplies by" });
   Object.assign(pen, { fillStyle: tone("--bad"), globalAlpha: 1 });
   pen.fillRect(frame.left, frame.Y(1.6), frame.right - frame.left, frame.Y(1) - frame.Y(1.6));
