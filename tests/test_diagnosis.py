@@ -457,10 +457,16 @@ def test_a_log_as_other_tools_write_it(tmp_path, name, text):
     assert read_log(tmp_path / name).to_dict("list") == {"step": [1.0, 2.0], "loss": [2.5, 2.0]}
 
 
+def test_a_log_that_counts_nothing_has_a_step_a_row(tmp_path):
+    (tmp_path / "log.csv").write_text("lr,loss\n0.1,3\n0.1,\n0.1,2\n")
+    assert read_log(tmp_path / "log.csv").to_dict("list") == {"step": [0, 2], "loss": [3, 2], "lr": [0.1, 0.1]}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "needs the columns step and loss"), ("step,los\n1,2\n", "'loss' is not in its first line"),
-     ("step,loss\n1,x\n", "line 2, column 'loss': 'x' is no number")],
+    [("", "is empty; it needs a column loss"), ("step,los\n1,2\n", "'loss' is not in its first line"),
+     ("step,loss\n1,x\n", "line 2, column 'loss': 'x' is no number"),
+     ("step;loss\n1;2,5\n", "'2,5' is no number; write it with a point")],
 )  # fmt: skip
 def test_a_log_that_is_none_is_one_line(tmp_path, text, words):
     file = tmp_path / "log.csv"

@@ -1,5 +1,7 @@
 """Who overrides one method inherits nothing that was said of the old one, and nothing false is called proved."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,15 @@ def test_another_value_has_its_own_gradient_and_no_bounds():
     np.testing.assert_allclose(ridged.subset(jnp.arange(3)).value(w), ridged.value(w))
 
 
+def test_another_value_has_other_losses():
+    class Doubled(gf.FiniteSum):
+        def value(self, x):
+            return 2 * super().value(x)
+
+    E = Doubled(lambda x, example: (x - example) ** 2, jnp.arange(3.0))
+    np.testing.assert_allclose(E.losses(jnp.array(1.0)), [2, 0, 2])
+
+
 def test_a_sum_with_another_value_has_no_parts():
     class Shifted(gf.Composite):
         def value(self, x):
@@ -78,6 +89,18 @@ def test_bounds_that_the_hessian_breaks_carry_no_theorem():
     assert "bounds are wrong" in found.global_reason
 
 
+def test_what_only_an_energy_says_of_itself_is_no_condition_of_a_proof():
+    class Quartic(gf.Energy):
+        is_quadratic = True
+
+        def value(self, x):
+            return jnp.sum(x**4)
+
+    closed = gf.verify(gf.GradientFlow(Quartic())).claims[0]
+    assert (closed.grade, closed.applies) == (gf.Grade.UNKNOWN, None)
+    assert "nobody says but its own class" in closed.reason
+
+
 # --- flows ---
 
 
@@ -87,6 +110,7 @@ def test_another_gradient_is_another_motion():
             return 2 * super().gradient(x)
 
     flow = Twice(gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]))
+    assert not flow.is_gradient_flow
     after = gf.iterate(flow, gf.BackwardEuler(), [1.0, 1.0], step=1.0, steps=1).x[-1]
     np.testing.assert_allclose(after, [1 / 3, 1 / 19], rtol=1e-5)
     with pytest.raises(gf.UnansweredQuestionError):
@@ -234,6 +258,11 @@ def test_an_order_is_that_on_a_flow():
         gf.order(OnFlow())
 
 
+def test_an_order_is_that_at_every_size():
+    with pytest.raises(gf.analysis.NotExactError, match="another step on vectors"):
+        gf.order(OnSize())
+
+
 class Remembering(gf.Discretizer):
     """Two-step: with memory, away from 0."""
 
@@ -272,3 +301,31 @@ def test_a_wrapper_s_subclass_that_moves_otherwise_has_no_closed_form():
 def test_methods_that_belong_together_are_told_together(base, question, says):
     with pytest.raises(TypeError, match=says):
         type("Other", (base,), {question: lambda self, *_: None})
+
+
+# Questions whose answers don't hang on `value`, `drift` or `step`; those that do are listed beside the class.
+STAND_ALONE = {
+    gf.Energy: "value count subset checked sparing_the_last proximal_point",
+    gf.Flow: "drift gradient energy name init position velocity residual lyapunov check_start has_energy held settled "
+    "is_gradient_flow noise diffusion brownian inverse_preconditioner frozen mechanics decay descent rows time_of",
+    gf.Discretizer: "step init position increments check_start clock_only discrete_gradient weights",
+}
+
+
+@pytest.mark.parametrize("base", STAND_ALONE, ids=lambda base: base.__name__)
+def test_every_question_either_stands_alone_or_goes_with_what_it_hangs_on(base):
+    def below(cls):
+        return [cls, *(other for child in cls.__subclasses__() for other in below(child))]
+
+    home = importlib.import_module(base.__module__)
+    (hanging,) = (questions for name, questions in vars(home).items() if name.startswith("_OF_A_"))
+    asked = {
+        name
+        for cls in below(base)
+        if cls.__module__.startswith("gradientflow.")
+        for name, answer in vars(cls).items()
+        if not name.startswith("_") and (callable(answer) or isinstance(answer, property))
+    }
+    alone = set(STAND_ALONE[base].split())
+    assert not alone & set(hanging)
+    assert asked <= alone | set(hanging)

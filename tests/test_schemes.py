@@ -448,3 +448,11 @@ def test_what_comes_back_below_its_start_has_not_diverged():
 def test_a_step_below_resolution_is_told_apart_from_standing_still():
     flow = gf.GradientFlow(gf.energy(lambda x: 1e-20 * x))
     assert gf.iterate(flow, gf.ForwardEuler(), 1.0, step=1.0, steps=30, gtol=1e-30).status.outcome == "precision floor"
+
+
+def test_a_cycle_at_level_zero_is_told_with_its_energy():
+    run = gf.iterate(gf.GradientFlow(lambda x: x**2 - 1), gf.ForwardEuler(), 1.0, step=1.0, steps=10)
+    assert (run.status, run.energy[0], run.energy[-1]) == ("cycling", 0, 0)
+    assert "energy 0 → 0" in run.status.detail
+    assert not run.is_of_a_field
+    assert gf.iterate(gf.field(lambda x: -x), gf.ForwardEuler(), 1.0, step=0.1, steps=1).is_of_a_field

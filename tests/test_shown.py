@@ -5,6 +5,7 @@ import dataclasses
 import html.parser
 import importlib
 import inspect
+import itertools
 import pathlib
 import pkgutil
 import re
@@ -199,6 +200,16 @@ def test_all_panels_go_into_as_many_axes(run):
     # Not the figure, which a notebook would show a second time beside the user's own.
     assert run.plot(ax=axes) is axes
     assert all(ax.has_data() for ax in own.axes)
+
+
+def test_a_title_stays_within_the_axes_that_were_given():
+    own = matplotlib.figure.Figure(figsize=(9, 3), layout="constrained")
+    for ax in own.subplots(1, 3):
+        gf.stability_region(gf.ForwardEuler()).plot(ax=ax)
+    own.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in own.axes]
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
+    assert "$|R(z)| ≤ 1$" in own.axes[0].get_title()
 
 
 def test_trajectories_show_themselves(run):

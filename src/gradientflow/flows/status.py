@@ -78,6 +78,7 @@ class Evidence:
         moved: how far the position has been from its start [X].
         reach: the largest entry of the last position [X].
         stiff: whether stability held the steps of a solve back.
+        has_energy: whether there is an energy to tell of; of a field E is 0 in all rows, and ∇E is −f.
     """
 
     steps: Any
@@ -107,6 +108,7 @@ class Evidence:
     moved: Any
     reach: Any
     stiff: Any
+    has_energy: bool = dataclasses.field(default=True, metadata={"static": True})
 
 
 def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
@@ -274,11 +276,9 @@ def _sentence(status: Status) -> str:
     outcome = status.outcome
     (energy0, energy), (grad0, grad) = e.energy, e.grad_norm
     after = f"at t = {float(e.time):.6g} after {int(e.steps)} steps"
-    # A field has no energy to tell of.
-    of_field = energy0 == energy == 0 and grad0 > 0
-    name = "‖f‖∞" if of_field else "‖∇E‖∞"
+    name = "‖∇E‖∞" if e.has_energy else "‖f‖∞"
     path = f"{name} {grad0:.3g} → {grad:.3g} {after}"
-    if not of_field:
+    if e.has_energy:
         path = f"energy {energy0:.4g} → {energy:.4g}, {path}"
     rose, lost_from = int(e.rises_from), int(e.lost_from)
     single = np.asarray(e.energy).dtype.itemsize < 8
@@ -312,7 +312,7 @@ def _sentence(status: Status) -> str:
         remedy = "stiff: give an implicit solver, or raise max_steps" if e.stiff else "raise max_steps or loosen rtol"
         return f"{path}; {remedy}"
     share = f", {grad / grad0:.2g} of the first," if grad0 > 0 and np.isfinite(grad) else ""
-    said = f"{name} = {grad:.3g}{share} {after}" + ("" if of_field else f", energy {energy:.6g}")
+    said = f"{name} = {grad:.3g}{share} {after}" + (f", energy {energy:.6g}" if e.has_energy else "")
     if outcome is Outcome.CONVERGED and e.left is not None and e.left.unstable:
         said += "; at a saddle or a maximum, which the least nudge leaves"
     return said

@@ -129,7 +129,10 @@ class Trajectory(eqx.Module):
 
     @property
     def is_of_a_field(self) -> bool:
-        """Whether it has no energy to tell of, but moves: in a field's rows it is 0, and `grad_norm` is ‖f‖∞."""
+        """Whether it has no energy to tell of: in a field's rows it is 0, and `grad_norm` is ‖f‖∞."""
+        if (evidence := self.status.evidence) is not None:
+            return not evidence.has_energy
+        # Files hold the rows alone.
         return not np.any(self.energy) and bool(np.any(self.grad_norm))
 
     def to_xarray(self) -> Any:

@@ -38,7 +38,7 @@ class WrappedFlow(Flow):
     @property
     def is_gradient_flow(self) -> bool:
         """Whether the drift is −∇E(x): not where it is another one."""
-        return False if self._own("drift") else self.flow.is_gradient_flow
+        return False if self._own("drift") or self._own("gradient") else self.flow.is_gradient_flow
 
     def init(self, x: Any) -> Any:
         """The state at rest at the position x."""

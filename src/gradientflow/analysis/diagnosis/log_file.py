@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pandas as pd
 
-_NEEDED, _KNOWN = ("step", "loss"), ("step", "loss", "lr", "grad_norm", "update_norm")
+_KNOWN = ("step", "loss", "lr", "grad_norm", "update_norm")
 # What other tools call them. Of several counters the first named here is the trainer's own; where two of a row's other
 # columns could be meant neither is.
 _ALSO_CALLED = {
@@ -26,11 +26,12 @@ _BESIDE = ("__min", "__max", "__step")
 
 
 def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
-    """A training log: a file with the columns step and loss, and lr, grad_norm, update_norm where it has them.
+    """A training log: a file with a column loss, and step, lr, grad_norm, update_norm where it has them.
 
-    A table with commas, semicolons or tabs, or a JSON object a line, the last of which may be torn. Rows that were
-    written for something else, a validation, have no loss and are left out, and so is a row whose loss is missing where
-    later ones have one; a loss that is missing to the end is one that was not finite.
+    Where nothing counts steps, neither steps nor epochs, each row is one, from 0 on. A table with commas, semicolons
+    or tabs, or a JSON object a line, the last of which may be torn. Rows that were written for something else, a
+    validation, have no loss and are left out, and so is a row whose loss is missing where later ones have one; a loss
+    that is missing to the end is one that was not finite.
 
     Raises:
         ValueError: naming the file, the line and the column.
@@ -44,16 +45,17 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
             cells[cells.index(named[0])] = column
     if "step" not in cells and cells.count(_COARSER) == 1:
         cells[cells.index(_COARSER)] = "step"
-    missing = [column for column in _NEEDED if column not in cells]
     if not header:
-        raise ValueError(f"why: {name!r} is empty; it needs the columns step and loss")
-    if missing:
-        several = [cell for cell in cells if cell in _ALSO_CALLED.get(missing[0], ())]
-        why = f"could be any of {' and '.join(several)}" if len(several) > 1 else "is not in its first line"
-        raise ValueError(
-            f"why: {name!r} needs the columns step and loss, {missing[0]!r} {why}; got {', '.join(header[:8])}; "
-            "rename them there"
-        )
+        raise ValueError(f"why: {name!r} is empty; it needs a column loss, and one of steps")
+    for column in ("step", "loss"):
+        several = [cell for cell in cells if cell in _ALSO_CALLED[column]]
+        if column not in cells and (several or column == "loss"):
+            why = f"could be any of {' and '.join(several)}" if several else "is not in its first line"
+            got = ", ".join(header[:8])
+            raise ValueError(f"why: {name!r} needs one column {column}; {column!r} {why}; got {got}; rename it there")
+    if "step" not in cells:
+        cells = ["step", *cells]
+        rows = [(number, [str(k), *row]) for k, (number, row) in enumerate(rows)]
     found: dict[str, list[float]] = {column: [] for column in _KNOWN if column in cells}
     for number, row in rows:
         for column, values in found.items():
@@ -61,9 +63,8 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
             try:
                 values.append(float(cell) if cell else np.nan)
             except ValueError:
-                raise ValueError(
-                    f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} is no number"
-                ) from None
+                why = "is no number; write it with a point" if "," in cell else "is no number"
+                raise ValueError(f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} {why}") from None
     table = pd.DataFrame(found)
     table = table.loc[_has_a_loss([row for _, row in rows], cells) & table["step"].notna().to_numpy()]
     return table.sort_values("step", kind="stable").reset_index(drop=True)

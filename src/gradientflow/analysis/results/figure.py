@@ -1,6 +1,8 @@
 """Figures that show themselves in a notebook, and how one is laid out from its panels."""
 
 import io
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +16,9 @@ from gradientflow.flows.checks import in_a_line
 # Dots an inch in a notebook, and those that it shows an inch with: two to one, so that screens of high density show
 # sharp lines.
 _DRAWN, _SHOWN = 144, 72
+
+# A title too long for the user's axes is set in this size [points], a letter of which is so wide on average.
+_SMALL, _LETTER = 9, 0.5
 
 Panel = Callable[[Axes], Any]
 
@@ -82,7 +87,25 @@ def lay_out(
             figure.suptitle(title)
         else:
             drawn[0].set_title(title)
+    for axes in drawn if ax is not None else ():
+        _fit_title(axes)
     return figure if ax is None else ax
+
+
+def _fit_title(ax: Axes) -> None:
+    """Breaks a title into lines that the axes have room for: there may be other axes beside them."""
+    text = ax.title
+    width = ax.get_position(original=True).width * ax.figure.get_figwidth() * 72
+
+    def room(size: float) -> int:
+        return max(1, int(width / (_LETTER * size)))
+
+    lines = text.get_text().splitlines()
+    if max(map(len, lines), default=0) > room(text.get_fontsize()):
+        # A formula is not broken.
+        held = (re.sub(r"\$[^$]*\$", lambda math: math[0].replace(" ", "\u00a0"), line) for line in lines)
+        broken = "\n".join(textwrap.fill(line, room(_SMALL), break_long_words=False) for line in held)
+        text.set(text=broken.replace("\u00a0", " "), fontsize=min(_SMALL, text.get_fontsize()))
 
 
 def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:

@@ -269,6 +269,7 @@ def seen_of(
         moved=ends.moved,
         reach=ends.reach,
         stiff=xp.asarray(False),
+        has_energy=iteration.flow.has_energy,
     )
 
 

@@ -37,7 +37,7 @@ class Modes(NamedTuple):
 # What is known of a value and its gradient. Who has others inherits none of it.
 _OF_A_VALUE = (
     "grad", "hvp", "inverse_hvp", "minimizer", "minimum", "curvature", "smooth", "nonsmooth", "with_smooth", "kinks",
-    "is_quadratic", "modes", "prox", "least_subgradient", "hessian", "linear",
+    "is_quadratic", "modes", "prox", "least_subgradient", "hessian", "linear", "losses",
 )  # fmt: skip
 
 

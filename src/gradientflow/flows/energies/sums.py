@@ -95,6 +95,9 @@ class FiniteSum(MeanOverExamples):
         Raises:
             ValueError: if that is not one number each.
         """
+        return self._each(x)
+
+    def _each(self, x: Any) -> Any:
         each = jax.vmap(self.loss, in_axes=(None, 0))(x, self.data)
         if jnp.shape(each) != (self.count,):
             raise ValueError(
@@ -105,7 +108,7 @@ class FiniteSum(MeanOverExamples):
 
     def value(self, x: Any) -> Any:
         """The mean loss."""
-        return jnp.mean(self.losses(x))
+        return jnp.mean(self._each(x))
 
     def subset(self, indices: Any) -> Energy:
         """The finite sum over these slices of the data."""

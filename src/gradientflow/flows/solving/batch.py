@@ -142,7 +142,7 @@ def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) ->
     known = surely_ended(limits, asked.dtype, room, carry)
     first, last, end = jax.device_get(ends(program, *_filled((lanes, carry), count)))
     first, last, end = _of((first, last, end), np.arange(count))
-    evidence = ending(limits, asked.dtype, carry, first, last, end, False, carry.stuck, radius)
+    evidence = ending(limits, asked.dtype, carry, first, last, end, False, carry.stuck, radius, asked.kind.has_energy)
     status = eqx.tree_at(lambda status: status.evidence, decide(evidence), None)
     ended = Ended(last.x, last.energy, last.grad_norm, evidence.time, carry.taken, status, {})
     again = np.flatnonzero(~known)

@@ -16,6 +16,7 @@ from ..flow import Flow
 from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..solvers.exact_affine import ExactAffine
+from ..solvers.exponential_rosenbrock import ExponentialRosenbrock
 from ..solvers.newton import NewtonKvaerno3, NewtonKvaerno5, StageNewton
 from ..solvers.rosenbrock_wanner import RosenbrockWanner
 from ..solvers.stabilized_chebyshev import StabilizedChebyshev
@@ -161,6 +162,7 @@ _NAMED: Mapping[str, Callable[[Flow, Any], dfx.AbstractSolver]] = {
     "dopri8": lambda flow, z: dfx.Dopri8(),
     "kvaerno5": _newton_kvaerno,
     "chebyshev": lambda flow, z: StabilizedChebyshev(),
+    "exponential-rosenbrock": lambda flow, z: ExponentialRosenbrock(symmetric=flow.is_gradient_flow),
     "rosenbrock-wanner": lambda flow, z: RosenbrockWanner(symmetric=flow.is_gradient_flow),
 }
 

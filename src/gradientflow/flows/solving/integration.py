@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from ..compiling import rows_at_once
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
-from ..rest import Left, at_rest, left_to_do, little, nothing_more, slow, small
+from ..rest import Left, at_rest, left_to_do, little, nothing_known, nothing_more, slow, small
 from ..state import lower
 from .choice import growth_of
 from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion, is_inside
@@ -47,6 +47,8 @@ class Carry:
         rejected: how many were not.
         moved: ‖x − x₀‖∞ at its largest so far, at the ends of stretches where rest is not asked for [X].
         fastest: the velocity's largest entry so far, likewise [X/T].
+        left: what was left to do at the last look for rest; `None` where rest is not asked for, as below.
+        looked: after how many steps that look was, −1 before the first.
         rest: whether the state is at rest.
         spent: whether E has nothing more to fall, though the state goes on.
         asks_from: the number of steps from which on `spent` is asked.
@@ -62,6 +64,8 @@ class Carry:
     rejected: Any
     moved: Any
     fastest: Any
+    left: Any
+    looked: Any
     rest: Any
     spent: Any
     asks_from: Any
@@ -126,11 +130,12 @@ class Integration(eqx.Module):
         none = jnp.zeros((), int)
         carry = Carry(
             s=zero, h=h, z=z, solver=solver.init(terms, zero, zero + h, z, None), controller=known, taken=none,
-            rejected=none, moved=zero, fastest=self.speed(z), rest=jnp.asarray(False), spent=jnp.asarray(False),
+            rejected=none, moved=zero, fastest=self.speed(z),
+            left=nothing_known(dtype_of(self.flow.residual(z))) if self.to_rest else None,
+            looked=none - 1 if self.to_rest else None, rest=jnp.asarray(False), spent=jnp.asarray(False),
             asks_from=none + 1, stuck=jnp.asarray(False),
         )  # fmt: skip
-        carry = jax.tree.map(jnp.asarray, carry)
-        return self._looked_at(carry) if self.to_rest else carry
+        return jax.tree.map(jnp.asarray, carry)
 
     def one(self, carry: Carry, until: Any) -> Carry:
         """A step tried, which ends at `until` at the latest [T since the start]."""
@@ -181,7 +186,7 @@ class Integration(eqx.Module):
         first = None if times is None else carry.taken, carry.s, carry.z
         block = rows_at_once(first, room)
 
-        def going(carry: Carry, count: Any) -> Any:
+        def steps_on(carry: Carry, count: Any) -> Any:
             stopped = carry.rest | carry.spent | carry.stuck
             return (
                 (carry.s < end)
@@ -190,18 +195,27 @@ class Integration(eqx.Module):
                 & ((count < room) | (room == 0))
             )
 
+        def going(carry: Carry, count: Any) -> Any:
+            # Nothing is left without a look for rest.
+            return (steps_on(carry, count) | self._unseen(carry)) if self.to_rest else steps_on(carry, count)
+
         def step(state: _Filling) -> _Filling:
             carry, buffers, count, index = state
             until = end if times is None else jnp.minimum(end, times[index])
-            now = self.one(carry, until)
+            if self.to_rest:
+                # What a look takes is compiled once: before a step, the last one of all is not taken.
+                often = size(carry.z) <= LARGEST_DENSE
+                due = self._unseen(carry) & (often | (carry.taken % _SELDOM == 0) | ~steps_on(carry, count))
+                carry = jax.lax.cond(due, lambda carry: self._looked_at(carry), lambda carry: carry, carry)
+                on = steps_on(carry, count)
+                now = jax.tree.map(lambda new, old: jnp.where(on, new, old), self.one(carry, until), carry)
+            else:
+                now = self.one(carry, until)
             accepted = now.taken > carry.taken
             saved = accepted if times is None else accepted & (now.s >= until)
             if room:
                 # What is not to be kept is written where the next row will be.
                 buffers = _put(buffers, (None if times is None else now.taken, now.s, now.z), count)
-            if self.to_rest:
-                due = accepted & ((now.taken % _SELDOM == 0) | (size(now.z) <= LARGEST_DENSE))
-                now = jax.lax.cond(due, lambda carry: self._looked_at(carry), lambda carry: carry, now)
             return _Filling(now, buffers, count + saved, index + saved)
 
         def filled(state: _Filling) -> _Filling:
@@ -270,9 +284,16 @@ class Integration(eqx.Module):
         tolerated = self.tolerances.absolute(largest) + self.tolerances.rtol * largest
         return jnp.minimum(_BLURRED, _FED * tolerated / jnp.where(carry.moved > 0, carry.moved, jnp.inf))
 
+    def seen(self, carry: Carry) -> tuple[Left, Any]:
+        """What is left to do where a stretch ended, and whether it is at rest there."""
+        return (carry.left, carry.rest) if self.to_rest else self.judged(carry)[:2]
+
+    def _unseen(self, carry: Carry) -> Any:
+        return carry.looked != carry.taken
+
     def _looked_at(self, carry: Carry) -> Carry:
-        _, rest, spent = self.judged(carry)
-        return eqx.tree_at(lambda c: (c.rest, c.spent), carry, (rest, spent))
+        left, rest, spent = self.judged(carry)
+        return dataclasses.replace(carry, left=left, looked=carry.taken, rest=rest, spent=spent)
 
     def _reached(self, carry: Carry) -> Carry:
         """With how far and how fast it has been by now, and stuck where it is out of all bounds."""

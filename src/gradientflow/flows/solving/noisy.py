@@ -85,6 +85,7 @@ def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any
         heated=np.asarray(True),
         lost_from=np.asarray(-1 if finite.all() else steps[np.argmin(finite)]),
         lost=np.asarray(0 if finite.all() else 1),
+        has_energy=flow.has_energy,
     )
     return Trajectory(
         t=asked, x=positions, state=states, energy=jax.device_put(energies), grad_norm=jax.device_put(grad_norms),

@@ -132,7 +132,7 @@ def ends(program: Program, lanes: Any, carry: Carry) -> tuple[Measured, Measured
 
     def look(lane: Any, carry: Carry) -> tuple[Measured, Measured, End]:
         integration = program.integration(lane)
-        left, rest, _ = integration.judged(carry)
+        left, rest = integration.seen(carry)
         finite = all_finite(integration.flow.drift(program.t0 + carry.s, carry.z))
         return (
             measure(integration, jnp.zeros_like(carry.s), integration.z0)._replace(lyapunov=None),

@@ -67,7 +67,7 @@ def advanced(
     """A stretch, with what is to be known of its rows, all in one program."""
     carry, rows = integration.stretch(carry, times, end, most, room)
     measured = each_row(lambda row: measure(integration, *row), (rows.s, rows.z), rows.count, _BATCH)
-    left, rest, _ = integration.judged(carry)
+    left, rest = integration.seen(carry)
     finite = all_finite(integration.flow.drift(integration.t0 + carry.s, carry.z))
     return carry, Stretch(rows, measured, End(left, rest, finite, integration.climbs(carry.z)))
 

@@ -87,6 +87,7 @@ def integrate_traced(
         out_of_steps=~done,
         lost_from=jnp.where(lost, taken, -1),
         lost=jnp.where(lost, 1, 0),
+        has_energy=flow.has_energy,
     )
     return Trajectory(
         t=times, x=positions, state=states, energy=energy, grad_norm=grad_norm,
@@ -151,6 +152,7 @@ def rest_traced(
         left=left,
         moved=moved,
         reach=max_norm(x),
+        has_energy=flow.has_energy,
     )
     return Trajectory(
         t=times, x=positions, state=states, energy=energy, grad_norm=grad_norm,

@@ -93,7 +93,10 @@ class Watched:
         _, seen, end = joined(self.stretches)
         first, last = (jax.tree.map(lambda leaf, i=i: leaf[i], seen) for i in (0, -1))
         with np.errstate(all="ignore"):
-            seen = ending(self.limits, self.dtype, self.state, first, last, end, self.runs_off, self.stuck, self.radius)
+            seen = ending(
+                self.limits, self.dtype, self.state, first, last, end, self.runs_off, self.stuck, self.radius,
+                self.has_energy,
+            )  # fmt: skip
             return decide(seen)
 
     def _unchanged(self) -> bool:
@@ -144,7 +147,7 @@ def surely_ended(limits: Limits, dtype: Any, room: int, state: Carry) -> Any:
 
 def ending(
     limits: Limits, dtype: Any, state: Carry, first: Measured, last: Measured, end: End, runs_off: Any, stuck: Any,
-    radius: Any,
+    radius: Any, has_energy: bool,
 ) -> Evidence:  # fmt: skip
     """What is seen of a solve that has ended, on the host; all may hold an entry a lane.
 
@@ -158,6 +161,7 @@ def ending(
         runs_off: whether it goes to infinity while its energy falls, as far as its way tells.
         stuck: whether nothing moves any more.
         radius: the fastest mode's |λ| at the start [1/T].
+        has_energy: whether the flow has an energy.
     """
     start, reach = _reach(first.x, np.ndim(first.energy)), _reach(last.x, np.ndim(first.energy))
     at_end = np.asarray(state.s) >= limits.end(dtype)
@@ -184,6 +188,7 @@ def ending(
         moved=state.moved,
         reach=np.asarray(reach),
         stiff=np.asarray(is_stiff(radius, limits.end(dtype))),
+        has_energy=has_energy,
     )
 
 

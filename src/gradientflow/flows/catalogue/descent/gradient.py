@@ -90,7 +90,7 @@ class GradientFlow(FirstOrder):
     @property
     def is_gradient_flow(self) -> bool:
         """It is, unless a subclass moves otherwise."""
-        return type(self).drift is GradientFlow.drift
+        return type(self).drift is GradientFlow.drift and type(self).gradient is Flow.gradient
 
     def drift(self, t: Any, z: Any) -> Any:
         """−∇E(x)."""
