@@ -13,7 +13,7 @@ from gradientflow.experiments.cli import app
 from gradientflow.experiments.laboratory.knobs import knobs_of, with_values
 from gradientflow.experiments.laboratory.known import known_of
 from gradientflow.experiments.laboratory.mathml import mathml
-from gradientflow.experiments.laboratory.programs import gradients_of
+from gradientflow.experiments.laboratory.programs import gradients_of, method_programs
 from gradientflow.experiments.laboratory.scene import read_scene, shipped_scenes
 
 BOWL = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
@@ -50,9 +50,11 @@ def test_it_is_saved_and_shown(tmp_path, page):
     assert "½" in repr(gf.lab(gf.landscapes.bowl(), DESCENT))
 
 
-def test_a_start_that_nobody_chose_moves():
+def test_what_nobody_chose_is_chosen():
     E = gf.energy(lambda p: (p[0] - 1) ** 2 + (p[1] - 1) ** 2)
     assert gf.lab(E).scenes[0].x0 == (-1.0, 0.5)
+    (pair,) = gf.lab(E, {"rk4": (gf.RungeKutta("rk4"), 0.1)}).scenes[0].methods.values()
+    assert (pair.step, pair.flow.name) == (0.1, "GradientFlow")
     assert gf.lab(E, x0=[1.0, 1.0]).scenes[0].x0 == (1.0, 1.0)
 
 
@@ -61,6 +63,21 @@ def test_what_is_known_is_what_stability_says():
     assert (known.limit, known.grade, known.words) == (pytest.approx(2 / 9, rel=1e-12), "proved", "stable up to")
     assert known_of(gf.optimizers.adam(BOWL, lr=0.1), jnp.zeros(2)).limit is None
     assert "no minimum" in known_of(DESCENT, None).words
+    sign = known_of(gf.optimizers.sign_descent(BOWL, lr=0.1), jnp.zeros(2))
+    assert (sign.limit, sign.words[:22]) == (None, "no step of one length,")
+
+
+@pytest.mark.parametrize(
+    ("method", "linear"),
+    [
+        (DESCENT, True),
+        (gf.optimizers.momentum(BOWL, lr=0.1), True),
+        (gf.Method(gf.NesterovFlow(BOWL), gf.NesterovScheme(), 0.1), False),
+        (gf.optimizers.adam(BOWL, lr=0.1), False),
+    ],
+)
+def test_a_mode_has_a_multiplier_where_it_is_the_same_at_every_time(method, linear):
+    assert ("modes" in method_programs(method, jnp.zeros(2), knobs_of(method, None)).code) is linear
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ SCHEMES = {
                  {"step": (0.01, 0.15), "temperature": (0.01, 0.5)}),
 }  # fmt: skip
 SETTINGS, STEPS = 4, 60
-PAGES = {"bowl": (BOWL, tuple(SCHEMES)), "wells": (WELLS, ("descent", "momentum", "adam", "proximal", "langevin"))}
+PAGES = {"bowl": (BOWL, tuple(SCHEMES)), "wells": (WELLS, ("momentum", "adam", "langevin"))}
 # Of each figure, whether something is drawn on it.
 COLOURS = """[...document.querySelectorAll('figure canvas')].map(canvas => new Set(
     canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size > 8)"""

@@ -44,4 +44,6 @@ def known_of(method: Method, at: Any) -> Known:
         limit = found.lr_limit
     if math.isinf(limit):
         return Known(limit, str(found.grade), f"every step is stable{local}")
+    if limit <= 0:
+        return Known(None, str(found.grade), "no step of one length, however short, comes to rest at this minimum")
     return Known(float(limit), str(found.grade), f"stable{local} up to")

@@ -11,7 +11,8 @@ import numpy as np
 
 import gradientflow
 from gradientflow._files import write_file
-from gradientflow.discretizers import Method, optimizers
+from gradientflow.discretizers import Discretizer, Method, optimizers
+from gradientflow.flows import GradientFlow
 from gradientflow.flows import energy as as_energy
 
 from .scene import Scene, label_of, shipped_scenes
@@ -94,7 +95,8 @@ def lab(
 
     Args:
         energy: an energy, or any function, of two variables; without one, the scenes that come with the package.
-        methods: a `Method`, several, or several by label; gradient descent with a fitting step unless given.
+        methods: a `Method`, several, or several by label, each a `Method`, or a scheme of the gradient flow with its
+            step; gradient descent with a fitting step unless given.
         x0: where they start; the energy's customary start unless given.
         progress: called with what is at work.
         options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them.
@@ -150,15 +152,20 @@ def aside(E: Any, point: np.ndarray) -> np.ndarray:
     return np.zeros(2) if moves else np.array(_ASIDE)
 
 
+def _as_method(E: Any, given: Any) -> Any:
+    """A method; a pair is a scheme of the gradient flow and its step, as `compare` takes it."""
+    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Discretizer)
+    return Method(GradientFlow(E), *given) if pair else given
+
+
 def _methods(E: Any, methods: Any, point: np.ndarray) -> list[tuple[str | None, Method]]:
     if methods is None:
         curvature = np.abs(np.linalg.eigvalsh(np.asarray(_hessian(E, point)))).max()
         methods = optimizers.gradient_descent(E, lr=float(f"{1 / max(curvature, 1e-12):.2g}"))
     if isinstance(methods, Method):
         methods = [methods]
-    pairs: list[tuple[Any, Any]] = (
-        list(methods.items()) if isinstance(methods, Mapping) else [(None, method) for method in methods]
-    )
+    labelled = methods.items() if isinstance(methods, Mapping) else ((None, method) for method in methods)
+    pairs: list[tuple[Any, Any]] = [(label, _as_method(E, method)) for label, method in labelled]
     for _, method in pairs:
         if not isinstance(method, Method):
             raise TypeError(

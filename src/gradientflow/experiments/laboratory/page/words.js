@@ -32,7 +32,8 @@ const endWords = (m, found) => {
   if (m.end.kind === "cycle") return `period ${COUNTED[m.end.period]}: it goes round for ever and does not arrive`;
   if (m.end.kind === "rest") {
     const there = found.scene.minima.some((p) => distance(p, m.end.at) < 1e-4 * (1 + Math.hypot(...p)));
-    return there ? "arrives at the minimum" : "comes to rest, but not at a minimum that is known";
+    if (there) return "arrives at the minimum";
+    return principal(found.scene.hessian(m.end.at)).values[0] < 0 ? "comes to rest on a saddle" : "comes to rest, but not at a minimum that is known";
   }
   const n = m.run.x.length - 1, gone = found.minimum ? distance(m.run.x[n], found.minimum) / distance(m.run.x[0], found.minimum) : NaN;
   if (gone > 1.5) return "moves away, farther with every step";
@@ -44,7 +45,7 @@ const headline = (found) => {
   const m = found.visible[0];
   if (!m) return "No method is shown: tick one.";
   if (m.end.kind === "cycle") return `${named(m.method)}: period ${COUNTED[m.end.period]}. It goes round for ever.`;
-  if (m.law && m.end.kind !== "lost") {
+  if (m.law && found.scene.show[0] === "density" && m.end.kind !== "lost") {
     const wide = spread(m.long.map((x) => [x, 1])) / spread(m.law);
     return `Its spread along x is ${wide.toFixed(2)} times that of the exact law.`;
   }
