@@ -106,6 +106,10 @@ CONTROL = {
     "scan in a scan": (
         lambda x: lax.fori_loop(0, 30, lambda i, c: lax.fori_loop(0, i, lambda j, d: d * 0.99 + j, c), x), (1.0, 5.0)),
     "cond": (lambda x: lax.cond(x > 0, lambda x: (jnp.sqrt(x), x), lambda x: (x * x, -x), x), (4.0, -3.0)),
+    "branches that agree": (
+        lambda x: lax.fori_loop(
+            0, 3, lambda i, c: sum(lax.cond(c > x, lambda y: (y, 2.0, c + 1), lambda y: (y, 2.0, c - 1), x)), 1.5 * x
+        ) + 2.0 * x, (1.0, -3.0)),
     "switch": (
         lambda x: lax.switch(jnp.int32(x), [lambda x: x, lambda x: 2 * x, lambda x: x / 3], x), (0.0, 1.0, 2.0, 9.0)),
     "branch in a loop": (

@@ -1,5 +1,6 @@
 """The laboratory's page in a real browser: its numbers are Python's, a hand moves it, nothing hostile does anything."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -17,9 +18,12 @@ from gradientflow.experiments.laboratory.lab import Lab
 from gradientflow.experiments.laboratory.scene import shipped_scenes
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = CHROMIUM if importlib.util.find_spec("playwright") else None
 if CHROMIUM is None and os.environ.get("GRADIENTFLOW_BROWSER") == "required":
-    raise RuntimeError("no chromium is installed, in which the laboratory's page is tried")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed, in which the page is tried")
+    raise RuntimeError("no chromium with Playwright is installed, in which the laboratory's page is tried")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium with Playwright is installed, in which the page is tried"
+)
 
 FLAGS = [f"--{name}" for name in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
          "disable-background-networking", "disable-component-update", "disable-sync")]  # fmt: skip

@@ -220,7 +220,8 @@ class _Printer:
         return [*lines, "}"]
 
     def branch(self, branch: Branch) -> list[str]:
-        live = [i for i, end in enumerate(branch.ends) if end.uses]
+        # What every block answers alike is no answer of the branch's.
+        live = [i for i, end in enumerate(branch.ends) if end.owner is branch and end.uses]
         if not live:
             return []
         for i in live:
