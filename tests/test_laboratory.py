@@ -63,6 +63,8 @@ def test_what_is_known_is_what_stability_says():
     assert (known.limit, known.grade, known.words) == (pytest.approx(2 / 9, rel=1e-12), "proved", "stable up to")
     assert known_of(gf.optimizers.adam(BOWL, lr=0.1), jnp.zeros(2)).limit is None
     assert "no minimum" in known_of(DESCENT, None).words
+    searched = gf.Method(gf.GradientFlow(BOWL), gf.ForwardEuler(), gf.ArmijoSearch())
+    assert known_of(searched, jnp.zeros(2)).words == "its step changes: a rule chooses it on the way"
     sign = known_of(gf.optimizers.sign_descent(BOWL, lr=0.1), jnp.zeros(2))
     assert (sign.limit, sign.words[:22]) == (None, "no step of one length,")
 

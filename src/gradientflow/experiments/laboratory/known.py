@@ -6,7 +6,7 @@ from typing import Any
 
 from gradientflow.analysis.exact.leaf import NotExactError
 from gradientflow.analysis.linear_stability import stability
-from gradientflow.discretizers import Method
+from gradientflow.discretizers import ConstantStep, Method, as_step_rule
 from gradientflow.flows import UnansweredQuestionError
 from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow
 
@@ -32,10 +32,12 @@ def known_of(method: Method, at: Any) -> Known:
         return Known(None, "unknown", "no minimum is known of this energy, at which a step could be too long")
     if isinstance(method.flow, AdaptiveFlow):
         return Known(None, "unknown", "its step adapts: how long it may be depends on the way that it came")
+    if not isinstance(as_step_rule(method.step), ConstantStep):
+        return Known(None, "unknown", "its step changes: a rule chooses it on the way")
     try:
         found = stability(method, at=at)
-    except (ValueError, TypeError, NotExactError, UnansweredQuestionError) as error:
-        return Known(None, "unknown", str(error).split("\n")[0])
+    except (ValueError, TypeError, NotExactError, UnansweredQuestionError):
+        return Known(None, "unknown", "how long its step may be is not known here")
     limit, local = found.limit, " near this minimum" if found.is_local else ""
     if method.named is not None and "lr" in method.parameters:
         # The limit of another number than the one that is turned would mislead.

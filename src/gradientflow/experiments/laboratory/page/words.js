@@ -53,7 +53,7 @@ const headline = (found) => {
   const steep = multiplier(m.method, found.principal.values[1], m.values);
   const flat = multiplier(m.method, found.principal.values[0], m.values);
   // Of an energy that is not quadratic that is so near the minimum only.
-  const of = (words) => (found.quadratic ? words[0].toUpperCase() + words.slice(1) : `Near the minimum, ${words}`);
+  const of = (words) => (found.quadratic ? words[0].toUpperCase() + words.slice(1) : `Near the minimum, ${words.replace("It runs away.", "It does not stay there.")}`);
   if (steep.signed) {
     const r = steep.value, times = shown(Math.abs(r));
     if (r < -1) return of(`too long: each step jumps across the valley and lands ${times} times as far out. It runs away.`);
