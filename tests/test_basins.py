@@ -54,6 +54,7 @@ def test_the_ways_to_reach_no_minimum_are_told_apart():
     assert (cycles.labels == Elsewhere.CYCLING).all()
 
 
+@thorough
 def test_another_energy_of_the_same_kind_traces_nothing_anew():
     traced = []
 

@@ -39,14 +39,15 @@ def test_each_method_is_measured_against_its_own_flow(comparison):
     entry = comparison.entries["momentum"]
     flow = entry.method.flow
     assert isinstance(flow, gf.HeavyBall)
-    exact = jnp.stack([flow.solution(0.0, flow.init(X0), t).x for t in entry.run.t])
-    np.testing.assert_allclose(comparison.errors["momentum"], jnp.linalg.norm(entry.run.x - exact, axis=1), atol=1e-8)
+    exact = jax.jit(jax.vmap(lambda t: flow.solution(0.0, flow.init(X0), t).x))(entry.run.t)
+    distance = np.linalg.norm(np.asarray(entry.run.x) - np.asarray(exact), axis=1)
+    np.testing.assert_allclose(comparison.errors["momentum"], distance, atol=1e-8)
 
 
 def test_the_flow_is_its_closed_form(comparison):
     flow, path = comparison.flow, comparison.path
-    exact = jnp.stack([flow.solution(0.0, X0, t) for t in path.t])
-    assert float(jnp.max(jnp.abs(path.x - exact))) < 1e-8
+    exact = jax.jit(jax.vmap(lambda t: flow.solution(0.0, X0, t)))(path.t)
+    assert np.abs(np.asarray(path.x) - np.asarray(exact)).max() < 1e-8
 
 
 def test_a_method_beyond_its_limit_is_a_result(comparison):
@@ -117,9 +118,9 @@ def test_the_flow_reaches_scikit_learns_optimum(breast_cancer):
 @pytest.mark.parametrize(
     ("make", "steps"),
     [
-        (lambda E: gf.optimizers.gradient_descent(E, lr=1.9 / E.curvature.L), 30_000),
+        pytest.param(lambda E: gf.optimizers.gradient_descent(E, lr=1.9 / E.curvature.L), 30_000, marks=thorough),
         (lambda E: gf.optimizers.proximal_point(E, lr=3000.0), 30),
-        (lambda E: gf.Method(gf.GradientFlow(E), gf.ImplicitMidpoint(), 300.0), 400),
+        pytest.param(lambda E: gf.Method(gf.GradientFlow(E), gf.ImplicitMidpoint(), 300.0), 400, marks=thorough),
         pytest.param(
             lambda E: gf.Method(gf.GradientFlow(E), gf.RungeKutta("rk4"), 2.7 / E.curvature.L), 20_000, marks=thorough
         ),
@@ -187,3 +188,56 @@ def test_a_clock_that_matters_starts_where_it_is_told():
     assert found.entries["euler"].order.order == pytest.approx(1, abs=0.05)
     with pytest.raises(ValueError, match="`t1 - t0` must be finite and positive, got -1"):
         gf.compare(flow, {"euler": (gf.ForwardEuler(), 0.01)}, [1.0], 1.0, t0=2.0)
+
+
+# --- Many starts ---
+
+
+def test_of_many_starts_each_lane_is_its_own_comparison():
+    E = gf.Quadratic([[1.0, 0.0], [0.0, 3.0]])
+    flow, starts = gf.GradientFlow(E), np.random.default_rng(0).normal(size=(9, 2))
+    methods = {"euler": (gf.ForwardEuler(), 0.1), "too long": (gf.ForwardEuler(), 0.9)}
+    found = gf.compare_ensemble(flow, methods, starts, 1.8)
+    euler, too_long = found.entries["euler"], found.entries["too long"]
+    # ẋ = −Hx and x_k = (1 − hH)ᵏx₀, a lane each.
+    t, k = np.linspace(0, 1.8, 19), np.arange(19)
+    np.testing.assert_allclose(euler.t, t)
+    exact = starts[:, None, :] * np.exp(-t[:, None] * [1, 3])
+    iterates = starts[:, None, :] * (1 - 0.1 * np.array([1, 3])) ** k[:, None]
+    np.testing.assert_allclose(euler.errors, np.linalg.norm(iterates - exact, axis=-1), atol=1e-6)
+    assert euler.runs.steps.tolist() == [18] * 9
+    assert found.path.rows["energy"].shape == (9, 201)
+    ends = np.sort(iterates[:, -1] ** 2 @ [0.5, 1.5])
+    assert found.table().loc["euler", "energy 50 %"] == pytest.approx(ends[4], rel=1e-9)
+    assert found.table().loc["euler", "energy 90 %"] == pytest.approx(ends[7], rel=1e-9)
+    assert too_long.runs.tally == found.table().loc["too long", "status"]
+
+
+def test_with_seeds_lanes_differ_and_errors_are_not_measured():
+    langevin = gf.Langevin(gf.Quadratic([[1.0]]), temperature=0.5)
+    methods, keys = {"ula": gf.Method(langevin, gf.EulerMaruyama(), 0.1)}, jax.random.split(jax.random.key(0), 4)
+    found = gf.compare_ensemble(langevin, methods, np.zeros((4, 1)), 1.0, keys=keys)
+    entry = found.entries["ula"]
+    assert found.path is None
+    assert entry.errors is None
+    for i in range(2):
+        alone = methods["ula"].iterate(np.zeros(1), 10, key=keys[i])
+        np.testing.assert_allclose(entry.runs.rows["x"][i], alone.x, rtol=1e-12)
+    with pytest.raises(TypeError, match="'ula' has noise; give `keys`"):
+        gf.compare_ensemble(langevin, methods, np.zeros((4, 1)), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"starts": 1.0}, "`starts` must be positions stacked along a first axis of every leaf, got shapes ()"),
+        ({"keys": np.zeros(3)}, "`keys` must be one a lane, jax.random.split(key, 2), got shape (3,)"),
+        ({"methods": {"a": (gf.ForwardEuler(), gf.ArmijoSearch())}}, "method 'a' must have one step length"),
+        ({"t1": -1.0}, "`t1 - t0` must be finite and positive, got -1.0"),
+    ],
+)
+def test_what_is_no_ensemble_is_one_line(changed, words):
+    given = {"methods": {"a": (gf.ForwardEuler(), 0.1)}, "starts": np.zeros((2, 2)), "t1": 1.0} | changed
+    with pytest.raises(ValueError, match=r"^compare_ensemble: ") as caught:
+        gf.compare_ensemble(gf.GradientFlow(gf.landscapes.bowl()), **given)
+    assert words in str(caught.value)

@@ -9,6 +9,8 @@ import pytest
 
 import gradientflow as gf
 
+from .thorough import THOROUGH
+
 E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 X0, STEPS = np.array([4.0, -1.0]), 60
 ETA, BETA = 0.01, 0.8
@@ -219,6 +221,8 @@ def test_a_traced_parameter_is_one():
     betas = jnp.asarray([0.5, BETA])
     ends = jax.jit(jax.vmap(lambda beta: method.with_parameters(beta=beta).iterate(X0, 5).energy[-1]))(betas)
     np.testing.assert_allclose(ends[1], method.iterate(X0, 5).energy[-1], rtol=1e-12)
+    if not THOROUGH:
+        return
     slope = jax.jit(jax.grad(lambda lr: method.with_parameters(lr=lr).iterate(X0, 5).energy[-1]))(ETA)
     near = [method.with_parameters(lr=ETA + d).iterate(X0, 5).energy[-1] for d in (1e-6, -1e-6)]
     np.testing.assert_allclose(slope, (near[0] - near[1]) / 2e-6, rtol=1e-6)

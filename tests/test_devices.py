@@ -33,14 +33,14 @@ def iterated(flow, scheme):
     lowered(jax.vmap(run, (0, None)), jnp.stack([X0, X0]), 0.01)
 
 
-@pytest.mark.parametrize("make", part(FLOWS, 3), ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", part(FLOWS, 6), ids=lambda make: make.__name__)
 def test_iterates_of_every_flow_lower_for_accelerators(make):
     flow = make(gf.energy(energy))
     scheme = next(scheme for scheme in (gf.ForwardEuler(), gf.EulerMaruyama(), *SCHEMES) if fits(flow, scheme, X0))
     iterated(flow, scheme)
 
 
-@pytest.mark.parametrize("scheme", part(SCHEMES, 3), ids=name_of)
+@pytest.mark.parametrize("scheme", part(SCHEMES, 6), ids=name_of)
 def test_iterates_of_every_scheme_lower_for_accelerators(scheme):
     flow = flow_to_run_on(scheme, gf.energy(energy), X0) or flow_to_run_on(scheme, gf.Quadratic(jnp.eye(2)), X0)
     iterated(flow, scheme)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gradientflow as gf
 from gradientflow.flows import landscapes, regression, standardized
 
-from .thorough import part
+from .thorough import THOROUGH, part
 
 
 def test_the_running_example():
@@ -54,7 +54,7 @@ def test_prox_of_an_indefinite_quadratic_is_nan_where_there_is_none():
     assert np.isnan(E.prox(jnp.array([1.0, 1.0]), 2.0)).all()
 
 
-@pytest.mark.parametrize("name", part(landscapes.names()))
+@pytest.mark.parametrize("name", part(landscapes.names(), 4))
 def test_landscapes_have_the_minima_they_claim(name):
     E = landscapes.get(name)
     assert len(E.domain) == len(E.start)
@@ -154,7 +154,7 @@ def evaluate(text):
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if THOROUGH else 50, deadline=None)
 def test_any_text_is_a_formula_or_a_value_error(text):
     with contextlib.suppress(ValueError):
         gf.from_expression(text)

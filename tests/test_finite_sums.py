@@ -2,8 +2,6 @@
 
 import itertools
 import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +13,8 @@ import gradientflow as gf
 from gradientflow.discretizers import flow_seen
 from gradientflow.discretizers.oracles.shuffling import shuffled
 
-from .thorough import THOROUGH, thorough
+from . import scripts
+from .thorough import THOROUGH, part, thorough
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -65,13 +64,13 @@ def test_what_an_epoch_leaves_over_changes():
 
 def test_all_orders_are_equally_frequent():
     """χ² of the 24 orders of 4 numbers, 23 degrees of freedom: within four standard deviations of 23."""
-    orders = jax.vmap(lambda key: shuffled(key, jnp.arange(4), 4))(jax.random.split(KEY, 24_000))
+    orders = jax.jit(jax.vmap(lambda key: shuffled(key, jnp.arange(4), 4)))(jax.random.split(KEY, 24_000))
     _, counts = np.unique(np.asarray(orders) @ 4 ** np.arange(4), return_counts=True)
     assert len(counts) == 24
     assert abs(np.sum((counts - 1000.0) ** 2 / 1000.0) - 23) < 4 * np.sqrt(2 * 23)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 1000])
+@pytest.mark.parametrize("count", part([1, 2, 1000, 3]))
 def test_a_shuffle_is_a_permutation(count):
     order = np.asarray(shuffled(KEY, jnp.arange(count), count))
     np.testing.assert_array_equal(np.sort(order), np.arange(count))
@@ -131,7 +130,7 @@ def test_adam_on_minibatches_is_optaxs_fed_the_same_batches():
 
 
 @pytest.mark.parametrize(("scheme", "factor"), [
-    (gf.ForwardEuler(), lambda h: 1 - h),
+    pytest.param(gf.ForwardEuler(), lambda h: 1 - h, marks=thorough),
     (gf.BackwardEuler(), lambda h: 1 / (1 + h)),
     (gf.RungeKutta("rk4"), lambda h: 1 - h + h**2 / 2 - h**3 / 6 + h**4 / 24),
 ], ids=lambda case: type(case).__name__)  # fmt: skip
@@ -220,7 +219,7 @@ def test_workers_are_one_large_batch(workers, precision):
     assert float(of_many) == pytest.approx(float(of_one), rel=20 * float(jnp.finfo(precision).eps))
 
 
-def test_workers_on_devices_are_workers_on_one():
+def test_workers_on_devices_are_workers_on_one(tmp_path):
     """Two devices of one machine, in a process of its own; the compiled step has an all-reduce."""
     program = """
 import jax, jax.numpy as jnp
@@ -235,9 +234,8 @@ compiled = jax.jit(lambda x: there(method.flow, key, 0).energy.grad(x)).lower(x)
 print("all-reduce" in compiled, len(jax.devices()))
 """
     flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"XLA_FLAGS": flags}
-    )
+    (tmp_path / "workers.py").write_text(program)
+    done = scripts.run(tmp_path / "workers.py", tmp_path, {"XLA_FLAGS": flags})
     assert done.returncode == 0, done.stderr
     off, moved, reduces, devices = done.stdout.split()
     assert float(off) < 1e-13 < 0.1 < float(moved)
@@ -277,6 +275,7 @@ def test_noisy_descent_has_the_moments_of_its_recursion():
     np.testing.assert_allclose(variance, h * sigma**2 / (lam[:, 0] * (2 - h * lam[:, 0])), rtol=1e-3)
 
 
+@thorough
 def test_noise_leaves_a_strict_saddle_along_the_negative_curvature():
     """x² − y² from the stable manifold: E y² = h²σ²((1 + 2h)²ᵏ − 1)/((1 + 2h)² − 1), while x falls to its noise."""
     h, sigma, copies, steps = 0.1, 0.2, 10_000, 25
@@ -293,6 +292,7 @@ def test_noise_leaves_a_strict_saddle_along_the_negative_curvature():
     assert np.median(np.abs(run.x[-1, 1]) / np.abs(run.x[-1, 0])) > 10
 
 
+@thorough
 def test_adam_has_two_limits_as_the_noise_grows():
     """At constant g and noise s: η sign g for s ≪ |g|, η g/√(g² + s²) for long averages.
 
@@ -360,9 +360,9 @@ def test_spsa_takes_a_schedule_and_asks_for_values_only():
 
 def test_gradient_noise_by_leaf_is_the_examples_own():
     noise = gf.gradient_noise(NETWORK, WEIGHTS)
-    each = jax.vmap(jax.grad(loss), (None, 0))(WEIGHTS, NETWORK.data)
+    each = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(WEIGHTS, NETWORK.data)
     for name, leaf in each.items():
-        spread = float(jnp.sum(jnp.var(leaf, axis=0)))
+        spread = np.var(np.asarray(leaf), axis=0).sum()
         assert noise.traces[name] == pytest.approx(spread, rel=1e-12)
         row = noise.table().loc[name]
         assert row["noise scale"] == pytest.approx(spread / row["‖g‖"] ** 2, rel=1e-12)
@@ -378,6 +378,7 @@ def test_temperature_is_learning_rate_over_batch_size():
     np.testing.assert_allclose(share, [3.90625e-5, 7.8125e-5], rtol=1e-12)
 
 
+@thorough
 def test_descent_with_replacement_rests_like_langevin_and_shuffled_epochs_rest_closer():
     """On ½(x − d)²: hV/(2 − h), V the batch's variance, is the variance that Euler–Maruyama has at `temperature`.
 
@@ -495,8 +496,8 @@ def test_the_lasso_on_minibatches_and_with_noise():
     E, key = gf.Composite(f, gf.penalties.L1(0.3)), jax.random.key(0)
     method = gf.optimizers.ista(E, lr=0.02)
     end = method.iterate(np.zeros(4), 2_000, save_every=2_000).x[-1]
-    workers = [gf.DataParallel(gf.Minibatch(16), 4)] if THOROUGH else []
-    for oracle in (gf.Minibatch(16), *workers, gf.NoisyGradient(0.1), gf.SPSA(1e-3)):
+    more = [gf.DataParallel(gf.Minibatch(16), 4), gf.NoisyGradient(0.1)] if THOROUGH else []
+    for oracle in (gf.Minibatch(16), gf.SPSA(1e-3), *more):
         run = method.iterate(np.zeros(4), 2_000, save_every=2_000, oracle=oracle, key=key)
         np.testing.assert_allclose(run.x[-1], end, atol=0.05)
         # SPSA's noise is larger than the weight, the others' are not.
@@ -508,7 +509,7 @@ def test_the_lasso_on_minibatches_and_with_noise():
     [
         gf.optimizers.fista,
         pytest.param(gf.optimizers.restarted_fista, marks=thorough),
-        gf.optimizers.douglas_rachford,
+        pytest.param(gf.optimizers.douglas_rachford, marks=thorough),
     ],
 )
 def test_every_proximal_method_takes_batches(make):

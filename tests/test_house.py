@@ -169,7 +169,7 @@ def test_every_flow_scheme_and_step_rule_says_its_equation():
 SHOWING = [name for name in MODULES if ">>>" in inspect.getsource(importlib.import_module(name))]
 
 
-@pytest.mark.parametrize("module_name", part(SHOWING, 3))
+@pytest.mark.parametrize("module_name", part(SHOWING, 6))
 def test_docstring_examples_run(module_name):
     failures, _ = doctest.testmod(
         importlib.import_module(module_name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

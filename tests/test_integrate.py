@@ -96,6 +96,7 @@ def test_pitfall_3_a_failed_root_find_rejects_the_step_and_goes_on():
     np.testing.assert_allclose(path.x[-1], reference.x[-1], atol=1e-6)
 
 
+@thorough
 def test_pitfall_3_a_steep_valley_does_not_starve_newton():
     """Curvature 1e8 across: the slopes' rounding is above any absolute tolerance on them."""
     E = gf.energy(lambda x: 5e7 * (x[0] - 0.1 * x[1] ** 2) ** 2 + (x[1] - 1) ** 2 / 2)
@@ -124,6 +125,7 @@ def test_pitfall_4_single_precision():
         gf.integrate(flow, x0, 1.0, rtol=1e-6)
 
 
+@thorough
 def test_single_precision_reports_its_floor():
     E = gf.energy(lambda x: jnp.sum((x - 100.0) ** 2 / 2) * 1e4)
     path = gf.integrate(gf.GradientFlow(E), jnp.array([101.3], jnp.float32), math.inf, gtol=1e-9)
@@ -148,7 +150,7 @@ class Shifted(gf.Energy):
         return (x[0] - self.shift) ** 2 / 2 + 5 * (x[1] + self.shift) ** 2
 
 
-@pytest.mark.parametrize("shift", [0.0, 1e3, 1e5])
+@pytest.mark.parametrize("shift", part([1e5, 0.0, 1e3], 3))
 def test_pitfall_6_stationarity_does_not_depend_on_the_origin(shift):
     path = gf.integrate(gf.GradientFlow(Shifted(shift)), jnp.array([2.0 + shift, 1.0 - shift]), math.inf)
     assert path.status.outcome == "converged"
@@ -208,12 +210,13 @@ def test_pitfall_13_logistic_regression_is_run_within_its_global_limit():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(50, 2)) * [10.0, 1.0], np.tile([0, 1], 25)
     E = gf.LogisticRegression(X, y, ridge=1e-3)
-    local = float(jnp.linalg.eigvalsh(jax.hessian(E.value)(jnp.array([20.0, 0.0, 0.0])))[-1])
+    local = np.linalg.eigvalsh(jax.jit(jax.hessian(E.value))(np.array([20.0, 0.0, 0.0])))[-1]
     assert local < 0.2 * float(E.curvature.L)
     run = gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), [20.0, 0, 0], step=1.99 / E.curvature.L, steps=200)
     assert (np.diff(run.energy) <= 1e-15).all()
 
 
+@thorough
 def test_pitfall_14_running_off_is_not_diverging():
     path = gf.integrate(gf.GradientFlow(gf.landscapes.beale()), [-1.0, 4.0], math.inf)
     assert path.status.outcome == "running off"
@@ -226,7 +229,7 @@ def test_energies_without_a_minimum_run_off(name):
     assert gf.integrate(gf.GradientFlow(E), E.start, math.inf).status.outcome == "running off"
 
 
-@pytest.mark.parametrize("name", part(n for n in gf.landscapes.names() if gf.landscapes.get(n).minima))
+@pytest.mark.parametrize("name", part((n for n in gf.landscapes.names() if gf.landscapes.get(n).minima), 6))
 def test_landscapes_are_descended_to_a_known_minimum(name):
     E = gf.landscapes.get(name)
     path = gf.integrate(gf.GradientFlow(E), E.start, math.inf)
@@ -256,6 +259,7 @@ def test_a_second_integration_does_not_compile_again():
     assert len(traced) - count <= 8
 
 
+@thorough
 def test_trajectories_are_saved_and_loaded(tmp_path):
     flow = gf.HeavyBall(gf.energy(lambda p: jnp.sum(p["w"] ** 2) + p["b"] ** 2))
     path = gf.integrate(flow, {"w": jnp.ones(3), "b": jnp.asarray(2.0)}, 1.0)
@@ -275,6 +279,7 @@ def test_trajectories_draw_themselves():
     assert len(gf.integrate(EXAMPLE, X0, 1.0).plot().axes) == 3
 
 
+@thorough
 def test_rounding_at_an_equilibrium_is_no_running_off():
     """Powell's badly scaled function ends in noise that no longer falls, and no longer moves anything."""
     E = gf.energy(lambda x: (1e4 * x[0] * x[1] - 1) ** 2 + (jnp.exp(-x[0]) + jnp.exp(-x[1]) - 1.0001) ** 2)
@@ -283,6 +288,7 @@ def test_rounding_at_an_equilibrium_is_no_running_off():
     assert float(path.energy[-1]) < 1e-12
 
 
+@thorough
 def test_a_long_wait_at_a_saddle_is_no_running_off():
     """From 1e-13 beside the double well's saddle everything happens in the second half of the time."""
     path = gf.integrate(gf.GradientFlow(gf.landscapes.double_well()), [1e-13, 0.0], math.inf, gtol=1e-12)
@@ -340,7 +346,7 @@ def test_a_stretch_of_the_old_outcome_is_read():
     assert gf.Outcome("running off with falling energy") == "running off"
 
 
-@pytest.mark.parametrize("t1", [3.0, math.inf])
+@pytest.mark.parametrize("t1", part([3.0, math.inf]))
 def test_no_step_leads_across_the_wall_where_the_energy_ends(t1):
     """Behind the pole of −a log x the field is finite again, and an error estimate sees nothing of the pole."""
     a = 1e-8

@@ -156,7 +156,7 @@ def test_conjugate_gradients_need_fewer_steps_than_steepest_descent():
     assert float(steepest.grad_norm[-1]) > 1e3 * float(conjugate.grad_norm[-1])
 
 
-@pytest.mark.parametrize("scheme", [CG, SD], ids=["cg", "sd"])
+@pytest.mark.parametrize("scheme", part([CG, SD]), ids=lambda scheme: type(scheme).__name__)
 def test_negative_curvature_is_left_downhill(scheme):
     """x⁴/4 − x²/2 curves downwards at 0.1: the step there is r/|E''|, away from the top."""
     flow = gf.GradientFlow(gf.energy(lambda x: jnp.sum(x**4 / 4 - x**2 / 2)))
@@ -168,7 +168,7 @@ def test_negative_curvature_is_left_downhill(scheme):
     assert flat.x.tolist() == [[0.1]] * 4
 
 
-@pytest.mark.parametrize("scheme", [CG, SD], ids=["cg", "sd"])
+@pytest.mark.parametrize("scheme", part([CG, SD]), ids=lambda scheme: type(scheme).__name__)
 def test_pytrees_are_the_same_as_arrays(scheme):
     def on_tree(p):
         return quartic_bowl(jnp.stack([p["a"], p["b"][0]]))

@@ -12,6 +12,8 @@ from gradientflow.analysis.comparison.compare import _Reference
 from gradientflow.analysis.linear_stability.jacobian import time_scale
 from gradientflow.discretizers import as_method
 
+from .thorough import THOROUGH, part
+
 Q = gf.Quadratic([[1.0, 0.0], [0.0, 2.0]])
 FLOW = gf.GradientFlow(Q)
 METHOD = gf.optimizers.gradient_descent(Q, 0.35)
@@ -181,7 +183,7 @@ def test_what_is_neither_a_scheme_nor_a_method_is_refused_in_one_line():
         as_method("order", 3)
 
 
-@pytest.mark.parametrize("make", [gf.optimizers.ista, gf.optimizers.fista, gf.optimizers.douglas_rachford])
+@pytest.mark.parametrize("make", part([gf.optimizers.douglas_rachford, gf.optimizers.fista, gf.optimizers.ista], 3))
 def test_a_method_for_sums_is_asked_at_its_solution(make):
     found = gf.stability(make(BOTH, 0.1), at=[0.0, 0.0])
     assert found.lr_limit is None
@@ -235,8 +237,9 @@ def test_diffusions_over_data_of_different_length_have_their_own_brownian_paths(
         reference.cover(flow, 0.2)
     for flow, n in zip(flows, (2, 3), strict=True):
         noise = reference._brownian(flow)
-        run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
-        assert np.isfinite(run.x).all()
+        if THOROUGH or n == 3:
+            run = gf.iterate(flow, gf.EulerMaruyama(), [0.0], step=0.1, steps=2, key=noise)
+            assert np.isfinite(run.x).all()
         assert reference._noise(flow) == ("SGDDiffusion", f"[({n},)]")
 
 

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,11 +95,11 @@ BOWL = gf.landscapes.bowl()
 def test_strang_without_friction_is_velocity_verlet():
     ball, h = gf.HeavyBall(gf.landscapes.beale(), mass=2.0, friction=0.0), 0.01
     run = gf.iterate(ball, gf.StrangSplitting("force", "transport"), [1.0, 1.0], step=h, steps=50)
-    x, v = jnp.array([1.0, 1.0]), jnp.zeros(2)
+    x, v, slope = np.array([1.0, 1.0]), np.zeros(2), eqx.filter_jit(ball.energy.grad)
     for k in range(50):
-        v = v - h / 2 * ball.energy.grad(x) / 2
+        v = v - h / 2 * np.asarray(slope(x)) / 2
         x = x + h * v
-        v = v - h / 2 * ball.energy.grad(x) / 2
+        v = v - h / 2 * np.asarray(slope(x)) / 2
         np.testing.assert_allclose(run.x[k + 1], x, rtol=1e-12)
 
 
@@ -124,7 +125,7 @@ def test_the_energy_of_leapfrog_does_not_drift():
     largest = []
     for h in (0.2, 0.1):
         run = gf.iterate(pendulum, gf.StrangSplitting("force", "transport"), [2.0], step=h, steps=20_000)
-        V = jax.vmap(lambda z: pendulum.lyapunov(0.0, z))(run.state)
+        V = jax.jit(jax.vmap(lambda z: pendulum.lyapunov(0.0, z)))(run.state)
         error = np.abs(np.asarray(V - V[0]))
         assert error[-2000:].max() <= 1.01 * error[:2000].max()
         largest.append(error.max())
@@ -232,7 +233,7 @@ CHEBYSHEV = [(gf.RungeKuttaChebyshev, s, e) for s in (1, 2, 3, 6) for e in (Frac
 CHEBYSHEV += [(gf.SecondOrderChebyshev, s, e) for s in (2, 3, 6) for e in (Fraction(0), Fraction(2, 13))]
 
 
-@pytest.mark.parametrize(("cls", "stages", "damping"), CHEBYSHEV)
+@pytest.mark.parametrize(("cls", "stages", "damping"), part(CHEBYSHEV))
 def test_chebyshev_stability_functions_and_intervals(cls, stages, damping):
     scheme = cls(stages, damping)
     R, interval = chebyshev(stages, damping, scheme.order)

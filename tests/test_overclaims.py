@@ -9,7 +9,7 @@ import pytest
 
 import gradientflow as gf
 
-from .thorough import thorough
+from .thorough import part, thorough
 
 IDENTITY = gf.Quadratic(np.eye(2))
 EULER = gf.ForwardEuler()
@@ -275,7 +275,7 @@ def test_parameters_of_one_name_are_told_apart():
 
 def test_a_run_from_zero_is_measured():
     E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
-    for method in (gf.optimizers.gradient_descent(E, 0.05), gf.optimizers.momentum(E, 0.01, 0.9)):
+    for method in part((gf.optimizers.momentum(E, 0.01, 0.9), gf.optimizers.gradient_descent(E, 0.05))):
         assert gf.verify(method, method.iterate([0.0, 0.0], steps=200)).claims[-1].grade == "measured"
     flow = gf.GradientFlow(E)
     assert gf.verify(flow, gf.integrate(flow, [0.0, 0.0], 1.0)).claims[-1].grade == "measured"

@@ -13,8 +13,8 @@ from .thorough import part
 
 C, P = gf.constraints, gf.penalties
 # Numbers of a precision that it can't square.
-LARGE = {jnp.float16: 2.0**11, jnp.bfloat16: 2.0**80, jnp.float32: 1e22, jnp.float64: 1e200}
-each_precision = pytest.mark.parametrize("dtype", part(LARGE), ids=lambda dtype: dtype.__name__)
+LARGE = {jnp.float32: 1e22, jnp.float16: 2.0**11, jnp.bfloat16: 2.0**80, jnp.float64: 1e200}
+each_precision = pytest.mark.parametrize("dtype", part(LARGE, 4), ids=lambda dtype: dtype.__name__)
 
 
 def close(value, expected, dtype):
@@ -123,7 +123,7 @@ def optax_run(E, transformation, x, steps):
     return np.asarray(jnp.stack(path), float)
 
 
-@pytest.mark.parametrize("name", part(ADAPTIVE))
+@pytest.mark.parametrize("name", part(ADAPTIVE, 4))
 def test_adaptive_methods_are_optaxs_in_every_precision(name):
     """Also where the squares are infinite: there both stay where they are."""
     make = getattr(gf.optimizers, name)

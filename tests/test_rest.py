@@ -100,7 +100,11 @@ def test_a_metastable_start_goes_on():
 
 @pytest.mark.parametrize(
     "fn",
-    [lambda x: jnp.sum(x) ** 4, lambda x: (x[0] + x[1] - 1) ** 2, lambda x: x[0] ** 4 + x[1] ** 2],
+    [
+        pytest.param(lambda x: jnp.sum(x) ** 4, marks=thorough),
+        lambda x: (x[0] + x[1] - 1) ** 2,
+        pytest.param(lambda x: x[0] ** 4 + x[1] ** 2, marks=thorough),
+    ],
     ids=["flat in all directions", "a valley of minima", "flat in one direction"],
 )
 def test_degenerate_minima_are_minima(fn):
@@ -126,8 +130,8 @@ class Powers(gf.Energy):
         (Powers(1.0, 5.0, 0.0), [0.0, 0.0], False),
         (Powers(1.0, -1.0, 0.0), [0.0, 0.0], True),
         (Powers(-1.0, -1.0, 0.0), [0.0, 0.0], True),
-        (Powers(0.0, 0.0, -1.0), [0.0, 0.0], False),
-        (lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2, [1.0, 1.0], False),
+        pytest.param(Powers(0.0, 0.0, -1.0), [0.0, 0.0], False, marks=thorough),
+        pytest.param(lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2, [1.0, 1.0], False, marks=thorough),
     ],
     ids=["minimum", "saddle", "maximum", "flat maximum", "rosenbrock"],
 )
@@ -145,6 +149,7 @@ def test_where_a_start_is_within_rounding_of_a_minimum_it_is_at_rest():
     assert float(path.t[-1]) == 0
 
 
+@thorough
 def test_what_falls_for_ever_is_said_to_run_off():
     path = gf.integrate(gf.GradientFlow(gf.energy(lambda x: jnp.exp(-x))), 0.0, math.inf)
     assert path.status.outcome == "running off"
@@ -196,7 +201,7 @@ def test_a_stretch_without_a_row_of_its_own_is_no_end():
 
 @pytest.mark.parametrize(
     ("rtol", "precision"),
-    [(1e-8, "float64"), pytest.param(1e-4, "float64", marks=thorough), (1e-4, "float32")],
+    [(1e-8, "float64"), pytest.param(1e-4, "float64", marks=thorough), pytest.param(1e-4, "float32", marks=thorough)],
 )
 def test_an_explicit_solver_comes_to_rest_by_itself(rtol, precision):
     """At the limit of stability the errors that a step is allowed would feed the fastest modes for ever.

@@ -23,15 +23,21 @@ from .catalogue import (
     one_step,
     quartic_bowl,
 )
-from .thorough import part
+from .thorough import part, thorough
 
 EXAMPLE = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 H = np.array([[17.0, 7.0], [7.0, 10.0]])
 X0 = jnp.array([4.0, -1.0])
 # One of each class of schemes, tried on every flow; run on the first and the last flow that it fits.
 ONE_A_CLASS = {type(scheme): scheme for scheme in reversed(SCHEMES)}.values()
-FITTING = {scheme: [flow for flow in FLOWS if fits(flow(EXAMPLE), scheme, X0)] for scheme in ONE_A_CLASS}
-PAIRS = [(flow, scheme) for scheme, flows in FITTING.items() for flow in dict.fromkeys((flows[0], flows[-1]))]
+
+
+def first_fitting(scheme, flows):
+    return next((flow for flow in flows if fits(flow(EXAMPLE), scheme, X0)), None)
+
+
+FITTING = {scheme: [first_fitting(scheme, flows) for flows in (FLOWS, FLOWS[::-1])] for scheme in ONE_A_CLASS}
+PAIRS = [(flow, scheme) for scheme, flows in FITTING.items() for flow in dict.fromkeys(flows)]
 PAIRS += [(flow, gf.ForwardEuler()) for flow in FLOWS]
 
 
@@ -40,7 +46,7 @@ def pair_id(value):
 
 
 def test_every_scheme_fits_some_flow():
-    assert all(FITTING.values())
+    assert all(all(flows) for flows in FITTING.values())
 
 
 # --- One recipe on exact numbers -------------------------------------------------------------------------------------
@@ -103,7 +109,7 @@ def test_momentum_on_a_field_is_its_recurrence():
 # --- Order -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", part((s for s in ONE_A_CLASS if s.order is not None), 3), ids=pair_id)
+@pytest.mark.parametrize("scheme", part((s for s in ONE_A_CLASS if s.order is not None), 6), ids=pair_id)
 def test_the_observed_order_is_the_claimed_order(scheme):
     E = gf.energy(quartic_bowl)
     flow = flow_to_run_on(scheme, E, X0)
@@ -141,7 +147,7 @@ def test_one_step_of_every_pair(flow_class, scheme):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2), slope, flow.drift(t, z))
 
 
-@pytest.mark.parametrize("scheme", part(list(ONE_A_CLASS)[1:] + list(ONE_A_CLASS)[:1], 3), ids=pair_id)
+@pytest.mark.parametrize("scheme", part(list(ONE_A_CLASS)[1:] + list(ONE_A_CLASS)[:1], 6), ids=pair_id)
 def test_runs_in_single_precision_on_pytrees_without_compiling_twice(scheme):
     traces = []
 
@@ -240,7 +246,7 @@ def test_a_run_is_continued_from_its_state():
 HALF_SQUARE = gf.GradientFlow(gf.energy(lambda x: x**2 / 2))
 
 
-@pytest.mark.parametrize("save_every", [1, 7, 100, 1000])
+@pytest.mark.parametrize("save_every", part([7, 1, 1000, 100]))
 def test_the_first_bad_step_is_exact_however_seldom_it_is_saved(save_every):
     run = gf.iterate(HALF_SQUARE, gf.ForwardEuler(), 1.0, step=5.0, steps=1000, save_every=save_every)
     # x_k = (−4)^k, whose square is no longer finite from 2^1024 on.
@@ -325,6 +331,7 @@ def test_a_step_rule_may_look_at_the_state():
 # --- Noise -----------------------------------------------------------------------------------------------------------
 
 
+@thorough
 def test_a_flow_and_its_scheme_share_a_brownian_path():
     """Additive noise: strong order 1, averaged over paths."""
     flow = gf.Langevin(gf.energy(quartic_bowl), temperature=0.5)
@@ -349,6 +356,7 @@ def test_the_stationary_variance_of_unadjusted_langevin():
     assert float(jnp.var(run.x[-1])) == pytest.approx(expected, abs=4 * standard_error)
 
 
+@thorough
 def test_kinetic_langevin_equipartitions():
     m, T, chains = 0.5, 0.8, 10_000
     flow = gf.KineticLangevin(gf.energy(lambda x: jnp.sum(x**2) / 2), mass=m, friction=1.0, temperature=T)
@@ -362,7 +370,11 @@ def test_kinetic_langevin_equipartitions():
 SUM_OF_SQUARES = gf.energy(lambda p: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p)))
 
 
-@pytest.mark.parametrize("x0", [1.0, {"w": 1.0}, jnp.asarray(1.0)], ids=["float", "dict of floats", "weak array"])
+@pytest.mark.parametrize(
+    "x0",
+    [1.0, pytest.param({"w": 1.0}, marks=thorough), jnp.asarray(1.0)],
+    ids=["float", "dict of floats", "weak array"],
+)
 def test_python_floats_are_run_in_full_precision(x0):
     """A weakly typed start must not drag the flow's parameters and the step to a lower precision."""
     run = gf.optimizers.momentum(SUM_OF_SQUARES, lr=0.1, beta=0.9).iterate(x0, steps=np.int64(2))
@@ -409,7 +421,7 @@ def test_states_can_be_summed():
 LOG_COSH = gf.GradientFlow(gf.energy(lambda x: jnp.log(jnp.cosh(x))))
 
 
-@pytest.mark.parametrize("save_every", [1, 2, 3])
+@pytest.mark.parametrize("save_every", part([2, 1, 3], 3))
 def test_bouncing_for_ever_is_a_cycle(save_every):
     """On log cosh steps beyond 2 end in a 2-cycle ±x with tanh(x) = 2x/h."""
     run = gf.iterate(LOG_COSH, gf.ForwardEuler(), 0.5, step=2.5, steps=120, save_every=save_every)

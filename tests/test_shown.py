@@ -25,7 +25,7 @@ from nbclient import NotebookClient
 import gradientflow as gf
 import gradientflow.analysis
 from gradientflow.analysis.comparison.compare import Entry
-from gradientflow.analysis.comparison.figures import _limits, draw_energy, draw_plane
+from gradientflow.analysis.comparison.figures import axis_limits, draw_energy, draw_plane
 from gradientflow.analysis.diagnosis.log import read_off
 from gradientflow.analysis.linear_stability.survey import StabilitySurvey
 from gradientflow.analysis.results.figure import Figure
@@ -33,6 +33,8 @@ from gradientflow.analysis.results.html import show_formula, show_table
 from gradientflow.analysis.results.page import file_names
 from gradientflow.analysis.results.result import Result
 from gradientflow.analysis.worst_case.problem import energy_class
+
+from .thorough import thorough
 
 EULER = gf.ForwardEuler()
 BOWL = gf.Quadratic(np.diag([1.0, 4.0]))
@@ -111,7 +113,9 @@ MADE = {
     "Diagnosis": lambda _: gf.why(lambda x: 2 * jnp.sum(x**2), jnp.ones(2), optax.sgd(0.6), steps=9),
     "LogReading": lambda _: read_off(pd.DataFrame({"step": range(4), "loss": GRID, "lr": GRID})),
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
+    "EnsembleComparison": lambda _: gf.compare_ensemble(FLOW, {"euler": (EULER, 0.1)}, np.eye(2), 0.5),
     "GradientNoise": lambda _: gf.GradientNoise(jnp.ones(2), {"x": 2.0}, 100),
+    "SpectralDensity": lambda _: gf.spectral_density(BOWL, [1.0, 2.0]),
     "Spectrum": lambda _: gf.curvature(BOWL, [1.0, 2.0]),
     "Stability": lambda _: gf.stability(FLOW, EULER),
     "StabilityMap": lambda _: gf.StabilityMap("momentum", ("lr", "beta"), GRID, GRID, (1.0, 4.0), np.outer(GRID, GRID)),
@@ -154,7 +158,12 @@ def parsed(text):
     return tags.seen
 
 
-@pytest.mark.parametrize("cls", DRAWN, ids=lambda cls: cls.__name__)
+# What takes long to find is drawn by its own tests, too.
+LONG = ("Basins", "Sweep")
+DRAWN_HERE = [pytest.param(cls, marks=[thorough] * (cls.__name__ in LONG)) for cls in DRAWN]
+
+
+@pytest.mark.parametrize("cls", DRAWN_HERE, ids=lambda cls: cls.__name__)
 def test_a_result_draws_itself_where_it_is_told(cls, comparison):
     found = MADE[cls.__name__](comparison)
     figure = found.plot(figsize=(5, 3), title="as I say")
@@ -305,6 +314,7 @@ def test_everything_shows_in_a_notebook():
 # --- Figures a person can read ---------------------------------------------------------------------------------------
 
 
+@thorough
 def test_a_default_comparison_arrives():
     resolved = gf.Experiment(energy="rosenbrock").resolve()
     path = gf.integrate(gf.GradientFlow(gf.landscapes.rosenbrock()), resolved.x0, resolved.t1)
@@ -326,7 +336,7 @@ def test_energies_that_diverge_are_drawn_on_a_logarithmic_scale(run):
     assert ax.get_yscale() == "symlog"
     # To the end of all numbers, without a word from the library that draws.
     gf.iterate(FLOW, EULER, [1.0, 2.0], step=10.0, steps=400).plot()._repr_png_()
-    low, high = _limits([np.array([1e2, 1e302])], 1e-14)
+    low, high = axis_limits([np.array([1e2, 1e302])], 1e-14)
     assert 0 < low < high < 1e13
     short = gf.iterate(FLOW, EULER, [1.0, 2.0], step=0.01, steps=20)
     assert short.plot().axes[0].get_yscale() == "linear"

@@ -8,6 +8,8 @@ import pytest
 import gradientflow as gf
 from gradientflow.flows.energies.hessian import solve_symmetric
 
+from .thorough import THOROUGH
+
 RNG = np.random.default_rng(0)
 
 
@@ -16,14 +18,16 @@ def test_newtons_method_takes_the_least_step_where_there_are_many():
     valley = gf.energy(lambda x: (x[0] + x[1] - 1) ** 2)
     run = gf.optimizers.newton(valley).iterate([3.0, 1.0], 3)
     np.testing.assert_allclose(run.x[1:], [[1.5, -0.5]] * 3, atol=1e-14)
+    path = gf.integrate(gf.NewtonFlow(valley), [3.0, 1.0], 1.0)
+    np.testing.assert_allclose(path.x[-1], [1.5 + 1.5 / np.e, -0.5 + 1.5 / np.e], rtol=1e-7)
+    if not THOROUGH:
+        return
     quartic = gf.optimizers.newton(gf.energy(lambda x: jnp.sum(x**4))).iterate([1.0, 0.0], 3)
     np.testing.assert_allclose(quartic.x, np.outer((2 / 3) ** np.arange(4), [1, 0]), atol=1e-14)
     X, y = RNG.normal(size=(8, 2)), RNG.normal(size=8)
     E = gf.LinearRegression(X[:, [0, 1, 1]], y)
     found = gf.optimizers.newton(E).iterate(jnp.zeros(4), 2).x[-1]
     np.testing.assert_allclose(found, E.minimizer, atol=1e-12)
-    path = gf.integrate(gf.NewtonFlow(valley), [3.0, 1.0], 1.0)
-    np.testing.assert_allclose(path.x[-1], [1.5 + 1.5 / np.e, -0.5 + 1.5 / np.e], rtol=1e-7)
 
 
 def test_no_solution_is_not_a_number():

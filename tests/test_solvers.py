@@ -13,6 +13,8 @@ import sympy as sp
 import gradientflow as gf
 from gradientflow.flows.solvers.rosenbrock_wanner import stiffly_accurate
 
+from .thorough import THOROUGH, part
+
 METHOD = stiffly_accurate()
 STAGES = len(METHOD.weights)
 
@@ -85,7 +87,7 @@ def test_it_is_l_stable():
     assert all(multiplicity % 2 == 0 for root, multiplicity in sp.Poly(gap, y).sqf_list()[1] if root.count_roots() > 0)
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("symmetric", part([False, True]))
 def test_its_order_is_seen_with_a_field_that_changes_in_time(symmetric):
     """ẋ = −∇E(x) + (sin t, …) against a tight solve: the error falls by 2⁴ when the step is halved."""
 
@@ -128,8 +130,10 @@ def test_derivatives_go_through_it_both_ways():
         ).ys[-1, 0]  # fmt: skip
 
     reverse = jax.jit(jax.grad(lambda lam: end(lam, dfx.RecursiveCheckpointAdjoint())))(2.0)
-    forward = jax.jit(jax.jacfwd(lambda lam: end(lam, dfx.ForwardMode())))(2.0)
-    assert (float(reverse), float(forward)) == (pytest.approx(-math.exp(-2), rel=1e-6),) * 2
+    assert float(reverse) == pytest.approx(-math.exp(-2), rel=1e-6)
+    if THOROUGH:
+        forward = jax.jit(jax.jacfwd(lambda lam: end(lam, dfx.ForwardMode())))(2.0)
+        assert float(forward) == pytest.approx(-math.exp(-2), rel=1e-6)
 
 
 def test_a_direction_of_negative_curvature_is_followed():

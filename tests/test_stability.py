@@ -15,7 +15,7 @@ from gradientflow.analysis.linear_stability.contractivity import contractivity_l
 from gradientflow.analysis.linear_stability.curvature import curvatures_at
 from gradientflow.discretizers import TABLEAUS
 
-from .thorough import thorough
+from .thorough import THOROUGH, part, thorough
 
 E = gf.LeastSquares([[4, 1], [1, 3]], [1, 2])
 FLOW = gf.GradientFlow(E)
@@ -74,7 +74,7 @@ INTERVALS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=thorough) if name == "ab4" else name for name in INTERVALS])
+@pytest.mark.parametrize("name", part([*INTERVALS][::-1]))
 def test_stability_intervals(name):
     scheme, real, imaginary = INTERVALS[name]
     found = gf.stability_intervals(scheme)
@@ -264,14 +264,14 @@ def test_implicit_schemes_read_as_tableaus():
     assert read_coefficients(gf.ImplicitMidpoint()).a == ((0.5,),)
 
 
-@pytest.mark.parametrize("name", ["heun", "rk3", "rk4", "rk38"])
+@pytest.mark.parametrize("name", part(["rk4", "heun", "rk3", "rk38"], 4))
 def test_distances_do_not_grow_up_to_the_contractivity_limit(name):
     """Two runs on a convex energy that is far from quadratic; the theorem's step, on many pairs of starts."""
     softplus = gf.energy(lambda x: jnp.sum(jax.nn.softplus(20 * x) / 20) + x[0] ** 2 / 2)  # L = 5 + 1
     h = float(contractivity_limit(read_coefficients(gf.RungeKutta(name)))) / 6
     starts = jax.random.normal(jax.random.key(0), (2000, 2, 2)) * 0.3
     flow, scheme = gf.GradientFlow(softplus), gf.RungeKutta(name)
-    after = jax.vmap(jax.vmap(lambda x: scheme.step(flow, 0.0, x, h)))(starts)
+    after = jax.jit(jax.vmap(jax.vmap(lambda x: scheme.step(flow, 0.0, x, h))))(starts)
     before, then = (jnp.linalg.norm(pair[:, 0] - pair[:, 1], axis=-1) for pair in (starts, after))
     assert float((then / before).max()) <= 1 + 1e-12
 
@@ -285,29 +285,30 @@ def logistic():
 
     X, y = load_breast_cancer(return_X_y=True)
     energy = gf.LogisticRegression((X - X.mean(0)) / X.std(0), y, ridge=1e-3)
-    flow = gf.GradientFlow(energy)
-    return flow, gf.integrate(flow, np.zeros(31), math.inf).x[-1]
+    # By Newton's method, which arrives from 0 in ten steps.
+    slope, hessian = jax.jit(jax.grad(energy.value)), jax.jit(jax.hessian(energy.value))
+    optimum = np.zeros(31)
+    for _ in range(12):
+        optimum = optimum - np.linalg.solve(np.asarray(hessian(optimum)), np.asarray(slope(optimum)))
+    assert np.abs(slope(optimum)).max() < 1e-13
+    return gf.GradientFlow(energy), jnp.asarray(optimum), float(np.linalg.eigvalsh(hessian(optimum))[-1])
 
 
 def test_on_logistic_regression_the_local_and_the_global_limit_differ(logistic):
-    flow, optimum = logistic
+    flow, optimum, top = logistic
     found = gf.stability(flow, gf.ForwardEuler(), at=optimum)
-    top = float(jnp.linalg.eigvalsh(jax.hessian(flow.energy.value)(optimum))[-1])
     assert found.limit == pytest.approx(2 / top, rel=1e-9)
     assert found.global_limit == pytest.approx(2 / float(flow.energy.curvature.L), rel=1e-9)
     assert found.limit > 15 * found.global_limit
     assert found.is_local
     assert (str(found.grade), str(found.global_grade)) == ("measured", "certified")
-    near = optimum + 1e-3 * jax.random.normal(jax.random.key(1), optimum.shape)
-    away = [
-        float(
-            jnp.linalg.norm(
-                gf.iterate(flow, gf.ForwardEuler(), near, step=factor * found.limit, steps=1500).x[-1] - optimum
-            )
-        )
+    near = np.asarray(optimum) + 1e-3 * np.random.default_rng(1).normal(size=31)
+    runs = (
+        gf.iterate(flow, gf.ForwardEuler(), near, step=factor * found.limit, steps=1500, save_every=1500)
         for factor in (0.99, 1.01)
-    ]
-    start = float(jnp.linalg.norm(near - optimum))
+    )
+    away = [np.linalg.norm(run.x[-1] - optimum) for run in runs]
+    start = np.linalg.norm(near - optimum)
     assert away[0] < start < away[1]
 
 
@@ -317,8 +318,9 @@ def test_a_scheme_that_cannot_be_read_is_measured_by_its_jacobian():
     assert found.grade == "measured"
     assert "FromDiffrax" in found.unread
     assert found.spectral_radius(0.5 * found.limit) < 1
-    exact = gf.stability(gf.GradientFlow(E), gf.ExactFlow())
-    assert (exact.limit, exact.grade) == (math.inf, "measured")
+    if THOROUGH:
+        exact = gf.stability(gf.GradientFlow(E), gf.ExactFlow())
+        assert (exact.limit, exact.grade) == (math.inf, "measured")
 
 
 def test_large_states_use_lanczos_and_say_so():
@@ -366,6 +368,7 @@ def test_a_sweep_shows_the_three_behaviours_and_measures_what_is_predicted():
     assert sweep.runs.outcome[-1] == "diverged"
 
 
+@thorough
 def test_a_step_sweep_is_single_runs_and_another_energy_traces_nothing_anew():
     traced = []
 
@@ -470,7 +473,7 @@ class Averaged(gf.Discretizer):
         return z + h * average, average
 
 
-@pytest.mark.parametrize("beta", [0.3, 0.9])
+@pytest.mark.parametrize("beta", part([0.9, 0.3]))
 def test_published_limits_of_nesterov_and_of_averaged_momentum(beta):
     for scheme, expected in (
         (Nesterov(beta), (2 + 2 * beta) / (1 + 2 * beta)),

@@ -58,7 +58,7 @@ def quadratic(*curvatures):
 
 def looked_at(run, E):
     """Iterates, energies, gradients and steps of a run of gradient descent, as NumPy arrays."""
-    return np.asarray(run.x), np.asarray(run.energy), np.asarray(jax.vmap(E.grad)(run.x)), np.diff(run.t)
+    return np.asarray(run.x), np.asarray(run.energy), np.asarray(jax.jit(jax.vmap(E.grad))(run.x)), np.diff(run.t)
 
 
 # --- What every rule owes --------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_every_exported_rule_is_in_the_table():
     assert set(RULES) == final
 
 
-@pytest.mark.parametrize("rule", part(RULES), ids=name_of)
+@pytest.mark.parametrize("rule", part(RULES, 5), ids=name_of)
 def test_runs_in_single_precision_on_pytrees_and_other_numbers_do_not_compile(rule):
     traces = []
 
@@ -305,17 +305,17 @@ def test_where_the_energy_falls_all_the_way_the_step_is_the_longest():
         steps=1,
     )  # fmt: skip
     assert float(proximal.t[-1]) == 50.0
-    for E in (gf.Quadratic([[-1.0]]), gf.energy(lambda x: -jnp.sum(x**2) / 2)):
+    for E in part((gf.energy(lambda x: -jnp.sum(x**2) / 2), gf.Quadratic([[-1.0]]))):
         for rule in (gf.ExactLineSearch(longest=50.0), gf.Wolfe(longest=50.0)):
             assert float(descend(E, rule, [1.0], 1).t[-1]) == 50.0
 
 
 def test_the_grid_search_is_brute_force():
     grid = np.concatenate([np.arange(1, 10) / 100, np.arange(1, 10) / 10, np.arange(1, 10.0)])
-    E = gf.energy(quartic_bowl)
+    E, values = gf.energy(quartic_bowl), jax.jit(jax.vmap(quartic_bowl))
     x, _, gradients, h = looked_at(descend(E, gf.GridSearch(), [1.0, -0.5], 6), E)
     for k in range(6):
-        trials = jax.vmap(quartic_bowl)(x[k] - grid[:, None] * gradients[k])
+        trials = values(x[k] - grid[:, None] * gradients[k])
         assert h[k] == pytest.approx(grid[np.argmin(trials)], rel=1e-13)
 
 
@@ -329,7 +329,7 @@ def test_armijos_condition_holds_at_every_step_and_not_before(x0):
     slack = 1e-12 * energies[:-1]
     assert (energies[1:] <= energies[:-1] - (h * square)[:-1] / 2 + slack).all()
     too_long = 2 * h[:-1]
-    E = np.asarray(jax.vmap(ROSENBROCK)(x[:-1] - too_long[:, None] * gradients[:-1]))
+    E = np.asarray(jax.jit(jax.vmap(ROSENBROCK))(x[:-1] - too_long[:, None] * gradients[:-1]))
     assert ((energies[:-1] - too_long * square[:-1] / 2 - slack < E) | (h[:-1] == 1)).all()
 
 
@@ -415,7 +415,7 @@ def test_barzilai_and_borwein_keep_the_last_step_where_the_curvature_is_not_posi
     np.testing.assert_allclose(np.diff(run.t), 0.3)
 
 
-@pytest.mark.parametrize("E", [ROSENBROCK, HIMMELBLAU], ids=["rosenbrock", "himmelblau"])
+@pytest.mark.parametrize("E", part([ROSENBROCK, HIMMELBLAU]))
 @pytest.mark.parametrize("x0", [[20.0, -30.0], [-2.0, 3.0], [5.0, 5.0]])
 @pytest.mark.parametrize("radius", [1e-2, 1e3])
 def test_a_trust_region_never_climbs_where_plain_descent_diverges(E, x0, radius):
@@ -480,10 +480,10 @@ def test_clipping_the_gradient_is_optaxs():
         updates, memory = theirs.update(E.grad(x), memory)
         return (optax.apply_updates(x, updates), memory), x
 
-    _, xs = jax.lax.scan(step, (x0, theirs.init(x0)), None, length=150)
+    _, xs = jax.jit(lambda x: jax.lax.scan(step, (x, theirs.init(x)), None, length=150))(x0)
     for name in x0:
         np.testing.assert_allclose(ours.x[name][:-1], xs[name], atol=1e-12)
-    norms = np.hypot(*(np.asarray(leaf) for leaf in jax.vmap(E.grad)(xs).values()))
+    norms = np.hypot(*(np.asarray(leaf) for leaf in jax.jit(jax.vmap(E.grad))(xs).values()))
     assert norms[0] > 20 > norms[-1]
 
 

@@ -15,7 +15,7 @@ import gradientflow as gf
 from . import scripts, swept
 from .thorough import THOROUGH
 
-KILLS = 10 if THOROUGH else 3
+KILLS = 10 if THOROUGH else 1
 
 
 def files(folder):

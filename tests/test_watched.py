@@ -215,7 +215,7 @@ PROBLEMS = {
 PAIRS = [(kind, name) for name in PROBLEMS for kind in ("sgd", "momentum", "adam")]
 
 
-@pytest.mark.parametrize(("kind", "name"), part(PAIRS, 4))
+@pytest.mark.parametrize(("kind", "name"), part(PAIRS, 7))
 def test_a_safe_step_never_leaves_the_numbers(name, kind):
     loss, start, L = PROBLEMS[name]
     lr = 10 * 2 / L

@@ -15,7 +15,7 @@ from gradientflow.analysis import NotExactError
 from gradientflow.analysis.worst_case import bound, rate, settling
 from gradientflow.analysis.worst_case.semidefinite import solve
 
-from .thorough import part
+from .thorough import part, thorough
 
 BOWL = gf.landscapes.bowl()
 FLOW = gf.GradientFlow(BOWL)
@@ -139,7 +139,7 @@ def test_a_lyapunov_function_falls_along_the_iterates_at_its_rate():
     # A smooth energy in the class: its second derivative is between 1 and 10.
     energy = gf.energy(lambda x: jnp.sum(x**2 / 2 + 9 * (jnp.logaddexp(2 * x, -2 * x) - jnp.log(2)) / 4))
     run = gf.optimizers.momentum(energy, 0.125, 0.25).iterate([3.0, -0.4], steps=20)
-    states = {"x": run.state.x, "v": run.state.v, "g": jax.vmap(energy.grad)(run.state.x)}
+    states = {"x": run.state.x, "v": run.state.v, "g": jax.jit(jax.vmap(energy.grad))(run.state.x)}
     value = sum(
         weight * (run.energy if isinstance(key, str) else jnp.sum(states[key[0]] * states[key[1]], axis=-1))
         for key, weight in found.lyapunov.items()
@@ -459,8 +459,8 @@ def test_the_cycle_is_on_an_energy_of_the_class():
     cycle = gf.find_cycle(polyak(100), mu=1, L=100)
     x = jax.random.normal(jax.random.key(0), (200, 2))
     y = jax.random.normal(jax.random.key(1), (200, 2))
-    gradient = jax.vmap(cycle.energy.grad)
-    np.testing.assert_allclose(gradient(x), jax.vmap(jax.grad(cycle.energy.value))(x), atol=1e-9)
+    gradient = jax.jit(jax.vmap(cycle.energy.grad))
+    np.testing.assert_allclose(gradient(x), jax.jit(jax.vmap(jax.grad(cycle.energy.value)))(x), atol=1e-9)
     change, apart = gradient(x) - gradient(y), x - y
     product, square = jnp.sum(change * apart, axis=-1), jnp.sum(apart**2, axis=-1)
     assert (product >= (1 - 1e-12) * square).all()
@@ -513,7 +513,7 @@ def test_a_map_is_proved_where_it_converges_and_refuted_where_it_does_not():
 # ---- the worst energy, and claims of one's own
 
 
-@pytest.mark.parametrize("name", ["descent, convex", "momentum, distance", "proximal point, distance"])
+@pytest.mark.parametrize("name", part(["momentum, distance", "descent, convex", "proximal point, distance"], 3))
 def test_bounds_are_attained_on_an_energy_that_runs(name):
     ours, _, steps, mu, L, final = PAIRS[name]
     found = gf.worst_case_bound(ours, steps, mu, L, final=final)
@@ -548,14 +548,17 @@ def test_more_than_the_descent_lemma_is_refuted_by_an_energy_that_runs():
     found = gf.settle(lambda run: run.E[0] - run.E[1] - Fraction(1, 5) * run.g[0] * run.g[0], descent(a), -L, L)
     assert found.grade is gf.Grade.REFUTED
     example = found.counterexample
-    x0 = jnp.asarray(example.x0)
-    x1 = x0 - float(a) * jax.grad(example.energy.value)(x0)
-    fall = example.energy.value(x0) - example.energy.value(x1)
-    assert float(fall) < 0.2 * float(jnp.sum(jax.grad(example.energy.value)(x0) ** 2))
+    asked = jax.jit(jax.value_and_grad(example.energy.value))
+    before, slope = asked(np.asarray(example.x0))
+    after, _ = asked(np.asarray(example.x0) - float(a) * np.asarray(slope))
+    assert float(before - after) < 0.2 * float(np.sum(np.asarray(slope) ** 2))
     assert found.check()
 
 
-@pytest.mark.parametrize(("h", "mu", "grade"), [(2, 0, "proved"), (Fraction(21, 10), 0, "refuted"), (1, -1, "refuted")])
+@pytest.mark.parametrize(
+    ("h", "mu", "grade"),
+    [(2, 0, "proved"), pytest.param(Fraction(21, 10), 0, "refuted", marks=thorough), (1, -1, "refuted")],
+)
 def test_distances_never_grow_up_to_two_over_L_but_on_convex_energies_only(h, mu, grade):
     found = gf.settle(lambda run: run.x[0] * run.x[0] - run.x[1] * run.x[1], descent(h), mu, 1)
     assert found.grade == grade
@@ -599,8 +602,8 @@ def test_a_users_scheme_has_all_five_readings():
     rate = gf.worst_case_rate(mine, 1, 10)
     assert rate.check()
     assert rate.rate < 1
-    jacobian = jax.jacobian(lambda z: Heun().step(mine.flow, 0.0, z, 0.125))(jnp.zeros(2))
-    assert float(jnp.abs(jnp.linalg.eigvals(jacobian)).max()) <= rate.rate
+    jacobian = jax.jit(jax.jacobian(lambda z: Heun().step(mine.flow, 0.0, z, 0.125)))(jnp.zeros(2))
+    assert np.abs(np.linalg.eigvals(jacobian)).max() <= rate.rate
 
 
 # ---- what a review broke

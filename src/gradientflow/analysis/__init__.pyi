@@ -14,11 +14,15 @@ from .b_series import order as order
 from .b_series import slow_equation as slow_equation
 from .b_series import slow_rate as slow_rate
 from .comparison import Comparison as Comparison
+from .comparison import EnsembleComparison as EnsembleComparison
 from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
+from .comparison import compare_ensemble as compare_ensemble
+from .curvature import SpectralDensity as SpectralDensity
 from .curvature import Spectrum as Spectrum
 from .curvature import StationaryPoints as StationaryPoints
+from .curvature import spectral_density as spectral_density
 from .curvature import stationary_points as stationary_points
 from .diagnosis import Cause as Cause
 from .diagnosis import Diagnosis as Diagnosis

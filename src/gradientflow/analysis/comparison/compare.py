@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from gradientflow.discretizers import ConstantStep, Method, as_method, as_step_rule
+from gradientflow.discretizers import ConstantStep, Method, as_step_rule
 from gradientflow.flows import (
     BrownianPath,
     Flow,
@@ -29,17 +29,16 @@ from gradientflow.flows import (
     looks_at_numbers,
     prepare,
 )
-from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.energies.composite import kinks_of
 
 from ..results.grades import Measured
 from ..results.result import Drawn
+from .asked import MOST_STEPS, checked_methods, steps_needed
 from .nonsmooth import nonsmooth_path
 from .observed_order import ObservedOrder, observe_order
 
 # Saved rows of a run: enough for a smooth curve, few enough that landing on each does not slow the reference.
 _ROWS = 1_000
-_MOST_STEPS = 1_000_000
 _MOST_STEPS_TO_REST = 5_000
 
 
@@ -202,13 +201,7 @@ def compare(
     """
     check_finite("compare", t0=t0, t1=t1)
     check_positive("compare", **({"t1 - t0": float(t1) - float(t0)} if t0 else {"t1": t1}))
-    if not isinstance(methods, Mapping):
-        raise TypeError(
-            f"compare: `methods` must be labels with methods, {{'momentum': method}} say, got {in_a_line(methods)}"
-        )
-    if not methods:
-        raise ValueError("compare: `methods` is empty; give {'gradient descent': (ForwardEuler(), 0.1)}, say")
-    checked = {label: _as_method(flow, label, method) for label, method in methods.items()}
+    checked = checked_methods("compare", flow, methods)
     reference = _Reference(x0, float(t0), key, solver, rtol, atol)
     report = progress or (lambda label: None)
     report("flow")
@@ -240,12 +233,7 @@ class _Reference:
         noisy = self._is_noisy(method.flow)
         options: dict[str, Any] = {"t0": self.t0}
         if isinstance(rule, ConstantStep):
-            needed = (t1 - self.t0) / float(rule.h) * (1 - 1e-9)
-            if not needed <= _MOST_STEPS:
-                raise ValueError(
-                    f"compare: {needed:.3g} steps of {float(rule.h):g} to t1 = {t1:g} are too many; raise the step"
-                )
-            steps = max(1, math.ceil(needed))
+            steps = steps_needed("compare", rule, self.t0, t1)
             if noisy:
                 self.cover(method.flow, self.t0 + steps * float(rule.h))
                 options["key"] = self._brownian(method.flow)
@@ -255,14 +243,14 @@ class _Reference:
                 "compare: a method with noise needs a constant step, to share a Brownian path with its flow"
             )
         steps = 64
-        while steps <= _MOST_STEPS:
+        while steps <= MOST_STEPS:
             run = method.iterate(self.x0, steps, **options)
             reached = np.flatnonzero(np.asarray(run.t) >= t1 - 1e-9 * (t1 - self.t0))
             if len(reached):
                 count = int(reached[0])
                 return method.iterate(self.x0, count, save_every=math.ceil(count / _ROWS), **options)
             steps *= 8
-        raise ValueError(f"compare: the schedule has not reached t1 = {t1:g} after {_MOST_STEPS} steps")
+        raise ValueError(f"compare: the schedule has not reached t1 = {t1:g} after {MOST_STEPS} steps")
 
     def cover(self, flow: Flow, end: float) -> None:
         """Makes sure that the Brownian path of a noisy flow reaches `end`."""
@@ -314,18 +302,6 @@ class _Reference:
 
     def _start(self, flow: Flow) -> Any:
         return prepare("compare", flow, self.x0, None, self.t0)[1]
-
-
-def _as_method(flow: Flow, label: str, given: Any) -> Method:
-    where = f"compare: method {label!r}"
-    # A transformation of optax's is a pair too, of functions by name.
-    pair = given if type(given) is tuple and len(given) == 2 else None
-    if hasattr(given, "update"):
-        raise TypeError(f"{where}: of a transformation of optax's give (FromOptax(transformation), step)")
-    if pair is None and not isinstance(given, Method):
-        raise TypeError(f"{where} must be a Method or (discretizer, step), got {in_a_line(given)}")
-    asked = as_method(where, given) if pair is None else as_method(where, flow, *pair)
-    return asked.method or Method(asked.flow, asked.discretizer, asked.step)
 
 
 def _row(label: str, flow: str, trajectory: Trajectory, scheme: str) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def draw_energy(ax: Axes, comparison: "Comparison") -> None:
         _curve(ax, entry.run, gaps[-1], colour, label, positive=minimum is not None, marker=marker, ms=4, lw=1.0)
     ax.set(xlabel="time t", title="Energy", ylabel="$E(x)$" if minimum is None else "$E(x) - E^*$")
     if minimum is not None:
-        ax.set(yscale="log", ylim=_limits(gaps, 1e-16))
+        ax.set(yscale="log", ylim=axis_limits(gaps, 1e-16))
     else:
         scale_for(ax, gaps)
     ax.grid(True, alpha=0.3)
@@ -250,7 +250,7 @@ def draw_distance(ax: Axes, comparison: "Comparison") -> None:
         _curve(ax, entry.run, distances[-1], colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
     ax.set(
         yscale="log", xlabel="time t", ylabel="$‖x - x^*‖$", title="Distance to the minimizer",
-        ylim=_limits(distances, 1e-16),
+        ylim=axis_limits(distances, 1e-16),
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
 
@@ -263,7 +263,7 @@ def draw_errors(ax: Axes, comparison: "Comparison") -> None:
         _curve(ax, entry.run, entry.error, colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
     ax.set(
         yscale="log", xlabel="time t", ylabel="$‖x_k - x(t_k)‖$", title="Error against the method's own flow",
-        ylim=_limits(errors, 1e-14),
+        ylim=axis_limits(errors, 1e-14),
     )  # fmt: skip
     ax.grid(True, alpha=0.3)
 
@@ -293,7 +293,7 @@ def _sparse_marker(trajectory: Trajectory, marker: str) -> str | None:
     return marker if len(trajectory) <= 60 else None
 
 
-def _limits(curves: Sequence[np.ndarray], least: float) -> tuple[float, float]:
+def axis_limits(curves: Sequence[np.ndarray], least: float) -> tuple[float, float]:
     """An axis from the least to the greatest, at most so many powers of ten; what diverges runs out of it."""
     values = np.concatenate([curve[np.isfinite(curve) & (curve > 0)] for curve in curves])
     top, bottom = (float(values.max()), float(values.min())) if len(values) else (1.0, 1e-3)

@@ -1,5 +1,7 @@
 """The Hessian at a point: its spectrum, whose directions it is, and the points at which the gradient vanishes."""
 
+from .density import SpectralDensity as SpectralDensity
+from .density import spectral_density as spectral_density
 from .spectrum import Spectrum as Spectrum
 from .spectrum import curvature as curvature
 from .stationary import StationaryPoints as StationaryPoints

@@ -13,6 +13,7 @@ from ..results.figure import lay_out
 from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
+    from .density import SpectralDensity
     from .spectrum import Spectrum
     from .stationary import StationaryPoints
 
@@ -24,6 +25,8 @@ _MARKS = {
     "degenerate": ("s", COLOURS[3]),
 }  # fmt: skip
 _GRID = 160
+# Points of a curve.
+_FINE = 800
 
 
 def plot_spectrum(spectrum: "Spectrum", **user: Any) -> Any:
@@ -32,6 +35,26 @@ def plot_spectrum(spectrum: "Spectrum", **user: Any) -> Any:
     if len(spectrum.by_leaf) > 1:
         panels.append(lambda ax: _draw_shares(ax, spectrum))
     return lay_out(panels, (5.5 * len(panels) + 1, 4.4), **user)
+
+
+def plot_density(density: "SpectralDensity", **user: Any) -> Any:
+    """The density over the eigenvalues, on a logarithmic scale, with the nodes below it."""
+    return lay_out([lambda ax: _draw_density(ax, density)], (7.0, 4.4), **user)
+
+
+def _draw_density(ax: Axes, density: "SpectralDensity") -> None:
+    seen = density.nodes[density.weights > 0]
+    margin = 4 * density.width
+    values = np.linspace(seen.min() - margin, seen.max() + margin, _FINE)
+    found = density.at(values)
+    ax.fill_between(values, found, color=COLOURS[0], alpha=0.18, lw=0)
+    ax.plot(values, found, color=COLOURS[0])
+    ax.axvline(0, color="0.7", lw=1)
+    # What a single eigenvalue would add is the least that is of interest.
+    top, one = float(found.max()), 1 / (density.count * density.width)
+    ax.set(yscale="log", ylim=(min(one, top / 10) / 10, 2 * top), xlabel="eigenvalue of the Hessian",
+           ylabel="density", title=f"{density.count:,} unknowns")  # fmt: skip
+    ax.grid(True, alpha=0.3)
 
 
 def _draw_values(ax: Axes, spectrum: "Spectrum") -> None:

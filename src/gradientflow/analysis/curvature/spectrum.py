@@ -140,10 +140,7 @@ def curvature(E: Any, x: Any, top: int | None = None) -> Spectrum:
     count = _how_many(size(x), top)
     found = _spectrum_at(energy, x, count, None)
     if found is None:
-        raise ValueError(
-            "curvature: the Hessian of `E` is not finite at `x`: a root or a norm at 0, or a value out of range; look "
-            "at a point beside it"
-        )
+        raise not_finite("curvature")
     values, residuals, vectors, grade, how = found
     direction = vectors[:, -1]
     return Spectrum(
@@ -189,6 +186,14 @@ def energy_of(where: str, E: Any) -> Energy:
             f"{where}: `E` must be an energy or a function of the position, got {in_a_line(E)}; pass lambda x: …"
         )
     return as_energy(E)
+
+
+def not_finite(where: str) -> ValueError:
+    """The error where a Hessian is not finite."""
+    return ValueError(
+        f"{where}: the Hessian of `E` is not finite at `x`: a root or a norm at 0, or a value out of range; look at a "
+        "point beside it"
+    )
 
 
 def _how_many(n: int, top: int | None) -> int:

@@ -4,6 +4,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any, NoReturn
 
@@ -15,8 +16,8 @@ from .square_root import square_root
 _DYADIC_BITS = 20
 
 
-# The last refusal: a recipe may catch it, and go on with another step than the one that runs.
-_last: list["NotExactError"] = []
+# The refusals of the reading under way: a recipe may catch one, and go on with another step than the one that runs.
+_refusals: ContextVar[list["NotExactError"] | None] = ContextVar("refusals", default=None)
 
 
 class NotExactError(TypeError):
@@ -24,7 +25,8 @@ class NotExactError(TypeError):
 
     def __init__(self, *message: Any) -> None:
         super().__init__(*message)
-        _last[:] = [self]
+        if (refusals := _refusals.get()) is not None:
+            refusals.append(self)
 
 
 class ImpureError(NotExactError):
@@ -46,12 +48,16 @@ def heeded() -> Iterator[None]:
     """Lets no one inside catch a refusal and go on.
 
     Raises:
-        NotExactError: the one that was caught.
+        NotExactError: the last one that was caught.
     """
-    _last.clear()
-    yield
-    if _last:
-        raise _last[0]
+    refusals: list[NotExactError] = []
+    before = _refusals.set(refusals)
+    try:
+        yield
+    finally:
+        _refusals.reset(before)
+    if refusals:
+        raise refusals[-1]
 
 
 class Exact:

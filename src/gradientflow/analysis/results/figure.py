@@ -95,17 +95,17 @@ def lay_out(
 def _fit_title(ax: Axes) -> None:
     """Breaks a title into lines that the axes have room for: there may be other axes beside them."""
     text = ax.title
-    width = ax.get_position(original=True).width * ax.figure.get_figwidth() * 72
+    width = ax.get_position(original=True).width * ax.figure.figure.get_figwidth() * 72
 
     def room(size: float) -> int:
         return max(1, int(width / (_LETTER * size)))
 
     lines = text.get_text().splitlines()
-    if max(map(len, lines), default=0) > room(text.get_fontsize()):
+    if max(map(len, lines), default=0) > room(float(text.get_fontsize())):
         # A formula is not broken.
         held = (re.sub(r"\$[^$]*\$", lambda math: math[0].replace(" ", "\u00a0"), line) for line in lines)
         broken = "\n".join(textwrap.fill(line, room(_SMALL), break_long_words=False) for line in held)
-        text.set(text=broken.replace("\u00a0", " "), fontsize=min(_SMALL, text.get_fontsize()))
+        text.set(text=broken.replace("\u00a0", " "), fontsize=min(_SMALL, float(text.get_fontsize())))
 
 
 def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:

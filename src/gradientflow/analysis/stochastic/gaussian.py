@@ -5,16 +5,13 @@ c and B are read off the very step that runs, so that mean and covariance follow
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jax.flatten_util import ravel_pytree
 
-from gradientflow.discretizers import Discretizer, ExactSolution, Iteration, check_answers, packed
+from gradientflow.discretizers import Discretizer, ExactSolution, check_answers
 from gradientflow.flows import (
     Flow,
     Number,
@@ -22,16 +19,14 @@ from gradientflow.flows import (
     as_floating,
     check_integer,
     check_positive,
-    compiled,
-    dtype_of,
     is_stochastic,
     looks_at_numbers,
-    numbers_to_arrays,
     prepare,
 )
 from gradientflow.flows.linear.modes import modes_of
 
 from ..results.grades import Measured
+from .affine import Affine, read_affine
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -49,17 +44,6 @@ class GaussianLaw(Measured):
     covariance: np.ndarray
     state_mean: np.ndarray
     state_covariance: np.ndarray
-
-
-class _Affine(NamedTuple):
-    """s' = As + c + noise of covariance Q, from s₀; positions are Js + p."""
-
-    matrix: np.ndarray
-    constant: np.ndarray
-    noise: np.ndarray
-    start: np.ndarray
-    positions: np.ndarray
-    origin: np.ndarray
 
 
 @looks_at_numbers
@@ -95,7 +79,7 @@ def stationary_law(
     scheme = _scheme("stationary_law", discretizer, "step", step)
     if scheme is None and (rested := _at_rest(flow, x0)) is not None:
         return _law(rested, rested.constant, rested.noise)
-    read = _read("stationary_law", flow, x0, scheme)
+    read = read_affine("stationary_law", flow, x0, scheme)
     eigenvalues = np.linalg.eigvals(read.matrix)
     # Of a flat mode nothing but rounding is left, and of which sign is chance.
     rounding = 16 * len(read.matrix) * np.finfo(float).eps * np.linalg.norm(read.matrix)
@@ -155,7 +139,7 @@ def gaussian_law(
     scheme = _scheme("gaussian_law", discretizer, "steps", float(t) / count if count else None)
     if scheme is None and _has_closed_form(flow, x0):
         scheme, count = (ExactSolution(), t), 1
-    read = _read("gaussian_law", flow, x0, scheme)
+    read = read_affine("gaussian_law", flow, x0, scheme)
     n = len(read.matrix)
     start = np.zeros((n, n)) if covariance is None else _padded(np.asarray(covariance, dtype=float), n)
     if scheme is None:
@@ -183,7 +167,7 @@ def _has_closed_form(flow: Flow, x0: Any) -> bool:
     return is_stochastic(flow, z0)
 
 
-def _at_rest(flow: Flow, x0: Any) -> _Affine | None:
+def _at_rest(flow: Flow, x0: Any) -> Affine | None:
     """The exact flow over a time in which it forgets its start; `None` where it does not, or has no closed form.
 
     An algebraic equation for the covariance loses all digits where position and velocity have scales far apart.
@@ -196,7 +180,7 @@ def _at_rest(flow: Flow, x0: Any) -> _Affine | None:
         return None
     h = 1.0 / float(lam.min())
     while h < _LONGEST:
-        read = _read("stationary_law", flow, x0, (ExactSolution(), h))
+        read = read_affine("stationary_law", flow, x0, (ExactSolution(), h))
         # In units in which every coordinate spreads by one, what is left of the start is rounding.
         spread = np.sqrt(np.maximum(np.diag(read.noise), 1e-300))
         if np.abs(read.matrix * spread / spread[:, None]).max() <= 4 * len(spread) * np.finfo(float).eps:
@@ -215,95 +199,12 @@ def _scheme(where: str, discretizer: Discretizer | None, name: str, h: Any) -> t
     return discretizer, h
 
 
-def _read(where: str, flow: Flow, x0: Any, scheme: tuple[Discretizer, Any] | None) -> _Affine:
-    with jax.enable_x64(True):
-        flow, z0 = prepare(where, flow, as_floating(x0), None)
-        if not is_stochastic(flow, z0):
-            raise TypeError(f"{where}: {type(flow).__name__} has no noise, so that nothing has a law")
-        if scheme is None:
-            parts = _flow_parts(flow, z0)
-        else:
-            check_answers(flow, scheme[0], z0)
-            discretizer = numbers_to_arrays(scheme[0], dtype_of(z0), integers=False)
-            parts = _step_parts(flow, discretizer, z0, jnp.asarray(scheme[1], dtype_of(z0)))
-        read, elsewhere = (_Affine(*(np.asarray(part[i]) for part in parts)) for i in (0, 1))
-    for one, other, what in (
-        (read.matrix, elsewhere.matrix, "affine"),
-        (read.noise, elsewhere.noise, "additive in its noise"),
-    ):
-        if not np.allclose(one, other, rtol=1e-9, atol=1e-12 * np.abs(one).max()):
-            subject = (flow if scheme is None else scheme[0]).name
-            raise ValueError(
-                f"{where}: {subject} is not {what}, or not the same at all times, on this energy; Gaussian laws are "
-                "those of quadratic energies and additive noise. Take draws instead: sample(...)"
-            )
-    return read
-
-
-@compiled
-def _flow_parts(flow: Flow, z0: Any) -> tuple[Any, ...]:
-    """The drift's affine parts, read at the start and elsewhere."""
-    flat, unravel = ravel_pytree(z0)
-    increment, unravel_noise = ravel_pytree(flow.brownian(z0))
-
-    def drift(t: Any, s: Any) -> Any:
-        return ravel_pytree(flow.drift(t, unravel(s)))[0]
-
-    def noise(t: Any, s: Any, w: Any) -> Any:
-        return ravel_pytree(flow.diffusion(t, unravel(s))(unravel_noise(w)))[0]
-
-    def position(s: Any) -> Any:
-        return ravel_pytree(flow.position(unravel(s)))[0]
-
-    def at(t: Any, s: Any) -> Any:
-        A, B = jax.jacfwd(drift, 1)(t, s), jax.jacfwd(noise, 2)(t, s, 0 * increment)
-        J = jax.jacfwd(position)(s)
-        return A, drift(t, s) - A @ s, B @ B.T, s, J, position(s) - J @ s
-
-    return jax.vmap(at)(*_here_and_elsewhere(flat))
-
-
-@compiled
-def _step_parts(flow: Flow, discretizer: Discretizer, z0: Any, h: Any) -> tuple[Any, ...]:
-    """The step's affine parts, read at the start and elsewhere."""
-    iteration = Iteration(flow, discretizer, h)
-    start = iteration.start(z0)
-    moving, fixed = eqx.partition((start.z, start.memory), eqx.is_inexact_array)
-    flat, unravel = ravel_pytree(moving)
-    parts = discretizer.increments(flow, z0)
-    increments, unravel_noise = ravel_pytree((flow.brownian(z0),) * parts)
-
-    def carry(t: Any, s: Any) -> Any:
-        z, memory = eqx.combine(unravel(s), fixed)
-        return dataclasses.replace(start, z=z, memory=memory, t=t, t0=t)
-
-    def step(t: Any, s: Any, w: Any) -> Any:
-        after = iteration.one(carry(t, s), packed(unravel_noise(w)))
-        return ravel_pytree(eqx.filter((after.z, after.memory), eqx.is_inexact_array))[0]
-
-    def position(s: Any) -> Any:
-        return ravel_pytree(iteration.position(carry(start.t, s)))[0]
-
-    def at(t: Any, s: Any) -> Any:
-        still = 0 * increments
-        A, B = jax.jacfwd(step, (1, 2))(t, s, still)
-        J = jax.jacfwd(position)(s)
-        return A, step(t, s, still) - A @ s, B @ B.T * h / parts, s, J, position(s) - J @ s
-
-    return jax.vmap(at)(*_here_and_elsewhere(flat))
-
-
-def _here_and_elsewhere(flat: Any) -> tuple[Any, Any]:
-    """Two times and two states: what is affine, with noise that is additive, on one clock, reads the same at both."""
-    return jnp.asarray([0.0, 1.3], flat.dtype), jnp.stack([flat, flat + jnp.sin(1.0 + jnp.arange(flat.size))])
-
-
-def _law(read: _Affine, mean: np.ndarray, covariance: np.ndarray) -> GaussianLaw:
+def _law(read: Affine, mean: np.ndarray, covariance: np.ndarray) -> GaussianLaw:
     J = read.positions
     return GaussianLaw(J @ mean + read.origin, J @ covariance @ J.T, mean, covariance)
 
 
-def _evolved(read: _Affine, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _evolved(read: Affine, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """e^{At}, the mean, and the covariance that noise has made by then: blocks of one matrix exponential.
 
     References:

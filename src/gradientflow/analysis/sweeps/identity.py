@@ -4,6 +4,7 @@ So the programs of a sweep are found again for a lambda in a loop, and are not t
 something else by now.
 """
 
+import contextlib
 import dis
 import functools
 import types
@@ -12,11 +13,16 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
+
+from gradientflow.flows.numerics import is_concrete
 
 # What libraries define does not change under anybody's hands.
 _LIBRARIES = ("gradientflow", "jax", "numpy", "scipy", "optax", "equinox", "diffrax", "math", "builtins")
 # Nor what is installed, whose functions may read a thousand others.
 _INSTALLED = "site-packages"
+# Larger arrays equal themselves alone.
+_FEW_BYTES = 1_024
 _LEAF = jax.tree.structure(0)
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
@@ -32,6 +38,20 @@ class _Object:
 
     def __hash__(self) -> int:
         return id(self.thing)
+
+
+def _as_it_is(thing: Any) -> Any:
+    """A module by what it holds, a few numbers by their values, and anything else as itself."""
+    if isinstance(thing, eqx.Module):
+        leaves, structure = jax.tree.flatten(thing)
+        with contextlib.suppress(TypeError):
+            hash(structure)
+            return structure, tuple(map(made_of, leaves))
+    elif isinstance(thing, (np.ndarray, np.generic, jax.Array)) and is_concrete(thing):
+        values = np.asarray(thing)
+        if values.nbytes <= _FEW_BYTES and not values.dtype.hasobject:
+            return str(thing.dtype), values.shape, values.tobytes()
+    return _Object(thing)
 
 
 class Same:
@@ -55,7 +75,7 @@ class Same:
         return self._hash
 
 
-def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any] = _Object) -> Any:
+def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any] = _as_it_is) -> Any:
     """What a thing is made of, as something that can be compared: code, values, and what they read.
 
     A list or a dictionary is itself, whatever is in it: what is changed in place is not seen, as by `jax.jit`.

@@ -1,5 +1,6 @@
 """Linear systems with an energy's Hessian."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,8 @@ def solve_hessian(hvp: Callable[[Any], Any], v: Any, shift: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.where(solved, leaf, jnp.nan), found.value)
 
 
+# Asked outside of any program it would else be many, and compiled anew each time.
+@functools.partial(jax.jit, static_argnames="semidefinite")
 def solve_symmetric(matrix: Any, v: Any, semidefinite: bool = False) -> Any:
     """The solution of Ax = v for a symmetric A: where A is singular the least one, NaN where there is none.
 
