@@ -26,8 +26,11 @@ MOVED: Mapping[str, str] = {
         "convergence_map", "modified_hamiltonian", "modified_rate",
         "report", "safe_step", "settle", "slow_equation", "slow_rate", "spectral_density", "stability_intervals",
         "stationary_density", "stationary_points",
-        "strong_order", "suggest_lr",
+        "strong_order", "suggest_lr", "to_javascript",
         "validation_curve", "watch",
+    )},
+    **{name: f"experiments.{name}" for name in (
+        "Lab", "lab",
     )},
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",

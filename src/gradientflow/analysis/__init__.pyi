@@ -29,6 +29,7 @@ from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import why as why
 from .exact import Exact as Exact
 from .exact import NotExactError as NotExactError
+from .javascript import to_javascript as to_javascript
 from .linear_stability import Bifurcation as Bifurcation
 from .linear_stability import EdgeOfStability as EdgeOfStability
 from .linear_stability import Stability as Stability

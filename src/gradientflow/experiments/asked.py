@@ -20,7 +20,7 @@ def ask(
     """Runs the experiment that the options describe."""
     with bad_input_is_one_line():
         if x0:
-            options["x0"] = _numbers("x0", x0)
+            options["x0"] = numbers("x0", x0)
         if method:
             options["methods"] = tuple(method)
         check_asked(device, out, {"question": question} | options)
@@ -58,6 +58,20 @@ def run_asked(experiment: Any, device: str, out: str, as_json: bool, quiet: bool
     return found
 
 
+def check_export(file: str) -> None:
+    """Refuses a file that can't be the page's, before anything is computed.
+
+    Raises:
+        ValueError: naming it, and the remedy.
+    """
+    if not file:
+        raise ValueError("export: say which file the page goes to, --export lab.html")
+    if pathlib.Path(file).suffix not in (".html", ".htm"):
+        raise ValueError(f"export: {file!r} must end in .html")
+    if not pathlib.Path(file).resolve().parent.is_dir():
+        raise ValueError(f"export: there is no folder {str(pathlib.Path(file).parent)!r}")
+
+
 def start_jax(device: str, precision: str) -> None:
     """Sets JAX to a device and a precision.
 
@@ -83,7 +97,12 @@ def start_jax(device: str, precision: str) -> None:
             raise ValueError(f"device: no {device} here: {reason}; leave --device out for what there is") from None
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
+def numbers(name: str, text: str) -> tuple[float, ...]:
+    """The numbers of an option.
+
+    Raises:
+        ValueError: naming it.
+    """
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .asked import Silent, ask, check_asked, run_asked, start_jax
+from .asked import Silent, ask, check_asked, check_export, numbers, run_asked, start_jax
 from .entries import check_code, read_experiment, read_experiment_file, read_with_sweep
 from .mistakes import OneLine, bad_input_is_one_line
 from .options import (
@@ -263,6 +263,39 @@ def why(
             print(found)
             if out:
                 print(f"report: {pathlib.Path(out) / 'report.html'}")
+
+
+@app.command()
+def lab(
+    energy: EnergyOption = "",
+    x0: Start = "",
+    method: Methods = None,
+    scene: Annotated[
+        list[str] | None, typer.Option(help="A scene's file; may be repeated.", metavar="FILE.toml")
+    ] = None,
+    export: Annotated[str, typer.Option(help="The page's file.", metavar="FILE.html")] = "",
+    device: Device = "",
+    quiet: Quiet = False,
+) -> None:
+    """Write the laboratory: one page in which one drags the start, the steps and the parameters of methods.
+
+    The energy is one of two variables. Without options but --export: the scenes that come with the package.
+    """
+    with bad_input_is_one_line():
+        start = numbers("x0", x0) if x0 else ()
+        check_asked(device, "", {"energy": energy, "x0": start, "methods": tuple(method or ())})
+        check_export(export)
+        if scene and (energy or method or x0):
+            raise ValueError("scene: its file has its energy, methods and start; leave --energy, --method and --x0 out")
+        start_jax(device, "float64")
+        from .laboratory.command import page_of
+
+        console = Console(stderr=True)
+        with console.status("reading") if console.is_terminal and not quiet else Silent() as status:
+            page = page_of(energy, start, method or (), scene or (), lambda what: status.update(f"reading {what}"))
+            page.save(export)
+        if not quiet:
+            print(f"page: {export}")
 
 
 @app.command("list")

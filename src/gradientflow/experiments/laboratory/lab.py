@@ -1,0 +1,181 @@
+"""`lab`: one self-contained page in which methods run on an energy of two variables."""
+
+import html
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gradientflow
+from gradientflow._files import write_file
+from gradientflow.discretizers import Discretizer, Method, optimizers
+from gradientflow.flows import GradientFlow
+from gradientflow.flows import energy as as_energy
+
+from .scene import Scene, label_of, shipped_scenes
+from .writing import part, written
+
+_SCRIPTS = ("numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
+# Height of the page in a notebook [pixels].
+_HEIGHT = 860
+
+
+# Gradients below it move nothing that is seen; where a start goes from such a point.
+_STILL, _ASIDE = 1e-9, (-2.0, -0.5)
+
+
+class Lab:
+    """A page: `.save(file)` writes it, a notebook shows it, `.html()` is its text.
+
+    Attributes:
+        scenes: what it shows, one at a time.
+    """
+
+    def __init__(self, scenes: Iterable[Scene], progress: Callable[[str], None] | None = None) -> None:
+        self.scenes = list(scenes)
+        self._progress = progress or (lambda what: None)
+        self._html: str | None = None
+
+    def html(self) -> str:
+        """The page, which needs nothing beside it and asks nothing of a network."""
+        if self._html is None:
+            parts = {name: part(name) for name in ("page.html", "page.css", *_SCRIPTS)}
+            scenes = ",\n".join(written(scene, self._progress) for scene in self.scenes)
+            script = "\n".join(parts[name] for name in _SCRIPTS)
+            fills = {
+                "/*STYLE*/": parts["page.css"],
+                "/*SCENES*/": f"const SCENES = [{scenes}];",
+                "/*SCRIPT*/": script,
+                "VERSION": gradientflow.__version__,
+            }
+            page = parts["page.html"]
+            for mark, text in fills.items():
+                page = page.replace(mark, text)
+            self._html = page
+        return self._html
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Writes the page.
+
+        Raises:
+            OSError: if it can't be written.
+        """
+        write_file("lab", file, self.html().encode())
+
+    def __repr__(self) -> str:
+        """What is on it."""
+        told = "; ".join(scene.title or scene.describe() for scene in self.scenes)
+        return f"Lab({told}); .save('lab.html') writes the page"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the page in a frame of its own."""
+        page = html.escape(self.html(), quote=True)
+        return (
+            f'<iframe title="laboratory" sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        )
+
+
+def lab(
+    energy: Any = None,
+    methods: Any = None,
+    x0: Any = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Lab:
+    r"""The laboratory: a page in which one drags the start, the steps and the parameters of methods.
+
+    One file that works without a network: the iterates on the landscape beside the flow, energies on one clock, what a
+    step multiplies each mode by, and in words how long a step may be, with the grade of how that is known. Its numbers
+    are the package's own: what runs in the page is translated from the code that runs here (`to_javascript`).
+
+    Args:
+        energy: an energy, or any function, of two variables; without one, the scenes that come with the package.
+        methods: a `Method`, several, or several by label, each a `Method`, or a scheme of the gradient flow with its
+            step; gradient descent with a fitting step unless given.
+        x0: where they start; the energy's customary start unless given.
+        progress: called with what is at work.
+        options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them.
+
+    Raises:
+        TypeError: when it is written, if an energy or a method uses what has no counterpart in JavaScript, naming it;
+            for what is no method.
+        ValueError: if the positions are not two numbers.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
+        >>> page = gf.lab(E, {"descent": gf.optimizers.gradient_descent(E, lr=0.2)}, x0=[3.0, 1.0])
+        >>> "<script>" in page.html(), len(page.html()) < 400_000
+        (True, True)
+    """
+    if energy is None:
+        if methods is not None:
+            raise ValueError("lab: `methods` go with an energy; give it first: lab(energy, methods)")
+        return Lab(shipped_scenes(), progress)
+    E = as_energy(energy)
+    start = getattr(E, "start", None) if x0 is None else x0
+    start = (1.0, 1.0) if start is None else start
+    point = np.asarray(start, dtype=float)
+    if point.shape != (2,) or not np.isfinite(point).all():
+        raise ValueError(f"lab: `x0` must be two finite numbers, a point of the plane, got {start!r}")
+    _check_plane(E, point)
+    if x0 is None:
+        point = point + aside(E, point)
+    given = _methods(E, methods, point)
+    named: dict[str, Method] = {}
+    for label, method in given:
+        named[label_of(label, method, list(named))] = method
+    try:
+        scene = Scene(E, named, (float(point[0]), float(point[1])), **options)
+    except TypeError as error:
+        raise TypeError(f"lab: {error}") from None
+    return Lab([scene], progress)
+
+
+def _check_plane(E: Any, point: np.ndarray) -> None:
+    try:
+        value = jnp.asarray(E.value(jnp.asarray(point)))
+    except Exception as error:
+        raise ValueError(f"lab: `energy` can't be asked at {point.tolist()}, a point of the plane: {error}") from error
+    if value.shape != ():
+        raise ValueError(f"lab: `energy` must answer one number at a point of the plane, got shape {value.shape}")
+
+
+def aside(E: Any, point: np.ndarray) -> np.ndarray:
+    """A way off a point at which nothing would move: a start that nobody chose may be the minimum itself."""
+    moves = bool(np.any(np.abs(np.asarray(jax.grad(E.value)(jnp.asarray(point)))) > _STILL))
+    return np.zeros(2) if moves else np.array(_ASIDE)
+
+
+def _as_method(E: Any, given: Any) -> Any:
+    """A method; a pair is a scheme of the gradient flow and its step, as `compare` takes it."""
+    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Discretizer)
+    return Method(GradientFlow(E), *given) if pair else given
+
+
+def _methods(E: Any, methods: Any, point: np.ndarray) -> list[tuple[str | None, Method]]:
+    if methods is None:
+        curvature = np.abs(np.linalg.eigvalsh(np.asarray(_hessian(E, point)))).max()
+        methods = optimizers.gradient_descent(E, lr=float(f"{1 / max(curvature, 1e-12):.2g}"))
+    if isinstance(methods, Method):
+        methods = [methods]
+    labelled = methods.items() if isinstance(methods, Mapping) else ((None, method) for method in methods)
+    pairs: list[tuple[Any, Any]] = [(label, _as_method(E, method)) for label, method in labelled]
+    for _, method in pairs:
+        if not isinstance(method, Method):
+            raise TypeError(
+                f"lab: `methods` must be methods such as optimizers.gradient_descent(E, lr=0.1), got "
+                f"{type(method).__name__}"
+            )
+    if not pairs:
+        raise ValueError("lab: `methods` has none; give one, optimizers.gradient_descent(E, lr=0.1) say")
+    return pairs
+
+
+def _hessian(E: Any, point: np.ndarray) -> Any:
+    return jax.hessian(E.value)(jnp.asarray(point))

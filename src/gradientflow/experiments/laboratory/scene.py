@@ -1,0 +1,143 @@
+"""Scenes: an energy, methods and a start that ask one question. Those that come with the package are small files."""
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradientflow.analysis.results.page import describe_energy
+from gradientflow.discretizers import Method
+from gradientflow.flows import Energy, GradientFlow, Quadratic, integrate, landscapes
+
+from ..experiment import Experiment
+from ..named import label, make_method
+
+_KEYS = ("title", "question", "hint", "energy", "matrix", "methods", "x0", "box", "steps", "ranges", "show", "clock")
+PANELS = ("slice", "energy", "distance", "modes", "phase", "density")
+CLOCKS = ("time", "gradients", "steps")
+_SHOWN = ("slice", "energy", "modes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a page shows at once.
+
+    Attributes:
+        energy: of two variables.
+        methods: by label.
+        x0: where they start.
+        title: its name in the list.
+        question: what it asks, in a sentence.
+        hint: what to try.
+        box: a lower and an upper bound for each coordinate.
+        steps: how many are drawn.
+        ranges: by a parameter's name, its least and its greatest value.
+        clock: on which clock methods are compared: `time`, `gradients` or `steps`.
+        show: the panels beside the landscape, of `PANELS`.
+    """
+
+    energy: Energy
+    methods: Mapping[str, Method]
+    x0: tuple[float, float]
+    title: str = ""
+    question: str = ""
+    hint: str = ""
+    box: tuple[tuple[float, float], tuple[float, float]] | None = None
+    steps: int = 60
+    ranges: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
+    show: tuple[str, ...] = _SHOWN
+    clock: str = "time"
+
+    def minima(self) -> list[tuple[float, float]]:
+        """The minima that are known, or the one at which the gradient flow from the start comes to rest."""
+        known = getattr(self.energy, "minima", ())
+        if known:
+            return [(float(p[0]), float(p[1])) for p in known]
+        at = self.energy.minimizer
+        if at is None and getattr(self.energy, "minima", None) is None:
+            path = integrate(GradientFlow(self.energy), jnp.asarray(self.x0), math.inf)
+            at = path.x[-1] if path.status == "converged" else None
+        return [] if at is None else [(float(at[0]), float(at[1]))]
+
+    def window(self, minima: list[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What of the plane is drawn: the box, the energy's own, or what holds the start and the minima."""
+        if self.box is not None:
+            return self.box
+        if isinstance(self.energy, landscapes.Landscape):
+            return (self.energy.domain[0], self.energy.domain[1])
+        points = np.array([self.x0, *minima])
+        middle = (points.max(axis=0) + points.min(axis=0)) / 2
+        half = max(0.75 * float(np.ptp(points, axis=0).max()), 1.5)
+        (a, b), (c, d) = ((float(m) - half, float(m) + half) for m in middle)
+        return ((a, b), (c, d))
+
+    def describe(self) -> str:
+        """The energy in a line; a quadratic of the plane with its numbers."""
+        if isinstance(self.energy, Quadratic) and np.shape(self.energy.H) == (2, 2):
+            (a, b), (_, d) = np.asarray(self.energy.H)
+            terms = [(a / 2, "x²"), (b, "xy"), (d / 2, "y²"), *zip(-np.asarray(self.energy.b), "xy", strict=True)]
+            shown = " + ".join(f"{'' if c == 1 else f'{c:g}'}{name}" for c, name in terms if c)
+            return f"E = {shown.replace('+ -', '− ')}"
+        return describe_energy(self.energy)
+
+
+def read_scene(text: str, where: str = "scene") -> Scene:
+    """A scene from its file.
+
+    Raises:
+        ValueError: if it isn't TOML, an entry is not known or missing, or its energy or a method is none.
+    """
+    try:
+        entries = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where}: not valid TOML: {error}") from None
+    unknown = sorted(set(entries) - set(_KEYS))
+    if unknown:
+        raise ValueError(f"{where}: unknown entry {unknown[0]!r}. Known: {', '.join(_KEYS)}")
+    missing = [name for name in ("title", "question", "methods", "x0") if name not in entries]
+    if missing:
+        raise ValueError(f"{where}: the entry {missing[0]!r} is missing")
+    shown = tuple(entries.get("show", _SHOWN))
+    if set(shown) - set(PANELS):
+        raise ValueError(f"{where}: `show` may have {', '.join(PANELS)}, got {', '.join(shown)}")
+    clock = entries.get("clock", "time")
+    if clock not in CLOCKS:
+        raise ValueError(f"{where}: `clock` must be {', '.join(CLOCKS)}, got {clock!r}")
+    x0 = tuple(float(number) for number in entries["x0"])
+    if "matrix" in entries:
+        E: Energy = Quadratic(entries["matrix"])
+    else:
+        E = Experiment(energy=entries.get("energy", ""), x0=x0).make_energy()
+    methods = {}
+    for spec in entries["methods"]:
+        method = make_method(spec, E)
+        methods[label(spec, method).split(" ")[0]] = method
+    box = entries.get("box")
+    return Scene(
+        E, methods, (x0[0], x0[1]), entries["title"], entries["question"], entries.get("hint", ""),
+        None if box is None else (tuple(box[0]), tuple(box[1])), int(entries.get("steps", 60)),
+        entries.get("ranges", {}), shown, clock,
+    )  # fmt: skip
+
+
+def shipped_scenes() -> list[Scene]:
+    """The scenes that come with the package, in order."""
+    folder = resources.files("gradientflow.experiments.laboratory").joinpath("scenes")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    return [read_scene(file.read_text(encoding="utf-8"), file.name) for file in files]
+
+
+def label_of(given: Any, method: Method, taken: Sequence[str]) -> str:
+    """A method's label: the one given, its constructor's name, or its scheme's and flow's."""
+    if given is not None:
+        return str(given)
+    name = method.name if method.named is None else getattr(method.named.make, "__name__", method.name)
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name} {number}", number + 1
+    return found
