@@ -17,6 +17,8 @@ from gradientflow.experiments.laboratory.known import Known
 from gradientflow.experiments.laboratory.lab import Lab
 from gradientflow.experiments.laboratory.scene import shipped_scenes
 
+from .thorough import part
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMIUM = CHROMIUM if importlib.util.find_spec("playwright") else None
 if CHROMIUM is None and os.environ.get("GRADIENTFLOW_BROWSER") == "required":
@@ -46,7 +48,7 @@ SCHEMES = {
                  {"step": (0.01, 0.15), "temperature": (0.01, 0.5)}),
 }  # fmt: skip
 SETTINGS, STEPS = 4, 60
-PAGES = {"bowl": (BOWL, tuple(SCHEMES)), "wells": (WELLS, ("momentum", "adam", "langevin"))}
+PAGES = {"bowl": (BOWL, tuple(part(SCHEMES))), "wells": (WELLS, ("momentum", "adam", "langevin"))}
 # Of each figure, whether something is drawn on it.
 COLOURS = """[...document.querySelectorAll('figure canvas')].map(canvas => new Set(
     canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size > 8)"""
