@@ -24,6 +24,7 @@ from .analysis import stability_region as stability_region
 from .analysis import stationary_law as stationary_law
 from .analysis import step_sweep as step_sweep
 from .analysis import sweep as sweep
+from .analysis import to_javascript as to_javascript
 from .analysis import tune as tune
 from .analysis import verify as verify
 from .analysis import why as why
@@ -61,7 +62,6 @@ from .discretizers import LieSplitting as LieSplitting
 from .discretizers import Method as Method
 from .discretizers import Minibatch as Minibatch
 from .discretizers import MinibatchWithReplacement as MinibatchWithReplacement
-from .discretizers import MomentumConvention as MomentumConvention
 from .discretizers import MomentumEuler as MomentumEuler
 from .discretizers import NesterovExtrapolated as NesterovExtrapolated
 from .discretizers import NesterovScheme as NesterovScheme
@@ -84,6 +84,7 @@ from .discretizers import optimizers as optimizers
 from .discretizers import sample as sample
 from .discretizers import schedules as schedules
 from .experiments import Experiment as Experiment
+from .experiments import lab as lab
 from .flows import AdaDeltaFlow as AdaDeltaFlow
 from .flows import AdaGradFlow as AdaGradFlow
 from .flows import AdamFlow as AdamFlow
@@ -93,7 +94,6 @@ from .flows import BrownianPath as BrownianPath
 from .flows import Composite as Composite
 from .flows import Energy as Energy
 from .flows import FiniteSum as FiniteSum
-from .flows import FisherMetric as FisherMetric
 from .flows import Flow as Flow
 from .flows import GradientFlow as GradientFlow
 from .flows import HeavyBallFlow as HeavyBallFlow

@@ -26,19 +26,17 @@ MOVED: Mapping[str, str] = {
         "convergence_map", "modified_hamiltonian", "modified_rate",
         "report", "safe_step", "settle", "slow_equation", "slow_rate", "spectral_density", "stability_intervals",
         "stationary_density", "stationary_points",
-        "strong_order", "suggest_lr", "to_javascript",
+        "strong_order", "suggest_lr",
         "validation_curve", "watch",
     )},
-    **{name: f"experiments.{name}" for name in (
-        "Lab", "lab",
-    )},
+    "Lab": "experiments.Lab",
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",
     **{name: f"discretizers.{name}" for name in (
-        "Chains", "Tableau",
+        "Chains", "MomentumConvention", "Tableau",
     )},
     **{name: f"flows.{name}" for name in (
-        "LyapunovWarning", "MeanOverExamples", "Vector",
+        "FisherMetric", "LyapunovWarning", "MeanOverExamples", "Vector",
     )},
     "NesterovStep": "NesterovScheme",
     "NesterovLookahead": "NesterovExtrapolated",
@@ -63,5 +61,5 @@ MOVED: Mapping[str, str] = {
     "Deltas": "flows.DeltasState",
     "Moments": "flows.MomentsState",
     "Scaled": "flows.ScaledState",
-    "Momentum": "MomentumConvention",
+    "Momentum": "discretizers.MomentumConvention",
 }  # fmt: skip

@@ -8,7 +8,7 @@ from ..discretizer import Discretizer
 
 
 class MomentumEuler(Discretizer):
-    r"""MomentumConvention: the force explicit, the friction implicit, then transport with the new velocity.
+    r"""Momentum: the force explicit, the friction implicit, then transport with the new velocity.
 
     Of the heavy ball: $v' = (mv - h\nabla E(x))/(m + \gamma h)$, $x' = x + hv'$. In the optimizer's own words
     $x' = x + \beta(x - x_{-1}) - \eta\nabla E(x)$ with $\beta = m/(m + \gamma h)$ and $\eta = h^2/(m + \gamma h)$.
