@@ -17,6 +17,7 @@ from .analysis import gaussian_law as gaussian_law
 from .analysis import gradient_noise as gradient_noise
 from .analysis import modified_equation as modified_equation
 from .analysis import order as order
+from .analysis import plots as plots
 from .analysis import stability as stability
 from .analysis import stability_function as stability_function
 from .analysis import stability_map as stability_map
@@ -79,7 +80,6 @@ from .discretizers import StrangSplitting as StrangSplitting
 from .discretizers import TrustRegionStep as TrustRegionStep
 from .discretizers import WolfeSearch as WolfeSearch
 from .discretizers import iterate as iterate
-from .discretizers import nelder_mead as nelder_mead
 from .discretizers import optimizers as optimizers
 from .discretizers import sample as sample
 from .discretizers import schedules as schedules

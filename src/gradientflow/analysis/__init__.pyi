@@ -1,6 +1,7 @@
 """Static view of the lazy names in `__init__.py`, for type checkers and editors."""
 
 from . import curvature as curvature
+from . import plots as plots
 from .b_series import ModifiedEnergy as ModifiedEnergy
 from .b_series import ModifiedEquation as ModifiedEquation
 from .b_series import ModifiedFlow as ModifiedFlow

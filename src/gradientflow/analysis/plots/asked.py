@@ -1,0 +1,83 @@
+"""What a picture is asked of: a flow whose states are points of a plane, a box, an energy on a grid."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from gradientflow.flows import Energy, Flow, GradientFlow, compiled, size
+from gradientflow.flows import energy as as_energy
+from gradientflow.flows.checks import in_a_line
+
+Box = tuple[tuple[float, float], tuple[float, float]]
+
+# Values of an energy at once.
+_AT_ONCE = 4_096
+
+
+def flow_of(where: str, asked: Any) -> Flow:
+    """A flow; of an energy, or a function, its gradient flow.
+
+    Raises:
+        TypeError: for what is neither.
+    """
+    if isinstance(asked, Flow):
+        return asked
+    if not callable(asked):
+        raise TypeError(f"{where}: the first argument must be a flow, or an energy, got {in_a_line(asked)}")
+    return GradientFlow(as_energy(asked))
+
+
+def box_of(where: str, box: Any) -> Box:
+    """A box's bounds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        (a, b), (c, d) = (tuple(map(float, bounds)) for bounds in box)
+    except (TypeError, ValueError):
+        a = b = c = d = math.nan
+    if not (a < b and c < d and all(map(math.isfinite, (a, b, c, d)))):
+        raise ValueError(f"{where}: `box` must be two pairs of bounds, ((-2, 2), (-1, 1)) say, got {in_a_line(box)}")
+    return (a, b), (c, d)
+
+
+def planar_state(where: str, flow: Flow) -> Any:
+    """A state of a flow whose states have two entries: a position of the plane, or a place and its velocity.
+
+    Raises:
+        ValueError: for a flow that has no such states.
+    """
+    for shape in ((2,), (), (1,)):
+        try:
+            z = flow.init(jnp.zeros(shape))
+            if size(z) == 2:
+                jax.eval_shape(lambda z: (flow.drift(0.0, z), flow.energy.value(flow.position(z))), z)
+                return z
+        except Exception:
+            # What an energy says to a position of another shape is its own affair.
+            continue
+    raise ValueError(
+        f"{where}: the states of {flow.name} must have two entries: the energy one of two variables, or of one where "
+        "the flow has a velocity"
+    )
+
+
+def on_grid(function: Callable[[Any], Any], like: Any, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """A function of states at the points of a grid, each given by its two entries: shape (ys, xs, …)."""
+    _, unravel = ravel_pytree(like)
+    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    found = jax.lax.map(lambda p: ravel_pytree(function(unravel(p)))[0], jnp.asarray(points), batch_size=_AT_ONCE)
+    return np.asarray(found, dtype=float).reshape(len(ys), len(xs), -1)
+
+
+@compiled
+def values_on(energy: Energy, origin: Any, directions: Any, places: Any) -> jax.Array:
+    """E at the origin plus so much of each direction: places of shape (m, k), directions (k, n)."""
+    flat, unravel = ravel_pytree(origin)
+    return jax.lax.map(lambda place: energy.value(unravel(flat + place @ directions)), places, batch_size=_AT_ONCE)

@@ -1,0 +1,97 @@
+"""Pictures of fields, phase planes and landscapes: what is drawn is what is computed."""
+
+import re
+
+import matplotlib.figure
+import numpy as np
+import pytest
+
+import gradientflow as gf
+from gradientflow.analysis.plots.cuts import principal_plane
+from gradientflow.analysis.plots.fields import rest_kind
+
+MODE = gf.Quadratic([[4.0]])
+BOWL = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
+BOX = ((-2.0, 2.0), (-2.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("flow", "kind"),
+    [
+        # Roots of r² + γr + 4 = 0: they meet at γ = 4.
+        (gf.HeavyBallFlow(MODE, mass=1.0, friction=3.9), "a stable spiral"),
+        (gf.HeavyBallFlow(MODE, mass=1.0, friction=4.0), "a stable node, critically damped"),
+        (gf.HeavyBallFlow(MODE, mass=1.0, friction=4.1), "a stable node"),
+        (gf.HeavyBallFlow(gf.Quadratic([[-4.0]]), mass=1.0, friction=1.0), "a saddle"),
+        (gf.GradientFlow(gf.Quadratic([[-1.0, 0.0], [0.0, -2.0]])), "an unstable node"),
+        (gf.field(lambda x: x[::-1] * np.array([1.0, -1.0])), "a centre"),
+        (gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 0.0]])), ""),
+    ],
+)
+def test_what_kind_of_rest_it_is(flow, kind):
+    at = np.zeros(1 if isinstance(flow, gf.HeavyBallFlow) else 2)
+    assert rest_kind(flow, flow.init(at)) == kind
+
+
+def test_a_phase_portrait_has_its_nullclines_its_paths_and_its_kind():
+    figure = gf.plots.phase_portrait(gf.HeavyBallFlow(MODE, mass=1.0, friction=1.0), BOX, starts=[[1.0, 0.0]], t1=20.0)
+    (ax,) = figure.axes
+    assert ax.get_title() == "HeavyBallFlow: a stable spiral at the minimum"
+    drawn = [path.vertices for collection in ax.collections for path in getattr(collection, "get_paths", list)()]
+    # v = 0, where x stands still; and 4x + v = 0, where v does.
+    assert any(len(v) > 2 and np.abs(v[:, 1]).max() < 1e-9 < np.ptp(v[:, 0]) for v in drawn)
+    assert any(len(v) > 2 and np.abs(4 * v[:, 0] + v[:, 1]).max() < 1e-9 < np.ptp(v[:, 1]) for v in drawn)
+    path = ax.lines[0].get_xydata()
+    np.testing.assert_allclose(path[0], [1, 0])
+    np.testing.assert_allclose(path[-1], 0, atol=1e-3)
+
+
+def test_a_field_and_a_surface_have_the_paths_that_they_are_given():
+    run = gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([1.5, 1.0], 10)
+    ax = matplotlib.figure.Figure().subplots()
+    assert gf.plots.field(BOWL, BOX, paths=[run], ax=ax) is ax
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), run.x)
+    drawn = gf.plots.surface(BOWL, BOX, paths=[run]).axes[0].lines[0].get_data_3d()
+    np.testing.assert_allclose(np.array(drawn).T, np.column_stack([run.x, run.energy]))
+
+
+def test_a_slice_of_a_quadratic_is_its_model():
+    ax = gf.plots.slice(BOWL, [1.0, 1.0]).axes[0]
+    (s, values), (_, model) = (line.get_data() for line in ax.lines[:2])
+    np.testing.assert_allclose(values, model, atol=1e-12)
+    d = -np.array([1.0, 9.0]) / 82**0.5
+    np.testing.assert_allclose(values, [float(BOWL.value(np.ones(2) + t * d)) for t in s], atol=1e-12)
+
+
+def test_the_plane_of_a_run_is_told_with_its_share():
+    """A descent on three modes: the plane's share is that of the squares that a singular value decomposition has."""
+    E = gf.Quadratic(np.diag([1.0, 3.0, 9.0]))
+    run = gf.optimizers.gradient_descent(E, lr=0.1).iterate([3.0, 2.0, 1.0], 60)
+    end, axes, share = principal_plane(run)
+    away = np.asarray(run.x - run.x[-1])
+    kept = (away @ np.asarray(axes).T) @ np.asarray(axes)
+    assert share == pytest.approx((kept**2).sum() / (away**2).sum(), rel=1e-12)
+    assert 0.9 < share < 1
+    np.testing.assert_array_equal(end, run.x[-1])
+    assert gf.plots.plane(E, run).axes[0].get_title() == f"The plane of the run: {share:.0%} of its way"
+    level = principal_plane(gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([3.0, 2.0], 9))[2]
+    assert level == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda: gf.plots.field(BOWL, (0, 1)), "field: `box` must be two pairs of bounds"),
+        (
+            lambda: gf.plots.field(gf.Quadratic(np.eye(3)), BOX),
+            "field: the states of GradientFlow must have two",
+        ),
+        (lambda: gf.plots.phase_portrait(BOWL, BOX, starts=[1.0]), "phase_portrait: `starts` must be states"),
+        (lambda: gf.plots.slice(BOWL, [1.0, 1.0], [0.0, 0.0]), "slice: a direction must have a length, got one of 0"),
+        (lambda: gf.plots.slice(BOWL, [1.0, 1.0], [1.0]), "slice: a direction must be shaped like x"),
+        (lambda: gf.plots.plane(BOWL, [1.0, 1.0], [[1.0, 1.0], [2.0, 2.0]]), "plane: `directions` lie along one line"),
+    ],
+)
+def test_what_can_not_be_drawn_is_one_line(draw, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        draw()
