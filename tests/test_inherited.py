@@ -248,6 +248,33 @@ def test_a_refusal_that_is_caught_is_told_with_its_line():
         gf.order(OnShortSteps())
 
 
+class Far(gf.Discretizer):
+    """Another step far away, of which JAX can't be asked with exact numbers."""
+
+    def step(self, flow, t, z, h, **_):
+        try:
+            factor = jnp.where(jnp.max(jnp.abs(z)) > 50, 3.0, 1.0)
+        except Exception:
+            factor = 1
+        return z + h * flow.drift(t, z) * factor
+
+
+class OnMany(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * flow.drift(t, z) * (3 if getattr(z, "size", 1) > 3 else 1)
+
+
+def test_what_is_asked_of_jax_and_caught_is_a_refusal_too():
+    assert gf.stability(FLOW, Far()).grade is gf.Grade.MEASURED
+
+
+def test_a_step_is_held_at_the_flow_s_own_size():
+    flow = gf.GradientFlow(gf.Quadratic(np.diag(np.linspace(1, 10, 40))))
+    found = gf.stability(flow, OnMany())
+    assert found.grade is gf.Grade.MEASURED
+    np.testing.assert_allclose(found.limit, 0.2 / 3, rtol=1e-3)
+
+
 class OnFlow(gf.Discretizer):
     def step(self, flow, t, z, h, **_):
         return z + h * flow.drift(t, z) / (2 if isinstance(flow, gf.GradientFlow) else 1)
@@ -329,3 +356,11 @@ def test_every_question_either_stands_alone_or_goes_with_what_it_hangs_on(base):
     alone = set(STAND_ALONE[base].split())
     assert not alone & set(hanging)
     assert asked <= alone | set(hanging)
+
+
+def test_another_position_has_no_lyapunov_function():
+    class Doubled(gf.GradientFlow):
+        def position(self, z):
+            return 2 * z
+
+    assert not proved(Doubled(gf.energy(lambda x: jnp.sum(x**4) / 4 - jnp.sum(x**2) / 2)))

@@ -63,3 +63,8 @@ def test_a_network_that_breaks_away_at_once_is_not_unknown():
     found = gf.why(loss, network, optax.sgd(3.0), [(x, target)], steps=30)
     assert found.cause == "beyond_stability"
     assert "not finite" not in found.helps[0]
+
+
+def test_a_first_line_of_numbers_is_told(tmp_path):
+    with pytest.raises(ValueError, match="has numbers in its first line; put the columns' names above"):
+        written(tmp_path, "1,2.5\n2,2.4\n")

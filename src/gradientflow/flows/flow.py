@@ -41,6 +41,8 @@ class Parts(dict[str, "Flow"]):
 
 # What is known of a drift. Whoever moves otherwise, or finds another gradient, inherits none of it.
 _OF_A_DRIFT = ("resolvent", "discrete_gradient_step", "parts", "solution")
+# What is known of E along it, which is E at the position.
+_BY_THE_POSITION = ("lyapunov", "residual")
 
 
 class Flow(eqx.Module):
@@ -56,7 +58,8 @@ class Flow(eqx.Module):
         facts: what it claims of itself, as plain data, for `verify` to prove.
 
     A subclass that defines another `drift` or `gradient` inherits no facts, closed form, resolvent, parts and steps by
-    discrete gradients of the flow that it derives from.
+    discrete gradients of the flow that it derives from; one that defines another `position` no facts and no Lyapunov
+    function.
     """
 
     equation: ClassVar[str] = ""
@@ -73,14 +76,15 @@ class Flow(eqx.Module):
             TypeError: where the noise is told twice: by `diffusion` or `brownian`, and by a `noise` of the parent's.
         """
         super().__init_subclass__(**options)
-        owners = {name: owners_of(cls, name)[0] for name in ("noise", *_OF_A_DRIFT)}
         told = [name for name in ("diffusion", "brownian") if name in vars(cls)]
-        if told and (owner := owners["noise"]) not in (cls, Flow):
+        if told and (owner := owners_of(cls, "noise")[0]) not in (cls, Flow):
             raise TypeError(
                 f"{cls.__name__}: its `{told[0]}` is not in the `noise` of {owner.__name__}; define `noise`"
             )
-        for question in _OF_A_DRIFT if {"drift", "gradient"} & vars(cls).keys() else ():
-            owner = owners[question]
+        another = {"drift", "gradient"} & vars(cls).keys()
+        hanging = (*(_OF_A_DRIFT if another else ()), *(_BY_THE_POSITION if "position" in vars(cls) else ()))
+        for question in hanging:
+            owner = owners_of(cls, question)[0]
             if owner is not cls and not forwards(owner):
                 setattr(cls, question, vars(Flow)[question])
 

@@ -14,6 +14,7 @@ from gradientflow.flows import (
     Flow,
     Number,
     check_finite,
+    check_fits,
     check_positive,
     is_stochastic,
     looks_at_numbers,
@@ -29,6 +30,7 @@ from .asked import checked_methods, steps_needed
 
 # Saved rows of a run: enough for a curve.
 _ROWS = 200
+_KEPT = ("energy", "grad_norm", "x")
 # The lower and upper end of the band that is drawn: eight of ten runs are within.
 BAND = (0.1, 0.5, 0.9)
 
@@ -73,13 +75,18 @@ class EnsembleComparison(Measured, Drawn):
     def table(self) -> pd.DataFrame:
         """One row a method, the flow first.
 
-        Columns: flow, scheme, step h [T], energy at the end of the tenth, fiftieth and ninetieth per cent of the lanes
-        [E], largest error on the way of the fiftieth and ninetieth [X], how the lanes ended.
+        Columns: flow, scheme, step h, end t [T]: of the flow t1, of a method its first step there or beyond; energy
+        then of the tenth, fiftieth and ninetieth per cent of the lanes [E], largest error on the way of the fiftieth
+        and ninetieth [X], how the lanes ended.
         """
-        rows = {} if self.path is None else {"flow": _row(self.flow, "", math.nan, self.path, None)}
+        rows: dict[str, Any] = {}
+        if self.path is not None:
+            rows["flow"] = _row(self.flow, "", math.nan, self.path.rows["t"][-1], self.path, None)
         for label, entry in self.entries.items():
             h = float(as_step_rule(entry.method.step).h)  # pyright: ignore[reportAttributeAccessIssue]
-            rows[label] = _row(entry.method.flow, entry.method.discretizer.name, h, entry.runs, entry.errors)
+            rows[label] = _row(
+                entry.method.flow, entry.method.discretizer.name, h, entry.t[-1], entry.runs, entry.errors
+            )
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
     def __repr__(self) -> str:
@@ -88,13 +95,14 @@ class EnsembleComparison(Measured, Drawn):
         return f"{self.lanes} runs of each\n{table}\n{self.grade}"
 
 
-def _row(flow: Flow, scheme: str, h: float, runs: Sweep, errors: np.ndarray | None) -> dict[str, Any]:
+def _row(flow: Flow, scheme: str, h: float, t: float, runs: Sweep, errors: np.ndarray | None) -> dict[str, Any]:
     low, median, high = quantiles(runs.energy)
     largest = (math.nan,) * 3
     if errors is not None:
         largest = quantiles(np.where(np.isfinite(errors), errors, np.inf).max(axis=1))
     return {
-        "flow": flow.name, "scheme": scheme, "h": h, "energy 10 %": low, "energy 50 %": median, "energy 90 %": high,
+        "flow": flow.name, "scheme": scheme, "h": h, "t": float(t),
+        "energy 10 %": low, "energy 50 %": median, "energy 90 %": high,
         "largest error 50 %": largest[1], "largest error 90 %": largest[2], "status": runs.tally,
     }  # fmt: skip
 
@@ -148,6 +156,7 @@ def compare_ensemble(
             f"compare_ensemble: `keys` must be one a lane, jax.random.split(key, {lanes}), got shape {np.shape(keys)}"
         )
     first = jax.tree.map(lambda leaf: leaf[0], starts)
+    check_fits("compare_ensemble", "starts", flow.energy, first)
     lane = {"x0": starts} if keys is None else {"x0": starts, "key": keys}
     grid = np.linspace(float(t0), float(t1), _ROWS + 1)
     flows = [(flow, grid, _is_noisy(flow, first))]
@@ -173,8 +182,10 @@ def compare_ensemble(
         for label, (_, times, _), (_, there) in zip(runs, flows[1:], own, strict=True)
     }
     if path is not None:
-        kept = np.searchsorted(path.rows["t"], grid)
-        path = dataclasses.replace(path, rows=_taken(path.rows, kept))
+        # Some method may have gone on beyond t1.
+        rows = _taken(path.rows, np.searchsorted(path.rows["t"], grid))
+        end = {name: jax.tree.map(lambda leaf: leaf[:, -1], rows[name]) for name in ("energy", "grad_norm", "x")}
+        path = dataclasses.replace(path, rows=rows, t=np.full(lanes, grid[-1]), **end)
     return EnsembleComparison(flow, path, entries, lanes)
 
 
@@ -199,12 +210,12 @@ def _swept(made: Any, over: Any, **options: Any) -> Sweep:
     def make() -> Any:
         return made
 
-    return sweep(make, over=over, zipped=True, record=("energy", "x"), **options)
+    return sweep(make, over=over, zipped=True, record=_KEPT, **options)
 
 
 def _taken(rows: Mapping[str, Any], index: np.ndarray) -> dict[str, Any]:
     """Some of the rows."""
-    taken = {name: jax.tree.map(lambda leaf: leaf[:, index], rows[name]) for name in ("energy", "x")}
+    taken = {name: jax.tree.map(lambda leaf: leaf[:, index], rows[name]) for name in _KEPT}
     return taken | {"t": rows["t"][index]}
 
 
@@ -214,7 +225,9 @@ def _is_noisy(flow: Flow, first: Any) -> bool:
 
 def quantiles(values: np.ndarray) -> np.ndarray:
     """Tenth, fiftieth and ninetieth per cent along the first axis; what is not finite counts as the largest."""
-    return np.quantile(np.where(np.isfinite(values), values, np.inf), BAND, axis=0, method="nearest")
+    with np.errstate(invalid="ignore"):
+        found = np.quantile(np.where(np.isfinite(values), values, np.inf), BAND, axis=0)
+    return np.where(np.isnan(found), np.inf, found)
 
 
 def _stacked(starts: Any) -> tuple[Any, int]:
@@ -225,6 +238,8 @@ def _stacked(starts: Any) -> tuple[Any, int]:
             "compare_ensemble: `starts` must be positions stacked along a first axis of every leaf, got shapes "
             f"{', '.join(map(str, shapes))}"
         )
+    if not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(starts)):
+        raise ValueError("compare_ensemble: `starts` must be finite")
     return starts, shapes[0][0]
 
 

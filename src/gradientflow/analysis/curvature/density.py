@@ -12,7 +12,17 @@ import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.flows import SMALL_TRAINING, Energy, check_fits, check_integer, check_positive, compiled, size
+from gradientflow.flows import (
+    SMALL_TRAINING,
+    Energy,
+    check_fits,
+    check_integer,
+    check_key,
+    check_positive,
+    compiled,
+    looks_at_numbers,
+    size,
+)
 from gradientflow.flows import energy as as_energy
 from gradientflow.flows.checks import moving_arrays, position_arrays
 from gradientflow.flows.linear.krylov import krylov_basis
@@ -59,6 +69,8 @@ class SpectralDensity(Measured, Drawn):
 
     def share(self, low: float = -np.inf, high: float = np.inf) -> tuple[float, float]:
         """The share of eigenvalues between two numbers, and its standard error; `share(high=0)`: of negative ones."""
+        if not low < high:
+            raise ValueError(f"SpectralDensity.share: `low` must be below `high`, got {low} and {high}")
         within = (self.nodes >= low) & (self.nodes < high)
         return self._over_vectors(np.where(within, self.weights, 0).sum(axis=1))
 
@@ -101,11 +113,13 @@ class SpectralDensity(Measured, Drawn):
         return float(each.mean()), float(each.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
 
 
+@looks_at_numbers
 def spectral_density(E: Any, x: Any, *, vectors: int = 8, steps: int = 64, key: Any = None) -> SpectralDensity:
     """The distribution of all eigenvalues of the Hessian: of a large one from products with random vectors.
 
     Up to 200 unknowns it is that of the eigenvalues themselves. Beyond, it costs `vectors × steps` Hessian-vector
-    products. Of a sum f + g it is f's Hessian.
+    products. The errors told are those of the random vectors; what few steps do not resolve is not in them. Of a sum
+    f + g it is f's Hessian.
 
     Args:
         E: the energy, or any function of a pytree that returns a real scalar; of data `lambda p: loss(p, batch)`.
@@ -145,7 +159,8 @@ def spectral_density(E: Any, x: Any, *, vectors: int = 8, steps: int = 64, key: 
         _check_finite(H)
         nodes, weights = np.linalg.eigvalsh((H + H.T) / 2)[None], np.full((1, n), 1 / n)
         return SpectralDensity(nodes, weights, n, f"eigenvalues of the {n}×{n} Hessian by automatic differentiation")
-    keys = jax.random.split(jax.random.key(_SEED) if key is None else key, vectors)
+    key = jax.random.key(_SEED) if key is None else check_key("spectral_density", energy, key)
+    keys = jax.random.split(key, vectors)
     matrices = np.asarray(_tridiagonal(energy, x, keys, min(steps, n)), dtype=float)
     _check_finite(matrices)
     nodes, bases = np.linalg.eigh(matrices)

@@ -50,6 +50,8 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
     for column in ("step", "loss"):
         several = [cell for cell in cells if cell in _ALSO_CALLED[column]]
         if column not in cells and (several or column == "loss"):
+            if all(map(_is_number, cells)):
+                raise ValueError(f"why: {name!r} has numbers in its first line; put the columns' names above")
             why = f"could be any of {' and '.join(several)}" if several else "is not in its first line"
             got = ", ".join(header[:8])
             raise ValueError(f"why: {name!r} needs one column {column}; {column!r} {why}; got {got}; rename it there")
@@ -128,6 +130,14 @@ def _json_rows(name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _as_cell(one: dict[str, object], key: str) -> str:
     # What is null was not finite when it was written: JSON has no NaN.
     return "" if key not in one else "nan" if one[key] is None else str(one[key])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(cell: str) -> str:

@@ -23,7 +23,7 @@ _SENSITIVITY = 1e4
 # So often a step is asked alike: one that takes one of two values by chance is found out but for one time in 2ⁿ.
 _REPEATED = 16
 # On an energy of so many unknowns at most a scheme is run beside its reading.
-_MOST_UNKNOWNS = 30
+_MOST_UNKNOWNS = 200
 _REMEMBERED = 4_096
 _agreed: set[Any] = set()
 

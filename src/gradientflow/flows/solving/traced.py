@@ -104,8 +104,8 @@ def rest_traced(
     Derivatives of that state are those of the root of ∇E(x; θ) = 0, by the implicit function theorem,
     $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated.
     NaN where the theorem says nothing: ∇E does not vanish, at the boundary of a constraint or where the solve did not
-    arrive; or H is singular, in a valley of minima, along which the way decides. Beyond 200 unknowns that is not
-    looked at.
+    arrive; H is singular, in a valley of minima, along which the way decides; or it is a saddle that the flow leaves
+    with the least nudge. Beyond 200 unknowns that is not looked at.
     """
     dtype = dtype_of(z0)
     solver = named(solver, flow, z0) if isinstance(solver, str) else solver
@@ -133,7 +133,8 @@ def rest_traced(
     told = jax.lax.stop_gradient(told)
     rest, stuck, s, taken, rejected, moved = told[0] > 0, told[1] > 0, told[2], *told[3:5].astype(int), told[5]
     left = Left(told[6], told[7], told[8], told[9] > 0)
-    holds = rest & _is_root(flow, x, z0) & _is_isolated(flow.energy, x)
+    leaves = left.unstable & (flow.is_gradient_flow or flow.velocity(z0) is not None)
+    holds = rest & _is_root(flow, x, z0) & _is_isolated(flow.energy, x) & ~leaves
     known = jax.lax.stop_gradient(jnp.where(holds, 1.0, jnp.nan).astype(dtype))
     x = _with_derivative(x, x0, known)
     states = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))

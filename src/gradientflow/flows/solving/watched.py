@@ -20,6 +20,8 @@ from .stretch import End, Measured, Stretch, joined
 _SLOWEST_ARRIVAL = 1.1
 # The share of the whole way that the second half of the time must still have moved for that.
 _STILL = 1e-2
+# What a position is beyond where it was before counts from this share of that range on.
+_NEW = 1e-3
 # The share of the fall for whose sake nobody goes so many times as far as for the rest of it.
 _LAST_BIT = 1e-4
 
@@ -129,7 +131,9 @@ class Watched:
 
     def _runs_off(self) -> bool:
         rows, seen, _ = joined(self.stretches)
-        return _falls_too_slowly(np.asarray(rows.s, float), jax.tree.map(np.asarray, seen.x), np.asarray(seen.residual))
+        elapsed, positions = np.asarray(rows.s, float), jax.tree.map(np.asarray, seen.x)
+        slowly = _falls_too_slowly(elapsed, positions, np.asarray(seen.residual))
+        return slowly and _leaves_its_range(elapsed, positions)
 
 
 def surely_ended(limits: Limits, dtype: Any, room: int, state: Carry) -> Any:
@@ -212,6 +216,18 @@ def _falls_too_slowly(elapsed: np.ndarray, positions: Any, residuals: np.ndarray
     norms = np.maximum(residuals.astype(float), 1e-300)
     fall = np.log(norms[late] / norms[-1])
     return float(np.max(fall / np.log(elapsed[-1] / elapsed[late]))) <= _SLOWEST_ARRIVAL
+
+
+def _leaves_its_range(elapsed: np.ndarray, positions: Any) -> bool:
+    """Whether over the last half of the time it is anywhere that it was not before: what oscillates goes nowhere."""
+    half = int(np.searchsorted(elapsed, elapsed[-1] / 2, side="right"))
+    for leaf in jax.tree.leaves(positions):
+        before, late = leaf[: max(half, 1)], leaf[half:]
+        low, high = before.min(axis=0), before.max(axis=0)
+        slack = _NEW * (high - low)
+        if len(late) and bool(((late > high + slack) | (late < low - slack)).any()):
+            return True
+    return False
 
 
 def _moved(states: Any, row: int) -> float:
