@@ -218,6 +218,17 @@ def test_of_many_starts_each_lane_is_its_own_comparison():
     assert too_long.runs.tally == found.table().loc["too long", "status"]
 
 
+@thorough
+def test_in_single_precision_the_clocks_of_many_methods_agree():
+    E, starts = gf.Quadratic(np.diag([1, 3]).astype(np.float32)), np.eye(2, dtype=np.float32)
+    methods = {f"h = {h}": (gf.ForwardEuler(), h) for h in (0.1, 0.07, 0.3)}
+    found = gf.compare_ensemble(gf.GradientFlow(E), methods, starts, 1.8)
+    for h, entry in zip((0.1, 0.07, 0.3), found.entries.values(), strict=True):
+        k = np.arange(len(entry.t))[:, None]
+        apart = starts[:, None, :] * ((1 - h * np.array([1, 3])) ** k - np.exp(-h * k * [1, 3]))
+        np.testing.assert_allclose(entry.errors, np.linalg.norm(apart, axis=-1), atol=1e-5)
+
+
 def test_with_seeds_lanes_differ_and_errors_are_not_measured():
     langevin = gf.Langevin(gf.Quadratic([[1.0]]), temperature=0.5)
     methods, keys = {"ula": gf.Method(langevin, gf.EulerMaruyama(), 0.1)}, jax.random.split(jax.random.key(0), 4)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -16,6 +17,7 @@ from gradientflow.flows import (
     check_finite,
     check_fits,
     check_positive,
+    dtype_of,
     is_stochastic,
     looks_at_numbers,
     prepare,
@@ -174,7 +176,7 @@ def compare_ensemble(
         )
         flows.append((method.flow, float(t0) + float(rule.h) * runs[label].rows["k"], noisy))
     solved = {"t0": t0, "rtol": rtol, "atol": atol}
-    (path, _), *own = _paths(flows, {"x0": starts}, solved)
+    (path, _), *own = _paths(flows, {"x0": starts}, solved, dtype_of(starts))
     entries = {
         label: EnsembleEntry(
             checked[label], runs[label], times, None if there is None else _distances(runs[label].rows["x"], there)
@@ -183,26 +185,38 @@ def compare_ensemble(
     }
     if path is not None:
         # Some method may have gone on beyond t1.
-        rows = _taken(path.rows, np.searchsorted(path.rows["t"], grid))
+        rows = path.rows
         end = {name: jax.tree.map(lambda leaf: leaf[:, -1], rows[name]) for name in ("energy", "grad_norm", "x")}
         path = dataclasses.replace(path, rows=rows, t=np.full(lanes, grid[-1]), **end)
     return EnsembleComparison(flow, path, entries, lanes)
 
 
 def _paths(
-    flows: list[tuple[Flow, np.ndarray, bool]], over: Any, options: Mapping[str, Any]
+    flows: list[tuple[Flow, np.ndarray, bool]], over: Any, options: Mapping[str, Any], dtype: Any
 ) -> list[tuple[Sweep | None, Any]]:
-    """The paths of each flow, and the positions on them at its times; of one that several ask for, once."""
-    found: dict[int, Sweep] = {}
-    for flow, _, noisy in flows:
-        if id(flow) not in found and not noisy:
-            times = np.unique(np.concatenate([times for other, times, _ in flows if other is flow]))
-            found[id(flow)] = _swept(flow, over, t1=times[-1], ts=times, **options)
+    """The paths of each flow with their rows at its times, and the positions there; of one that several ask for, once.
+
+    Args:
+        flows: each with its times, and whether it has noise: then there is no path.
+        over: the starts.
+        options: for `sweep`.
+        dtype: the precision, in which times that are nearly the same are one.
+    """
+    apart = 8 * float(jnp.finfo(dtype).eps) * max(abs(times[-1]) for _, times, _ in flows)
+    found: dict[int, tuple[np.ndarray, Sweep]] = {}
     answers: list[tuple[Sweep | None, Any]] = []
     for flow, times, noisy in flows:
-        path = None if noisy else found[id(flow)]
-        there = None if path is None else _taken(path.rows, np.searchsorted(path.rows["t"], times))["x"]
-        answers.append((path, there))
+        if noisy:
+            answers.append((None, None))
+            continue
+        if id(flow) not in found:
+            asked = np.sort(np.concatenate([times for other, times, _ in flows if other is flow]))
+            asked = asked[np.diff(asked, prepend=-np.inf) > apart]
+            held = np.asarray(asked, dtype).astype(float)
+            found[id(flow)] = asked, _swept(flow, over, t1=held[-1], ts=held, **options)
+        asked, path = found[id(flow)]
+        rows = _taken(path.rows, np.searchsorted(asked, times - apart))
+        answers.append((dataclasses.replace(path, rows=rows), rows["x"]))
     return answers
 
 
