@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.analysis.sweeps.identity import Same
 from gradientflow.analysis.sweeps.task import Task
 
 from .thorough import thorough
@@ -297,3 +298,20 @@ def test_what_is_wrong_is_told_in_a_line(given, error, words):
     with pytest.raises(error, match=words) as raised:
         gf.sweep(make, [3.0, 1.0], **given)
     assert "\n" not in str(raised.value)
+
+
+def test_what_reads_a_key_is_swept_and_known_again():
+    key, numbers = jax.random.key(3), np.arange(2.0)
+
+    def make_of(key, numbers):
+        E = gf.energy(lambda x: jnp.sum((x - numbers) ** 2) + 0 * jax.random.normal(key))
+        return lambda lr: gf.optimizers.gradient_descent(E, lr=lr)
+
+    found = gf.sweep(make_of(key, numbers), [1.0, 2.0], over={"lr": [0.1, 0.25]}, steps=1)
+    np.testing.assert_allclose(found.x, [[0.8, 1.8], [0.5, 1.5]])
+
+    def holding(thing):
+        return lambda: thing
+
+    assert Same(holding(key)) == Same(holding(key))
+    assert Same(holding(numbers)) == Same(holding(numbers.copy())) != Same(holding(numbers + 1))

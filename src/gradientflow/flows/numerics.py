@@ -116,6 +116,11 @@ def is_concrete(*trees: Any) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
+def is_key(value: Any) -> bool:
+    """Whether it is a random key, or an array of them, which are no numbers."""
+    return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
 def all_finite(tree: Any) -> jax.Array:
     """Whether every entry of every leaf is finite; a scalar that may be traced."""
     finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from gradientflow.flows.numerics import is_concrete
+from gradientflow.flows.numerics import is_concrete, is_key
 
 # What libraries define does not change under anybody's hands.
 _LIBRARIES = ("gradientflow", "jax", "numpy", "scipy", "optax", "equinox", "diffrax", "math", "builtins")
@@ -47,7 +47,7 @@ def _as_it_is(thing: Any) -> Any:
         with contextlib.suppress(TypeError):
             hash(structure)
             return structure, tuple(map(made_of, leaves))
-    elif isinstance(thing, (np.ndarray, np.generic, jax.Array)) and is_concrete(thing):
+    elif isinstance(thing, (np.ndarray, np.generic, jax.Array)) and is_concrete(thing) and not is_key(thing):
         values = np.asarray(thing)
         if values.nbytes <= _FEW_BYTES and not values.dtype.hasobject:
             return str(thing.dtype), values.shape, values.tobytes()

@@ -7,6 +7,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from ..numerics import is_key
 from .energy import Energy
 
 # What has a finite value and finite derivatives at every finite argument, but for overflow; |x| has them almost
@@ -53,7 +54,11 @@ def _is_total(jaxpr: Jaxpr) -> bool:
 
 def _all_finite(values: Any) -> bool:
     """Whether all numbers that are known are finite."""
-    return all(isinstance(value, Tracer) or bool(np.isfinite(value).all()) for value in values if np.size(value))
+    return all(
+        isinstance(value, Tracer) or is_key(value) or bool(np.isfinite(value).all())
+        for value in values
+        if np.size(value)
+    )
 
 
 def _open(jaxpr: ClosedJaxpr | Jaxpr) -> Jaxpr:
