@@ -28,6 +28,12 @@ def page():
     return gf.lab(BOWL, {"</script><script>alert(1)</script>": DESCENT}, x0=[3.0, 1.0], title="<b>bowl</b>").html()
 
 
+def test_a_title_may_hold_what_the_page_is_filled_by():
+    text = gf.lab(BOWL, DESCENT, x0=[3.0, 1.0], title="VERSION of /*SCRIPT*/").html()
+    assert '"title":"VERSION of /*SCRIPT*/"' in text
+    assert "/*STYLE*/" not in text
+
+
 def test_the_page_is_one_file_that_asks_nothing_of_a_network(page):
     assert len(page.encode()) < 400_000
     assert set(re.findall(r"https?://[^\"'\s]+", page)) == {"http://www.w3.org/2000/svg"}

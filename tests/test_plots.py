@@ -26,6 +26,8 @@ BOX = ((-2.0, 2.0), (-2.0, 2.0))
         (gf.GradientFlow(gf.Quadratic([[-1.0, 0.0], [0.0, -2.0]])), "an unstable node"),
         (gf.field(lambda x: x[::-1] * np.array([1.0, -1.0])), "a centre"),
         (gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 0.0]])), ""),
+        # Whatever the unit of E.
+        (gf.GradientFlow(gf.Quadratic([[1e-10, 0.0], [0.0, 2e-10]])), "a stable node"),
     ],
 )
 def test_what_kind_of_rest_it_is(flow, kind):

@@ -203,19 +203,26 @@ def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]])
     xs, ys = (np.linspace(*bounds, _GRID) for bounds in box)
     grid = jnp.asarray(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2))
     values = np.asarray(jax.lax.map(energy.value, grid, batch_size=4096), dtype=float).reshape(_GRID, _GRID)
-    gap = values - np.nanmin(values)
-    top = np.nanmax(gap)
-    levels = top * np.geomspace(1e-4, 1.0, 17)
-    if np.isfinite(top) and top > 0:
-        norm = LogNorm(levels[0], levels[-1])
-        ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", norm=norm, alpha=0.4)
-        ax.contour(xs, ys, gap, levels=levels, colors="white", linewidths=0.5)
+    draw_levels(ax, xs, ys, values)
     coarse = np.stack(np.meshgrid(*(np.linspace(*bounds, 17)[1:-1] for bounds in box)), axis=-1).reshape(-1, 2)
     arrows = -np.asarray(jax.vmap(energy.grad)(jax.device_put(coarse)), dtype=float)
     lengths = np.linalg.norm(arrows, axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         arrows = arrows / lengths
     ax.quiver(*coarse.T, *arrows.T, color="0.35", alpha=0.45, width=0.0025, scale=32, angles="xy", pivot="mid")
+
+
+def draw_levels(ax: Axes, xs: np.ndarray, ys: np.ndarray, values: np.ndarray) -> Any:
+    """Filled contours of values on a grid, spaced by ratios above the least; `None` where there is nothing to tell."""
+    gap = np.where(np.isfinite(values), values, np.nan)
+    gap = gap - np.nanmin(gap)
+    if not (top := float(np.nanmax(gap))) > 0:
+        return None
+    levels = top * np.geomspace(1e-4, 1.0, 17)
+    norm = LogNorm(levels[0], levels[-1])
+    filled = ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", alpha=0.4, norm=norm)
+    ax.contour(xs, ys, gap, levels=levels, colors="white", linewidths=0.5)
+    return filled
 
 
 def draw_energy(ax: Axes, comparison: "Comparison") -> None:

@@ -15,7 +15,6 @@ from jax.flatten_util import ravel_pytree
 from gradientflow.flows import (
     SMALL_TRAINING,
     Energy,
-    check_fits,
     check_integer,
     check_key,
     check_positive,
@@ -23,15 +22,13 @@ from gradientflow.flows import (
     looks_at_numbers,
     size,
 )
-from gradientflow.flows import energy as as_energy
-from gradientflow.flows.checks import moving_arrays, position_arrays
 from gradientflow.flows.linear.krylov import krylov_basis
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..linear_stability.curvature import dense_hessian
 from ..results.grades import Measured
 from ..results.result import Drawn
-from .spectrum import energy_of, not_finite
+from .spectrum import not_finite, smooth_at
 
 _SEED = 0
 # Unless the user says how wide, a bump over each node spans so much of the spectrum.
@@ -144,15 +141,9 @@ def spectral_density(E: Any, x: Any, *, vectors: int = 8, steps: int = 64, key: 
         >>> found.trace, found.share(high=0.0)[0]
         ((2.0, 0.0), 0.25)
     """
-    energy = energy_of("spectral_density", E).smooth
     check_integer("spectral_density", 2, vectors=vectors)
     check_integer("spectral_density", 1, steps=steps)
-    moving, whole = moving_arrays("spectral_density", "x", x)
-    if whole is not None:
-        of_whole = energy
-        energy = as_energy(lambda p: of_whole.value(whole(p)))
-    x = position_arrays("spectral_density", "x", moving)
-    check_fits("spectral_density", "x", energy, x)
+    energy, x = smooth_at("spectral_density", E, x)
     n = size(x)
     if n <= LARGEST_DENSE:
         H = np.asarray(dense_hessian(energy, x), dtype=float)

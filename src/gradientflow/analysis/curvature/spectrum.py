@@ -128,15 +128,9 @@ def curvature(E: Any, x: Any, top: int | None = None) -> Spectrum:
         >>> found.eigenvalues.tolist(), found.by_leaf
         ([1.0, 8.0], {'b': 1.0, 'w': 0.0})
     """
-    energy = energy_of("curvature", E).smooth
     if isinstance(x, Trajectory):
-        return _along(energy, x, top)
-    moving, whole = moving_arrays("curvature", "x", x)
-    if whole is not None:
-        of_whole = energy
-        energy = as_energy(lambda p: of_whole.value(whole(p)))
-    x = position_arrays("curvature", "x", moving)
-    check_fits("curvature", "x", energy, x)
+        return _along(energy_of("curvature", E).smooth, x, top)
+    energy, x = smooth_at("curvature", E, x)
     count = _how_many(size(x), top)
     found = _spectrum_at(energy, x, count, None)
     if found is None:
@@ -186,6 +180,23 @@ def energy_of(where: str, E: Any) -> Energy:
             f"{where}: `E` must be an energy or a function of the position, got {in_a_line(E)}; pass lambda x: …"
         )
     return as_energy(E)
+
+
+def smooth_at(where: str, E: Any, x: Any) -> tuple[Energy, Any]:
+    """An energy's smooth part, or a function as one, and the arrays of a position that move, once they fit.
+
+    Raises:
+        TypeError: if `E` is no function, or can't be traced.
+        ValueError: if x does not fit it.
+    """
+    energy = energy_of(where, E).smooth
+    moving, whole = moving_arrays(where, "x", x)
+    if whole is not None:
+        of_whole = energy
+        energy = as_energy(lambda p: of_whole.value(whole(p)))
+    x = position_arrays(where, "x", moving)
+    check_fits(where, "x", energy, x)
+    return energy, x
 
 
 def not_finite(where: str) -> ValueError:

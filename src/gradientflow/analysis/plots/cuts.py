@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 
 from gradientflow.flows import Trajectory, check_fits, check_positive
 from gradientflow.flows.checks import in_a_line, position_arrays
 
+from ..comparison.figures import draw_levels
 from ..curvature.spectrum import energy_of
 from ..results.figure import lay_out
 from ..results.palette import COLOURS
@@ -111,12 +111,7 @@ def plane(
     values = values.reshape(_GRID, _GRID)
 
     def draw(ax: Axes) -> None:
-        gap = values - np.nanmin(values)
-        top = float(np.nanmax(gap[np.isfinite(gap)], initial=0.0))
-        if top > 0:
-            levels = top * np.geomspace(1e-4, 1.0, 17)
-            drawn = ax.contourf(s, t, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", alpha=0.6,
-                                norm=LogNorm(levels[0], levels[-1]))  # fmt: skip
+        if (drawn := draw_levels(ax, s, t, values)) is not None:
             ax.figure.colorbar(drawn, ax=ax, label="$E$ above the least here", format="%.1g")
         if track is not None:
             ax.plot(*track.T, color=COLOURS[1], lw=1.6, marker=".", ms=3)

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 
 from gradientflow.flows import Flow, GradientFlow, Trajectory, integrate
 from gradientflow.flows.checks import in_a_line
 
+from ..comparison.figures import draw_levels
 from ..results.figure import lay_out
 from ..results.palette import COLOURS
 from .asked import Box, box_of, flow_of, on_grid, planar_state
@@ -60,10 +60,11 @@ def field(
 
     def draw(ax: Axes) -> None:
         if flow.has_energy and is_position:
-            _contours(ax, flow, z, box)
+            xs, ys = _axes(box)
+            draw_levels(ax, xs, ys, on_grid(flow.energy.value, z, xs, ys)[..., 0])
         _streams(ax, flow, z, box, t)
         for i, path in enumerate(paths):
-            _track(ax, path.state if is_position is False else path.x, COLOURS[i % len(COLOURS)])
+            _track(ax, path.x if is_position else path.state, COLOURS[i % len(COLOURS)])
         names = ("x", "y") if is_position else ("x", "v")
         ax.set(xlim=box[0], ylim=box[1], xlabel=names[0], ylabel=names[1], title=flow.equation or flow.name)
 
@@ -179,7 +180,7 @@ def rest_kind(flow: Flow, z: Any) -> str:
     trace, determinant = float(np.trace(jacobian)), float(np.linalg.det(jacobian))
     rounding = 1e-9 * max(trace**2, abs(determinant))
     discriminant = trace**2 - 4 * determinant
-    if not np.isfinite(jacobian).all() or abs(determinant) <= 1e-12:
+    if not np.isfinite(jacobian).all() or abs(determinant) <= 1e-12 * np.abs(jacobian).max() ** 2:
         return ""
     if determinant < 0:
         return "a saddle"
@@ -205,17 +206,6 @@ def _rest(flow: Flow, z: Any, box: Box) -> Any:
             return None
         at = path.x[-1]
     return flow.init(jnp.reshape(jnp.asarray(at, float), np.shape(x)))
-
-
-def _contours(ax: Axes, flow: Flow, z: Any, box: Box) -> None:
-    xs, ys = _axes(box)
-    values = on_grid(flow.energy.value, flow.position(z), xs, ys)[..., 0]
-    gap = values - np.nanmin(values)
-    top = np.nanmax(gap)
-    if np.isfinite(top) and top > 0:
-        levels = top * np.geomspace(1e-4, 1.0, 15)
-        ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", alpha=0.4,
-                    norm=LogNorm(levels[0], levels[-1]))  # fmt: skip
 
 
 def _axes(box: Box) -> tuple[np.ndarray, np.ndarray]:

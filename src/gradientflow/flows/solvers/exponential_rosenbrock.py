@@ -26,9 +26,8 @@ class ExponentialRosenbrock(dfx.AbstractAdaptiveSolver):
 
     For large stiff states whose field is nearly linear, as that of a gradient flow near a minimizer or on an energy
     that is nearly quadratic: of an affine field a step is the solution itself. Functions of the Jacobian times a vector
-    are taken on a Krylov space; what they miss counts into the error of the step, so that the steps get as long as the
-    space allows, about $m^2/(4\lambda)$ where λ is the fastest rate that still moves. A step costs 3m/2 products with
-    the Jacobian. It is a solver of diffrax like any other.
+    are taken on a Krylov space; what they miss counts into the error of the step, so that steps get as long as that
+    allows. A step costs 3m/2 products with the Jacobian. It is a solver of diffrax like any other.
 
     Args:
         symmetric: whether the Jacobian is, as it is of gradient flows. Without it the basis takes m times as many
