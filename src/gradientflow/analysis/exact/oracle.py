@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from gradientflow.flows import Proximable
+from gradientflow.flows import Energy, Proximable
 
 from .leaf import Exact, NotExactError
 
@@ -17,19 +17,25 @@ class Inquiry:
     Attributes:
         gradients: generators, one for each gradient.
         asked: the points, in the order of the gradients.
+        parts: of which energy each gradient is: 0, or 1 for the g of a sum f + g.
     """
 
     def __init__(self, gradients: Sequence[Exact]) -> None:
-        self.gradients, self.asked = gradients, []
+        self.gradients, self.asked, self.parts = gradients, [], []
 
-    def at(self, x: Any) -> Exact:
+    def at(self, x: Any, part: int) -> Exact:
         """The gradient at a point: the same as before where it was asked before."""
-        for point, gradient in zip(self.asked, self.gradients, strict=False):
-            if not (point - x).value:
+        for point, of, gradient in zip(self.asked, self.parts, self.gradients, strict=False):
+            if of == part and not (point - x).value:
                 return gradient
         gradient = self.next()
-        self.asked.append(x)
+        self.keep(x, part)
         return gradient
+
+    def keep(self, x: Any, part: int) -> None:
+        """Writes down where the next generator was asked."""
+        self.asked.append(x)
+        self.parts.append(part)
 
     def next(self) -> Exact:
         """The next generator."""
@@ -45,9 +51,11 @@ class Oracle(Proximable):
 
     Args:
         inquiry: where answers are taken from and points are kept.
+        part: which energy it is.
     """
 
     inquiry: Inquiry
+    part: int = 0
 
     def value(self, x: Any) -> NoReturn:
         """Refused."""
@@ -55,14 +63,42 @@ class Oracle(Proximable):
 
     def grad(self, x: Any) -> Any:
         """A new generator, unless it was asked there before."""
-        return self.inquiry.at(x)
+        return self.inquiry.at(x, self.part)
 
     def prox(self, x: Any, h: Any) -> Any:
         """x − hg, with the next generator as g."""
         point = x - h * self.inquiry.next()
-        self.inquiry.asked.append(point)
+        self.inquiry.keep(point, self.part)
         return point
 
     def hvp(self, x: Any, v: Any) -> NoReturn:
         """Refused."""
         raise NotExactError("the energy's Hessian: only gradients and proximal maps are known of a whole class")
+
+
+class SumOracle(Energy):
+    """A sum f + g of which nothing is known: f's gradients and g's proximal maps are asked, and no more.
+
+    Args:
+        inquiry: where answers are taken from and points are kept.
+    """
+
+    inquiry: Inquiry
+
+    @property
+    def smooth(self) -> Oracle:
+        """The energy f."""
+        return Oracle(self.inquiry, 0)
+
+    @property
+    def nonsmooth(self) -> Oracle:
+        """The energy g."""
+        return Oracle(self.inquiry, 1)
+
+    def value(self, x: Any) -> NoReturn:
+        """Refused."""
+        raise NotExactError("the value of a sum f + g: a scheme that depends on values is no combination of gradients")
+
+    def grad(self, x: Any) -> NoReturn:
+        """Refused."""
+        raise NotExactError("the gradient of a sum f + g: of a class there are f's gradients and g's proximal maps")

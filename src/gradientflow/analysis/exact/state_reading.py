@@ -11,14 +11,14 @@ from sympy import QQ
 from sympy.polys.fields import FracElement
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, Mode, with_energy
+from gradientflow.flows import Composite, Flow, Mode, with_energy
 
 from .algebra import fraction, polynomials, solution_near, value_at
 from .blame import blaming
 from .draws import read_alike
 from .leaf import Exact, NotExactError
 from .linear_forms import exact_leaves, generic_state, linear_form
-from .oracle import MOST_GRADIENTS, Inquiry, Oracle
+from .oracle import MOST_GRADIENTS, Inquiry, Oracle, SumOracle
 from .parameters import flow_converted, with_parameters
 from .state_leaf import StateLeaf
 from .state_space import StateSpace
@@ -37,6 +37,8 @@ class Reading:
         start_points: where those are asked, in the same.
         names: the names of ξ's entries.
         rests: whether it is a step, which leaves ξ where it rests; a drift vanishes there.
+        parts: of which energy each gradient is: 0, or 1 for the g of a sum f + g.
+        start_parts: of those asked at the start.
     """
 
     after: np.ndarray
@@ -46,6 +48,8 @@ class Reading:
     start_points: np.ndarray
     names: tuple[str, ...]
     rests: bool = True
+    parts: tuple[int, ...] = ()
+    start_parts: tuple[int, ...] = ()
 
     def equals(self, other: "Reading") -> bool:
         """Whether another reading says the same."""
@@ -79,7 +83,10 @@ class Reading:
             rest = None if solved is None else np.array([solved], dtype=object).T
         if rest is None:
             raise NotExactError("it does not rest where the gradient vanishes: it is no descent of E")
-        return StateSpace(A, B, C, D, position[:, :n], rest, start, fractions(self.start_points), self.names)
+        start_points = fractions(self.start_points)
+        return StateSpace(
+            A, B, C, D, position[:, :n], rest, start, start_points, self.names, self.parts, self.start_parts
+        )
 
 
 def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ, t: Fraction | None = None) -> Reading:
@@ -136,7 +143,9 @@ def _matrices(found: Reading, curvatures: np.ndarray, valued: Callable[[Any], An
         for rows in (found.after, found.points)
     )
     A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
-    return np.array([A + B @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in curvatures])
+    # Of a sum the second energy has the same modes, with the curvatures the other way round.
+    of_parts = np.array([curvatures, curvatures[::-1]])[list(found.parts) or [0] * len(D)].T[..., None]
+    return np.array([A + B @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in of_parts])
 
 
 def _read_step(trial: Trial, field: Any) -> Reading:
@@ -161,7 +170,8 @@ def _read_step(trial: Trial, field: Any) -> Reading:
     position = jax.tree.leaves(scheme.position(on_state, z, h))
     after, points, where = (_rows(some, size + len(asking.asked), field) for some in (leaves, asking.asked, position))
     first_rows, first_points = (_rows(some, 1 + len(inquiry.asked), field) for some in (start, inquiry.asked))
-    return Reading(after, points, where, first_rows, first_points, _names(first, size))
+    parts = tuple(asking.parts), tuple(inquiry.parts)
+    return Reading(after, points, where, first_rows, first_points, _names(first, size), True, *parts)
 
 
 def read_drift(flow: Flow) -> Reading:
@@ -192,13 +202,14 @@ def _read_drift(trial: Trial) -> Reading:
 
 
 def _bare(flow: Flow) -> Flow:
-    """The flow with its parameters exact, on no energy yet."""
-    return flow_converted(flow, Mode(None), lambda _, value: Exact(value))
+    """The flow with its parameters exact, on no energy yet; or on the sum of two."""
+    nothing = Mode(None) if flow.energy.nonsmooth is None else Composite(Mode(None), Mode(None))
+    return flow_converted(flow, nothing, lambda _, value: Exact(value))
 
 
 def _asking(flow: Flow, gradients: Sequence[Exact]) -> tuple[Inquiry, Flow]:
     inquiry = Inquiry(gradients)
-    return inquiry, with_energy(flow, Oracle(inquiry))
+    return inquiry, with_energy(flow, (Oracle if flow.energy.nonsmooth is None else SumOracle)(inquiry))
 
 
 def _gradient_names() -> list[str]:

@@ -38,6 +38,8 @@ class StateSpace:
         start: ξ at the start from rest at 1, as a column, and as combinations of gradients asked there, (n, 1 + k).
         start_points: where those gradients are asked, in the start and the gradients, (k, 1 + k).
         names: the names of ξ's entries.
+        parts: of which energy each gradient is: 0, or 1 for the g of a sum f + g; empty where there is one.
+        start_parts: of those asked at the start.
     """
 
     A: np.ndarray
@@ -49,6 +51,8 @@ class StateSpace:
     start: np.ndarray
     start_points: np.ndarray
     names: tuple[str, ...]
+    parts: tuple[int, ...] = ()
+    start_parts: tuple[int, ...] = ()
 
     @property
     def states(self) -> int:

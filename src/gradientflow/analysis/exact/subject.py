@@ -28,7 +28,7 @@ def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
         flows: whether it may be a flow.
 
     Raises:
-        TypeError: if it is neither, or the method's step is not a constant.
+        TypeError: if it is neither, or the method's step is not a constant; or of a sum f + g.
         ValueError: if it has noise, or the step is not finite.
         NotExactError: if it can't be read exactly.
     """
@@ -37,7 +37,21 @@ def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
         return read_drift(subject).at()
     h = check_method(where, subject, flows)
     method: Method = subject
-    return read_step(method.flow, method.discretizer, h).at()
+    space = read_step(method.flow, method.discretizer, h).at()
+    refuse_sums(where, space.parts)
+    return space
+
+
+def refuse_sums(where: str, parts: tuple[int, ...]) -> None:
+    """Refuses a reading that asks two energies, for what speaks of one.
+
+    Raises:
+        TypeError: with the remedy.
+    """
+    if any(parts):
+        raise TypeError(
+            f"{where}: of a sum f + g only bounds after N steps are known: worst_case_bound; or ask about a method of f"
+        )
 
 
 def read_run(where: str, method: Any, steps: int) -> tuple[StateSpace, ...]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Discretizer, advance
-from gradientflow.flows import AbstractQuadratic, Flow, Mode, Quadratic, with_smooth_part
+from gradientflow.flows import AbstractQuadratic, Composite, Flow, Mode, Quadratic, with_energy, with_smooth_part
 
 from .draws import kept_generators, reseed
 from .leaf import Exact, ImpureError, NotExactError
@@ -136,6 +136,9 @@ def _compare(trial: Trial, expected: np.ndarray, repeated: int) -> None:
     modes, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
     hessian = modes @ np.diag([float(lam) for lam in _CURVATURES]) @ modes.T
     flow = with_smooth_part(trial.flow, Quadratic(jnp.asarray((hessian + hessian.T) / 2)))
+    if flow.energy.nonsmooth is not None:
+        other = modes @ np.diag([float(lam) for lam in reversed(_CURVATURES)]) @ modes.T
+        flow = with_energy(flow, Composite(flow.energy.smooth, Quadratic(jnp.asarray((other + other.T) / 2))))
     where = "on a quadratic of three unknowns"
     _hold(trial._replace(flow=flow), expected, modes, jnp.zeros(3), where, repeated)
 

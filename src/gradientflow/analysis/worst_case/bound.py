@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,17 +16,11 @@ from gradientflow.flows.checks import in_a_line
 from ..results.grades import Grade, Measured
 from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
-from .conditions import Condition, Further, Inequalities, Points, product
 from .interpolant import extreme
+from .measures import PLACES, POWERS, Measure, Place, bound_condition
 from .problem import EnergyClass, Problem, energy_class, run_problem
-from .run import Run
 from .semidefinite import solve
 
-Measure = Literal["gap", "distance", "gradient"]
-Place = Literal["last", "best", "average"]
-_PLACES = ("last", "best", "average")
-# How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖².
-_POWERS = {"gap": 1, "distance": 0, "gradient": 2}
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 
 
@@ -89,7 +83,7 @@ class WorstCaseBound(Result):
     @property
     def final_unit(self) -> Fraction:
         """What the final measure is counted in by the certificate."""
-        return self.problem.unit ** _POWERS[self.final]
+        return self.problem.unit ** POWERS[self.final]
 
     def check(self) -> bool:
         """Whether the certificate proves the factor, by exact arithmetic alone: no solver is asked."""
@@ -99,7 +93,7 @@ class WorstCaseBound(Result):
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False
-        stated = _condition(self.problem, self.steps, self.final, self.initial, self.at)
+        stated = bound_condition(self.problem, self.steps, self.final, self.initial, self.at)
         return dataclasses.replace(self.certificate, conditions=(stated,)).check()
 
     def worst(self) -> "WorstRun":
@@ -109,9 +103,9 @@ class WorstCaseBound(Result):
             ValueError: if the class has no bound above or holds energies that are not convex, whose least value is not
                 known then; or if there is no bound.
         """
-        if self.energies.L is None or self.exact is None or self.energies.mu < 0:
-            raise ValueError("worst: needs a bound, and a class of convex energies with a finite L")
-        condition = _condition(self.problem, self.steps, self.final, self.initial, self.at)
+        if self.energies.L is None or self.exact is None or self.energies.mu < 0 or self.problem.nonsmooth:
+            raise ValueError("worst: needs a bound, and a class of convex energies with a finite L, not of sums f + g")
+        condition = bound_condition(self.problem, self.steps, self.final, self.initial, self.at)
         method, start = extreme(self.problem, condition, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
             run = method.iterate(jnp.asarray(start), steps=self.steps)
@@ -143,7 +137,6 @@ class WorstCaseBound(Result):
 
 
 _SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²"}
-_SHOWN_AT = {"gap": "E_{{{0}}} - E^*", "distance": r"\|x_{{{0}}} - x^*\|^2", "gradient": r"\|g_{{{0}}}\|^2"}
 
 
 def _at(measure: Measure, at: Place) -> str:
@@ -153,8 +146,9 @@ def _at(measure: Measure, at: Place) -> str:
 
 @looks_at_numbers
 def worst_case_bound(
-    method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance", at: Any = "last"
-) -> WorstCaseBound:
+    method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance", at: Any = "last",
+    nonsmooth: tuple[Any, Any] = (0, math.inf),
+) -> WorstCaseBound:  # fmt: skip
     r"""What N steps from rest guarantee on every energy of F_{μ,L}, convex ones (μ = 0) included.
 
     With μ < 0 it is the smooth energies that are bounded below, convex or not, on which a step of 1/L leads no further
@@ -172,6 +166,8 @@ def worst_case_bound(
         final: what is bounded: `gap`, `distance` (squared) or `gradient` (squared).
         initial: by what of x₀.
         at: at the `last` iterate x_N, at the `best` of x₀, …, x_N, or at their `average`.
+        nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
+            is convex, an indicator say.
 
     Raises:
         ValueError: if a number is out of its range, or a measure is unknown.
@@ -192,17 +188,18 @@ def worst_case_bound(
     """
     check_integer("worst_case_bound", 1, steps=steps)
     for name, measure in (("final", final), ("initial", initial)):
-        if not isinstance(measure, str) or measure not in _POWERS:
-            raise ValueError(
-                f"worst_case_bound: `{name}` must be one of {', '.join(_POWERS)}, got {in_a_line(measure)}"
-            )
-    if not isinstance(at, str) or at not in _PLACES:
-        raise ValueError(f"worst_case_bound: `at` must be one of {', '.join(_PLACES)}, got {in_a_line(at)}")
+        if not isinstance(measure, str) or measure not in POWERS:
+            raise ValueError(f"worst_case_bound: `{name}` must be one of {', '.join(POWERS)}, got {in_a_line(measure)}")
+    if not isinstance(at, str) or at not in PLACES:
+        raise ValueError(f"worst_case_bound: `at` must be one of {', '.join(PLACES)}, got {in_a_line(at)}")
     energies = energy_class("worst_case_bound", mu, L, strongly=False, convex=False)
     if energies.mu < 0 and energies.L is None:
         raise ValueError("worst_case_bound: `L` must be finite where `mu` is negative")
-    asked = run_problem("worst_case_bound", method, energies, steps)
-    condition = _condition(asked, steps, final, initial, at)
+    of_g = energy_class("worst_case_bound", *_pair(nonsmooth), strongly=False)
+    asked = run_problem("worst_case_bound", method, energies, steps, of_g)
+    if asked.nonsmooth is not None and ("gradient" in (final, initial) or energies.mu < 0):
+        raise ValueError("worst_case_bound: of a sum f + g give `gap` or `distance`, and mu ≥ 0: it has no gradient")
+    condition = bound_condition(asked, steps, final, initial, at)
     floats = condition.as_floats()
     unit = _unit(asked, final, initial)
 
@@ -214,7 +211,7 @@ def worst_case_bound(
     if not best.is_solved:
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
-    motions = quadratic_motions(condition.inequalities.at, curvatures)
+    motions = [] if asked.nonsmooth else quadratic_motions(condition.inequalities.at, curvatures)
     for kernel in (None, *motions):
         certificate = without_slack(condition, best, kernel)
         if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
@@ -228,84 +225,11 @@ def worst_case_bound(
     return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
 
 
+def _pair(nonsmooth: Any) -> tuple[Any, Any]:
+    if not isinstance(nonsmooth, (tuple, list)) or len(nonsmooth) != 2:
+        raise ValueError(f"worst_case_bound: `nonsmooth` must be a pair (mu, L) of g, got {in_a_line(nonsmooth)}")
+    return nonsmooth[0], nonsmooth[1]
+
+
 def _unit(asked: Problem, final: Measure, initial: Measure) -> Fraction:
-    return asked.unit ** (_POWERS[final] - _POWERS[initial])
-
-
-def _condition(asked: Problem, steps: int, final: Measure, initial: Measure, at: Place) -> Condition:
-    """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
-    run = Run(asked, steps)
-    mean = sum(run.positions, 0 * run.positions[0]) / Fraction(steps + 1)
-    ends = {
-        "last": [(run.positions[steps], str(steps))],
-        "best": [(row, str(k)) for k, row in enumerate(run.positions)],
-        "average": [(mean, r"\bar x")],
-    }[at]
-    asked_at = [(initial, run.positions[0], "0"), *((final, row, name) for row, name in ends)]
-    places = [None if measure == "distance" else run.place_of(row, name) for measure, row, name in asked_at]
-    points = run.points()
-    start, *finals = (
-        _measured(measure, place, row[None, : run.size], points.gradients)
-        for (measure, row, _), place in zip(asked_at, places, strict=True)
-    )
-    known = [_bounded_below(place, points, asked) for place in range(run.size - 1)] if asked.mu < 0 else []
-    constant = (-finals[0][0], -finals[0][1])
-    if at == "best":
-        # A number m that no final is less than is one of the values; that it is no energy's makes the multipliers of
-        # final_k − m ≥ 0 add up to one.
-        unit = asked.unit ** _POWERS[final]
-        known = [_Known(form, _with(gap, 0), name, own) for form, gap, name, own in known]
-        known += [
-            _Known(form, _with(values, -1), rf"({_SHOWN_AT[final].format(name)} - m)", unit)
-            for (form, values), (_, name) in zip(finals, ends, strict=True)
-        ]
-        constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
-    inequalities = Inequalities(points, asked.mu, asked.inverse_L, _further(known))
-    stated = r"\tau\,\text{initial} - " + (r"m" if at == "best" else r"\text{final}")
-    basis = ("x_0", *(f"g_{{{name}}}" for name in run.names))
-    return Condition(stated, constant, (start[0][None], start[1][None]), inequalities, basis)
-
-
-class _Known(NamedTuple):
-    """An inequality beside those of the class: its form, coefficients of values, name, and what it is counted in."""
-
-    form: np.ndarray
-    values: np.ndarray
-    name: str
-    unit: Fraction
-
-
-def _further(known: list[_Known]) -> Further | None:
-    if not known:
-        return None
-    forms, values = (np.array(arrays, dtype=object) for arrays in ([k.form for k in known], [k.values for k in known]))
-    return Further(forms, values, tuple(k.name for k in known), tuple(k.unit for k in known))
-
-
-def _with(values: np.ndarray, coefficient: int) -> np.ndarray:
-    """Coefficients of values, and that of m."""
-    return np.array([*values, Fraction(coefficient)], dtype=object)
-
-
-def _bounded_below(place: int, points: Points, asked: Problem) -> _Known:
-    """E − E* − ‖g‖²/(2L) ≥ 0: a step of 1/L from there leads no further down than E*, convex or not."""
-    g, name = points.gradients[place + 1], points.names[place + 1]
-    gap = np.full(len(points.names) - 1, Fraction(0), dtype=object)
-    gap[place] += 1
-    shown = rf"(E_{{{name}}} - E^* - \tfrac1{{2L}}\|g_{{{name}}}\|^2)"
-    return _Known(-product(g, g) * (asked.inverse_L / 2), gap, shown, asked.unit)
-
-
-def _measured(
-    measure: Measure, where: int | None, row: np.ndarray, gradients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A measure of the iterate with this row as a form, and its coefficients of values."""
-    values = np.full(len(gradients) - 1, Fraction(0), dtype=object)
-    nothing = np.full((row.shape[1], row.shape[1]), Fraction(0), dtype=object)
-    if measure == "distance" or where is None:
-        return product(row, row)[0], values
-    if measure == "gap":
-        values[where] += 1
-        return nothing, values
-    gradient = gradients[where + 1]
-    return product(gradient, gradient), values
+    return asked.unit ** (POWERS[final] - POWERS[initial])

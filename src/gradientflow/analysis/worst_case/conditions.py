@@ -268,14 +268,21 @@ class Condition:
     def balanced(self, weights: Sequence[Fraction], multipliers: Sequence[Fraction]) -> list[Fraction]:
         """Multipliers raised until values cancel: what is missing of Eᵢ is taken from Iᵢ⁎ or I⁎ᵢ, whichever adds.
 
-        What is missing of a further number is taken from the largest multiplier of what holds it.
+        What is missing of a further number, the last first, is taken from an inequality that holds it and none of those
+        before: where that raises its multiplier, and from the largest multiplier otherwise.
         """
         raised, known = list(multipliers), self.inequalities
-        energies = len(known.at.names) - 1
-        for k, missing in enumerate(self.excess(weights, raised)[energies:], start=energies):
-            holders = np.flatnonzero(known.values[:, k])
-            largest = max(holders.tolist(), key=lambda i: raised[i])
-            raised[largest] += missing / known.values[largest, k]
+        energies, count = len(known.at.names) - 1, known.values.shape[1]
+        for k in reversed(range(energies, count)):
+            missing = self.excess(weights, raised)[k]
+            if not missing:
+                continue
+            held = (known.values[:, k] != 0) & ~(known.values[:, k + 1 :] != 0).any(axis=1)
+            alone = held & ~(known.values[:, energies:k] != 0).any(axis=1)
+            holders = np.flatnonzero(alone if alone.any() else held).tolist()
+            adding = [i for i in holders if missing / known.values[i, k] > 0]
+            chosen = adding[0] if adding and alone.any() else max(holders, key=lambda i: raised[i])
+            raised[chosen] += missing / known.values[chosen, k]
         for k, missing in enumerate(self.excess(weights, raised)[:energies], start=1):
             pair = (k, 0) if missing > 0 else (0, k)
             raised[self.inequalities.pairs.index(pair)] += abs(missing)

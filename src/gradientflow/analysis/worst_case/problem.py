@@ -13,7 +13,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, Flow, with_energy
 
 from ..exact.state_space import StateSpace
-from ..exact.subject import exact_number, read_run, read_subject
+from ..exact.subject import exact_number, read_run, read_subject, refuse_sums
 
 # Curvatures between μ and L at which the slowest quadratic is looked for.
 _CURVATURES = 201
@@ -79,6 +79,7 @@ class Problem:
         mu: μ/unit.
         inverse_L: unit/L, or 0.
         following: the systems of the steps after the first, where they are others.
+        nonsmooth: of a sum f + g the class of g, in the same units; else `None`.
     """
 
     subject: Method | Flow
@@ -89,6 +90,7 @@ class Problem:
     mu: Fraction
     inverse_L: Fraction
     following: tuple[StateSpace, ...] = ()
+    nonsmooth: EnergyClass | None = None
 
     def step(self, k: int) -> StateSpace:
         """The system of step k."""
@@ -128,18 +130,33 @@ def problem(where: str, subject: Any, energies: EnergyClass, flows: bool = False
     return balanced(subject, energies, read_subject(where, subject, flows).minimal())
 
 
-def run_problem(where: str, method: Any, energies: EnergyClass, steps: int) -> Problem:
+def run_problem(
+    where: str, method: Any, energies: EnergyClass, steps: int, nonsmooth: EnergyClass | None = None
+) -> Problem:
     """N steps of a method on a class, read exactly: with a constant step, or each by itself.
 
+    Args:
+        where: the function that asks, for the message.
+        method: the method.
+        energies: the class; of a sum f + g that of f.
+        steps: N.
+        nonsmooth: the class of g, where sums are answered.
+
     Raises:
-        TypeError: if it is no method, or its steps depend on the state.
+        TypeError: if it is no method, or its steps depend on the state; or it is of a sum, and that is not answered.
         NotExactError: if it can't be read exactly.
     """
     first, *others = read_run(where, method, steps)
-    if not others:
-        return balanced(method, energies, first.minimal())
-    asked = balanced(method, energies, first, scaled=False)
-    return dataclasses.replace(asked, following=tuple(space.with_gradients_in(asked.unit) for space in others))
+    is_sum = any(first.parts)
+    if nonsmooth is None:
+        refuse_sums(where, first.parts)
+    scaled = not others and not is_sum
+    asked = balanced(method, energies, first.minimal() if scaled else first, scaled)
+    following = tuple(space.with_gradients_in(asked.unit) for space in others)
+    of_g = None
+    if is_sum and nonsmooth is not None:
+        of_g = EnergyClass(nonsmooth.mu / asked.unit, None if nonsmooth.L is None else nonsmooth.L / asked.unit)
+    return dataclasses.replace(asked, following=following, nonsmooth=of_g)
 
 
 def on_energy(method: Any, energy: Energy) -> Method:

@@ -1,35 +1,42 @@
 """N steps of a scheme from rest, as combinations of the start and of all gradients asked."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from .conditions import Points, points
+from .conditions import Points
 from .problem import Problem
 
 
 class Run:
-    """A run on an energy of which nothing is known: vectors are rows over x₀ − x* and the gradients.
+    """A run on an energy of which nothing is known, or on a sum f + g of two.
+
+    Vectors are rows over x₀ − x* and the gradients; of a sum ∇f(x*) is the first of these, and −∇f(x*) in ∂g(x*).
 
     Attributes:
         positions: x₀ − x*, …, x_N − x*, each (d,).
-        names: of the points where gradients are asked.
+        names: of the vectors of the basis after the first.
     """
 
     def __init__(self, asked: Problem, steps: int) -> None:
         space = asked.space
-        # A gradient at each iterate may be asked for, beside those of the scheme.
-        size = 2 + space.start_points.shape[0] + sum(asked.step(k).gradients + 1 for k in range(steps))
+        self._is_sum = asked.nonsmooth is not None
+        # A gradient of each energy at each iterate may be asked for, beside those of the scheme.
+        size = 5 + space.start_points.shape[0] + sum(asked.step(k).gradients + 2 for k in range(steps))
         self._unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
         self._asked: list[np.ndarray] = []
-        self.names: list[str] = []
+        self._parts: list[int] = []
+        self._named: list[str] = []
+        self.names: list[str] = [r"*"] if self._is_sum else []
         start = self._unit[:1]
-        first = self._gradients(space.start_points[:, :1] @ start, space.start_points[:, 1:], "0")
+        first = self._gradients(space.start_points[:, :1] @ start, space.start_points[:, 1:], "0", space.start_parts)
         state = space.start @ np.vstack([start, first])
         self.positions = [start[0]]
         for k in range(steps):
             space = asked.step(k)
-            inputs = self._gradients(space.C @ state, space.D, str(k))
+            used = space.B.any(axis=0) | space.D.any(axis=0)
+            inputs = self._gradients(space.C @ state, space.D, str(k), space.parts, used)
             state = space.A @ state + space.B @ inputs
             self.positions.append((space.position @ state)[0])
 
@@ -37,40 +44,66 @@ class Run:
         """The place among the points at which x_k is one: its gradient is asked if it was not."""
         return self.place_of(self.positions[k], str(k))
 
+    def place_of(self, row: np.ndarray, name: str, part: int = 0) -> int:
+        """The place, among an energy's points, of one given by its row; it is asked there, and named so, if not yet."""
+        place = self._once(row, name, part)
+        return sum(of == part for of in self._parts[:place])
+
     @property
     def size(self) -> int:
         """d, how many vectors there are: x₀ − x* and the gradients."""
-        return 1 + len(self._asked)
+        return self._first + len(self._asked)
 
     def row(self, k: int) -> np.ndarray:
         """x_k − x*, (1, d)."""
         return self.positions[k][None, : self.size]
 
-    def points(self) -> Points:
-        """The minimizer and the points asked."""
-        return points(np.vstack(self._asked)[:, : self.size], self._unit[1 : self.size, : self.size], self.names)
+    def points(self, part: int = 0) -> Points:
+        """The minimizer and the points asked of an energy."""
+        kept = [i for i, of in enumerate(self._parts) if of == part]
+        size = self.size
+        x = np.array([0 * self._unit[0], *(self._asked[i] for i in kept)], dtype=object)[:, :size]
+        gradients = np.array([0 * self._unit[0], *(self._unit[self._first + i] for i in kept)], dtype=object)[:, :size]
+        if self._is_sum:
+            gradients[0, 1] = Fraction(-1 if part else 1)
+        return Points(x, gradients, ("*", *(self._named[i] for i in kept)))
 
-    def _gradients(self, points: np.ndarray, through: np.ndarray, step: str) -> np.ndarray:
-        """The gradients at points that depend on themselves and on those before, as rows."""
+    @property
+    def _first(self) -> int:
+        """The place of the first gradient asked in the basis."""
+        return 2 if self._is_sum else 1
+
+    def _once(self, row: np.ndarray, name: str, part: int) -> int:
+        """The place of a point among all, asked if it was not."""
+        same = (i for i, point in enumerate(self._asked) if self._parts[i] == part and (point == row).all())
+        found = next(same, None)
+        return self._ask(row, name, part) if found is None else found
+
+    def _ask(self, row: np.ndarray, name: str, part: int) -> int:
+        self._asked.append(row)
+        self._parts.append(part)
+        self._named.append(name)
+        self.names.append(rf"{name}'" if part else name)
+        return len(self._asked) - 1
+
+    def _gradients(
+        self, points: np.ndarray, through: np.ndarray, step: str, parts: tuple[int, ...], used: Any = None
+    ) -> np.ndarray:
+        """The gradients at points that depend on themselves and on those before, as rows.
+
+        That g has a subgradient where a scheme asks for one and does not use it is nothing to rely on.
+        """
         rows: list[np.ndarray] = []
         for i, point in enumerate(points):
-            name = step if len(points) == 1 else f"{step};{i + 1}"
+            name, part = step if len(points) == 1 else f"{step};{i + 1}", parts[i] if parts else 0
             known = point + sum((through[i, j] * rows[j] for j in range(i)), 0 * point)
-            if through[i, i]:
+            if part and used is not None and not used[i]:
+                own = 0 * point
+            elif through[i, i]:
                 # An implicit point: its own gradient is part of it.
                 own = self._unit[self.size]
-                self._asked.append(known + through[i, i] * own)
-                self.names.append(name)
-                rows.append(own)
+                self._ask(known + through[i, i] * own, name, part)
             else:
-                rows.append(self._unit[1 + self.place_of(known, name)])
+                own = self._unit[self._first + self._once(known, name, part)]
+            rows.append(own)
         return np.array(rows, dtype=object).reshape(-1, self._unit.shape[1])
-
-    def place_of(self, row: np.ndarray, name: str) -> int:
-        """The place of a point given by its row; it is asked there, and named so, if it was not."""
-        for place, point in enumerate(self._asked):
-            if (point == row).all():
-                return place
-        self._asked.append(row)
-        self.names.append(name)
-        return len(self._asked) - 1
