@@ -66,6 +66,14 @@ def test_what_nobody_chose_is_chosen():
     assert gf.lab(E, x0=[1.0, 1.0]).scenes[0].x0 == (1.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "at", "value"),
+    [("x^2 + 3*y", (2.0, 1.0), 7.0), ("y^2", (2.0, 3.0), 9.0), ("u*v^2", (2.0, 3.0), 18.0), ("bowl", (1.0, 1.0), 5.0)],
+)
+def test_an_energy_may_be_a_formula_or_a_name(text, at, value):
+    assert float(gf.lab(text, DESCENT, x0=at).scenes[0].energy(at)) == pytest.approx(value, rel=1e-12)
+
+
 def test_what_is_known_is_what_stability_says():
     known = known_of(DESCENT, jnp.zeros(2))
     assert (known.limit, known.grade, known.words) == (pytest.approx(2 / 9, rel=1e-12), "proved", "stable up to")
@@ -154,6 +162,9 @@ def test_a_scene_that_is_none_is_told(text, named):
     ("call", "kind", "named"),
     [
         (lambda: gf.lab(None, DESCENT), ValueError, "lab: `methods` go with an energy"),
+        (lambda: gf.lab("x^2 +"), ValueError, "expression: 'x\\^2 \\+' is not a formula"),
+        (lambda: gf.lab("a*x^2"), ValueError, "variable 'a' is not among the variables x, y"),
+        (lambda: gf.lab("mine.py:E"), ValueError, "names a file, which is not run from here"),
         (lambda: gf.lab(BOWL, DESCENT, x0=[1.0]), ValueError, "lab: `x0` must be two finite numbers"),
         (lambda: gf.lab(BOWL, DESCENT, x0=[1.0, jnp.nan]), ValueError, "lab: `x0` must be two finite numbers"),
         (lambda: gf.lab(lambda x: x, DESCENT), ValueError, "lab: `energy` must answer one number"),
@@ -172,17 +183,20 @@ def test_bad_input_is_told_in_a_line(call, kind, named):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], "export: say which file the page goes to, --export lab.html"),
+        (["--no-browser", "--quiet"], "quiet: without a browser nobody would know the address"),
         (["--export", "lab.pdf"], "export: 'lab.pdf' must end in .html"),
         (["--export", "nowhere/lab.html"], "export: there is no folder 'nowhere'"),
         (["--energy", "bowls", "--export", "lab.html"], "unknown landscape 'bowls'; did you mean 'bowl'?"),
         (["--method", "descent", "--export", "lab.html"], "unknown method 'descent'"),
+        (["--scene", "far.toml", "--export", "lab.html"], "does not lie beside it; give --allow-code if you trust it"),
         (["--scene", "no.toml", "--export", "lab.html"], "scene: 'no.toml' can't be read"),
         (["--scene", "a.toml", "--energy", "bowl", "--export", "lab.html"], "scene: its file has its energy"),
         (["--energy", "quartic", "--export", "lab.html"], "lab: `x0` must be two finite numbers"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line(arguments, named):
+def test_a_mistake_on_the_command_line_is_one_line(arguments, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far.toml").write_text(SCENE.replace("matrix = [[1, 0], [0, 2]]", 'energy = "elsewhere/mine.py:E"'))
     done = CliRunner().invoke(app, ["lab", *arguments])
     assert done.exit_code == 2
     assert named in done.stderr
@@ -193,7 +207,7 @@ def test_a_users_own_file_is_one_command_away(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text("def E(p):\n    x, y = p\n    return x**2 + 5 * (y - x**2) ** 2\n")
     (tmp_path / "scene.toml").write_text(SCENE)
-    options = ["--energy", "mine.py:E", "--x0", "1,1", "--method", "gradient_descent:0.01", "--export", "lab.html"]
+    options = ["--energy", "mine.py:E", "--method", "gradient_descent:0.01", "--export", "lab.html"]
     done = CliRunner().invoke(app, ["lab", *options])
     assert (done.exit_code, done.stdout) == (0, "page: lab.html\n")
     assert '"label":"gradient_descent"' in (tmp_path / "lab.html").read_text()

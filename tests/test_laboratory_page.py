@@ -1,6 +1,5 @@
 """The laboratory's page in a real browser: its numbers are Python's, a hand moves it, nothing hostile does anything."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -17,18 +16,11 @@ from gradientflow.experiments.laboratory.known import Known
 from gradientflow.experiments.laboratory.lab import Lab
 from gradientflow.experiments.laboratory.scene import shipped_scenes
 
+from .in_browser import launched, needs_browser
 from .thorough import part
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMIUM = CHROMIUM if importlib.util.find_spec("playwright") else None
-if CHROMIUM is None and os.environ.get("GRADIENTFLOW_BROWSER") == "required":
-    raise RuntimeError("no chromium with Playwright is installed, in which the laboratory's page is tried")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium with Playwright is installed, in which the page is tried"
-)
+pytestmark = needs_browser
 
-FLAGS = [f"--{name}" for name in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-         "disable-background-networking", "disable-component-update", "disable-sync")]  # fmt: skip
 BOWL = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
 WELLS = gf.landscapes.double_well()
 # Of each: how it is made on an energy, and the ranges from which settings are drawn.
@@ -56,12 +48,8 @@ COLOURS = """[...document.querySelectorAll('figure canvas')].map(canvas => new S
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 """`lab`: one self-contained page in which methods run on an energy of two variables."""
 
-import html
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,26 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import gradientflow
-from gradientflow._files import write_file
 from gradientflow.discretizers import Discretizer, Method, optimizers
 from gradientflow.flows import GradientFlow
 from gradientflow.flows import energy as as_energy
 
+from .pages import Page, filled
+from .plane import plane_energy
 from .scene import Scene, label_of, shipped_scenes
-from .writing import part, written
+from .writing import written
 
 _SCRIPTS = ("numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
-# Height of the page in a notebook [pixels].
-_HEIGHT = 860
-
-
 # Gradients below it move nothing that is seen; where a start goes from such a point.
 _STILL, _ASIDE = 1e-9, (-2.0, -0.5)
 
 
-class Lab:
-    """A page: `.save(file)` writes it, a notebook shows it, `.html()` is its text.
+class Lab(Page):
+    """A page of scenes: `.save(file)` writes it, a notebook shows it, `.html()` is its text.
 
     Attributes:
         scenes: what it shows, one at a time.
@@ -38,45 +31,23 @@ class Lab:
     def __init__(self, scenes: Iterable[Scene], progress: Callable[[str], None] | None = None) -> None:
         self.scenes = list(scenes)
         self._progress = progress or (lambda what: None)
-        self._html: str | None = None
+        self._data = ""
 
-    def html(self) -> str:
-        """The page, which needs nothing beside it and asks nothing of a network."""
-        if self._html is None:
-            parts = {name: part(name) for name in ("page.html", "page.css", *_SCRIPTS)}
-            scenes = ",\n".join(written(scene, self._progress) for scene in self.scenes)
-            script = "\n".join(parts[name] for name in _SCRIPTS)
-            fills = {
-                "/*STYLE*/": parts["page.css"],
-                "/*SCENES*/": f"const SCENES = [{scenes}];",
-                "/*SCRIPT*/": script,
-                "VERSION": gradientflow.__version__,
-            }
-            # In one pass: a mark that stands in somebody's title is a title.
-            marks = re.compile("|".join(map(re.escape, fills)))
-            self._html = marks.sub(lambda mark: fills[mark[0]], parts["page.html"])
-        return self._html
+    def write(self, served: Mapping[str, Any] | None = None) -> str:
+        """The page's text; its programs are made once.
 
-    def save(self, file: str | os.PathLike[str]) -> None:
-        """Writes the page.
-
-        Raises:
-            OSError: if it can't be written.
+        Args:
+            served: what a page that is served has in its fields; `None` for one that asks nothing of a network.
         """
-        write_file("lab", file, self.html().encode())
+        if not self._data:
+            scenes = ",\n".join(written(scene, self._progress) for scene in self.scenes)
+            self._data = f"const SCENES = [{scenes}];"
+        return filled("page.html", _SCRIPTS, self._data, served)
 
     def __repr__(self) -> str:
         """What is on it."""
         told = "; ".join(scene.title or scene.describe() for scene in self.scenes)
         return f"Lab({told}); .save('lab.html') writes the page"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the page in a frame of its own."""
-        page = html.escape(self.html(), quote=True)
-        return (
-            f'<iframe title="laboratory" sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
-            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
-        )
 
 
 def lab(
@@ -94,7 +65,8 @@ def lab(
     are the package's own: what runs in the page is translated from the code that runs here (`to_javascript`).
 
     Args:
-        energy: an energy, or any function, of two variables; without one, the scenes that come with the package.
+        energy: an energy, any function of two variables, a formula in x and y, `"(1-x)^2 + 20*(y-x^2)^2"` say, or a
+            landscape's name; without one, the scenes that come with the package.
         methods: a `Method`, several, or several by label, each a `Method`, or a scheme of the gradient flow with its
             step; gradient descent with a fitting step unless given.
         x0: where they start; the energy's customary start unless given.
@@ -104,7 +76,7 @@ def lab(
     Raises:
         TypeError: when it is written, if an energy or a method uses what has no counterpart in JavaScript, naming it;
             for what is no method.
-        ValueError: if the positions are not two numbers.
+        ValueError: if the positions are not two numbers, or a text is no such formula.
 
     Example:
         >>> import gradientflow as gf
@@ -117,7 +89,7 @@ def lab(
         if methods is not None:
             raise ValueError("lab: `methods` go with an energy; give it first: lab(energy, methods)")
         return Lab(shipped_scenes(), progress)
-    E = as_energy(energy)
+    E = plane_energy(energy) if isinstance(energy, str) else as_energy(energy)
     start = getattr(E, "start", None) if x0 is None else x0
     start = (1.0, 1.0) if start is None else start
     point = np.asarray(start, dtype=float)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -14,6 +15,7 @@ from gradientflow.analysis.results.page import describe_energy
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, GradientFlow, Quadratic, integrate, landscapes
 
+from ..entries import check_code
 from ..experiment import Experiment
 from ..named import label, make_method
 
@@ -86,11 +88,19 @@ class Scene:
         return describe_energy(self.energy)
 
 
-def read_scene(text: str, where: str = "scene") -> Scene:
+def read_scene(text: str, where: str = "scene", folder: str | os.PathLike[str] = ".",
+               allow_code: bool = False) -> Scene:  # fmt: skip
     """A scene from its file.
 
+    Args:
+        text: what the file has.
+        where: its name, for what is said of it.
+        folder: where it lies, and what it names.
+        allow_code: whether it may run a Python file that lies elsewhere.
+
     Raises:
-        ValueError: if it isn't TOML, an entry is not known or missing, or its energy or a method is none.
+        ValueError: if it isn't TOML, an entry is not known or missing, its energy or a method is none, or it runs what
+            it may not.
     """
     try:
         entries = tomllib.loads(text)
@@ -112,7 +122,9 @@ def read_scene(text: str, where: str = "scene") -> Scene:
     if "matrix" in entries:
         E: Energy = Quadratic(entries["matrix"])
     else:
-        E = Experiment(energy=entries.get("energy", ""), x0=x0).make_energy()
+        asked = {"energy": entries.get("energy", ""), "x0": x0}
+        check_code(asked, folder, allow_code)
+        E = Experiment.of_entries(asked, folder).make_energy()
     methods = {}
     for spec in entries["methods"]:
         method = make_method(spec, E)
