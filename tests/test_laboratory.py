@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import gradientflow as gf
 from gradientflow.experiments.cli import app
+from gradientflow.experiments.laboratory import kept
 from gradientflow.experiments.laboratory.knobs import knobs_of, with_values
 from gradientflow.experiments.laboratory.known import known_of
 from gradientflow.experiments.laboratory.mathml import mathml
@@ -142,9 +143,46 @@ def test_polyaks_cycle_is_one():
     assert float(jnp.abs(run.x[-1] - run.x[-4]).max()) < 1e-9
 
 
+def test_at_the_edge_of_stability_a_run_ends_where_its_step_is_just_short_enough():
+    """The flow keeps y² − x² and ends where the curvature y² is 14.56, whatever it meets; a step of h allows 2/h."""
+    scene = next(scene for scene in shipped_scenes() if "Edge" in scene.title)
+    invariant = scene.x0[1] ** 2 - scene.x0[0] ** 2
+    assert scene.minima() == [(0.0, pytest.approx(invariant**0.5, rel=1e-12))]
+    sharpness = jax.jit(jax.vmap(lambda x: jnp.linalg.eigvalsh(jax.hessian(scene.energy.value)(x))[-1]))
+
+    def along(h):
+        return sharpness(gf.optimizers.gradient_descent(scene.energy, lr=h).iterate(scene.x0, steps=300).x)
+
+    assert float(along(0.1)[-1]) == pytest.approx(invariant, rel=0.04)
+    for h in (0.15, 0.2, 0.3):
+        found = along(h)
+        assert float(found[0]) < 1.1
+        assert 0.92 * 2 / h < float(found[-1]) < 2 / h < invariant
+    assert float(along(0.15).max()) > 2 / 0.15
+
+
+def test_a_scene_that_comes_with_the_package_is_translated_once_a_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path))
+    asked = []
+    monkeypatch.setattr(kept, "written", lambda scene, progress: asked.append(scene.title) or f"{{{scene.title}}}")
+    left = tmp_path / "laboratory" / "older" / "page.js"
+    left.parent.mkdir(parents=True)
+    left.write_text("old")
+    one, other = shipped_scenes()[:2]
+    answers = [kept.kept(scene, print) for scene in (one, other, one)]
+    assert answers == [f"{{{one.title}}}", f"{{{other.title}}}", f"{{{one.title}}}"]
+    assert asked == [one.title, other.title]
+    assert not left.exists()
+    monkeypatch.setattr(kept, "_sources", lambda: "of another version")
+    kept.kept(one, print)
+    assert asked[2:] == [one.title]
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
+        (SCENE + "minima = [[0.1, 0]]", "`minima` has [0.1, 0], where the gradient is [0.1, 0.0], no minimum"),
+        (SCENE.replace("[0, 2]]", "[0, -2]]") + "minima = [[0, 0]]", "no minimum"),
         ("title = ", "scene: not valid TOML"),
         (SCENE + "colour = 1", "scene: unknown entry 'colour'. Known: title, question"),
         ('title = "t"', "scene: the entry 'question' is missing"),

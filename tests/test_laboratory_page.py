@@ -222,6 +222,10 @@ def test_all_scenes_are_shown_and_speak(visit):
         page.wait_for_timeout(250)
         assert page.inner_text("#headline")
         assert page.evaluate(COLOURS).count(True) == page.locator("figure canvas").count() > 2
+    # The greatest curvature after 300 steps of 0.16, of which 2/0.16 is allowed, and where the flow ends: y² − x².
+    assert page.inner_text("#headline") == (
+        "It ends where the curvature is 12.3. Its step allows 12.5; the flow ends at 14.6."
+    )
     page.locator("nav button").nth(3).click()
     settled(page)
     assert "period three" in page.inner_text("#headline")

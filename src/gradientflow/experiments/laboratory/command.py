@@ -15,9 +15,10 @@ from ..entries import FILE
 from ..experiment import Experiment
 from ..named import label, make_method
 from ..signals import first_interrupt_raises
+from .kept import kept
 from .lab import Lab, aside, lab
 from .plane import plane_energy
-from .scene import read_scene
+from .scene import read_scene, shipped_scenes
 from .server import Server
 
 # What is shown of an energy without a word about methods.
@@ -45,7 +46,7 @@ def page_of(energy: str, x0: Sequence[float], methods: Sequence[str], scenes: Se
     if scenes:
         return Lab([read_scene(_text(file), file, pathlib.Path(file).parent, allow_code) for file in scenes], progress)
     if not (energy or methods or x0):
-        return lab(progress=progress)
+        return Lab(shipped_scenes(), progress, kept)
     E = Experiment(energy=energy).make_energy() if FILE.fullmatch(energy) or not energy else plane_energy(energy)
     return _on(E, x0 or (_START if FILE.fullmatch(energy) else ()), methods, progress, moved=not x0)
 

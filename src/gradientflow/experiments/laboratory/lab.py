@@ -28,8 +28,14 @@ class Lab(Page):
         scenes: what it shows, one at a time.
     """
 
-    def __init__(self, scenes: Iterable[Scene], progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        scenes: Iterable[Scene],
+        progress: Callable[[str], None] | None = None,
+        translate: Callable[[Scene, Callable[[str], None]], str] = written,
+    ) -> None:
         self.scenes = list(scenes)
+        self._translate = translate
         self._progress = progress or (lambda what: None)
         self._data = ""
 
@@ -40,7 +46,7 @@ class Lab(Page):
             served: what a page that is served has in its fields; `None` for one that asks nothing of a network.
         """
         if not self._data:
-            scenes = ",\n".join(written(scene, self._progress) for scene in self.scenes)
+            scenes = ",\n".join(self._translate(scene, self._progress) for scene in self.scenes)
             self._data = f"const SCENES = [{scenes}];"
         return filled("page.html", _SCRIPTS, self._data, served)
 

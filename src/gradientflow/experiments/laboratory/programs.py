@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -151,9 +152,11 @@ def _flow_of(flow: Callable[[Any], Flow], one: Method, x: Any, values: list[Any]
     }
 
 
-def _through(flow: Flow, z: Any, t: Any, h: Any) -> Any:
+def _through(flow: Any, z: Any, t: Any, h: Any) -> Any:
     """A step along a flow; the page takes them as short as it must."""
-    return RungeKutta("rk4").step(flow, t, z, h)
+    # The field is traced once, and not at every stage: that of a modified flow is long.
+    field: Any = types.SimpleNamespace(drift=jax.jit(lambda t, z: flow.drift(t, z)))
+    return RungeKutta("rk4").step(field, t, z, h)
 
 
 def gradients_of(method: Method, x: Any) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,9 +20,12 @@ from ..entries import check_code
 from ..experiment import Experiment
 from ..named import label, make_method
 
-_KEYS = ("title", "question", "hint", "energy", "matrix", "methods", "x0", "box", "steps", "ranges", "show", "clock")
-PANELS = ("slice", "energy", "distance", "modes", "phase", "density")
+_KEYS = ("title", "question", "hint", "energy", "matrix", "methods", "x0", "box", "steps", "ranges", "show", "clock",
+         "minima")  # fmt: skip
+PANELS = ("slice", "energy", "distance", "modes", "phase", "density", "sharpness")
 CLOCKS = ("time", "gradients", "steps")
+# So near 0 a gradient of rounded numbers is one of 0.
+_FLAT = 1e-9
 _SHOWN = ("slice", "energy", "modes")
 
 
@@ -40,6 +44,7 @@ class Scene:
         steps: how many are drawn.
         ranges: by a parameter's name, its least and its greatest value.
         clock: on which clock methods are compared: `time`, `gradients` or `steps`.
+        given_minima: minima, where the energy doesn't tell them itself.
         show: the panels beside the landscape, of `PANELS`.
     """
 
@@ -54,10 +59,11 @@ class Scene:
     ranges: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     show: tuple[str, ...] = _SHOWN
     clock: str = "time"
+    given_minima: tuple[tuple[float, float], ...] = ()
 
     def minima(self) -> list[tuple[float, float]]:
         """The minima that are known, or the one at which the gradient flow from the start comes to rest."""
-        known = getattr(self.energy, "minima", ())
+        known = self.given_minima or getattr(self.energy, "minima", ())
         if known:
             return [(float(p[0]), float(p[1])) for p in known]
         at = self.energy.minimizer
@@ -134,7 +140,17 @@ def read_scene(text: str, where: str = "scene", folder: str | os.PathLike[str] =
         E, methods, (x0[0], x0[1]), entries["title"], entries["question"], entries.get("hint", ""),
         None if box is None else (tuple(box[0]), tuple(box[1])), int(entries.get("steps", 60)),
         entries.get("ranges", {}), shown, clock,
+        tuple(_minimum(where, E, point) for point in entries.get("minima", ())),
     )  # fmt: skip
+
+
+def _minimum(where: str, E: Energy, point: Sequence[float]) -> tuple[float, float]:
+    """A minimum that a file tells, if it is one as far as derivatives say."""
+    at = jnp.asarray(point, float)
+    slope, bends = np.asarray(jax.grad(E.value)(at)), np.linalg.eigvalsh(np.asarray(jax.hessian(E.value)(at)))
+    if not (np.abs(slope).max() <= _FLAT * max(1.0, np.abs(bends).max()) and bends[0] >= -_FLAT * np.abs(bends).max()):
+        raise ValueError(f"{where}: `minima` has {list(point)}, where the gradient is {slope.tolist()}, no minimum")
+    return float(at[0]), float(at[1])
 
 
 def shipped_scenes() -> list[Scene]:

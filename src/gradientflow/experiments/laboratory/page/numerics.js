@@ -90,6 +90,19 @@ const longestStep = (method, values, curvatures) => {
   return low;
 };
 
+/** The greatest curvature that a step of this length allows, found by trying: ∞ where it allows any. */
+const curvatureAllowed = (method, values) => {
+  if (!method.modes) return null;
+  const stays = (lam) => multiplier(method, lam, values).value ** 2 <= 1 + 1e-12;
+  let low = 1e-9, high = 1;
+  if (!stays(low)) return null;
+  while (stays(high)) { low = high; high *= 2; if (high > 1e15) return Infinity; }
+  for (let k = 0; k < 60; k++) { const middle = (low + high) / 2; if (stays(middle)) low = middle; else high = middle; }
+  return low;
+};
+
+const sharpness = (scene, p) => principal(scene.hessian(p)).values[1];
+
 const distance = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]);
 
 /** How a run ended: the period of a cycle of up to 12 steps, or 0; whether it was lost; whether it came to rest. */
