@@ -1,22 +1,25 @@
 """`lab`: one self-contained page in which methods run on an energy of two variables."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradientflow.analysis.curvature import Spectrum
+from gradientflow.analysis.linear_stability import EdgeOfStability
 from gradientflow.discretizers import Discretizer, Method, optimizers
-from gradientflow.flows import GradientFlow
+from gradientflow.flows import GradientFlow, Trajectory
 from gradientflow.flows import energy as as_energy
 
 from .pages import Page, filled
 from .plane import plane_energy
 from .scene import Scene, label_of, shipped_scenes
+from .training import TrainingPage
 from .writing import written
 
-_SCRIPTS = ("numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
+_SCRIPTS = ("document.js", "numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
 # Gradients below it move nothing that is seen; where a start goes from such a point.
 _STILL, _ASIDE = 1e-9, (-2.0, -0.5)
 
@@ -56,6 +59,17 @@ class Lab(Page):
         return f"Lab({told}); .save('lab.html') writes the page"
 
 
+@overload
+def lab(
+    energy: EdgeOfStability,
+    *,
+    run: Trajectory | None = None,
+    spectrum: Spectrum | None = None,
+    paths: Mapping[str, Any] | None = None,
+    title: str = "",
+    question: str = "",
+) -> TrainingPage: ...
+@overload
 def lab(
     energy: Any = None,
     methods: Any = None,
@@ -63,21 +77,34 @@ def lab(
     *,
     progress: Callable[[str], None] | None = None,
     **options: Any,
-) -> Lab:
+) -> Lab: ...
+def lab(
+    energy: Any = None,
+    methods: Any = None,
+    x0: Any = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Lab | TrainingPage:
     r"""The laboratory: a page in which one drags the start, the steps and the parameters of methods.
 
     One file that works without a network: the iterates on the landscape beside the flow, energies on one clock, what a
     step multiplies each mode by, and in words how long a step may be, with the grade of how that is known. Its numbers
     are the package's own: what runs in the page is translated from the code that runs here (`to_javascript`).
 
+    Of a run of training, `lab(edge_of_stability(method, run), run=run)`, the page shows the loss and the greatest
+    curvature against what the step allows, to be scrubbed.
+
     Args:
         energy: an energy, any function of two variables, a formula in x and y, `"(1-x)^2 + 20*(y-x^2)^2"` say, or a
-            landscape's name; without one, the scenes that come with the package.
+            landscape's name; or what `edge_of_stability` found; without one, the scenes that come with the package.
         methods: a `Method`, several, or several by label, each a `Method`, or a scheme of the gradient flow with its
             step; gradient descent with a fitting step unless given.
         x0: where they start; the energy's customary start unless given.
         progress: called with what is at work.
-        options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them.
+        options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them; of a run
+            `title`, `question`, the `run` with its loss at every step, a `spectrum` (`curvature` along it) and `paths`:
+            others on its clock by label, the flow's say, each a `Trajectory` or a pair of one and its `curvature`.
 
     Raises:
         TypeError: when it is written, if an energy or a method uses what has no counterpart in JavaScript, naming it;
@@ -91,6 +118,13 @@ def lab(
         >>> "<script>" in page.html(), len(page.html()) < 400_000
         (True, True)
     """
+    if isinstance(energy, EdgeOfStability):
+        if methods is not None or x0 is not None:
+            raise ValueError("lab: of a run `methods` and `x0` are what they were; leave them out")
+        try:
+            return TrainingPage(energy, **options)
+        except TypeError as error:
+            raise _about_lab(error) from None
     if energy is None:
         if methods is not None:
             raise ValueError("lab: `methods` go with an energy; give it first: lab(energy, methods)")
@@ -111,8 +145,13 @@ def lab(
     try:
         scene = Scene(E, named, (float(point[0]), float(point[1])), **options)
     except TypeError as error:
-        raise TypeError(f"lab: {error}") from None
+        raise _about_lab(error) from None
     return Lab([scene], progress)
+
+
+def _about_lab(error: TypeError) -> TypeError:
+    """The error with the name of what was called."""
+    return error if str(error).startswith("lab: ") else TypeError(f"lab: {error}")
 
 
 def _check_plane(E: Any, point: np.ndarray) -> None:

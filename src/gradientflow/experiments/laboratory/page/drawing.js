@@ -97,7 +97,9 @@ const axes = (pen, width, height, box, { xLabel = "", yLabel = "", log = false }
   const soft = tone("--soft"), grid = tone("--line");
   for (const x of ticks(x0, x1)) {
     line(pen, [[X(x), top], [X(x), height - bottom]], { colour: grid, width: 1 });
-    write(pen, shown(x), X(x), height - bottom + 18, { colour: soft, align: "center" });
+    // A number at the edge ends there.
+    const outside = X(x) > width - 3 * right;
+    write(pen, shown(x), outside ? width - 4 : X(x), height - bottom + 18, { colour: soft, align: outside ? "right" : "center" });
   }
   for (const y of ticks(y0, y1, 4).filter((v) => !log || Number.isInteger(v))) {
     line(pen, [[left, Y(y)], [width - right, Y(y)]], { colour: grid, width: 1 });
