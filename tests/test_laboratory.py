@@ -161,6 +161,13 @@ def test_at_the_edge_of_stability_a_run_ends_where_its_step_is_just_short_enough
     assert float(along(0.15).max()) > 2 / 0.15
 
 
+@pytest.mark.parametrize(("more", "at"), [("minima = [[0.1, 0]]", "[0.1, 0.0]"), ("minima = [[0, 0]]", "[0.0, 0.0]")])
+def test_a_minimum_that_is_none_is_told(more, at):
+    text = SCENE if "0.1" in more else SCENE.replace("[0, 2]]", "[0, -2]]")
+    with pytest.raises(ValueError, match=re.escape(f"where the gradient is {at}, no minimum")):
+        read_scene(text + more).minima()
+
+
 def test_a_scene_that_comes_with_the_package_is_translated_once_a_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(kept.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path))
     asked = []
@@ -181,8 +188,6 @@ def test_a_scene_that_comes_with_the_package_is_translated_once_a_machine(tmp_pa
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (SCENE + "minima = [[0.1, 0]]", "`minima` has [0.1, 0], where the gradient is [0.1, 0.0], no minimum"),
-        (SCENE.replace("[0, 2]]", "[0, -2]]") + "minima = [[0, 0]]", "no minimum"),
         ("title = ", "scene: not valid TOML"),
         (SCENE + "colour = 1", "scene: unknown entry 'colour'. Known: title, question"),
         ('title = "t"', "scene: the entry 'question' is missing"),

@@ -1,13 +1,12 @@
 """`lab`: one self-contained page in which methods run on an energy of two variables."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.analysis.curvature import Spectrum
 from gradientflow.analysis.linear_stability import EdgeOfStability
 from gradientflow.discretizers import Discretizer, Method, optimizers
 from gradientflow.flows import GradientFlow, Trajectory
@@ -16,8 +15,12 @@ from gradientflow.flows import energy as as_energy
 from .pages import Page, filled
 from .plane import plane_energy
 from .scene import Scene, label_of, shipped_scenes
-from .training import TrainingPage
 from .writing import written
+
+if TYPE_CHECKING:
+    from gradientflow.analysis.curvature import Spectrum
+
+    from .training import TrainingPage
 
 _SCRIPTS = ("document.js", "numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
 # Gradients below it move nothing that is seen; where a start goes from such a point.
@@ -64,11 +67,11 @@ def lab(
     energy: EdgeOfStability,
     *,
     run: Trajectory | None = None,
-    spectrum: Spectrum | None = None,
+    spectrum: "Spectrum | None" = None,
     paths: Mapping[str, Any] | None = None,
     title: str = "",
     question: str = "",
-) -> TrainingPage: ...
+) -> "TrainingPage": ...
 @overload
 def lab(
     energy: Any = None,
@@ -85,7 +88,7 @@ def lab(
     *,
     progress: Callable[[str], None] | None = None,
     **options: Any,
-) -> Lab | TrainingPage:
+) -> "Lab | TrainingPage":
     r"""The laboratory: a page in which one drags the start, the steps and the parameters of methods.
 
     One file that works without a network: the iterates on the landscape beside the flow, energies on one clock, what a
@@ -121,6 +124,9 @@ def lab(
     if isinstance(energy, EdgeOfStability):
         if methods is not None or x0 is not None:
             raise ValueError("lab: of a run `methods` and `x0` are what they were; leave them out")
+        # It takes what most pages don't: pandas and SciPy's statistics, seconds to import.
+        from .training import TrainingPage
+
         try:
             return TrainingPage(energy, **options)
         except TypeError as error:

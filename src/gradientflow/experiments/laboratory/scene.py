@@ -62,7 +62,13 @@ class Scene:
     given_minima: tuple[tuple[float, float], ...] = ()
 
     def minima(self) -> list[tuple[float, float]]:
-        """The minima that are known, or the one at which the gradient flow from the start comes to rest."""
+        """The minima that are known, or the one at which the gradient flow from the start comes to rest.
+
+        Raises:
+            ValueError: if one that was given is none, as far as derivatives say.
+        """
+        for point in self.given_minima:
+            _check_minimum(self.energy, point)
         known = self.given_minima or getattr(self.energy, "minima", ())
         if known:
             return [(float(p[0]), float(p[1])) for p in known]
@@ -92,6 +98,13 @@ class Scene:
             shown = " + ".join(f"{'' if c == 1 else f'{c:g}'}{name}" for c, name in terms if c)
             return f"E = {shown.replace('+ -', '− ')}"
         return describe_energy(self.energy)
+
+
+def _check_minimum(E: Energy, point: tuple[float, float]) -> None:
+    at = jnp.asarray(point)
+    slope, bends = np.asarray(jax.grad(E.value)(at)), np.linalg.eigvalsh(np.asarray(jax.hessian(E.value)(at)))
+    if not (np.abs(slope).max() <= _FLAT * max(1.0, np.abs(bends).max()) and bends[0] >= -_FLAT * np.abs(bends).max()):
+        raise ValueError(f"scene: `minima` has {list(point)}, where the gradient is {slope.tolist()}, no minimum")
 
 
 def read_scene(text: str, where: str = "scene", folder: str | os.PathLike[str] = ".",
@@ -140,17 +153,8 @@ def read_scene(text: str, where: str = "scene", folder: str | os.PathLike[str] =
         E, methods, (x0[0], x0[1]), entries["title"], entries["question"], entries.get("hint", ""),
         None if box is None else (tuple(box[0]), tuple(box[1])), int(entries.get("steps", 60)),
         entries.get("ranges", {}), shown, clock,
-        tuple(_minimum(where, E, point) for point in entries.get("minima", ())),
+        tuple((float(p[0]), float(p[1])) for p in entries.get("minima", ())),
     )  # fmt: skip
-
-
-def _minimum(where: str, E: Energy, point: Sequence[float]) -> tuple[float, float]:
-    """A minimum that a file tells, if it is one as far as derivatives say."""
-    at = jnp.asarray(point, float)
-    slope, bends = np.asarray(jax.grad(E.value)(at)), np.linalg.eigvalsh(np.asarray(jax.hessian(E.value)(at)))
-    if not (np.abs(slope).max() <= _FLAT * max(1.0, np.abs(bends).max()) and bends[0] >= -_FLAT * np.abs(bends).max()):
-        raise ValueError(f"{where}: `minima` has {list(point)}, where the gradient is {slope.tolist()}, no minimum")
-    return float(at[0]), float(at[1])
 
 
 def shipped_scenes() -> list[Scene]:

@@ -45,6 +45,11 @@ const follow = (step, leaves, z, t1, tolerance, most) => {
 const spectralRadius = (matrix) => {
   const n = Math.round(Math.sqrt(matrix.length));
   if (n === 1) return Math.abs(matrix[0]);
+  // Of a 2×2 matrix the eigenvalues are told by a formula.
+  if (n === 2) {
+    const [a, b, c, d] = matrix, mean = (a + d) / 2, square = ((a - d) / 2) ** 2 + b * c;
+    return square < 0 ? Math.sqrt(a * d - b * c) : Math.abs(mean) + Math.sqrt(square);
+  }
   let m = matrix, log = 0, weight = 1;
   for (let i = 0; i < 40; i++) {
     const size = m.reduce((s, c) => Math.max(s, Math.abs(c)), 0);
