@@ -269,7 +269,10 @@ def test_dark_and_light_differ_and_a_phone_needs_no_scrolling_aside(visit):
 def test_the_picture_is_exported(visit):
     page = visit("first")
     svg = xml.etree.ElementTree.fromstring(page.evaluate("lab.svg()"))
-    assert len(list(svg.iter("{http://www.w3.org/2000/svg}path"))) > 30
+    paths = [path.get("d") for path in svg.iter("{http://www.w3.org/2000/svg}path")]
+    assert len(paths) > 15
+    # The positions of 40 steps and their start, two arcs a dot.
+    assert max(path.count("a4.5") for path in paths) == 2 * 41
     with page.expect_download() as download:
         page.locator("#png").click()
     with open(download.value.path(), "rb") as stream:

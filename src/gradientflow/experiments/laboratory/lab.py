@@ -63,7 +63,7 @@ class Lab(Page):
 
 
 @overload
-def lab(
+def lab(  # pyright: ignore[reportOverlappingOverload]
     energy: EdgeOfStability,
     *,
     run: Trajectory | None = None,

@@ -33,7 +33,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.token = secrets.token_urlsafe(24)
         self._make = make
-        self._pages = OrderedDict([("", first)])
+        self._pages: OrderedDict[str, str] = OrderedDict({"": first})
         self._count = 0
         # One formula is made a page at a time.
         self._making = threading.Lock()
@@ -130,12 +130,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise _Refused(413, f"at most {_LARGEST} bytes are read")
         try:
             asked = json.loads(self.rfile.read(int(length)))
-            typed = asked["energy"], asked["methods"]
+            energy, methods = asked["energy"], asked["methods"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            typed = (None, None)
-        if not all(isinstance(text, str) for text in typed):
+            energy = methods = None
+        if not (isinstance(energy, str) and isinstance(methods, str)):
             raise _Refused(400, 'a question is {"energy": "…", "methods": "…"}')
-        return typed
+        return energy, methods
 
     def _json(self, status: int, answer: dict[str, str]) -> None:
         self._answer(status, "application/json", json.dumps(answer))
