@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from gradientflow.discretizers import Discretizer, Iteration, Method, RungeKutta
 from gradientflow.discretizers.running.checked import iteration_of
 from gradientflow.flows import Energy, Flow, GradientFlow, Mode, UnansweredQuestionError, energy, is_stochastic
 from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow
+from gradientflow.flows.wrapped import WrappedFlow
 
 from .knobs import Knob, with_values
 
@@ -152,11 +152,22 @@ def _flow_of(flow: Callable[[Any], Flow], one: Method, x: Any, values: list[Any]
     }
 
 
-def _through(flow: Any, z: Any, t: Any, h: Any) -> Any:
+class _TracedOnce(WrappedFlow):
+    """A flow whose field is traced once, however often a step asks for it: that of a modified flow is long."""
+
+    changes = frozenset({"drift"})
+
+    flow: Flow
+    field: Callable[[Any, Any], Any]
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """f(t, z)."""
+        return self.field(t, z)
+
+
+def _through(flow: Flow, z: Any, t: Any, h: Any) -> Any:
     """A step along a flow; the page takes them as short as it must."""
-    # The field is traced once, and not at every stage: that of a modified flow is long.
-    field: Any = types.SimpleNamespace(drift=jax.jit(lambda t, z: flow.drift(t, z)))
-    return RungeKutta("rk4").step(field, t, z, h)
+    return RungeKutta("rk4").step(_TracedOnce(flow, jax.jit(lambda t, z: flow.drift(t, z))), t, z, h)
 
 
 def gradients_of(method: Method, x: Any) -> int | None:

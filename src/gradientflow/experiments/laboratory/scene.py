@@ -101,8 +101,10 @@ class Scene:
 
 
 def _check_minimum(E: Energy, point: tuple[float, float]) -> None:
-    at = jnp.asarray(point)
-    slope, bends = np.asarray(jax.grad(E.value)(at)), np.linalg.eigvalsh(np.asarray(jax.hessian(E.value)(at)))
+    # In one program: operation by operation it would be dozens.
+    derivatives = jax.jit(lambda x: (jax.grad(E.value)(x), jax.hessian(E.value)(x)))
+    slope, hessian = map(np.asarray, derivatives(jnp.asarray(point)))
+    bends = np.linalg.eigvalsh(hessian)
     if not (np.abs(slope).max() <= _FLAT * max(1.0, np.abs(bends).max()) and bends[0] >= -_FLAT * np.abs(bends).max()):
         raise ValueError(f"scene: `minima` has {list(point)}, where the gradient is {slope.tolist()}, no minimum")
 

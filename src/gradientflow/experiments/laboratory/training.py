@@ -35,8 +35,8 @@ class TrainingPage(Page):
     def __init__(
         self,
         edge: EdgeOfStability,
-        run: Trajectory | None = None,
-        spectrum: Spectrum | None = None,
+        run: Any = None,
+        spectrum: Any = None,
         paths: Mapping[str, Any] | None = None,
         title: str = "",
         question: str = "",

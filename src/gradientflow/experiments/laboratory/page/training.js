@@ -1,6 +1,8 @@
 // A recorded run: what was written down is drawn, and where one looks is told in words. Nothing is computed anew.
 
 const AROUND = 30, LATELY = 50, EDGE = 0.1;
+// What adapts is held as it was at each step.
+const of = RUN.held ? " of P⁻¹H" : "";
 const state = { at: 0 };
 let waiting = 0, playing = 0, noting = 0;
 
@@ -101,7 +103,7 @@ const headline = () => {
   const how = share > 1 + EDGE ? "above" : share < 1 - EDGE ? "below" : "at";
   const may = share === null ? "" : allowed === null ? `; its step is ${shown(share)} times what is allowed` : `, ${how} the ${shown(allowed)} that the step allows`;
   // Curvature is looked at now and then.
-  const where = looked === step ? "the greatest curvature is" : `the greatest curvature at step ${looked} is`;
+  const where = looked === step ? `the greatest curvature${of} is` : `the greatest curvature${of} at step ${looked} is`;
   const bent = curvature === null ? "no curvature is known" : `${where} ${shown(curvature)}${may}`;
   const rose = among ? ` The loss rose in ${rises} of the last ${among} ${RUN.every > 1 ? "looks" : "steps"}.` : "";
   return `Step ${step}: ${bent}.${rose}`;
@@ -115,10 +117,11 @@ const tell = () => {
   let from = share.length;
   while (from > 0 && share[from - 1] !== null && Math.abs(share[from - 1] - 1) <= EDGE) from--;
   if (from < share.length - 2) said.push(`From step ${steps[from]} on the curvature stays within a tenth of what the step allows: the edge of stability.`);
-  else if (share.every((s) => s !== null && s < 1)) said.push("The step is short enough for the curvature everywhere.");
+  else if (share.every((s) => s !== null && s < 1)) said.push("At every look the step is short enough for the curvature.");
   for (const { label, loss: other, looked } of RUN.paths) {
     const ends = known(other), bends = looked ? known(looked.curvature) : [];
-    const most = bends.length ? `, where the greatest curvature is ${shown(bends[bends.length - 1])}, at most ${shown(Math.max(...bends))} on the way` : "";
+    const end = bends[bends.length - 1], top = Math.max(...bends), higher = top > 1.01 * end ? `, at most ${shown(top)} on the way` : "";
+    const most = bends.length ? `, where the greatest curvature is ${shown(end)}${higher}` : "";
     if (ends.length) said.push(`${label}: the loss goes to ${shown(ends[ends.length - 1])}${most}.`);
   }
   $("words").replaceChildren(...said.map((text) => made("p", "words", [text])), made("p", "words", [badge(RUN.grade), ` ${RUN.why}`]));
@@ -190,12 +193,12 @@ const asSvg = (name) => {
 
 $("question").textContent = RUN.question || RUN.title;
 document.title = RUN.title;
-$("limit-name").textContent = RUN.held ? "of P⁻¹H, with what adapts held; dashed, what the step allows" : "dashed, what the step allows";
+$("figure-name").textContent = `Greatest curvature${of}; dashed, what the step allows`;
 $("curvature").setAttribute("aria-label", "The greatest curvature along the run, and what the step allows");
 $("loss").setAttribute("aria-label", "The loss along the run");
 $("near").setAttribute("aria-label", "The loss at the steps around");
 $("at").max = RUN.steps.length - 1;
-$("legend").replaceChildren(entry("--c0", "this run"), entry("--c1", "allowed", true), ...RUN.paths.map(({ label }, i) => entry(i ? `--c${(i + 1) % 6}` : "--flow", label, i > 0)));
+$("legend").replaceChildren(entry("--c0", "this run"), entry("--c1", "allowed", true), ...(RUN.more.length ? [made("span", "entry", ["thin: the next eigenvalues"])] : []), ...RUN.paths.map(({ label }, i) => entry(i ? `--c${(i + 1) % 6}` : "--flow", label, i > 0)));
 tell();
 listen();
 read();
