@@ -6,6 +6,7 @@ from fractions import Fraction
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gradientflow as gf
@@ -279,3 +280,8 @@ def test_what_the_field_says_for_a_class_stands_for_something():
     for said in _meant._SPOKEN.values():
         eval(f"gf.{said}", {"gf": gf})
     assert not hasattr(gf, "xyz")
+
+
+def test_parameters_of_another_type_are_told_by_it():
+    with pytest.raises(TypeError, match=r"got arrays of int\d+; make them floating"):
+        gf.why(lambda p: jnp.sum(p["w"] ** 2.0), {"w": jnp.array([1, 2])}, optax.sgd(3.0))

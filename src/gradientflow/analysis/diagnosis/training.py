@@ -229,9 +229,9 @@ def _split(where: str, params: Any) -> tuple[Any, Any]:
     params = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
     free, fixed = eqx.partition(params, eqx.is_inexact_array)
     if not sum(leaf.size for leaf in jax.tree.leaves(free)):
-        raise TypeError(
-            f"{where}: `params` must be a pytree with arrays of floating point numbers, got {_kind(params)}"
-        )
+        dtypes = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")})
+        got = f"arrays of {', '.join(dtypes)}; make them floating: leaf.astype(float)" if dtypes else _kind(params)
+        raise TypeError(f"{where}: `params` must be a pytree with arrays of floating point numbers, got {got}")
     return free, fixed
 
 
