@@ -44,7 +44,7 @@ def main() -> None:
     }
     method = gf.optimizers.gradient_descent(loss, lr=LR)
     run = method.iterate(start, steps=STEPS)
-    found = gf.edge_of_stability(method, run, points=100)
+    found = gf.edge_of_stability(method, run, points=60)
     flow = gf.integrate(gf.GradientFlow(loss), start, float(run.t[-1]), ts=np.linspace(0.0, float(run.t[-1]), 40))
     bent = gf.curvature(loss, flow, top=1)
     late = found.ratio[len(found.ratio) // 2 :]
