@@ -160,6 +160,9 @@ class _TracedOnce(WrappedFlow):
     flow: Flow
     field: Callable[[Any, Any], Any]
 
+    def __init__(self, flow: Flow) -> None:
+        self.flow, self.field = flow, jax.jit(lambda t, z: flow.drift(t, z))
+
     def drift(self, t: Any, z: Any) -> Any:
         """f(t, z)."""
         return self.field(t, z)
@@ -167,7 +170,7 @@ class _TracedOnce(WrappedFlow):
 
 def _through(flow: Flow, z: Any, t: Any, h: Any) -> Any:
     """A step along a flow; the page takes them as short as it must."""
-    return RungeKutta("rk4").step(_TracedOnce(flow, jax.jit(lambda t, z: flow.drift(t, z))), t, z, h)
+    return RungeKutta("rk4").step(_TracedOnce(flow), t, z, h)
 
 
 def gradients_of(method: Method, x: Any) -> int | None:
