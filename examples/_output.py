@@ -1,7 +1,8 @@
-"""Where the examples put their figures."""
+"""Where the examples put their figures and pages."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -13,8 +14,24 @@ def save(figure: Figure, script: str) -> None:
         figure: the figure.
         script: the script's `__file__`.
     """
-    directory = Path(os.environ.get("GRADIENTFLOW_OUT", "out/examples"))
-    directory.mkdir(parents=True, exist_ok=True)
-    file = directory / Path(script).with_suffix(".png").name
+    file = _place(script, ".png")
     figure.savefig(file, dpi=130)
     print(f"figure: {file}")
+
+
+def save_page(page: Any, script: str) -> None:
+    """Writes a page of the laboratory, named after the script, there.
+
+    Args:
+        page: the page.
+        script: the script's `__file__`.
+    """
+    file = _place(script, ".html")
+    page.save(file)
+    print(f"page: {file}")
+
+
+def _place(script: str, suffix: str) -> Path:
+    directory = Path(os.environ.get("GRADIENTFLOW_OUT", "out/examples"))
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / Path(script).with_suffix(suffix).name

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import gradientflow as gf
 from gradientflow.experiments.cli import app
+from gradientflow.experiments.laboratory import kept
 from gradientflow.experiments.laboratory.knobs import knobs_of, with_values
 from gradientflow.experiments.laboratory.known import known_of
 from gradientflow.experiments.laboratory.mathml import mathml
@@ -64,6 +65,14 @@ def test_what_nobody_chose_is_chosen():
     (pair,) = gf.lab(E, {"rk4": (gf.RungeKutta("rk4"), 0.1)}).scenes[0].methods.values()
     assert (pair.step, pair.flow.name) == (0.1, "GradientFlow")
     assert gf.lab(E, x0=[1.0, 1.0]).scenes[0].x0 == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "value"),
+    [("x^2 + 3*y", (2.0, 1.0), 7.0), ("y^2", (2.0, 3.0), 9.0), ("u*v^2", (2.0, 3.0), 18.0), ("bowl", (1.0, 1.0), 5.0)],
+)
+def test_an_energy_may_be_a_formula_or_a_name(text, at, value):
+    assert float(gf.lab(text, DESCENT, x0=at).scenes[0].energy(at)) == pytest.approx(value, rel=1e-12)
 
 
 def test_what_is_known_is_what_stability_says():
@@ -134,6 +143,48 @@ def test_polyaks_cycle_is_one():
     assert float(jnp.abs(run.x[-1] - run.x[-4]).max()) < 1e-9
 
 
+def test_at_the_edge_of_stability_a_run_ends_where_its_step_is_just_short_enough():
+    """The flow keeps y² − x² and ends where the curvature y² is 14.56, whatever it meets; a step of h allows 2/h."""
+    scene = next(scene for scene in shipped_scenes() if "Edge" in scene.title)
+    invariant = scene.x0[1] ** 2 - scene.x0[0] ** 2
+    assert scene.minima() == [(0.0, pytest.approx(invariant**0.5, rel=1e-12))]
+    sharpness = jax.jit(jax.vmap(lambda x: jnp.linalg.eigvalsh(jax.hessian(scene.energy.value)(x))[-1]))
+
+    def along(h):
+        return sharpness(gf.optimizers.gradient_descent(scene.energy, lr=h).iterate(scene.x0, steps=300).x)
+
+    assert float(along(0.1)[-1]) == pytest.approx(invariant, rel=0.04)
+    for h in (0.15, 0.2, 0.3):
+        found = along(h)
+        assert float(found[0]) < 1.1
+        assert 0.92 * 2 / h < float(found[-1]) < 2 / h < invariant
+    assert float(along(0.15).max()) > 2 / 0.15
+
+
+@pytest.mark.parametrize(("more", "at"), [("minima = [[0.1, 0]]", "[0.1, 0.0]"), ("minima = [[0, 0]]", "[0.0, 0.0]")])
+def test_a_minimum_that_is_none_is_told(more, at):
+    text = SCENE if "0.1" in more else SCENE.replace("[0, 2]]", "[0, -2]]")
+    with pytest.raises(ValueError, match=re.escape(f"where the gradient is {at}, no minimum")):
+        read_scene(text + more).minima()
+
+
+def test_a_scene_that_comes_with_the_package_is_translated_once_a_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path))
+    asked = []
+    monkeypatch.setattr(kept, "written", lambda scene, progress: asked.append(scene.title) or f"{{{scene.title}}}")
+    left = tmp_path / "laboratory" / "older" / "page.js"
+    left.parent.mkdir(parents=True)
+    left.write_text("old")
+    one, other = shipped_scenes()[:2]
+    answers = [kept.kept(scene, print) for scene in (one, other, one)]
+    assert answers == [f"{{{one.title}}}", f"{{{other.title}}}", f"{{{one.title}}}"]
+    assert asked == [one.title, other.title]
+    assert not left.exists()
+    monkeypatch.setattr(kept, "_sources", lambda: "of another version")
+    kept.kept(one, print)
+    assert asked[2:] == [one.title]
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -154,6 +205,9 @@ def test_a_scene_that_is_none_is_told(text, named):
     ("call", "kind", "named"),
     [
         (lambda: gf.lab(None, DESCENT), ValueError, "lab: `methods` go with an energy"),
+        (lambda: gf.lab("x^2 +"), ValueError, "expression: 'x\\^2 \\+' is not a formula"),
+        (lambda: gf.lab("a*x^2"), ValueError, "variable 'a' is not among the variables x, y"),
+        (lambda: gf.lab("mine.py:E"), ValueError, "names a file, which is not run from here"),
         (lambda: gf.lab(BOWL, DESCENT, x0=[1.0]), ValueError, "lab: `x0` must be two finite numbers"),
         (lambda: gf.lab(BOWL, DESCENT, x0=[1.0, jnp.nan]), ValueError, "lab: `x0` must be two finite numbers"),
         (lambda: gf.lab(lambda x: x, DESCENT), ValueError, "lab: `energy` must answer one number"),
@@ -172,17 +226,20 @@ def test_bad_input_is_told_in_a_line(call, kind, named):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], "export: say which file the page goes to, --export lab.html"),
+        (["--no-browser", "--quiet"], "quiet: without a browser nobody would know the address"),
         (["--export", "lab.pdf"], "export: 'lab.pdf' must end in .html"),
         (["--export", "nowhere/lab.html"], "export: there is no folder 'nowhere'"),
         (["--energy", "bowls", "--export", "lab.html"], "unknown landscape 'bowls'; did you mean 'bowl'?"),
         (["--method", "descent", "--export", "lab.html"], "unknown method 'descent'"),
+        (["--scene", "far.toml", "--export", "lab.html"], "does not lie beside it; give --allow-code if you trust it"),
         (["--scene", "no.toml", "--export", "lab.html"], "scene: 'no.toml' can't be read"),
         (["--scene", "a.toml", "--energy", "bowl", "--export", "lab.html"], "scene: its file has its energy"),
         (["--energy", "quartic", "--export", "lab.html"], "lab: `x0` must be two finite numbers"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line(arguments, named):
+def test_a_mistake_on_the_command_line_is_one_line(arguments, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far.toml").write_text(SCENE.replace("matrix = [[1, 0], [0, 2]]", 'energy = "elsewhere/mine.py:E"'))
     done = CliRunner().invoke(app, ["lab", *arguments])
     assert done.exit_code == 2
     assert named in done.stderr
@@ -193,7 +250,7 @@ def test_a_users_own_file_is_one_command_away(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text("def E(p):\n    x, y = p\n    return x**2 + 5 * (y - x**2) ** 2\n")
     (tmp_path / "scene.toml").write_text(SCENE)
-    options = ["--energy", "mine.py:E", "--x0", "1,1", "--method", "gradient_descent:0.01", "--export", "lab.html"]
+    options = ["--energy", "mine.py:E", "--method", "gradient_descent:0.01", "--export", "lab.html"]
     done = CliRunner().invoke(app, ["lab", *options])
     assert (done.exit_code, done.stdout) == (0, "page: lab.html\n")
     assert '"label":"gradient_descent"' in (tmp_path / "lab.html").read_text()

@@ -1,6 +1,5 @@
 """The laboratory's page in a real browser: its numbers are Python's, a hand moves it, nothing hostile does anything."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -17,18 +16,11 @@ from gradientflow.experiments.laboratory.known import Known
 from gradientflow.experiments.laboratory.lab import Lab
 from gradientflow.experiments.laboratory.scene import shipped_scenes
 
+from .in_browser import launched, needs_browser
 from .thorough import part
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMIUM = CHROMIUM if importlib.util.find_spec("playwright") else None
-if CHROMIUM is None and os.environ.get("GRADIENTFLOW_BROWSER") == "required":
-    raise RuntimeError("no chromium with Playwright is installed, in which the laboratory's page is tried")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium with Playwright is installed, in which the page is tried"
-)
+pytestmark = needs_browser
 
-FLAGS = [f"--{name}" for name in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-         "disable-background-networking", "disable-component-update", "disable-sync")]  # fmt: skip
 BOWL = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
 WELLS = gf.landscapes.double_well()
 # Of each: how it is made on an energy, and the ranges from which settings are drawn.
@@ -56,12 +48,8 @@ COLOURS = """[...document.querySelectorAll('figure canvas')].map(canvas => new S
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +222,10 @@ def test_all_scenes_are_shown_and_speak(visit):
         page.wait_for_timeout(250)
         assert page.inner_text("#headline")
         assert page.evaluate(COLOURS).count(True) == page.locator("figure canvas").count() > 2
+    # The greatest curvature after 300 steps of 0.16, of which 2/0.16 is allowed, and where the flow ends: y² − x².
+    assert page.inner_text("#headline") == (
+        "It ends where the curvature is 12.3. Its step allows 12.5; the flow ends at 14.6."
+    )
     page.locator("nav button").nth(3).click()
     settled(page)
     assert "period three" in page.inner_text("#headline")
@@ -277,7 +269,10 @@ def test_dark_and_light_differ_and_a_phone_needs_no_scrolling_aside(visit):
 def test_the_picture_is_exported(visit):
     page = visit("first")
     svg = xml.etree.ElementTree.fromstring(page.evaluate("lab.svg()"))
-    assert len(list(svg.iter("{http://www.w3.org/2000/svg}path"))) > 30
+    paths = [path.get("d") for path in svg.iter("{http://www.w3.org/2000/svg}path")]
+    assert len(paths) > 15
+    # The positions of 40 steps and their start, two arcs a dot.
+    assert max(path.count("a4.5") for path in paths) == 2 * 41
     with page.expect_download() as download:
         page.locator("#png").click()
     with open(download.value.path(), "rb") as stream:

@@ -64,8 +64,6 @@ def check_export(file: str) -> None:
     Raises:
         ValueError: naming it, and the remedy.
     """
-    if not file:
-        raise ValueError("export: say which file the page goes to, --export lab.html")
     if pathlib.Path(file).suffix not in (".html", ".htm"):
         raise ValueError(f"export: {file!r} must end in .html")
     if not pathlib.Path(file).resolve().parent.is_dir():

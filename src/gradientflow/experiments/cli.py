@@ -274,29 +274,45 @@ def lab(
     scene: Annotated[
         list[str] | None, typer.Option(help="A scene's file; may be repeated.", metavar="FILE.toml")
     ] = None,
-    export: Annotated[str, typer.Option(help="The page's file.", metavar="FILE.html")] = "",
+    export: Annotated[
+        str, typer.Option(help="Write the page to this file, and serve nothing.", metavar="FILE.html")
+    ] = "",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    allow_code: AllowCode = False,
     device: Device = "",
     quiet: Quiet = False,
 ) -> None:
-    """Write the laboratory: one page in which one drags the start, the steps and the parameters of methods.
+    """Show the laboratory: a page in which one drags the start, the steps and the parameters of methods.
 
-    The energy is one of two variables. Without options but --export: the scenes that come with the package.
+    The energy is one of two variables; another one is typed into the page, which this command serves on this machine
+    until Ctrl-C ends it. Without options: the scenes that come with the package.
     """
     with bad_input_is_one_line():
         start = numbers("x0", x0) if x0 else ()
-        check_asked(device, "", {"energy": energy, "x0": start, "methods": tuple(method or ())})
-        check_export(export)
+        # A point of the plane: a function from a file need not say its dimension.
+        check_asked(device, "", {"energy": energy, "x0": start or (1.0, 1.0), "methods": tuple(method or ())})
+        if export:
+            check_export(export)
+        elif quiet and not browser:
+            raise ValueError(
+                "quiet: without a browser nobody would know the address; leave out --quiet or --no-browser"
+            )
         if scene and (energy or method or x0):
             raise ValueError("scene: its file has its energy, methods and start; leave --energy, --method and --x0 out")
         start_jax(device, "float64")
-        from .laboratory.command import page_of
+        from .laboratory import command
 
         console = Console(stderr=True)
         with console.status("reading") if console.is_terminal and not quiet else Silent() as status:
-            page = page_of(energy, start, method or (), scene or (), lambda what: status.update(f"reading {what}"))
-            page.save(export)
+            page = command.page_of(energy, start, method or (), scene or (),
+                                   lambda what: status.update(f"reading {what}"), allow_code)  # fmt: skip
+            server = None if export else command.server_of(page, energy, method or ())
+            if export:
+                page.save(export)
         if not quiet:
-            print(f"page: {export}")
+            print(f"page: {server.address} (Ctrl-C ends it)" if server else f"page: {export}", flush=True)
+        if server:
+            command.serve(server, browser)
 
 
 @app.command("list")

@@ -129,9 +129,10 @@ class Experiment:
 
     def resolve(self) -> "Experiment":
         """The same experiment with every default filled in, so that it reads as what was run."""
-        return self._resolve(self.make_energy())
+        return self.resolve_on(self.make_energy())
 
-    def _resolve(self, E: Energy) -> "Experiment":
+    def resolve_on(self, E: Energy) -> "Experiment":
+        """The same on an energy that is already made."""
         x0 = self.start(E)
         prepare(self.question, GradientFlow(E), x0, None)
         x0_given = dataclasses.replace(self, x0=tuple(x0.tolist()))
@@ -174,7 +175,7 @@ class Experiment:
         """
         self.check_precision()
         E = self.make_energy()
-        full = self._resolve(E)
+        full = self.resolve_on(E)
         made = [(spec, make_method(spec, E)) for spec in full.methods]
         methods = {label(spec, method): method for spec, method in made}
         x0 = jnp.asarray(full.x0)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from gradientflow import _files
 
-# Set while the first SIGINT is an exception, of which what is done comes back.
+# Set while the first SIGINT is an exception, of which what is done comes back; and what is said then.
 _returning = threading.Event()
+_FINISHED_FIRST = "gradientflow: interrupted; what is at work is finished first, once more ends it\n"
+_said = [_FINISHED_FIRST]
 
 
 def end_at_signals() -> None:
@@ -27,7 +29,7 @@ def end_at_signals() -> None:
     def wait() -> None:
         while (number := os.read(reading, 1)[0]) == signal.SIGINT and _returning.is_set():
             _returning.clear()
-            os.write(2, b"gradientflow: interrupted; what is at work is finished first, once more ends it\n")
+            os.write(2, _said[0].encode())
         _files.abandon()
         os.write(2, f"gradientflow: {signals[number]}\n".encode())
         os._exit(128 + number)
@@ -39,11 +41,16 @@ def end_at_signals() -> None:
 
 
 @contextlib.contextmanager
-def first_interrupt_raises() -> Iterator[None]:
-    """Lets the first SIGINT be Python's own exception, for work that comes in pieces; a second one ends the process."""
+def first_interrupt_raises(says: str = _FINISHED_FIRST) -> Iterator[None]:
+    """Lets the first SIGINT be Python's own exception, for work that comes in pieces; a second one ends the process.
+
+    Args:
+        says: what is written to standard error at the first one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _said[0] = says
     _returning.set()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

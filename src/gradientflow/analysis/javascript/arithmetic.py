@@ -270,7 +270,7 @@ def _fold(program: Program, name: str, dtype: str, *args: Node) -> Node:
     return program.constant(dtype, value.astype(_numpy(dtype)).item())
 
 
-def _is(x: Node, value: float) -> bool:
+def _is(x: Node, value: int | float) -> bool:
     return x.is_constant and x.value == value
 
 

@@ -66,6 +66,7 @@ class EdgeOfStability(Drawn):
         threshold: the greatest that the optimizer's own step allows then, shape (n,): 2 for gradient descent,
             2(1 + β)/(1 − β) for an averaged momentum; NaN where it can't be read.
         unread: why it can't, where it can't.
+        lr: the learning rate, of an optimizer that has one.
     """
 
     drawn_by = "linear_stability.figures:plot_edge"
@@ -81,6 +82,7 @@ class EdgeOfStability(Drawn):
     preconditioned: np.ndarray | None = None
     threshold: np.ndarray | None = None
     unread: str = ""
+    lr: float | None = None
 
     @property
     def grade(self) -> Grade:
@@ -170,7 +172,7 @@ def edge_of_stability(
     slopes = np.diff(t) / np.diff(indices)
     h = slopes[np.minimum(finite, len(slopes) - 1)]
     descent = np.array([_descent_limit(smooth, _row(run.x, int(row))) for row in finite])
-    lr_limit, held, unread = None, {}, None
+    lr_limit, held, unread, lr = None, {}, None, None
     try:
         reading = None if discretizer.clock_only else Recipe(flow, discretizer).read()
     except (NotExactError, UnansweredQuestionError) as error:
@@ -200,14 +202,15 @@ def edge_of_stability(
         limit = np.array([_limit(reading, value) for value in sharpness])
         if method is not None and method.family is not None:
             in_lr = Recipe(method.flow, method.discretizer, method.family).read()
-            lr_limit = np.array([_limit(in_lr, value) for value in sharpness])
+            lr_limit, lr = np.array([_limit(in_lr, value) for value in sharpness]), learning_rate(method)
     else:
         limit = _each(sharpness, lambda value: measured_limit(*_on_mode(flow, discretizer, value)))
         if method is not None and method.family is not None:
             lr_limit = _each(sharpness, lambda value, method=method: _measured_lr(method, value))
+            lr = learning_rate(method)
     return EdgeOfStability(
         indices[finite], t[finite], sharpness, h, limit, descent, np.asarray(run.energy, dtype=float)[finite],
-        lr_limit, **held,
+        lr_limit, **held, lr=lr,
     )  # fmt: skip
 
 

@@ -1,84 +1,78 @@
 """`lab`: one self-contained page in which methods run on an energy of two variables."""
 
-import html
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import gradientflow
-from gradientflow._files import write_file
+from gradientflow.analysis.linear_stability import EdgeOfStability
 from gradientflow.discretizers import Discretizer, Method, optimizers
-from gradientflow.flows import GradientFlow
+from gradientflow.flows import GradientFlow, Trajectory
 from gradientflow.flows import energy as as_energy
 
+from .pages import Page, filled
+from .plane import plane_energy
 from .scene import Scene, label_of, shipped_scenes
-from .writing import part, written
+from .writing import written
 
-_SCRIPTS = ("numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
-# Height of the page in a notebook [pixels].
-_HEIGHT = 860
+if TYPE_CHECKING:
+    from gradientflow.analysis.curvature import Spectrum
 
+    from .training import TrainingPage
 
+_SCRIPTS = ("document.js", "numerics.js", "drawing.js", "panels.js", "words.js", "app.js")
 # Gradients below it move nothing that is seen; where a start goes from such a point.
 _STILL, _ASIDE = 1e-9, (-2.0, -0.5)
 
 
-class Lab:
-    """A page: `.save(file)` writes it, a notebook shows it, `.html()` is its text.
+class Lab(Page):
+    """A page of scenes: `.save(file)` writes it, a notebook shows it, `.html()` is its text.
 
     Attributes:
         scenes: what it shows, one at a time.
     """
 
-    def __init__(self, scenes: Iterable[Scene], progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        scenes: Iterable[Scene],
+        progress: Callable[[str], None] | None = None,
+        translate: Callable[[Scene, Callable[[str], None]], str] = written,
+    ) -> None:
         self.scenes = list(scenes)
+        self._translate = translate
         self._progress = progress or (lambda what: None)
-        self._html: str | None = None
+        self._data = ""
 
-    def html(self) -> str:
-        """The page, which needs nothing beside it and asks nothing of a network."""
-        if self._html is None:
-            parts = {name: part(name) for name in ("page.html", "page.css", *_SCRIPTS)}
-            scenes = ",\n".join(written(scene, self._progress) for scene in self.scenes)
-            script = "\n".join(parts[name] for name in _SCRIPTS)
-            fills = {
-                "/*STYLE*/": parts["page.css"],
-                "/*SCENES*/": f"const SCENES = [{scenes}];",
-                "/*SCRIPT*/": script,
-                "VERSION": gradientflow.__version__,
-            }
-            # In one pass: a mark that stands in somebody's title is a title.
-            marks = re.compile("|".join(map(re.escape, fills)))
-            self._html = marks.sub(lambda mark: fills[mark[0]], parts["page.html"])
-        return self._html
+    def write(self, served: Mapping[str, Any] | None = None) -> str:
+        """The page's text; its programs are made once.
 
-    def save(self, file: str | os.PathLike[str]) -> None:
-        """Writes the page.
-
-        Raises:
-            OSError: if it can't be written.
+        Args:
+            served: what a page that is served has in its fields; `None` for one that asks nothing of a network.
         """
-        write_file("lab", file, self.html().encode())
+        if not self._data:
+            scenes = ",\n".join(self._translate(scene, self._progress) for scene in self.scenes)
+            self._data = f"const SCENES = [{scenes}];"
+        return filled("page.html", _SCRIPTS, self._data, served)
 
     def __repr__(self) -> str:
         """What is on it."""
         told = "; ".join(scene.title or scene.describe() for scene in self.scenes)
         return f"Lab({told}); .save('lab.html') writes the page"
 
-    def _repr_html_(self) -> str:
-        """For notebooks: the page in a frame of its own."""
-        page = html.escape(self.html(), quote=True)
-        return (
-            f'<iframe title="laboratory" sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
-            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
-        )
 
-
+@overload
+def lab(  # pyright: ignore[reportOverlappingOverload]
+    energy: EdgeOfStability,
+    *,
+    run: Trajectory | None = None,
+    spectrum: "Spectrum | None" = None,
+    paths: Mapping[str, Any] | None = None,
+    title: str = "",
+    question: str = "",
+) -> "TrainingPage": ...
+@overload
 def lab(
     energy: Any = None,
     methods: Any = None,
@@ -86,25 +80,39 @@ def lab(
     *,
     progress: Callable[[str], None] | None = None,
     **options: Any,
-) -> Lab:
+) -> Lab: ...
+def lab(
+    energy: Any = None,
+    methods: Any = None,
+    x0: Any = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> "Lab | TrainingPage":
     r"""The laboratory: a page in which one drags the start, the steps and the parameters of methods.
 
     One file that works without a network: the iterates on the landscape beside the flow, energies on one clock, what a
     step multiplies each mode by, and in words how long a step may be, with the grade of how that is known. Its numbers
     are the package's own: what runs in the page is translated from the code that runs here (`to_javascript`).
 
+    Of a run of training, `lab(edge_of_stability(method, run), run=run)`, the page shows the loss and the greatest
+    curvature against what the step allows, to be scrubbed.
+
     Args:
-        energy: an energy, or any function, of two variables; without one, the scenes that come with the package.
+        energy: an energy, any function of two variables, a formula in x and y, `"(1-x)^2 + 20*(y-x^2)^2"` say, or a
+            landscape's name; or what `edge_of_stability` found; without one, the scenes that come with the package.
         methods: a `Method`, several, or several by label, each a `Method`, or a scheme of the gradient flow with its
             step; gradient descent with a fitting step unless given.
         x0: where they start; the energy's customary start unless given.
         progress: called with what is at work.
-        options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them.
+        options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them; of a run
+            `title`, `question`, the `run` with its loss at every step, a `spectrum` (`curvature` along it) and `paths`:
+            others on its clock by label, the flow's say, each a `Trajectory` or a pair of one and its `curvature`.
 
     Raises:
         TypeError: when it is written, if an energy or a method uses what has no counterpart in JavaScript, naming it;
             for what is no method.
-        ValueError: if the positions are not two numbers.
+        ValueError: if the positions are not two numbers, or a text is no such formula.
 
     Example:
         >>> import gradientflow as gf
@@ -113,11 +121,21 @@ def lab(
         >>> "<script>" in page.html(), len(page.html()) < 400_000
         (True, True)
     """
+    if isinstance(energy, EdgeOfStability):
+        if methods is not None or x0 is not None:
+            raise ValueError("lab: of a run `methods` and `x0` are what they were; leave them out")
+        # It takes what most pages don't: pandas and SciPy's statistics, seconds to import.
+        from .training import TrainingPage
+
+        try:
+            return TrainingPage(energy, **options)
+        except TypeError as error:
+            raise _about_lab(error) from None
     if energy is None:
         if methods is not None:
             raise ValueError("lab: `methods` go with an energy; give it first: lab(energy, methods)")
         return Lab(shipped_scenes(), progress)
-    E = as_energy(energy)
+    E = plane_energy(energy) if isinstance(energy, str) else as_energy(energy)
     start = getattr(E, "start", None) if x0 is None else x0
     start = (1.0, 1.0) if start is None else start
     point = np.asarray(start, dtype=float)
@@ -133,8 +151,13 @@ def lab(
     try:
         scene = Scene(E, named, (float(point[0]), float(point[1])), **options)
     except TypeError as error:
-        raise TypeError(f"lab: {error}") from None
+        raise _about_lab(error) from None
     return Lab([scene], progress)
+
+
+def _about_lab(error: TypeError) -> TypeError:
+    """The error with the name of what was called."""
+    return error if str(error).startswith("lab: ") else TypeError(f"lab: {error}")
 
 
 def _check_plane(E: Any, point: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from gradientflow.discretizers import Discretizer, Iteration, Method, RungeKutta
 from gradientflow.discretizers.running.checked import iteration_of
 from gradientflow.flows import Energy, Flow, GradientFlow, Mode, UnansweredQuestionError, energy, is_stochastic
 from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow
+from gradientflow.flows.wrapped import WrappedFlow
 
 from .knobs import Knob, with_values
 
@@ -151,9 +152,25 @@ def _flow_of(flow: Callable[[Any], Flow], one: Method, x: Any, values: list[Any]
     }
 
 
+class _TracedOnce(WrappedFlow):
+    """A flow whose field is traced once, however often a step asks for it: that of a modified flow is long."""
+
+    changes = frozenset({"drift"})
+
+    flow: Flow
+    field: Callable[[Any, Any], Any]
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow, self.field = flow, jax.jit(lambda t, z: flow.drift(t, z))
+
+    def drift(self, t: Any, z: Any) -> Any:
+        """f(t, z)."""
+        return self.field(t, z)
+
+
 def _through(flow: Flow, z: Any, t: Any, h: Any) -> Any:
     """A step along a flow; the page takes them as short as it must."""
-    return RungeKutta("rk4").step(flow, t, z, h)
+    return RungeKutta("rk4").step(_TracedOnce(flow), t, z, h)
 
 
 def gradients_of(method: Method, x: Any) -> int | None:

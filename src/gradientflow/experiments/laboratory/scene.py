@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,12 +16,16 @@ from gradientflow.analysis.results.page import describe_energy
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, GradientFlow, Quadratic, integrate, landscapes
 
+from ..entries import check_code
 from ..experiment import Experiment
 from ..named import label, make_method
 
-_KEYS = ("title", "question", "hint", "energy", "matrix", "methods", "x0", "box", "steps", "ranges", "show", "clock")
-PANELS = ("slice", "energy", "distance", "modes", "phase", "density")
+_KEYS = ("title", "question", "hint", "energy", "matrix", "methods", "x0", "box", "steps", "ranges", "show", "clock",
+         "minima")  # fmt: skip
+PANELS = ("slice", "energy", "distance", "modes", "phase", "density", "sharpness")
 CLOCKS = ("time", "gradients", "steps")
+# So near 0 a gradient of rounded numbers is one of 0.
+_FLAT = 1e-9
 _SHOWN = ("slice", "energy", "modes")
 
 
@@ -38,6 +44,7 @@ class Scene:
         steps: how many are drawn.
         ranges: by a parameter's name, its least and its greatest value.
         clock: on which clock methods are compared: `time`, `gradients` or `steps`.
+        given_minima: minima, where the energy doesn't tell them itself.
         show: the panels beside the landscape, of `PANELS`.
     """
 
@@ -52,10 +59,17 @@ class Scene:
     ranges: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     show: tuple[str, ...] = _SHOWN
     clock: str = "time"
+    given_minima: tuple[tuple[float, float], ...] = ()
 
     def minima(self) -> list[tuple[float, float]]:
-        """The minima that are known, or the one at which the gradient flow from the start comes to rest."""
-        known = getattr(self.energy, "minima", ())
+        """The minima that are known, or the one at which the gradient flow from the start comes to rest.
+
+        Raises:
+            ValueError: if one that was given is none, as far as derivatives say.
+        """
+        for point in self.given_minima:
+            _check_minimum(self.energy, point)
+        known = self.given_minima or getattr(self.energy, "minima", ())
         if known:
             return [(float(p[0]), float(p[1])) for p in known]
         at = self.energy.minimizer
@@ -86,11 +100,28 @@ class Scene:
         return describe_energy(self.energy)
 
 
-def read_scene(text: str, where: str = "scene") -> Scene:
+def _check_minimum(E: Energy, point: tuple[float, float]) -> None:
+    # In one program: operation by operation it would be dozens.
+    derivatives = jax.jit(lambda x: (jax.grad(E.value)(x), jax.hessian(E.value)(x)))
+    slope, hessian = map(np.asarray, derivatives(jnp.asarray(point)))
+    bends = np.linalg.eigvalsh(hessian)
+    if not (np.abs(slope).max() <= _FLAT * max(1.0, np.abs(bends).max()) and bends[0] >= -_FLAT * np.abs(bends).max()):
+        raise ValueError(f"scene: `minima` has {list(point)}, where the gradient is {slope.tolist()}, no minimum")
+
+
+def read_scene(text: str, where: str = "scene", folder: str | os.PathLike[str] = ".",
+               allow_code: bool = False) -> Scene:  # fmt: skip
     """A scene from its file.
 
+    Args:
+        text: what the file has.
+        where: its name, for what is said of it.
+        folder: where it lies, and what it names.
+        allow_code: whether it may run a Python file that lies elsewhere.
+
     Raises:
-        ValueError: if it isn't TOML, an entry is not known or missing, or its energy or a method is none.
+        ValueError: if it isn't TOML, an entry is not known or missing, its energy or a method is none, or it runs what
+            it may not.
     """
     try:
         entries = tomllib.loads(text)
@@ -112,7 +143,9 @@ def read_scene(text: str, where: str = "scene") -> Scene:
     if "matrix" in entries:
         E: Energy = Quadratic(entries["matrix"])
     else:
-        E = Experiment(energy=entries.get("energy", ""), x0=x0).make_energy()
+        asked = {"energy": entries.get("energy", ""), "x0": x0}
+        check_code(asked, folder, allow_code)
+        E = Experiment.of_entries(asked, folder).make_energy()
     methods = {}
     for spec in entries["methods"]:
         method = make_method(spec, E)
@@ -122,6 +155,7 @@ def read_scene(text: str, where: str = "scene") -> Scene:
         E, methods, (x0[0], x0[1]), entries["title"], entries["question"], entries.get("hint", ""),
         None if box is None else (tuple(box[0]), tuple(box[1])), int(entries.get("steps", 60)),
         entries.get("ranges", {}), shown, clock,
+        tuple((float(p[0]), float(p[1])) for p in entries.get("minima", ())),
     )  # fmt: skip
 
 

@@ -1,9 +1,7 @@
 """A scene as a page has it: what is known, and the programs, as one JavaScript object."""
 
 import html
-import json
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,13 +12,9 @@ from gradientflow.discretizers import Method
 from .knobs import Knob, knobs_of
 from .known import Known, known_of
 from .mathml import mathml
+from .pages import as_literal
 from .programs import Programs, energy_programs, method_programs
 from .scene import Scene
-
-
-def part(name: str) -> str:
-    """A part of the page, as it lies beside this file."""
-    return resources.files("gradientflow.experiments.laboratory").joinpath("page", name).read_text(encoding="utf-8")
 
 
 def written(scene: Scene, progress: Callable[[str], None]) -> str:
@@ -74,11 +68,6 @@ def _method(label: str, method: Method, known: Known, knobs: list[Knob], program
 
 def _object(facts: dict[str, Any], code: dict[str, str], more: dict[str, str]) -> str:
     """A JavaScript object; no text in it ends the script that it stands in."""
-    entries = [f"{json.dumps(name)}:{_json(value)}" for name, value in facts.items()]
-    entries += [f"{json.dumps(name)}:{text}" for name, text in {**code, **more}.items()]
+    entries = [f"{as_literal(name)}:{as_literal(value)}" for name, value in facts.items()]
+    entries += [f"{as_literal(name)}:{text}" for name, text in {**code, **more}.items()]
     return "{" + ",\n".join(entries) + "}"
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -1,8 +1,5 @@
 // The page: its state, what a hand does to it, and when it is drawn.
 
-const $ = (id) => document.getElementById(id);
-const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const LONG = 300, CHAIN = 3000, CHAIN_AT_REST = 30000;
 
 const state = { scene: 0, x0: [0, 0], values: [], hidden: new Set(), shown: 1, clock: "time", own: false, modified: false, seed: 0, view: [[0, 1], [0, 1]] };
@@ -96,8 +93,6 @@ const say = () => {
   }
 };
 
-const badge = (grade) => Object.assign(document.createElement("span"), { className: "badge", textContent: grade });
-
 // What the address keeps: numbers only, and only those that are in range.
 
 const remember = () => {
@@ -163,16 +158,6 @@ const turned = (row, knob, v) => {
   row.querySelector("input").setAttribute("aria-valuetext", `${knob.symbol} = ${shown(v)}`);
   row.querySelector("output").textContent = shown(v);
 };
-
-const made = (tag, className, parts = []) => {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  node.append(...parts);
-  return node;
-};
-
-/** An equation that the package wrote as MathML. */
-const equation = (markup) => { const node = made("span"); node.innerHTML = markup; return node; };
 
 const cardOf = (method, i) => {
   const tick = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
@@ -257,12 +242,6 @@ const play = () => {
     $("play").textContent = "Stop";
   };
   next(1);
-};
-
-const save = (blob, name) => {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 };
 
 const asSvg = () => {

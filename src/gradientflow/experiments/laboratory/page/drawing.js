@@ -68,6 +68,23 @@ const dot = (pen, p, radius, colour, ring) => {
   if (ring) { Object.assign(pen, { strokeStyle: ring, lineWidth: 1.5 }); pen.stroke(); }
 };
 
+/** Many dots of a colour, in one stroke of the pen; those for which `ringed` holds have a ring. */
+const dots = (pen, points, radius, colour, ring, ringed = () => true) => {
+  const round = (some) => {
+    pen.beginPath();
+    for (const [x, y] of some) { pen.moveTo(x + radius, y); pen.arc(x, y, radius, 0, 2 * Math.PI); }
+  };
+  const finite = points.filter((p) => Number.isFinite(p[0] + p[1]));
+  if (!finite.length) return;
+  round(finite);
+  pen.fillStyle = colour;
+  pen.fill();
+  if (!ring) return;
+  round(finite.filter((_, k) => ringed(finite, k)));
+  Object.assign(pen, { strokeStyle: ring, lineWidth: 1.5 });
+  pen.stroke();
+};
+
 const write = (pen, text, x, y, { colour = tone("--ink"), align = "left", size = 15, base = "alphabetic" } = {}) => {
   Object.assign(pen, { fillStyle: colour, textAlign: align, textBaseline: base, font: `${size}px system-ui, "DejaVu Sans", sans-serif`, globalAlpha: 1 });
   pen.fillText(text, x, y);
@@ -97,7 +114,9 @@ const axes = (pen, width, height, box, { xLabel = "", yLabel = "", log = false }
   const soft = tone("--soft"), grid = tone("--line");
   for (const x of ticks(x0, x1)) {
     line(pen, [[X(x), top], [X(x), height - bottom]], { colour: grid, width: 1 });
-    write(pen, shown(x), X(x), height - bottom + 18, { colour: soft, align: "center" });
+    // A number at the edge ends there.
+    const outside = X(x) > width - 3 * right;
+    write(pen, shown(x), outside ? width - 4 : X(x), height - bottom + 18, { colour: soft, align: outside ? "right" : "center" });
   }
   for (const y of ticks(y0, y1, 4).filter((v) => !log || Number.isInteger(v))) {
     line(pen, [[left, Y(y)], [width - right, Y(y)]], { colour: grid, width: 1 });

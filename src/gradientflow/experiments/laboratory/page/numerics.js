@@ -45,6 +45,11 @@ const follow = (step, leaves, z, t1, tolerance, most) => {
 const spectralRadius = (matrix) => {
   const n = Math.round(Math.sqrt(matrix.length));
   if (n === 1) return Math.abs(matrix[0]);
+  // Of a 2×2 matrix the eigenvalues are told by a formula.
+  if (n === 2) {
+    const [a, b, c, d] = matrix, mean = (a + d) / 2, square = ((a - d) / 2) ** 2 + b * c;
+    return square < 0 ? Math.sqrt(a * d - b * c) : Math.abs(mean) + Math.sqrt(square);
+  }
   let m = matrix, log = 0, weight = 1;
   for (let i = 0; i < 40; i++) {
     const size = m.reduce((s, c) => Math.max(s, Math.abs(c)), 0);
@@ -89,6 +94,19 @@ const longestStep = (method, values, curvatures) => {
   for (let k = 0; k < 60; k++) { const middle = (low + high) / 2; if (stays(middle)) low = middle; else high = middle; }
   return low;
 };
+
+/** The greatest curvature that a step of this length allows, found by trying: ∞ where it allows any. */
+const curvatureAllowed = (method, values) => {
+  if (!method.modes) return null;
+  const stays = (lam) => multiplier(method, lam, values).value ** 2 <= 1 + 1e-12;
+  let low = 1e-9, high = 1;
+  if (!stays(low)) return null;
+  while (stays(high)) { low = high; high *= 2; if (high > 1e15) return Infinity; }
+  for (let k = 0; k < 60; k++) { const middle = (low + high) / 2; if (stays(middle)) low = middle; else high = middle; }
+  return low;
+};
+
+const sharpness = (scene, p) => principal(scene.hessian(p)).values[1];
 
 const distance = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]);
 

@@ -52,6 +52,9 @@ const onMap = (view, width, height) => ({
 /** Far points are brought near along their segment's direction, so that a pen can draw them. */
 const near = (p) => p.map((c) => Math.min(Math.max(c, -20000), 20000));
 
+/** Whether a dot lies away from the one before, and from the one before that, on this side: rings hide what is below. */
+const isAlone = (points, k) => [1, 2].every((back) => k < back || distance(points[k], points[k - back]) >= 10);
+
 const drawRuns = (pen, width, height, found, state) => {
   const map = onMap(state.view, width, height);
   line(pen, found.flow.path.map((p) => near(map.to(p))), { colour: tone("--flow"), width: 5, alpha: 0.75 });
@@ -63,8 +66,7 @@ const drawRuns = (pen, width, height, found, state) => {
   for (const { run, colour } of found.visible) {
     const points = run.x.slice(0, state.shown + 1).map((p) => near(map.to(p)));
     line(pen, points, { colour, width: 2.5, alpha: 0.9 });
-    const small = points.length > 120;
-    points.forEach((p, k) => dot(pen, p, small ? 2.4 : 4.5, colour, k > 0 && distance(p, points[k - 1]) < 10 ? null : tone("--paper")));
+    dots(pen, points, points.length > 120 ? 2.4 : 4.5, colour, tone("--paper"), isAlone);
   }
   for (const p of found.scene.minima) {
     const [x, y] = map.to(p), colour = tone("--ink");
@@ -109,29 +111,56 @@ const drawSlice = (pen, width, height, found, state) => {
   for (const { run, colour } of [...found.visible].reverse()) {
     const points = run.x.slice(0, Math.min(state.shown, 40) + 1).map((p) => along(p)).map((s) => to([s, at(s)]).map((c) => Math.min(Math.max(c, -4000), 4000)));
     line(pen, points, { colour, width: 2, alpha: 0.75 });
-    points.forEach((p, k) => dot(pen, p, k === 0 ? 7 : 5, colour, tone("--paper")));
+    dots(pen, points, 5, colour, tone("--paper"), isAlone);
+    dot(pen, points[0], 7, colour, tone("--paper"));
     points.slice(0, 4).forEach((p, k) => write(pen, String(k), p[0] + (p[0] < width / 2 ? -18 : 12), p[1] - 6, { colour, size: 16 }));
   }
 };
 
+const clocks = { time: (m, k) => m.run.t[k], gradients: (m, k) => (m.method.gradients === null ? NaN : k * m.method.gradients), steps: (m, k) => k };
+
+/** What is not on a clock, in words: an implicit step solves an equation, by as many gradients as that takes. */
+const missing = (found, clock) => (clock !== "gradients" ? [] : found.visible.filter((m) => m.method.gradients === null).map((m) => `${named(m.method)}: solves an equation a step, gradients are not counted`));
+
+const sayMissing = (pen, found, clock, x, y) => missing(found, clock).forEach((text, i) => write(pen, text, x, y - 20 * i, { colour: tone("--soft") }));
+
 /** What is left of a quantity, by powers of ten, on the chosen clock. */
 const drawDecay = (quantity, yLabel) => (pen, width, height, found, state) => {
-  const clock = { time: (m, k) => m.run.t[k], gradients: (m, k) => (m.method.gradients === null ? NaN : k * m.method.gradients), steps: (m, k) => k }[state.clock];
+  const clock = clocks[state.clock];
   const series = found.visible.map((m) => ({ colour: m.colour, points: m.run.x.slice(0, state.shown + 1).map((p, k) => [clock(m, k), Math.log10(quantity(p, found))]) }));
   if (state.clock === "time") series.unshift({ colour: tone("--flow"), flow: true, points: found.flow.path.map((p, k) => [found.flow.times[k], Math.log10(quantity(p, found))]) });
   const all = series.flatMap((s) => s.points).filter((p) => Number.isFinite(p[0] + p[1]));
-  if (!all.length) return write(pen, state.clock === "gradients" ? "its gradients can't be counted" : "nothing to show", 20, 40);
+  if (!all.length) return missing(found, state.clock).length ? sayMissing(pen, found, state.clock, 20, 60) : write(pen, "nothing to show", 20, 40);
   const high = Math.min(Math.ceil(Math.max(...all.map((p) => p[1]))), 8), low = Math.max(Math.floor(Math.min(...all.map((p) => p[1]))), high - 12);
   const end = Math.max(...all.map((p) => p[0])) || 1;
-  const name = { time: "time", gradients: "gradients", steps: "steps" }[state.clock];
-  const frame = axes(pen, width, height, [[0, end], [Math.min(low, high - 1), high]], { xLabel: name, yLabel, log: true });
+  const frame = axes(pen, width, height, [[0, end], [Math.min(low, high - 1), high]], { xLabel: state.clock, yLabel, log: true });
   for (const { colour, points, flow } of series) {
     line(pen, points.map(([x, y]) => [frame.X(x), Math.min(frame.clampY(Math.max(y, low - 1)), frame.bottom)]), { colour, width: flow ? 5 : 2.5, alpha: flow ? 0.75 : 1 });
   }
+  sayMissing(pen, found, state.clock, frame.left + 8, frame.bottom - 8);
 };
 
 const drawEnergy = drawDecay((p, found) => found.scene.value(p) - found.least, "E above the minimum");
 const drawDistance = drawDecay((p, found) => (found.minimum ? distance(p, found.minimum) : NaN), "distance from the minimum");
+
+/** The greatest curvature where the run is, beside what the step allows, on the chosen clock. */
+const drawSharpness = (pen, width, height, found, state) => {
+  const at = clocks[state.clock];
+  const series = found.visible.map((m) => ({ colour: m.colour, limit: curvatureAllowed(m.method, m.values), points: m.run.x.slice(0, state.shown + 1).map((p, k) => [at(m, k), sharpness(found.scene, p)]) }));
+  if (state.clock === "time") series.unshift({ colour: tone("--flow"), flow: true, points: found.flow.path.map((p, k) => [found.flow.times[k], sharpness(found.scene, p)]) });
+  const all = series.flatMap((s) => s.points).filter((p) => Number.isFinite(p[0] + p[1]));
+  if (!all.length) return missing(found, state.clock).length ? sayMissing(pen, found, state.clock, 20, 60) : write(pen, "nothing to show", 20, 40);
+  const most = Math.max(...all.map((p) => p[1])), limits = series.map((s) => s.limit).filter((l) => l && l < 3 * most);
+  const end = Math.max(...all.map((p) => p[0])) || 1, high = 1.35 * Math.max(most, ...limits, 1e-12), low = Math.min(0, ...all.map((p) => p[1]));
+  const frame = axes(pen, width, height, [[0, end], [low, high]], { xLabel: state.clock, yLabel: width > 420 ? "greatest curvature" : "" });
+  for (const { colour, points, flow, limit } of series) {
+    if (limits.includes(limit)) {
+      line(pen, [[frame.left, frame.Y(limit)], [frame.right, frame.Y(limit)]], { colour, width: 2.5, dash: [12, 7] });
+      write(pen, `dashed: its step allows ${shown(limit)}`, frame.right - 6, frame.top + 14 + 20 * limits.indexOf(limit), { colour, align: "right" });
+    }
+    line(pen, points.map(([x, y]) => [frame.X(x), frame.Y(y)]), { colour, width: flow ? 5 : 2.5, alpha: flow ? 0.75 : 1 });
+  }
+};
 
 /** What one step multiplies a mode by, over curvature, with the two modes of this minimum as dots. */
 const drawModes = (pen, width, height, found, state) => {
@@ -169,7 +198,7 @@ const drawPhase = (pen, width, height, found, state) => {
   for (const { colour, points } of tracks) {
     const drawn = points.map(([x, v]) => [frame.X(x), frame.Y(v)]);
     line(pen, drawn, { colour, width: 2.5 });
-    drawn.forEach((p) => dot(pen, p, 3.5, colour));
+    dots(pen, drawn, 3.5, colour);
   }
 };
 
@@ -210,6 +239,7 @@ const FIGURES = {
   energy: ["Energy", drawEnergy],
   distance: ["Distance", drawDistance],
   modes: ["What one step does to each direction", drawModes],
+  sharpness: ["How sharp it is where the run is", drawSharpness],
   phase: ["Phase portrait", drawPhase],
   density: ["Where it is found (curve: the exact law)", drawDensity],
 };

@@ -33,7 +33,9 @@ const endWords = (m, found) => {
   if (m.end.kind === "rest") {
     const there = found.scene.minima.some((p) => distance(p, m.end.at) < 1e-4 * (1 + Math.hypot(...p)));
     if (there) return "arrives at the minimum";
-    return principal(found.scene.hessian(m.end.at)).values[0] < 0 ? "comes to rest on a saddle" : "comes to rest, but not at a minimum that is known";
+    const [least, most] = principal(found.scene.hessian(m.end.at)).values;
+    if (least < -1e-6 * Math.abs(most)) return "comes to rest on a saddle";
+    return `comes to rest elsewhere, where the greatest curvature is ${shown(most)}`;
   }
   const n = m.run.x.length - 1, gone = found.minimum ? distance(m.run.x[n], found.minimum) / distance(m.run.x[0], found.minimum) : NaN;
   if (gone > 1.5) return "moves away, farther with every step";
@@ -48,6 +50,11 @@ const headline = (found) => {
   if (m.law && found.scene.show[0] === "density" && m.end.kind !== "lost") {
     const wide = spread(m.long.map((x) => [x, 1])) / spread(m.law);
     return `Its spread along x is ${wide.toFixed(2)} times that of the exact law.`;
+  }
+  if (found.scene.show[0] === "sharpness" && m.end.kind !== "lost") {
+    const last = m.run.x[m.run.x.length - 1], allowed = curvatureAllowed(m.method, m.values), path = found.flow.path;
+    const may = allowed === null || allowed === Infinity ? "" : ` Its step allows ${shown(allowed)};`;
+    return `It ends where the curvature is ${shown(sharpness(found.scene, last))}.${may} the flow ends at ${shown(sharpness(found.scene, path[path.length - 1]))}.`;
   }
   if (!found.minimum || !m.method.modes || m.method.noisy) return `${named(m.method)}: ${endWords(m, found)}.`;
   const steep = multiplier(m.method, found.principal.values[1], m.values);
