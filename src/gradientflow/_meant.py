@@ -32,7 +32,7 @@ def meant(name: str, public: Iterable[str]) -> str:
         name: the name.
         public: the front door's names.
     """
-    known = _SPOKEN | {_letters(one): one for one in public}
+    known = {**_SPOKEN, **{_letters(one): one for one in public}}
     for room, file in _ROOMS.items():
         known = {_letters(one): f"{room}.{one}" for one in _defined(_HERE / file)} | known
     near = difflib.get_close_matches(_letters(name), known, n=1, cutoff=0.75)

@@ -120,6 +120,7 @@ def _fit_legend(ax: Axes) -> None:
     place, figure = ax.get_position(original=True), ax.figure.figure
     width, height = place.width * figure.get_figwidth() * 72, place.height * figure.get_figheight() * 72
     labels = [text.get_text() for text in legend.get_texts()]
+    handles: Any = legend.legend_handles
     lengths = [_HANDLE + _LETTER * _TINY * len(label) for label in labels]
     if max(lengths) * 1.5 * _TINY * len(labels) < _COVERED * width * height:
         return
@@ -133,7 +134,7 @@ def _fit_legend(ax: Axes) -> None:
     # Below the numbers at the axis and its name, however high the axes become.
     lower = ScaledTranslation(0, -(4.2 if ax.get_xlabel() else 2.4) * _SMALL / 72, figure.dpi_scale_trans)
     ax.legend(
-        legend.legend_handles, labels, fontsize=_TINY, frameon=False, loc="upper center", ncols=columns,
+        handles, labels, fontsize=_TINY, frameon=False, loc="upper center", ncols=columns,
         bbox_to_anchor=(0.5, 0), bbox_transform=ax.transAxes + lower, borderaxespad=0, columnspacing=1,
         handlelength=1.5,
     )  # fmt: skip
