@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from gradientflow.flows import Trajectory, check_fits, check_positive
 from gradientflow.flows.checks import in_a_line, position_arrays
 
-from ..comparison.figures import draw_levels
+from ..comparison.plane import draw_levels
 from ..curvature.spectrum import energy_of
 from ..results.figure import lay_out
+from ..results.grid import values_on
 from ..results.palette import COLOURS
-from .asked import values_on
 
 _LINE, _GRID = 201, 81
 _SEED = 0
@@ -52,7 +52,7 @@ def slice(
         asked = jax.random.normal(jax.random.key(_SEED), gradient.shape, gradient.dtype)
     unit = _unit("slice", asked)
     s = np.linspace(-span, span, _LINE)
-    values = np.asarray(values_on(energy, x, unit[None], jnp.asarray(s)[:, None]), dtype=float)
+    values = np.asarray(values_on(energy, x, unit[None], (jnp.asarray(s),)), dtype=float)
     _, unravel = ravel_pytree(x)
     slope, curved = float(gradient @ unit), float(ravel_pytree(energy.hvp(x, unravel(unit)))[0] @ unit)
     model = float(energy.value(x)) + slope * s + curved * s**2 / 2
@@ -106,9 +106,7 @@ def plane(
     check_fits("plane", "x", energy, origin)
     low, high = (-np.full(2, span), np.full(2, span)) if track is None else _frame(track)
     s, t = (np.linspace(low[i], high[i], _GRID) for i in range(2))
-    places = np.stack(np.meshgrid(s, t), axis=-1).reshape(-1, 2)
-    values = np.asarray(values_on(energy, origin, jnp.asarray(axes), jnp.asarray(places)), dtype=float)
-    values = values.reshape(_GRID, _GRID)
+    values = np.asarray(values_on(energy, origin, jnp.asarray(axes), (jnp.asarray(s), jnp.asarray(t))), dtype=float)
 
     def draw(ax: Axes) -> None:
         if (drawn := draw_levels(ax, s, t, values)) is not None:
