@@ -69,14 +69,14 @@ def test_the_plane_of_a_run_is_told_with_its_share():
     """A descent on three modes: the plane's share is that of the squares that a singular value decomposition has."""
     E = gf.Quadratic(np.diag([1.0, 3.0, 9.0]))
     run = gf.optimizers.gradient_descent(E, lr=0.1).iterate([3.0, 2.0, 1.0], 60)
-    end, axes, share = principal_plane(run)
+    end, axes, share = principal_plane("plane", run)
     away = np.asarray(run.x - run.x[-1])
     kept = (away @ np.asarray(axes).T) @ np.asarray(axes)
     assert share == pytest.approx((kept**2).sum() / (away**2).sum(), rel=1e-12)
     assert 0.9 < share < 1
     np.testing.assert_array_equal(end, run.x[-1])
     assert gf.plots.plane(E, run).axes[0].get_title() == f"The plane of the run: {share:.0%} of its way"
-    level = principal_plane(gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([3.0, 2.0], 9))[2]
+    level = principal_plane("plane", gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([3.0, 2.0], 9))[2]
     assert level == pytest.approx(1, rel=1e-12)
 
 

@@ -23,7 +23,7 @@ MOVED: Mapping[str, str] = {
         "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "Sweep", "Tuned",
         "ValidationCurve",
         "Verification", "WorstCaseBound", "WorstCaseRate", "compare_ensemble",
-        "convergence_map", "modified_hamiltonian", "modified_rate",
+        "convergence_map", "find_cycle", "modified_hamiltonian", "modified_rate",
         "report", "safe_step", "settle", "slow_equation", "slow_rate", "spectral_density", "stability_intervals",
         "stationary_density", "stationary_points",
         "strong_order", "suggest_lr",

@@ -46,6 +46,7 @@ from .linear_stability import stability_intervals as stability_intervals
 from .linear_stability import stability_map as stability_map
 from .linear_stability import stability_region as stability_region
 from .linear_stability import step_sweep as step_sweep
+from .plots import film as film
 from .results.grades import Grade as Grade
 from .stochastic import ExitTime as ExitTime
 from .stochastic import GaussianLaw as GaussianLaw

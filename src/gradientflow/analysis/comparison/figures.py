@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from gradientflow.flows import Trajectory
 
@@ -184,20 +185,34 @@ def tracks_of(comparison: "Comparison") -> list[Track]:
 
 def draw_energy(ax: Axes, comparison: "Comparison") -> None:
     """The energy above its minimum, over time, on a logarithmic scale; the energy itself where there is no minimum."""
-    minimum = comparison.minimum
+    runs = [("flow", comparison.path, FLOW_COLOUR, None)]
+    runs += [(label, entry.run, colour, marker) for (label, entry), colour, marker in styled(comparison)]
+    draw_energies(ax, runs, comparison.minimum)
+
+
+def draw_energies(
+    ax: Axes, runs: Sequence[tuple[str, Trajectory, str, str | None]], minimum: float | None
+) -> list[Line2D]:
+    """Energies over time, above a minimum where there is one.
+
+    Args:
+        ax: where.
+        runs: of each its label, itself, its colour, and the mark of its points, `None` for a flow.
+        minimum: the energy's.
+    """
     base = 0.0 if minimum is None else minimum
-    gaps = [np.asarray(comparison.path.energy, dtype=float) - base]
-    _curve(ax, comparison.path, gaps[0], FLOW_COLOUR, "flow", positive=minimum is not None, lw=2.2)
-    for (label, entry), colour, marker in styled(comparison):
-        gaps.append(np.asarray(entry.run.energy, dtype=float) - base)
-        marker = _sparse_marker(entry.run, marker)
-        _curve(ax, entry.run, gaps[-1], colour, label, positive=minimum is not None, marker=marker, ms=4, lw=1.0)
+    gaps, lines = [], []
+    for label, run, colour, marker in runs:
+        gaps.append(np.asarray(run.energy, dtype=float) - base)
+        style = {"lw": 2.2} if marker is None else {"lw": 1.0, "ms": 4, "marker": _sparse_marker(run, marker)}
+        lines.append(_curve(ax, run, gaps[-1], colour, label, positive=minimum is not None, **style))
     ax.set(xlabel="time t", title="Energy", ylabel="$E(x)$" if minimum is None else "$E(x) - E^*$")
     if minimum is not None:
         ax.set(yscale="log", ylim=axis_limits(gaps, 1e-16))
     else:
         scale_for(ax, gaps)
     ax.grid(True, alpha=0.3)
+    return lines
 
 
 def draw_distance(ax: Axes, comparison: "Comparison") -> None:
@@ -240,9 +255,9 @@ def styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:
 
 def _curve(
     ax: Axes, trajectory: Trajectory, values: np.ndarray, colour: str, label: str, positive: bool = True, **style: Any
-) -> None:
+) -> Line2D:
     shown = np.where((values > 0) | (not positive), _drawable(values), np.nan)
-    ax.plot(np.asarray(trajectory.t), shown, color=colour, label=label, **style)
+    return ax.plot(np.asarray(trajectory.t), shown, color=colour, label=label, **style)[0]
 
 
 def _sparse_marker(trajectory: Trajectory, marker: str) -> str | None:

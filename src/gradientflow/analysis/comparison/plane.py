@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
 
 from gradientflow.flows import Energy, Trajectory
 
@@ -44,23 +45,26 @@ class Track:
     dashed: bool = False
 
 
-def draw_tracks(ax: Axes, energy: Energy | None, tracks: Sequence[Track], minimizer: Any = None) -> None:
-    """Contours and gradient field of an energy where there is one, and the tracks: the first the flow's, below all."""
+def draw_tracks(ax: Axes, energy: Energy | None, tracks: Sequence[Track], minimizer: Any = None) -> list[Line2D]:
+    """Contours and gradient field of an energy where there is one, and the tracks, the first one below the others."""
     known = [] if minimizer is None else [np.asarray(minimizer)]
     box = bounds_around([track.points for track in tracks], known)
     if energy is not None:
         draw_landscape(ax, energy, box)
+    lines = []
     for track in tracks:
         first = track is tracks[0]
-        ax.plot(
+        lines += ax.plot(
             *track.points.T, color=track.colour, marker=None if len(track.points) > _FEW else track.marker, ms=4,
             lw=track.lw, ls="--" if track.dashed else "-", alpha=0.8 if track.dashed else None, label=track.label,
             zorder=1.5 if first else 2,
         )  # fmt: skip
-    ax.plot(*tracks[0].points[0], "o", mfc="white", mec="black", ms=7, zorder=4)
+    starts = np.unique([track.points[0] for track in tracks], axis=0)
+    ax.plot(*starts.T, "o", mfc="white", mec="black", ms=7 if len(starts) == 1 else 4, zorder=4)
     for point in known:
         ax.plot(*point, "*", mfc="gold", mec="black", ms=13, zorder=4)
     ax.set(xlim=box[0], ylim=box[1])
+    return lines
 
 
 def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]]) -> None:

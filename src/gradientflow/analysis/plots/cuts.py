@@ -97,7 +97,7 @@ def plane(
     energy = energy_of("plane", E)
     track, share = None, 1.0
     if isinstance(x, Trajectory):
-        origin, axes, share = principal_plane(x) if directions is None else (_end(x), None, 1.0)
+        origin, axes, share = principal_plane("plane", x) if directions is None else (_end(x), None, 1.0)
         axes = _pair(directions, origin) if axes is None else axes
         track = (_rows(x) - ravel_pytree(origin)[0]) @ np.asarray(axes).T
     else:
@@ -122,7 +122,7 @@ def plane(
     return lay_out([draw], (7.0, 5.4), ax=ax, figsize=figsize, title=title)
 
 
-def principal_plane(run: Trajectory) -> tuple[Any, jax.Array, float]:
+def principal_plane(where: str, run: Trajectory) -> tuple[Any, jax.Array, float]:
     """The end of a run, the two principal directions of its way there, (2, n), and the share of squares they hold.
 
     Raises:
@@ -132,9 +132,9 @@ def principal_plane(run: Trajectory) -> tuple[Any, jax.Array, float]:
     away = away[np.isfinite(away).all(axis=1)]
     _, singular, rows = np.linalg.svd(away, full_matrices=False)
     if not len(singular) or not singular[0] > 0:
-        raise ValueError("plane: the run does not move; give two `directions`")
+        raise ValueError(f"{where}: the run does not move, and spans no plane")
     if len(rows) < 2 or rows.shape[1] < 2:
-        raise ValueError("plane: a run of one unknown or one step spans no plane; `slice` draws a line")
+        raise ValueError(f"{where}: a run of one unknown or one step spans no plane; `gf.plots.slice` draws a line")
     flat, _ = ravel_pytree(_end(run))
     share = float((singular[:2] ** 2).sum() / (singular**2).sum())
     return _end(run), jnp.asarray(rows[:2], flat.dtype), share
