@@ -7,3 +7,4 @@ from .fields import phase_portrait as phase_portrait
 from .fields import surface as surface
 from .film import Film as Film
 from .film import film as film
+from .landscape import landscape as landscape
