@@ -9,7 +9,7 @@ from gradientflow.discretizers import Chains
 from gradientflow.flows import Energy, Flow
 
 from ..comparison.plane import draw_landscape
-from ..results.figure import Figure
+from ..results.figure import blank
 from ..results.grid import values_on
 from ..results.palette import COLOURS
 from .moving import Moving, Track
@@ -40,12 +40,12 @@ def of_chains(chains: Chains, flow: Flow | None, frames: int, title: str | None)
     box = [(low - 0.08 * (high - low), high + 0.08 * (high - low)) for low, high in box]
     if x.shape[2] == 1:
         shape = leaves[0].shape[2:]
-        figure = Figure(figsize=(7.2, 7.0), layout="constrained")
+        figure = blank(7.2, 7.0)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
         tracks: list[Track] = [_on_the_graph(top, energy, rows[..., 0], box[0], shape)]
         tracks.append(_histogram(bottom, flow, rows[..., 0], box[0], shape))
     else:
-        figure = Figure(figsize=(7.2, 6.8), layout="constrained")
+        figure = blank(7.2, 6.8)
         top = figure.subplots()
         if energy is not None:
             draw_landscape(top, energy, box)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..linear_stability.figures import draw_radius, draw_unit_disk, steps_drawn
 from ..linear_stability.stability import Stability
-from ..results.figure import Figure
+from ..results.figure import blank
 from ..results.palette import COLOURS
 from .moving import Growing, Moving
 from .scene import Scene, clock_words, now
@@ -18,7 +18,7 @@ def of_stability(stability: Stability, frames: int, title: str | None) -> Scene:
     places = np.full((frames, max(map(len, roots)), 2), np.nan)
     for place, w in zip(places, roots, strict=True):
         place[: len(w)] = np.column_stack([np.real(w), np.imag(w)])
-    figure = Figure(figsize=(10.4, 5.2), layout="constrained")
+    figure = blank(10.4, 5.2)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     draw_unit_disk(left)
     left.set_title("eigenvalues of a step", loc="right", fontsize=11)

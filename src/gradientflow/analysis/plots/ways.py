@@ -15,7 +15,7 @@ from gradientflow.flows import energy as as_energy
 from ..comparison.compare import Comparison
 from ..comparison.figures import FLOW_COLOUR, draw_energies, styled, tracks_of
 from ..comparison.plane import Track, bounds_around, draw_tracks, rows_of, smooth
-from ..results.figure import Figure
+from ..results.figure import blank
 from ..results.grid import values_on
 from ..results.palette import COLOURS
 from .cuts import principal_plane
@@ -63,7 +63,7 @@ def _scene(tracks: Sequence[Track], runs: Sequence[Run], energy: Energy | None, 
     sizes = {track.points.shape[1] for track in tracks}
     if len(sizes) > 1:
         raise ValueError(f"film: all runs must have as many unknowns, got {', '.join(map(str, sorted(sizes)))}")
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    figure = blank(*_SIZE)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 1))
     minimizer = None if energy is None or np.size(energy.minimizer) > 2 else energy.minimizer
     said = ""
