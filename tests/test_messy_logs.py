@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import gradientflow as gf
+from gradientflow.analysis.diagnosis.log import read_off
 from gradientflow.analysis.diagnosis.log_file import read_log
 
 
@@ -68,3 +69,19 @@ def test_a_network_that_breaks_away_at_once_is_not_unknown():
 def test_a_first_line_of_numbers_is_told(tmp_path):
     with pytest.raises(ValueError, match="has numbers in its first line; put the columns' names above"):
         written(tmp_path, "1,2.5\n2,2.4\n")
+
+
+def test_of_two_losses_the_one_that_is_asked_for_is_read_and_its_rows_are_told_as_they_are(tmp_path):
+    """The lowest row is told, no mean of neighbours; and what is counted by its name."""
+    generator = np.random.default_rng(0)
+    loss = [*(2 * np.exp(-np.arange(60) / 15) + 0.05 * generator.random(60)), *(0.1 + 0.05 * np.arange(60))]
+    rows = [f"{k},{value!r},{2 * value!r}" for k, value in enumerate(map(float, loss))]
+    (tmp_path / "log.csv").write_text("\n".join(["Epoch,loss_G,loss_D", *rows]))
+    with pytest.raises(ValueError, match=r"could be any of loss_g and loss_d.*--loss COLUMN"):
+        read_log(tmp_path / "log.csv")
+    with pytest.raises(ValueError, match="unknown column 'loss_g'; did you mean 'loss_G'"):
+        read_log(tmp_path / "log.csv", "loss_g")
+    found = read_off(read_log(tmp_path / "log.csv", "loss_D"))
+    lowest = int(np.argmin(loss))
+    assert found.verdict == "diverged"
+    assert f"falls to {2 * loss[lowest]:.4g} at epoch {lowest} " in found.seen[0]

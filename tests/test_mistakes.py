@@ -1,5 +1,6 @@
 """Mistakes from Python: one line that names the argument, the user's own line, and the remedy."""
 
+import re
 from fractions import Fraction
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow import _meant
 from gradientflow.analysis.comparison.compare import _Reference
 from gradientflow.analysis.linear_stability.jacobian import time_scale
 from gradientflow.discretizers import as_method
@@ -261,3 +263,19 @@ def test_a_start_that_does_not_fit_is_told_what_would_or_where_it_failed():
         gf.optimizers.gradient_descent(gf.Quadratic(jnp.eye(3)), lr=0.1).iterate([1.0, 2.0], 1)
     with pytest.raises(ValueError, match=r"does not fit the energy, test_mistakes.py:\d+, `own = .*`: dot_general"):
         gf.optimizers.gradient_descent(own, lr=0.1).iterate([1.0, 2.0], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("Heun", 'RungeKutta("heun")'), ("SGD", "optimizers.gradient_descent"), ("adam", "optimizers.adam"),
+     ("Rosenbrock", "landscapes.rosenbrock"), ("Qadratic", "Quadratic"), ("phase_portrait", "plots.phase_portrait")],
+)  # fmt: skip
+def test_a_name_that_is_elsewhere_is_told_where(name, remedy):
+    with pytest.raises(AttributeError, match=rf"did you mean gradientflow\.{re.escape(remedy)}\?$"):
+        getattr(gf, name)
+
+
+def test_what_the_field_says_for_a_class_stands_for_something():
+    for said in _meant._SPOKEN.values():
+        eval(f"gf.{said}", {"gf": gf})
+    assert not hasattr(gf, "xyz")

@@ -233,3 +233,16 @@ def test_what_oscillates_for_ever_does_not_run_off():
     flow = gf.HeavyBallFlow(gf.Quadratic([[1.0]]), mass=1.0, friction=0.0)
     path = gf.integrate(flow, [1.0], math.inf, max_steps=3_000)
     assert path.status == "out of steps"
+
+
+def test_times_asked_for_are_kept_beyond_the_state_of_rest_too():
+    flow, x0, ts = (
+        gf.GradientFlow(gf.Quadratic(jnp.diag(jnp.array([1.0, 4.0])))),
+        jnp.array([1.0, 1.0]),
+        [1.0, 5.0, 40.0],
+    )
+    path = gf.integrate(flow, x0, math.inf, ts=ts)
+    np.testing.assert_array_equal(path.t, ts)
+    np.testing.assert_allclose(path.x, np.exp(-np.outer(ts, [1.0, 4.0])), atol=1e-7)
+    start = jax.grad(lambda x: gf.integrate(flow, x, math.inf, ts=jnp.array(ts[:2])).x[-1, 0])(x0)
+    np.testing.assert_allclose(start, [np.exp(-5.0), 0.0], atol=1e-7)

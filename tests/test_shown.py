@@ -28,7 +28,7 @@ from gradientflow.analysis.comparison.compare import Entry
 from gradientflow.analysis.comparison.figures import axis_limits, draw_energy, draw_plane
 from gradientflow.analysis.diagnosis.log import read_off
 from gradientflow.analysis.linear_stability.survey import StabilitySurvey
-from gradientflow.analysis.results.figure import Figure
+from gradientflow.analysis.results.figure import Figure, lay_out
 from gradientflow.analysis.results.html import show_formula, show_table
 from gradientflow.analysis.results.page import file_names
 from gradientflow.analysis.results.result import Result
@@ -210,6 +210,30 @@ def test_all_panels_go_into_as_many_axes(run):
     # Not the figure, which a notebook would show a second time beside the user's own.
     assert run.plot(ax=axes) is axes
     assert all(ax.has_data() for ax in own.axes)
+
+
+def test_a_legend_that_would_cover_narrow_axes_stands_below_them():
+    """However high they become; where there is room it stays where it was."""
+    figure = matplotlib.figure.Figure(figsize=(9, 3))
+    narrow, wide = figure.subplots(1, 2, width_ratios=[1, 4])
+    labels = ["gradient descent", "heun", "momentum: its own flow", "momentum", "flow"]
+
+    def draw(ax):
+        for k, label in enumerate(labels):
+            ax.plot([0, 1], [k, 0], label=label)
+        ax.set_xlabel("x")
+        ax.legend()
+
+    for ax in (narrow, wide):
+        lay_out([draw], (4, 3), ax=ax)
+    figure.tight_layout()
+    figure.canvas.draw()
+    boxes = [(ax.get_legend().get_window_extent(), ax.get_window_extent()) for ax in (narrow, wide)]
+    assert boxes[0][0].y1 < boxes[0][1].y0
+    assert boxes[0][0].y0 > 0
+    assert boxes[1][0].y1 <= boxes[1][1].y1
+    assert boxes[1][0].y0 >= boxes[1][1].y0
+    assert [text.get_text() for text in narrow.get_legend().get_texts()] == labels
 
 
 def test_a_title_stays_within_the_axes_that_were_given():

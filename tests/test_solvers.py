@@ -12,6 +12,7 @@ import sympy as sp
 
 import gradientflow as gf
 from gradientflow.flows.solvers.rosenbrock_wanner import stiffly_accurate
+from gradientflow.flows.solving.choice import for_stiff
 
 from .thorough import THOROUGH, part
 
@@ -143,3 +144,46 @@ def test_a_direction_of_negative_curvature_is_followed():
     path = gf.integrate(flow, [1.0, 1.0, 1e-3], 8.0, solver="rosenbrock-wanner")
     assert path.stats["solver"] == "RosenbrockWanner"
     np.testing.assert_allclose(path.x[-1], np.exp(-8 * np.diag(H)) * [1.0, 1.0, 1e-3], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("pace", part([1.0, 7.0]))
+def test_a_second_order_state_is_solved_for_by_its_schur_complement(pace):
+    """One step from (x, v), ẋ = cv, v̇ = −∇E(x) − D(t, x)v, is that of the whole matrix to rounding."""
+
+    def field(t, z, _):
+        x, v = z
+        return pace * v, -jnp.sinh(x) - 0.4 * jnp.roll(x, 1) - (1 + t) * (2 + jnp.cos(x)) * jnp.roll(v, 1)
+
+    start = jnp.array([1.0, -0.5, 0.3]), jnp.array([0.2, 0.1, -0.7])
+    ends = []
+    for second_order in (False, True):
+        solver, terms = gf.solvers.RosenbrockWanner(second_order=second_order), dfx.ODETerm(field)
+        memory = solver.init(terms, 0.5, 0.6, start, None)
+        step = jax.jit(lambda memory, solver=solver, terms=terms: solver.step(
+            terms, jnp.array(0.5), jnp.array(0.6), start, None, memory, jnp.array(False)))  # fmt: skip
+        ends.append(step(memory)[:2])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-14), *ends)
+
+
+def test_who_is_of_second_order_is_read_off_the_drift():
+    class Twice(gf.HeavyBallFlow):
+        def drift(self, t, z):
+            return 2 * super().drift(t, z)
+
+    E, x = gf.landscapes.rosenbrock(), {"w": jnp.ones(1), "b": jnp.ones(())}
+    tree = gf.energy(lambda p: jnp.sum(p["w"] ** 2) + p["b"] ** 2)
+    asked = [(gf.HeavyBallFlow(E), jnp.ones(2)), (gf.NesterovFlow(E), jnp.ones(2)), (gf.HeavyBallFlow(tree), x),
+             (gf.BregmanFlow(E), jnp.ones(2)), (Twice(E), jnp.ones(2)), (gf.GradientFlow(E), jnp.ones(2))]  # fmt: skip
+    found = [for_stiff(flow, flow.init(x)).second_order for flow, x in asked]
+    assert found == [True, True, True, False, False, False]
+
+
+def test_a_heavy_ball_of_more_numbers_than_a_matrix_is_formed_for_is_solved_with_one_of_its_positions():
+    """101 positions, overdamped: against the closed form of every mode, which a fast oscillation never enters."""
+    lam = np.geomspace(1, 1e6, 101)
+    flow = gf.HeavyBallFlow(gf.Quadratic(np.diag(lam)), friction=4e3)
+    path = gf.integrate(flow, jnp.ones(101), 100.0, ts=[100.0])
+    assert path.stats["solver"] == "RosenbrockWanner"
+    slow, fast = (-2e3 + sign * np.sqrt(4e6 - lam) for sign in (1, -1))
+    exact = (fast * np.exp(100 * slow) - slow * np.exp(100 * fast)) / (fast - slow)
+    np.testing.assert_allclose(path.x[-1], exact, atol=1e-6)

@@ -268,6 +268,58 @@ def test_the_proximal_point_on_convex_energies(steps):
     assert found.exact == 1 / (4 * steps * Fraction(3, 2))
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_best_gradient_of_smooth_energies_that_are_not_convex(steps):
+    """With h = 1/L a step gains ½‖g_k‖² + ¼‖g_{k+1}‖² at least, and from x_N on there is ½‖g_N‖² to gain."""
+    found = gf.worst_case_bound(descent(1), steps, mu=-1, L=1, final="gradient", initial="gap", at="best")
+    assert found.exact == Fraction(4, 3 * steps + 2)
+    assert found.grade is gf.Grade.PROVED
+    assert found.check()
+    assert rf"(\|g_{{{steps}}}\|^2 - m)" in found.latex()
+    assert not dataclasses.replace(found, at="last").check()
+
+
+def test_the_best_iterate_of_descent_is_the_last_and_the_mean_is_not():
+    last, best, mean = (gf.worst_case_bound(descent(1), 4, mu=0, L=1, at=at) for at in ("last", "best", "average"))
+    assert best.exact == last.exact == Fraction(1, 18)
+    assert mean.exact == Fraction(1, 10)
+    assert mean.worst().ratio == pytest.approx(0.1, rel=1e-6)
+    assert best.worst().ratio == pytest.approx(1 / 18, rel=1e-6)
+
+
+def test_a_schedule_of_steps_is_read_step_by_step():
+    """Of one step 1/(4h + 2); units and the order of the steps count; and on the class the run is as bad as told."""
+    steps = jnp.array([1.0, 1.5, 0.5])
+    scheduled = gf.worst_case_bound(descent(lambda k: steps[k]), 3, mu=0, L=1)
+    assert scheduled.exact is not None
+    assert scheduled.check()
+    assert scheduled.worst().ratio == pytest.approx(scheduled.value, rel=1e-6)
+    alone = gf.worst_case_bound(descent(lambda k: steps[1 + k]), 1, mu=0, L=1)
+    assert alone.exact == Fraction(1, 8)
+    constant = gf.worst_case_bound(descent(lambda k: 0.375 + 0.0 * k), 2, mu=0, L=1)
+    assert constant.exact == 1 / (4 * 2 * Fraction(3, 8) + 2)
+
+
+def test_a_schedule_is_taken_as_it_runs():
+    lying = descent(lambda k: 1.0 if isinstance(k, int) else 1.5 + 0.0 * k)
+    assert gf.worst_case_bound(lying, 1, mu=0, L=1).exact == Fraction(1, 8)
+    with pytest.raises(NotExactError, match="does not run on arrays"):
+        gf.worst_case_bound(descent(lambda k: 1.0 if k < 2 else 0.5), 3, mu=0, L=1)
+    with pytest.raises(ValueError, match=r"finite and positive, got 0\.0 at k = 1"):
+        gf.worst_case_bound(descent(lambda k: 1.0 - k), 3, mu=0, L=1)
+
+
+def test_a_claim_is_settled_along_a_run_whose_friction_falls():
+    """t_{k+1}²(E_k − E*) + … ≤ ‖x₀ − x*‖²/2 of Nesterov's method; of one step it is gradient descent's sixth."""
+    nesterov = gf.Method(gf.NesterovFlow(BOWL), gf.NesterovScheme(), 1)
+    held = gf.settle(lambda run: run.x[0] * run.x[0] / 10 - run.E[2], nesterov, 0, 1, steps=2)
+    assert held.grade is gf.Grade.PROVED
+    refuted = gf.settle(lambda run: run.x[0] * run.x[0] / 12 - run.E[2], nesterov, 0, 1, steps=2)
+    assert refuted.grade is gf.Grade.REFUTED
+    with pytest.raises(NotExactError):
+        gf.worst_case_rate(nesterov, 1, 10)
+
+
 # ---- against an independent library
 
 
@@ -334,6 +386,28 @@ def _extrapolated(h, beta):
     return run
 
 
+def _nesterov(h):
+    """The textbook's sequence with (k − 1)/(k + 2) two steps on, as the flow's friction 3/t gives it."""
+
+    def run(function, x, steps):
+        y = x
+        for k in range(steps):
+            x, before = y - h * function.gradient(y), x
+            y = x + (k + 2) / (k + 5) * (x - before)
+        return x
+
+    return run
+
+
+def _scheduled(lengths):
+    def run(function, x, steps):
+        for k in range(steps):
+            x = x - lengths[k] * function.gradient(x)
+        return x
+
+    return run
+
+
 def _heun(h):
     def run(function, x, steps):
         for _ in range(steps):
@@ -355,7 +429,13 @@ def _adams(h):
     return run
 
 
+LENGTHS = jnp.array([1.0, 1.75, 0.5])
+NESTEROV = gf.Method(gf.NesterovFlow(BOWL), gf.NesterovScheme(), 1)
 PAIRS = {
+    "a schedule, gap": (descent(lambda k: LENGTHS[k]), _scheduled(LENGTHS.tolist()), 3, 0, 1, "gap"),
+    "a schedule, gradient": (descent(lambda k: LENGTHS[k]), _scheduled(LENGTHS.tolist()), 2, 0, 1, "gradient"),
+    "Nesterov, gap": (NESTEROV, _nesterov(1.0), 4, 0, 1, "gap"),
+    "Nesterov, gradient": (NESTEROV, _nesterov(1.0), 3, 0, 1, "gradient"),
     "descent, convex": (descent(0.75), _explicit(0.75), 3, 0, 1, "gap"),
     "descent, too long a step": (descent(1.75), _explicit(1.75), 2, 0, 1, "gap"),
     "descent, strongly convex, distance": (descent(0.125), _explicit(0.125), 3, 1, 10, "distance"),
@@ -726,6 +806,8 @@ def _noisy(E, a, b):
         (lambda: gf.worst_case_rate(BOWL, 1, 10), TypeError, "needs a Method such as"),
         (lambda: gf.worst_case_bound(descent(0.1), 0, 0, 1), ValueError, "`steps` must be at least 1"),
         (lambda: gf.worst_case_bound(descent(0.1), 1, 0, 1, final="x"), ValueError, "must be one of gap, distance"),
+        (lambda: gf.worst_case_bound(descent(0.1), 1, 0, 1, at="x"), ValueError, "must be one of last, best, average"),
+        (lambda: gf.worst_case_bound(descent(gf.ArmijoSearch()), 1, 0, 1), TypeError, "the step must be a constant"),
         (lambda: gf.worst_case_bound(FLOW, 1, 0, 1), TypeError, "of a flow ask worst_case_rate"),
         (lambda: gf.find_cycle(descent(0.1), 1, math.inf), ValueError, "`L` must be finite"),
         (lambda: gf.find_cycle(method(Heun(), 0.1), 1, 10), ValueError, "one gradient a step, this one asks 2"),

@@ -5,23 +5,26 @@ import importlib
 import pathlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ._meant import meant
 from ._names import MOVED
 
 _FRONT_DOOR = __name__.split(".")[0]
 
 
-def old_name(package: str, name: str) -> Any:
+def old_name(package: str, name: str, public: Iterable[str] = ()) -> Any:
     """What a name stands for that a package once had: under its new name, in the room where it is now.
 
     Raises:
-        AttributeError: for any other name.
+        AttributeError: for any other name, with what was meant.
     """
     *room, now = MOVED.get(name, name).split(".")
     if now == name and (not room or package != _FRONT_DOOR):
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        # What is looked for by tools is no slip of a person's.
+        hint = meant(name, public) if package == _FRONT_DOOR and not name.startswith("_") else ""
+        raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
     where = ".".join([_FRONT_DOOR, *room]) if package == _FRONT_DOOR else package
     return getattr(importlib.import_module(where), now)
 
@@ -52,7 +55,7 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
 
     def __getattr__(name: str, submodule: Any = None) -> Any:
         if name not in origin:
-            return submodule or old_name(package, name)
+            return submodule or old_name(package, name, origin)
         module, original = origin[name]
         if module is None:
             return importlib.import_module(f"{package}.{original}")

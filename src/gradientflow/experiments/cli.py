@@ -232,6 +232,7 @@ def why(
         ),
     ],
     steps: Annotated[int, typer.Option(help="How many steps to look at; 500, or as the function says.")] = 0,
+    loss: Annotated[str, typer.Option(help="The log's column that is the loss.", metavar="COLUMN")] = "",
     precision: Annotated[str, typer.Option(help="float64 or float32: what JAX computes in unless told otherwise.")] = (
         "float32"
     ),
@@ -247,14 +248,14 @@ def why(
     from . import why as asking
 
     with bad_input_is_one_line():
-        asking.check_target(target)
+        asking.check_target(target, loss)
         if steps < 0:
             raise ValueError(f"steps: must be a whole number of at least 2, got {steps}")
         check_asked(device, out, {"precision": precision})
         start_jax(device, precision)
         progress = Console(stderr=True)
         with progress.status("replaying") if progress.is_terminal and not quiet else Silent():
-            found = asking.ask(target, steps)
+            found = asking.ask(target, steps, loss)
         if out:
             found.save(out)
         if as_json:

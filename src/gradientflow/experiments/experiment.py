@@ -140,6 +140,8 @@ class Experiment:
             return x0_given
         h = 0.5 / _curvature(E, x0)
         methods = tuple(with_step(spec, h) for spec in self.methods)
+        for spec in methods:  # what is wrong with one is said before a flow is solved for its time
+            make_method(spec, E)
         t1 = _default_time(E, x0, h) if self.t1 is None and not timeless else self.t1
         return dataclasses.replace(x0_given, methods=methods, t1=t1)
 

@@ -16,8 +16,10 @@ _LOGS = (".csv", ".tsv", ".jsonl")
 _MORE = ("steps", "state", "first", "key", "has_aux")
 
 
-def check_target(target: str) -> None:
+def check_target(target: str, loss: str = "") -> None:
     """Refuses what is neither a function in a Python file nor a log, before anything numerical is imported.
+
+    `loss` is a log's column, and a function has none.
 
     Raises:
         ValueError: naming it, and what was meant.
@@ -28,9 +30,11 @@ def check_target(target: str) -> None:
         raise ValueError(f"why: give FILE.py:FUNCTION, or a log FILE.csv, .tsv or .jsonl, got {target!r}")
     if not os.path.isfile(file):
         raise ValueError(f"why: there is no file {file!r}")
+    if found and loss:
+        raise ValueError(f"why: --loss names a log's column, and {target!r} is a function, which answers its loss")
 
 
-def ask(target: str, steps: int) -> Any:
+def ask(target: str, steps: int, loss: str = "") -> Any:
     """The diagnosis of a run, or the reading of a log.
 
     Raises:
@@ -41,7 +45,7 @@ def ask(target: str, steps: int) -> Any:
         from gradientflow.analysis.diagnosis.log import read_off
         from gradientflow.analysis.diagnosis.log_file import read_log
 
-        return read_off(read_log(target))
+        return read_off(read_log(target, loss))
     from gradientflow.analysis.diagnosis import why
 
     parts = _parts(found["file"], found["function"])

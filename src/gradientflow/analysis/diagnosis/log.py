@@ -14,6 +14,8 @@ from ..results.result import Drawn
 from .trouble import first_jump
 
 _FEWEST = 8
+# A noisy loss is looked at through means of at most so many rows.
+_WIDEST = 9
 # Differences of independent noise change their sign two times in three.
 _ALTERNATES = 0.9
 # A learning rate grows by so much at once; what differs by so many standard errors is no noise.
@@ -30,7 +32,7 @@ class LogReading(Graded, Drawn):
 
     Attributes:
         verdict: overflow, diverged, period two, spikes, plateau, falling, or can't tell.
-        step: where it began; `None` where nothing did.
+        step: where it began, as the log counts; `None` where nothing did.
         seen: what is in the log, a sentence each.
         meanings: what that can mean; a log alone decides between causes only rarely.
         would_tell: what would decide.
@@ -106,9 +108,11 @@ def read_off(log: pd.DataFrame) -> LogReading:
     """What a log says.
 
     Args:
-        log: with the columns step and loss, and lr, grad_norm, update_norm where there are.
+        log: with the columns step and loss, and lr, grad_norm, update_norm where there are; `.attrs["counter"]` says
+            what the first counts: steps unless it does.
     """
     steps, loss = log["step"].to_numpy(), log["loss"].to_numpy(dtype=float)
+    counter = log.attrs.get("counter", "step")
     more = ("the run itself: gradientflow why FILE.py:FUNCTION, which replays it with one thing changed",)
     finite = np.isfinite(loss)
     if not finite.any() or len(log) < _FEWEST:
@@ -122,15 +126,20 @@ def read_off(log: pd.DataFrame) -> LogReading:
     quarter = max(2, len(loss) // 4)
     last, before = float(np.median(loss[-quarter:])), float(np.median(loss[-2 * quarter : -quarter]))
     first = float(np.median(loss[: max(1, len(loss) // 20)]))
-    low = int(np.argmin(_smooth(loss)))
-    lowest = float(_smooth(loss)[low])
+    smooth = _smooth(loss)
+    low = int(np.argmin(smooth))
+    lowest = float(smooth[low])
     above = last > first and last - lowest > 0.1 * abs(lowest)
     # The lowest of a noisy level lies below it.
     wander = 3 * float(np.median(np.abs(np.diff(loss)))) if noisy else 0.0
     alternating = _alternating(steps, loss)
     rises = above or last - lowest > max(wander, 0.5 * (first - lowest)) > 0
     if rises and not alternating:
-        seen = (f"the loss falls to {lowest:.4g} at step {steps[low]:g} and then rises to {last:.4g}",)
+        # The log's own lowest value thereabouts: `lowest` is a mean of neighbours, which stands in no row.
+        near = slice(max(0, low - _WIDEST // 2), low + _WIDEST // 2 + 1)
+        deepest = near.start + int(np.argmin(loss[near]))
+        seen = (f"the loss falls to {loss[deepest]:.4g} at {counter} {steps[deepest]:g} and then rises to {last:.4g}, "
+                "the median of the last quarter",)  # fmt: skip
         up = low + int(np.argmax(loss[low:] > lowest + max(wander, 0.1 * (last - lowest))))
         grown, meaning = _grown(log, low, up)
         return LogReading(
@@ -148,8 +157,8 @@ def read_off(log: pd.DataFrame) -> LogReading:
     if alternating:
         swings = [float(np.median(np.abs(np.diff(part)))) for part in (loss[-2 * quarter : -quarter], loss[-quarter:])]
         seen = (
-            f"from step {steps[len(loss) // 2]:g} on the loss goes up and down in turn, in {alternating:.0%} of the "
-            "steps",
+            f"from {counter} {steps[len(loss) // 2]:g} on the loss goes up and down in turn, in {alternating:.0%} of "
+            f"the {counter}s",
         )
         if swings[1] > _GROWN * swings[0]:
             seen = (*seen, f"and further each time: by {swings[0]:.3g}, then by {swings[1]:.3g}")
@@ -158,7 +167,8 @@ def read_off(log: pd.DataFrame) -> LogReading:
             int(steps[len(loss) // 2]),
             seen,
             (
-                "the step is at the longest that the curvature allows, or beyond: it jumps from one side of a "
+                ("where a row is one step of the method: " if counter != "step" else "")
+                + "the step is at the longest that the curvature allows, or beyond: it jumps from one side of a "
                 "valley to the other",
                 "two kinds of batches that take turns",
             ),
@@ -170,13 +180,14 @@ def read_off(log: pd.DataFrame) -> LogReading:
         shown = ", ".join(f"{steps[k]:g}" for k in jumps[:5])
         grown, meaning = _grown(log, jumps[0], jumps[0])
         seen = [
-            f"the loss jumps at step{'s' if len(jumps) > 1 else ''} {shown}, and comes down again",
+            f"the loss jumps at {counter}{'s' if len(jumps) > 1 else ''} {shown}, and comes down again",
             *grown,
             *_norms(log, jumps[0], jumps[0]),
         ]
         gaps = np.diff(steps[jumps])
         if len(jumps) >= 3 and np.all(gaps == gaps[0]):
-            seen.append(f"they come every {gaps[0]:g} steps, as one batch of an epoch does")
+            like = "" if counter == "epoch" else ", as one batch of an epoch does"
+            seen.append(f"they come every {gaps[0]:g} {counter}s{like}")
         return LogReading(
             "spikes",
             int(steps[jumps[0]]),
@@ -195,7 +206,8 @@ def read_off(log: pd.DataFrame) -> LogReading:
     error = 1.25 * 1.4826 * float(np.median(np.abs(np.diff(loss)))) / math.sqrt(2)
     flat = noisy and first - last < _ERRORS * error * math.sqrt(1 / max(1, len(loss) // 20) + 1 / quarter)
     if fall <= 0 or flat or before - last < 0.02 * fall:
-        seen = (f"in the last half the loss goes from {before:.4g} to {last:.4g}, of {first:.4g} at the start",)
+        seen = (f"in the last half the loss goes from {before:.4g} to {last:.4g} (medians of the last two quarters), "
+                f"of {first:.4g} at the start",)  # fmt: skip
         meanings = ["a minimum", "the noise of the batches", "a step that bounces, or has become too short"]
         classes = round(math.exp(last)) if 0 < last < math.log(_CLASSES) else 0
         if flat and classes > 1 and abs(last - math.log(classes)) < _GUESSING * last:
@@ -211,16 +223,18 @@ def read_off(log: pd.DataFrame) -> LogReading:
             seen = (*seen, f"the learning rate has gone from {log['lr'].max():.3g} to {log['lr'].iloc[-1]:.3g}")
             meanings = ["a learning rate that has become too short", *meanings]
         return LogReading("plateau", int(steps[-2 * quarter]), seen, tuple(meanings), more, log)
-    return LogReading("falling", None, (f"the loss goes from {first:.4g} to {last:.4g}, and still falls",), (), (), log)
+    seen = (f"the loss goes from {first:.4g} to {last:.4g}, the median of the last quarter, and still falls",)
+    return LogReading("falling", None, seen, (), (), log)
 
 
 def _overflow(log: pd.DataFrame, steps: np.ndarray, loss: np.ndarray, more: tuple[str, ...]) -> LogReading:
     place = int(np.argmax(~np.isfinite(loss)))
     before = loss[:place]
-    seen = [f"the loss is not finite from step {steps[place]:g} on"]
+    counter = log.attrs.get("counter", "step")
+    seen = [f"the loss is not finite from {counter} {steps[place]:g} on"]
     if len(before) >= 3 and before[-1] > 3 * max(abs(float(np.min(before))), 1e-300):
         low = len(before) - 1 - int(np.argmin(before[::-1]))
-        seen.append(f"before that it rises from {before[low]:.4g} at step {steps[low]:g} to {before[-1]:.4g}")
+        seen.append(f"before that it rises from {before[low]:.4g} at {counter} {steps[low]:g} to {before[-1]:.4g}")
         meanings = ("a learning rate too long for the curvature", "a gradient that explodes")
         begin = low + 1
     else:
@@ -262,7 +276,7 @@ def _grown(log: pd.DataFrame, place: int, until: int) -> tuple[tuple[str, ...], 
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:
-    width = max(1, min(9, len(loss) // 10))
+    width = max(1, min(_WIDEST, len(loss) // 10))
     return np.convolve(np.pad(loss, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid")
 
 

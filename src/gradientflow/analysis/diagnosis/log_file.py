@@ -8,6 +8,8 @@ import os
 import numpy as np
 import pandas as pd
 
+from gradientflow._names import unknown_name
+
 _KNOWN = ("step", "loss", "lr", "grad_norm", "update_norm")
 # What other tools call them. Of several counters the first named here is the trainer's own; where two of a row's other
 # columns could be meant neither is.
@@ -25,13 +27,17 @@ _DELIMITERS = ",;\t"
 _BESIDE = ("__min", "__max", "__step")
 
 
-def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
+def read_log(file: str | os.PathLike[str], loss: str = "") -> pd.DataFrame:
     """A training log: a file with a column loss, and step, lr, grad_norm, update_norm where it has them.
 
-    Where nothing counts steps, neither steps nor epochs, each row is one, from 0 on. A table with commas, semicolons
-    or tabs, or a JSON object a line, the last of which may be torn. Rows that were written for something else, a
-    validation, have no loss and are left out, and so is a row whose loss is missing where later ones have one; a loss
-    that is missing to the end is one that was not finite.
+    Where nothing counts steps, neither steps nor epochs, each row is one, from 0 on; `.attrs["counter"]` says what is
+    counted. A table with commas, semicolons or tabs, or a JSON object a line, the last of which may be torn. Rows that
+    were written for something else, a validation, have no loss and are left out, and so is a row whose loss is missing
+    where later ones have one; a loss that is missing to the end is one that was not finite.
+
+    Args:
+        file: the log.
+        loss: the column that is the loss, as its first line calls it; found unless given.
 
     Raises:
         ValueError: naming the file, the line and the column.
@@ -39,12 +45,16 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
     name = os.fspath(file)
     header, rows = _json_rows(name) if name.endswith(".jsonl") else _rows(name)
     cells = [_plain(cell) for cell in header]
+    if loss:
+        cells = _with_the_loss(name, header, cells, loss)
     for column, others in _ALSO_CALLED.items():
         named = [cell for cell in others for _ in range(cells.count(cell))]
         if column not in cells and (len(named) == 1 or (named and column == "step" and cells.count(named[0]) == 1)):
             cells[cells.index(named[0])] = column
-    if "step" not in cells and cells.count(_COARSER) == 1:
+    counter = "step" if "step" in cells else "row"
+    if counter == "row" and cells.count(_COARSER) == 1:
         cells[cells.index(_COARSER)] = "step"
+        counter = _COARSER
     if not header:
         raise ValueError(f"why: {name!r} is empty; it needs a column loss, and one of steps")
     for column in ("step", "loss"):
@@ -52,9 +62,11 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
         if column not in cells and (several or column == "loss"):
             if all(map(_is_number, cells)):
                 raise ValueError(f"why: {name!r} has numbers in its first line; put the columns' names above")
-            why = f"could be any of {' and '.join(several)}" if several else "is not in its first line"
+            alike = several or [cell for cell in cells if column in cell]
+            why = f"could be any of {' and '.join(alike)}" if alike else "is not in its first line"
             got = ", ".join(header[:8])
-            raise ValueError(f"why: {name!r} needs one column {column}; {column!r} {why}; got {got}; rename it there")
+            remedy = "say which, --loss COLUMN" if column == "loss" else "rename it there"
+            raise ValueError(f"why: {name!r} needs one column {column}; {column!r} {why}; got {got}; {remedy}")
     if "step" not in cells:
         cells = ["step", *cells]
         rows = [(number, [str(k), *row]) for k, (number, row) in enumerate(rows)]
@@ -69,7 +81,19 @@ def read_log(file: str | os.PathLike[str]) -> pd.DataFrame:
                 raise ValueError(f"why: {name!r} line {number}, column {column!r}: {cell[:20]!r} {why}") from None
     table = pd.DataFrame(found)
     table = table.loc[_has_a_loss([row for _, row in rows], cells) & table["step"].notna().to_numpy()]
-    return table.sort_values("step", kind="stable").reset_index(drop=True)
+    table = table.sort_values("step", kind="stable").reset_index(drop=True)
+    table.attrs["counter"] = counter
+    return table
+
+
+def _with_the_loss(name: str, header: list[str], cells: list[str], loss: str) -> list[str]:
+    """The columns' names, with the one that is the loss called so, and no other."""
+    named = [cell.strip() for cell in header]
+    if loss not in named:
+        raise ValueError(f"why: loss: {name!r}: {unknown_name('column', loss, named)}")
+    losses = {"loss", *_ALSO_CALLED["loss"]}
+    place = named.index(loss)
+    return ["loss" if i == place else "" if cell in losses else cell for i, cell in enumerate(cells)]
 
 
 def _has_a_loss(rows: list[list[str]], cells: list[str]) -> np.ndarray:

@@ -82,7 +82,7 @@ class Reading:
         return StateSpace(A, B, C, D, position[:, :n], rest, start, fractions(self.start_points), self.names)
 
 
-def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> Reading:
+def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ, t: Fraction | None = None) -> Reading:
     """One step of a scheme, exactly; its flow's energy is not used.
 
     Args:
@@ -90,6 +90,7 @@ def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> 
         discretizer: the scheme.
         h: the step, a fraction or an exact leaf.
         field: what exact leaves among the parameters are elements of.
+        t: when the step is taken; unless given, it must not matter.
 
     Raises:
         NotExactError: if the step is no combination of states and gradients with constant coefficients, naming the
@@ -97,14 +98,14 @@ def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ) -> 
         UnansweredQuestionError: if the flow does not answer what the scheme asks.
     """
     scheme = with_parameters(discretizer, lambda _, value: Exact(value), integers=False)
-    trial = Trial(_bare(flow), scheme, h if isinstance(h, Exact) else Exact(h))
+    trial = Trial(_bare(flow), scheme, h if isinstance(h, Exact) else Exact(h), None if t is None else Exact(t))
     with blaming(discretizer, flow):
         found = _checked(trial, lambda: _read_step(trial, field), field)
     if field == QQ and looks_further(flow, discretizer):
         own = flow_converted(flow, flow.energy, lambda _, value: float(value))
         bare = with_parameters(discretizer, lambda _, value: float(value), integers=False)
-        length = float(fraction(trial.h.value))
-        check_on_own_energy(Trial(own, bare, length), lambda curvatures: _matrices(found, curvatures, _as_it_is))
+        floats = [None if leaf is None else float(fraction(leaf.value)) for leaf in (trial.h, trial.t)]
+        check_on_own_energy(Trial(own, bare, *floats), lambda curvatures: _matrices(found, curvatures, _as_it_is))
     return found
 
 
@@ -139,7 +140,7 @@ def _matrices(found: Reading, curvatures: np.ndarray, valued: Callable[[Any], An
 
 
 def _read_step(trial: Trial, field: Any) -> Reading:
-    bare, scheme, h = trial
+    bare, scheme, h, t = trial
     # The start: its own ring, in which gradients may be asked before the first step.
     ring = polynomials(["x0", *_gradient_names()], field)
     x0, *gradients = map(StateLeaf, ring.gens)
@@ -154,7 +155,7 @@ def _read_step(trial: Trial, field: Any) -> Reading:
     asking, on_state = _asking(bare, forms[size:-1])
     z = jax.tree.unflatten(structure, forms[:states])
     given = {} if memory is None else {"memory": remembered}
-    out = scheme.step(on_state, forms[-1], z, h, **given)
+    out = scheme.step(on_state, forms[-1] if t is None else t, z, h, **given)
     out, handed_on = (out, None) if memory is None else out
     leaves = jax.tree.leaves(out) + exact_leaves(memory, handed_on)
     position = jax.tree.leaves(scheme.position(on_state, z, h))

@@ -5,14 +5,16 @@ import numbers
 from fractions import Fraction
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
-from gradientflow.discretizers import ConstantStep, Method, as_step_rule
+from gradientflow.discretizers import ConstantStep, Method, ScheduledStep, as_step_rule
 from gradientflow.flows import Flow, is_stochastic
 from gradientflow.flows.checks import in_a_line
 
 from .algebra import fraction
-from .leaf import Exact
+from .leaf import Exact, NotExactError
 from .state_reading import read_drift, read_step
 from .state_space import StateSpace
 
@@ -36,6 +38,63 @@ def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
     h = check_method(where, subject, flows)
     method: Method = subject
     return read_step(method.flow, method.discretizer, h).at()
+
+
+def read_run(where: str, method: Any, steps: int) -> tuple[StateSpace, ...]:
+    """The steps of a run from t = 0, read exactly: one system for all, or one for each of a schedule's.
+
+    A step whose coefficients depend on the time, as of friction r/t, is read at the times of the run.
+
+    Raises:
+        TypeError: if it is no method, or a step rule looks at the state.
+        ValueError: if it has noise, or a step is not finite and positive.
+        NotExactError: if a step can't be read exactly.
+    """
+    if not isinstance(method, Method) or not isinstance(rule := as_step_rule(method.step), ScheduledStep):
+        h = check_method(where, method)
+        try:
+            return (read_step(method.flow, method.discretizer, h).at(),)
+        except NotExactError as refused:
+            if not isinstance(h, Fraction):
+                raise
+            lengths, refusal = [h] * steps, refused
+    else:
+        _check_noise(where, method.flow)
+        lengths, refusal = _lengths(where, rule, steps), None
+    alike: dict[Fraction, StateSpace] = {}
+    read: list[StateSpace] = []
+    for k, h in enumerate(lengths):
+        try:
+            if refusal is None and h not in alike:
+                alike[h] = read_step(method.flow, method.discretizer, h).at()
+        except NotExactError as refused:
+            refusal = refused
+        try:
+            t = sum(lengths[:k], Fraction(0))
+            read.append(alike[h] if refusal is None else read_step(method.flow, method.discretizer, h, t=t).at())
+        except NotExactError:
+            # Where the time is no remedy, what was wrong without it is what there is to say.
+            raise refusal or AssertionError from None
+    return tuple(read)
+
+
+def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:
+    """A schedule's steps as it runs, on arrays: the dyadic rationals that its floats are."""
+    try:
+        with jax.enable_x64(True):
+            run = np.asarray(jax.vmap(rule.schedule)(jnp.arange(steps)))
+    except Exception as error:
+        raise NotExactError(
+            f"{where}: the schedule does not run on arrays ({type(error).__name__}); write it with jax.numpy, "
+            "lambda k: steps[k] say, with an array of steps"
+        ) from None
+    lengths = []
+    for k, value in enumerate(run.tolist()):
+        h = exact_number(where, f"step({k})", value)
+        if h is None or h <= 0:
+            raise ValueError(f"{where}: `step` must be finite and positive, got {value} at k = {k}")
+        lengths.append(h)
+    return lengths
 
 
 def check_method(where: str, method: Any, flows: bool = False) -> Fraction | Exact:

@@ -18,6 +18,8 @@ from .leaf import Exact, ImpureError, NotExactError
 # point holds them, and from step to step all different.
 _CURVATURES = (Fraction(1, 2), Fraction(5, 4), Fraction(3))
 _VALUES = tuple(Fraction(k, 16) for k in (6, 9, 13, 5, 11))
+# A time that is no step's, for what must not depend on it.
+_TIME = 0.75
 # Differences beyond so many times what rounding the state does to the step are none of rounding.
 _SENSITIVITY = 1e4
 # So often a step is asked alike: one that takes one of two values by chance is found out but for one time in 2ⁿ.
@@ -37,11 +39,13 @@ class Trial(NamedTuple):
         flow: the flow, whatever its energy.
         discretizer: the scheme.
         h: the step, an exact leaf or `None`.
+        t: when it is taken, an exact leaf; `None` where the time must not matter.
     """
 
     flow: Flow
     discretizer: Discretizer
     h: Any
+    t: Any = None
 
 
 class DriftAsStep(Discretizer):
@@ -155,7 +159,8 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
             for i, vector in zip(moving, given, strict=True):
                 filled[i] = leaves[i] + jnp.asarray(vector, leaves[i].dtype)
             z, remembered = jax.tree.unflatten(structure, filled)
-            out = jax.tree.leaves(advance(trial.discretizer, flow, 0.75, z, trial.h, memory=remembered))
+            t = _TIME if trial.t is None else trial.t
+            out = jax.tree.leaves(advance(trial.discretizer, flow, t, z, trial.h, memory=remembered))
             return np.array([np.broadcast_to(np.asarray(out[i] - leaves[i], dtype=float), len(modes)) for i in moving])
 
         found = step(start)

@@ -120,7 +120,7 @@ def phase_portrait(
                 )
         end = _time_across(slopes, box) if t1 is None else float(t1)
         for start in begun:
-            path = integrate(flow, None, end, state=unravel(jnp.asarray(start)), rtol=1e-6)
+            path = integrate(flow, None, end, state=unravel(jnp.asarray(start)))
             _track(ax, path.state, "black")
         has_velocity = flow.velocity(z) is not None
         names = ("position x", "velocity v") if has_velocity else ("x", "y")

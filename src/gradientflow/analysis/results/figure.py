@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from gradientflow.flows import Number
 from gradientflow.flows.checks import in_a_line
@@ -19,6 +20,8 @@ _DRAWN, _SHOWN = 144, 72
 
 # A title too long for the user's axes is set in this size [points], a letter of which is so wide on average.
 _SMALL, _LETTER = 9, 0.5
+# A legend that covers more than this share of them is set below, in this size; beside each label what it stands for.
+_COVERED, _TINY, _HANDLE = 0.2, 7.5, 20
 
 Panel = Callable[[Axes], Any]
 
@@ -94,6 +97,7 @@ def lay_out(
             drawn[0].set_title(title)
     for axes in drawn if ax is not None else ():
         _fit_title(axes)
+        _fit_legend(axes)
     return figure if ax is None else ax
 
 
@@ -111,6 +115,33 @@ def _fit_title(ax: Axes) -> None:
         held = (re.sub(r"\$[^$]*\$", lambda math: math[0].replace(" ", "\u00a0"), line) for line in lines)
         broken = "\n".join(textwrap.fill(line, room(_SMALL), break_long_words=False) for line in held)
         text.set(text=broken.replace("\u00a0", " "), fontsize=min(_SMALL, float(text.get_fontsize())))
+
+
+def _fit_legend(ax: Axes) -> None:
+    """Sets a legend that would cover much of the axes below them."""
+    legend = ax.get_legend()
+    if legend is None or not legend.get_texts():
+        return
+    place, figure = ax.get_position(original=True), ax.figure.figure
+    width, height = place.width * figure.get_figwidth() * 72, place.height * figure.get_figheight() * 72
+    labels = [text.get_text() for text in legend.get_texts()]
+    lengths = [_HANDLE + _LETTER * _TINY * len(label) for label in labels]
+    if max(lengths) * 1.5 * _TINY * len(labels) < _COVERED * width * height:
+        return
+
+    def span(columns: int) -> float:
+        # Matplotlib fills one column after the other.
+        rows = -(-len(lengths) // columns)
+        return sum(max(lengths[i : i + rows]) for i in range(0, len(lengths), rows))
+
+    columns = next((n for n in range(len(lengths), 1, -1) if span(n) <= 1.1 * width), 1)
+    # Below the numbers at the axis and its name, however high the axes become.
+    lower = ScaledTranslation(0, -(4.2 if ax.get_xlabel() else 2.4) * _SMALL / 72, figure.dpi_scale_trans)
+    ax.legend(
+        legend.legend_handles, labels, fontsize=_TINY, frameon=False, loc="upper center", ncols=columns,
+        bbox_to_anchor=(0.5, 0), bbox_transform=ax.transAxes + lower, borderaxespad=0, columnspacing=1,
+        handlelength=1.5,
+    )  # fmt: skip
 
 
 def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:

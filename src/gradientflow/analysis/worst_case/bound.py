@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,15 @@ from gradientflow.flows.checks import in_a_line
 from ..results.grades import Grade, Measured
 from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
-from .conditions import Condition, Inequalities, product
+from .conditions import Condition, Further, Inequalities, Points, product
 from .interpolant import extreme
-from .problem import EnergyClass, Problem, energy_class, problem
+from .problem import EnergyClass, Problem, energy_class, run_problem
 from .run import Run
 from .semidefinite import solve
 
 Measure = Literal["gap", "distance", "gradient"]
+Place = Literal["last", "best", "average"]
+_PLACES = ("last", "best", "average")
 # How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖².
 _POWERS = {"gap": 1, "distance": 0, "gradient": 2}
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
@@ -55,6 +57,7 @@ class WorstCaseBound(Result):
         steps: N.
         final: what is bounded: `gap` is $E(x_N) - E^*$, `distance` $\|x_N - x^*\|^2$, `gradient` $\|\nabla E(x_N)\|^2$.
         initial: what it is bounded by, the same of x₀: `distance` or `gap` or `gradient`.
+        at: where: at the `last` iterate, at the `best` of x₀, …, x_N, or at their `average`.
         exact: the factor as a fraction, never below the truth; `None` where none was found.
         grade: *proved* where the multipliers are exact without any slack; *certified* where they are a solver's
             numbers with slack, checked again in exact arithmetic; *unknown* where there are none.
@@ -68,6 +71,7 @@ class WorstCaseBound(Result):
     steps: int
     final: Measure
     initial: Measure
+    at: Place
     exact: Fraction | None
     grade: Grade
     reason: str
@@ -95,29 +99,32 @@ class WorstCaseBound(Result):
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False
-        stated = _condition(self.problem, self.steps, self.final, self.initial)
+        stated = _condition(self.problem, self.steps, self.final, self.initial, self.at)
         return dataclasses.replace(self.certificate, conditions=(stated,)).check()
 
     def worst(self) -> "WorstRun":
         """An energy of the class, and a start, from the program's dual, and what the method does there.
 
         Raises:
-            ValueError: if the class has no bound above, or if there is no bound.
+            ValueError: if the class has no bound above or holds energies that are not convex, whose least value is not
+                known then; or if there is no bound.
         """
-        if self.energies.L is None or self.exact is None:
-            raise ValueError("worst: needs a bound, and a class with a finite L")
-        condition = _condition(self.problem, self.steps, self.final, self.initial)
+        if self.energies.L is None or self.exact is None or self.energies.mu < 0:
+            raise ValueError("worst: needs a bound, and a class of convex energies with a finite L")
+        condition = _condition(self.problem, self.steps, self.final, self.initial, self.at)
         method, start = extreme(self.problem, condition, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
             run = method.iterate(jnp.asarray(start), steps=self.steps)
 
-            def measured(measure: Measure, k: int) -> float:
+            def measured(measure: Measure, x: Any) -> float:
                 if measure == "gap":
-                    return float(run.energy[k])
-                vector = run.x[k] if measure == "distance" else method.flow.energy.grad(run.x[k])
+                    return float(method.flow.energy.value(x))
+                vector = x if measure == "distance" else method.flow.energy.grad(x)
                 return float(jnp.vdot(vector, vector))
 
-            return WorstRun(method, start, measured(self.final, -1) / measured(self.initial, 0))
+            ends = {"last": run.x[-1:], "best": run.x, "average": jnp.mean(run.x, axis=0)[None]}[self.at]
+            final = min(measured(self.final, x) for x in ends)
+            return WorstRun(method, start, final / measured(self.initial, run.x[0]))
 
     def latex(self) -> str:
         """The proof as a formula."""
@@ -130,30 +137,41 @@ class WorstCaseBound(Result):
         exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
         return (
             f"{self.subject.name} on {self.energies}, {self.steps} steps: "
-            f"{_SHOWN[self.final].format('N')} ≤ {self.value:.9g}{exact} · {_SHOWN[self.initial].format('0')}, "
+            f"{_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_SHOWN[self.initial].format('x_0')}, "
             f"{self.grade}\n{self.reason}"
         )
 
 
-_SHOWN = {"gap": "E(x_{}) − E*", "distance": "‖x_{} − x*‖²", "gradient": "‖∇E(x_{})‖²"}
+_SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²"}
+_SHOWN_AT = {"gap": "E_{{{0}}} - E^*", "distance": r"\|x_{{{0}}} - x^*\|^2", "gradient": r"\|g_{{{0}}}\|^2"}
+
+
+def _at(measure: Measure, at: Place) -> str:
+    shown = _SHOWN[measure].format({"last": "x_N", "best": "x_k", "average": "x̄"}[at])
+    return f"the least {shown}, k = 0 … N," if at == "best" else shown
 
 
 @looks_at_numbers
 def worst_case_bound(
-    method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance"
+    method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance", at: Any = "last"
 ) -> WorstCaseBound:
     r"""What N steps from rest guarantee on every energy of F_{μ,L}, convex ones (μ = 0) included.
+
+    With μ < 0 it is the smooth energies that are bounded below, convex or not, on which a step of 1/L leads no further
+    down than E*: $E - E^* \ge \|\nabla E\|^2/(2L)$.
 
     A semidefinite program over all values and gradients that the run may meet; what the solver returns is turned into
     fractions and checked in exact arithmetic.
 
     Args:
-        method: a method with a constant step; its own energy is not used.
+        method: a method with a constant step, or a schedule of steps; its own energy is not used. Coefficients that
+            change with the time, such as those of Nesterov's friction 3/t, are read at each step.
         steps: N ≥ 1.
-        mu: μ ≥ 0.
+        mu: μ; −L for all smooth energies.
         L: L > μ, or `math.inf` for proximal schemes.
-        final: what is bounded at x_N: `gap`, `distance` (squared) or `gradient` (squared).
+        final: what is bounded: `gap`, `distance` (squared) or `gradient` (squared).
         initial: by what of x₀.
+        at: at the `last` iterate x_N, at the `best` of x₀, …, x_N, or at their `average`.
 
     Raises:
         ValueError: if a number is out of its range, or a measure is unknown.
@@ -169,6 +187,8 @@ def worst_case_bound(
         >>> descent = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=1)
         >>> gf.worst_case_bound(descent, steps=5, mu=0, L=1).exact
         Fraction(1, 22)
+        >>> gf.worst_case_bound(descent, steps=2, mu=-1, L=1, final="gradient", initial="gap", at="best").exact
+        Fraction(1, 2)
     """
     check_integer("worst_case_bound", 1, steps=steps)
     for name, measure in (("final", final), ("initial", initial)):
@@ -176,15 +196,19 @@ def worst_case_bound(
             raise ValueError(
                 f"worst_case_bound: `{name}` must be one of {', '.join(_POWERS)}, got {in_a_line(measure)}"
             )
-    energies = energy_class("worst_case_bound", mu, L, strongly=False)
-    asked = problem("worst_case_bound", method, energies)
-    condition = _condition(asked, steps, final, initial)
+    if not isinstance(at, str) or at not in _PLACES:
+        raise ValueError(f"worst_case_bound: `at` must be one of {', '.join(_PLACES)}, got {in_a_line(at)}")
+    energies = energy_class("worst_case_bound", mu, L, strongly=False, convex=False)
+    if energies.mu < 0 and energies.L is None:
+        raise ValueError("worst_case_bound: `L` must be finite where `mu` is negative")
+    asked = run_problem("worst_case_bound", method, energies, steps)
+    condition = _condition(asked, steps, final, initial, at)
     floats = condition.as_floats()
     unit = _unit(asked, final, initial)
 
     def result(weight: Fraction | None, grade: Grade, reason: str, certificate: Certificate | None) -> WorstCaseBound:
         factor = None if weight is None else weight * unit
-        return WorstCaseBound(method, energies, steps, final, initial, factor, grade, reason, certificate, asked)
+        return WorstCaseBound(method, energies, steps, final, initial, at, factor, grade, reason, certificate, asked)
 
     best = solve([floats], least=[1.0])
     if not best.is_solved:
@@ -208,25 +232,76 @@ def _unit(asked: Problem, final: Measure, initial: Measure) -> Fraction:
     return asked.unit ** (_POWERS[final] - _POWERS[initial])
 
 
-def _condition(asked: Problem, steps: int, final: Measure, initial: Measure) -> Condition:
+def _condition(asked: Problem, steps: int, final: Measure, initial: Measure, at: Place) -> Condition:
     """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
     run = Run(asked, steps)
-    places = {k: run.place(k) for k, measure in ((steps, final), (0, initial)) if measure != "distance"}
-    at = run.points()
-    constant = _measured(final, places.get(steps), run.row(steps), at.gradients)
-    term = _measured(initial, places.get(0), run.row(0), at.gradients)
-    return Condition(
-        r"\tau\,\text{initial} - \text{final}", (-constant[0], -constant[1]), (term[0][None], term[1][None]),
-        Inequalities(at, asked.mu, asked.inverse_L), ("x_0", *(f"g_{{{name}}}" for name in run.names)),
-    )  # fmt: skip
+    mean = sum(run.positions, 0 * run.positions[0]) / Fraction(steps + 1)
+    ends = {
+        "last": [(run.positions[steps], str(steps))],
+        "best": [(row, str(k)) for k, row in enumerate(run.positions)],
+        "average": [(mean, r"\bar x")],
+    }[at]
+    asked_at = [(initial, run.positions[0], "0"), *((final, row, name) for row, name in ends)]
+    places = [None if measure == "distance" else run.place_of(row, name) for measure, row, name in asked_at]
+    points = run.points()
+    start, *finals = (
+        _measured(measure, place, row[None, : run.size], points.gradients)
+        for (measure, row, _), place in zip(asked_at, places, strict=True)
+    )
+    known = [_bounded_below(place, points, asked) for place in range(run.size - 1)] if asked.mu < 0 else []
+    constant = (-finals[0][0], -finals[0][1])
+    if at == "best":
+        # A number m that no final is less than is one of the values; that it is no energy's makes the multipliers of
+        # final_k − m ≥ 0 add up to one.
+        unit = asked.unit ** _POWERS[final]
+        known = [_Known(form, _with(gap, 0), name, own) for form, gap, name, own in known]
+        known += [
+            _Known(form, _with(values, -1), rf"({_SHOWN_AT[final].format(name)} - m)", unit)
+            for (form, values), (_, name) in zip(finals, ends, strict=True)
+        ]
+        constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
+    inequalities = Inequalities(points, asked.mu, asked.inverse_L, _further(known))
+    stated = r"\tau\,\text{initial} - " + (r"m" if at == "best" else r"\text{final}")
+    basis = ("x_0", *(f"g_{{{name}}}" for name in run.names))
+    return Condition(stated, constant, (start[0][None], start[1][None]), inequalities, basis)
+
+
+class _Known(NamedTuple):
+    """An inequality beside those of the class: its form, coefficients of values, name, and what it is counted in."""
+
+    form: np.ndarray
+    values: np.ndarray
+    name: str
+    unit: Fraction
+
+
+def _further(known: list[_Known]) -> Further | None:
+    if not known:
+        return None
+    forms, values = (np.array(arrays, dtype=object) for arrays in ([k.form for k in known], [k.values for k in known]))
+    return Further(forms, values, tuple(k.name for k in known), tuple(k.unit for k in known))
+
+
+def _with(values: np.ndarray, coefficient: int) -> np.ndarray:
+    """Coefficients of values, and that of m."""
+    return np.array([*values, Fraction(coefficient)], dtype=object)
+
+
+def _bounded_below(place: int, points: Points, asked: Problem) -> _Known:
+    """E − E* − ‖g‖²/(2L) ≥ 0: a step of 1/L from there leads no further down than E*, convex or not."""
+    g, name = points.gradients[place + 1], points.names[place + 1]
+    gap = np.full(len(points.names) - 1, Fraction(0), dtype=object)
+    gap[place] += 1
+    shown = rf"(E_{{{name}}} - E^* - \tfrac1{{2L}}\|g_{{{name}}}\|^2)"
+    return _Known(-product(g, g) * (asked.inverse_L / 2), gap, shown, asked.unit)
 
 
 def _measured(
     measure: Measure, where: int | None, row: np.ndarray, gradients: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """A measure of the iterate with this row as a form, and its coefficients of values."""
-    values = np.zeros(len(gradients) - 1, dtype=row.dtype)
-    nothing = np.zeros((row.shape[1], row.shape[1]), dtype=row.dtype)
+    values = np.full(len(gradients) - 1, Fraction(0), dtype=object)
+    nothing = np.full((row.shape[1], row.shape[1]), Fraction(0), dtype=object)
     if measure == "distance" or where is None:
         return product(row, row)[0], values
     if measure == "gap":

@@ -58,7 +58,7 @@ class Certificate(Graded):
         """
         pairs = list(zip(self.conditions, self.multipliers, strict=False))
         fits = len(pairs) == len(self.conditions) == len(self.multipliers) and all(
-            len(multipliers) == len(condition.inequalities.pairs) and len(self.weights) == len(condition.terms[0])
+            len(multipliers) == len(condition.inequalities.names) and len(self.weights) == len(condition.terms[0])
             for condition, multipliers in pairs
         )
         return fits and all(condition.holds(self.weights, multipliers) for condition, multipliers in pairs)

@@ -43,6 +43,22 @@ class Points(NamedTuple):
     names: tuple[str, ...]
 
 
+class Further(NamedTuple):
+    """What is known beside the Iᵢⱼ: forms with coefficients of values, and of numbers that are no energy's, ≥ 0.
+
+    Attributes:
+        forms: (q, d, d).
+        values: coefficients of E₁ − E*, …, Eₖ − E*, then of further numbers, (q, k + l).
+        names: of each, in LaTeX.
+        units: what each is counted in.
+    """
+
+    forms: np.ndarray
+    values: np.ndarray
+    names: tuple[str, ...]
+    units: tuple[Fraction, ...]
+
+
 def points(x: Any, gradients: Any, names: Sequence[str]) -> Points:
     """The minimizer, then the points given by their rows."""
     zero = np.zeros((1, x.shape[1]), dtype=x.dtype)
@@ -57,11 +73,22 @@ class Inequalities:
         at: the points.
         mu: μ.
         inverse_L: 1/L; 0 where there is no bound above.
+        further: what else is known.
     """
 
     at: Points
     mu: Any
     inverse_L: Any
+    further: Further | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all inequalities, in LaTeX."""
+        names = self.at.names
+        return (
+            *(rf"I_{{{names[i]},{names[j]}}}" for i, j in self.pairs),
+            *(self.further.names if self.further else ()),
+        )
 
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -71,14 +98,20 @@ class Inequalities:
 
     @functools.cached_property
     def values(self) -> np.ndarray:
-        """The coefficients of E₁ − E*, …, Eₖ − E*, (p, k)."""
+        """The coefficients of E₁ − E*, …, Eₖ − E* and of further numbers, (p, k + l)."""
         unit = np.eye(len(self.at.names), dtype=int)[:, 1:].astype(self.at.x.dtype)
-        return unit[self._first] - unit[self._second]
+        values = unit[self._first] - unit[self._second]
+        if self.further is None:
+            return values
+        beside = self.further.values.shape[1] - values.shape[1]
+        none = np.zeros((len(values), beside), dtype=int).astype(values.dtype)
+        return np.vstack([np.hstack([values, none]), self.further.values])
 
     @functools.cached_property
     def forms(self) -> np.ndarray:
         """The matrices, (p, d, d)."""
-        return self._form(product)
+        forms = self._form(product)
+        return forms if self.further is None else np.concatenate([forms, self.further.forms])
 
     @functools.cached_property
     def squares(self) -> np.ndarray:
@@ -86,16 +119,24 @@ class Inequalities:
         x, g, _ = self.at
         if self.inverse_L and self.mu >= 0:
             # I of i and the minimizer holds (g − μx)²/L + μ(1 − μ/L)x², with a factor.
-            return (g != 0).any(axis=0) | ((x != 0).any(axis=0) & bool(self.mu))
-        return (self._form(lambda a, b: a * b) != 0).any(axis=0)
+            held = (g != 0).any(axis=0) | ((x != 0).any(axis=0) & bool(self.mu))
+        else:
+            held = (self._form(lambda a, b: a * b) != 0).any(axis=0)
+        if self.further is None:
+            return held
+        return held | (np.diagonal(self.further.forms, axis1=-2, axis2=-1) != 0).any(axis=0)
 
     def __matmul__(self, vector: np.ndarray) -> np.ndarray:
         """Every matrix times a vector, (p, d)."""
         half = _half(self.at.x)
-        return self._form(lambda a, b: half * (a * (b @ vector)[:, None] + b * (a @ vector)[:, None]))
+        images = self._form(lambda a, b: half * (a * (b @ vector)[:, None] + b * (a @ vector)[:, None]))
+        return images if self.further is None else np.concatenate([images, self.further.forms @ vector])
 
     def combined(self, multipliers: Sequence[Any]) -> np.ndarray:
-        """The matrix of Σ λᵢⱼIᵢⱼ, without forming any of them."""
+        """The matrix of Σ λᵢⱼIᵢⱼ, without forming any of them, and of what else is known."""
+        if self.further is not None:
+            own, others = multipliers[: len(self.pairs)], multipliers[len(self.pairs) :]
+            return dataclasses.replace(self, further=None).combined(own) + _combined(others, self.further.forms)
         weights = np.zeros((len(self.at.x), len(self.at.x)), dtype=self.at.x.dtype)
         weights[self._first, self._second] = multipliers
         (x, of_x), (g, of_g), (weights, of_weights) = map(_integers, (self.at.x, self.at.gradients, weights))
@@ -186,10 +227,13 @@ class Condition:
         known = self.inequalities
         x, gradients, names = known.at
         at = Points(x.astype(float), gradients.astype(float), names)
+        further = known.further and known.further._replace(
+            forms=known.further.forms.astype(float), values=known.further.values.astype(float)
+        )
         constant, terms = (
             (matrices.astype(float), values.astype(float)) for matrices, values in (self.constant, self.terms)
         )
-        inexact = Inequalities(at, float(known.mu), float(known.inverse_L))
+        inexact = Inequalities(at, float(known.mu), float(known.inverse_L), further)
         return dataclasses.replace(self, constant=constant, terms=terms, inequalities=inexact)
 
     @property
@@ -222,9 +266,17 @@ class Condition:
         return self.constant[1] + _combined(weights, self.terms[1]) - known
 
     def balanced(self, weights: Sequence[Fraction], multipliers: Sequence[Fraction]) -> list[Fraction]:
-        """Multipliers raised until values cancel: what is missing of Eᵢ is taken from Iᵢ⁎ or I⁎ᵢ, whichever adds."""
-        raised = list(multipliers)
-        for k, missing in enumerate(self.excess(weights, multipliers), start=1):
+        """Multipliers raised until values cancel: what is missing of Eᵢ is taken from Iᵢ⁎ or I⁎ᵢ, whichever adds.
+
+        What is missing of a further number is taken from the largest multiplier of what holds it.
+        """
+        raised, known = list(multipliers), self.inequalities
+        energies = len(known.at.names) - 1
+        for k, missing in enumerate(self.excess(weights, raised)[energies:], start=energies):
+            holders = np.flatnonzero(known.values[:, k])
+            largest = max(holders.tolist(), key=lambda i: raised[i])
+            raised[largest] += missing / known.values[largest, k]
+        for k, missing in enumerate(self.excess(weights, raised)[:energies], start=1):
             pair = (k, 0) if missing > 0 else (0, k)
             raised[self.inequalities.pairs.index(pair)] += abs(missing)
         return raised
@@ -235,8 +287,9 @@ class Condition:
         Raises:
             TypeError: if a number is a float.
         """
-        forms = (self.constant[0], self.terms[0], self.inequalities.at.x, self.inequalities.at.gradients)
-        given = (*weights, *multipliers, self.inequalities.mu, self.inequalities.inverse_L)
+        known = self.inequalities
+        forms = (self.constant[0], self.terms[0], known.at.x, known.at.gradients, *(known.further or ())[:2])
+        given = (*weights, *multipliers, known.mu, known.inverse_L)
         if any(form.dtype != object for form in forms) or any(isinstance(number, float) for number in given):
             raise TypeError("a certificate is checked on fractions: a float is rounded")
         if any(m < 0 for m in multipliers) or any(self.excess(weights, multipliers)):

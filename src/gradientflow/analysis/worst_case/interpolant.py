@@ -106,7 +106,7 @@ def extreme(asked: Problem, condition: Condition, found: Solution) -> tuple[Meth
     basis = vectors[:, kept] * np.sqrt(sizes[kept])
     x, gradients, _ = condition.as_floats().inequalities.at
     unit = float(asked.unit)
-    values = np.concatenate([[0.0], found.values]) * unit
+    values = np.concatenate([[0.0], found.values[: len(x) - 1]]) * unit
     mu, L = float(asked.energies.mu), float(asked.energies.L or 0)
     energy = interpolant(x @ basis, gradients @ basis * unit, values, mu, L)
     return on_energy(asked.subject, energy), basis[0]

@@ -13,7 +13,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, Flow, with_energy
 
 from ..exact.state_space import StateSpace
-from ..exact.subject import exact_number, read_subject
+from ..exact.subject import exact_number, read_run, read_subject
 
 # Curvatures between μ and L at which the slowest quadratic is looked for.
 _CURVATURES = 201
@@ -78,6 +78,7 @@ class Problem:
         scales: what each state is counted in.
         mu: μ/unit.
         inverse_L: unit/L, or 0.
+        following: the systems of the steps after the first, where they are others.
     """
 
     subject: Method | Flow
@@ -87,6 +88,11 @@ class Problem:
     scales: tuple[Fraction, ...]
     mu: Fraction
     inverse_L: Fraction
+    following: tuple[StateSpace, ...] = ()
+
+    def step(self, k: int) -> StateSpace:
+        """The system of step k."""
+        return self.following[k - 1] if k and self.following else self.space
 
     @property
     def is_flow(self) -> bool:
@@ -122,17 +128,31 @@ def problem(where: str, subject: Any, energies: EnergyClass, flows: bool = False
     return balanced(subject, energies, read_subject(where, subject, flows).minimal())
 
 
+def run_problem(where: str, method: Any, energies: EnergyClass, steps: int) -> Problem:
+    """N steps of a method on a class, read exactly: with a constant step, or each by itself.
+
+    Raises:
+        TypeError: if it is no method, or its steps depend on the state.
+        NotExactError: if it can't be read exactly.
+    """
+    first, *others = read_run(where, method, steps)
+    if not others:
+        return balanced(method, energies, first.minimal())
+    asked = balanced(method, energies, first, scaled=False)
+    return dataclasses.replace(asked, following=tuple(space.with_gradients_in(asked.unit) for space in others))
+
+
 def on_energy(method: Any, energy: Energy) -> Method:
     """A method on another energy."""
     return eqx.tree_at(lambda m: m.flow, method, with_energy(method.flow, energy))
 
 
-def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace) -> Problem:
-    """A system on a class, in balanced units."""
+def balanced(subject: Method | Flow, energies: EnergyClass, space: StateSpace, scaled: bool = True) -> Problem:
+    """A system on a class, in balanced units; its states too, unless others of their like follow."""
     gain = max((abs(float(entry)) for entry in space.B.ravel()), default=1.0) or 1.0
     unit = Fraction(2) ** -math.frexp(gain)[1] if energies.L is None else energies.L
     space = space.with_gradients_in(unit)
-    scales = _balancing(space)
+    scales = _balancing(space) if scaled else (Fraction(1),) * space.states
     inverse_L = Fraction(0) if energies.L is None else unit / energies.L
     return Problem(subject, energies, space.with_states(scales), unit, scales, energies.mu / unit, inverse_L)
 

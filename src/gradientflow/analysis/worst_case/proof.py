@@ -40,8 +40,9 @@ def _lines(
     lines = [head]
     for condition, multipliers in zip(certificate.conditions, certificate.multipliers, strict=True):
         known = condition.inequalities
-        names = [known.at.names[i] + "," + known.at.names[j] for i, j in known.pairs]
-        terms = [rf"{_number(m * scale / unit)}\,I_{{{name}}}" for m, name in zip(multipliers, names, strict=True) if m]
+        units = [unit] * len(known.pairs) + list(known.further.units if known.further else ())
+        counted = zip(multipliers, units, known.names, strict=True)
+        terms = [rf"{_number(m * scale / own)}\,{name}" for m, own, name in counted if m]
         # What each vector of the basis is counted in: the states' scales, then gradients.
         sizes = [*scales, *[unit] * (condition.size - len(scales))]
         squares = _squares(condition.remainder(certificate.weights, multipliers), condition.basis, sizes, scale)

@@ -19,7 +19,7 @@ class Run:
     def __init__(self, asked: Problem, steps: int) -> None:
         space = asked.space
         # A gradient at each iterate may be asked for, beside those of the scheme.
-        size = 2 + space.start_points.shape[0] + steps * (space.gradients + 1)
+        size = 2 + space.start_points.shape[0] + sum(asked.step(k).gradients + 1 for k in range(steps))
         self._unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
         self._asked: list[np.ndarray] = []
         self.names: list[str] = []
@@ -28,13 +28,14 @@ class Run:
         state = space.start @ np.vstack([start, first])
         self.positions = [start[0]]
         for k in range(steps):
+            space = asked.step(k)
             inputs = self._gradients(space.C @ state, space.D, str(k))
             state = space.A @ state + space.B @ inputs
             self.positions.append((space.position @ state)[0])
 
     def place(self, k: int) -> int:
         """The place among the points at which x_k is one: its gradient is asked if it was not."""
-        return self._place(self.positions[k], str(k))
+        return self.place_of(self.positions[k], str(k))
 
     @property
     def size(self) -> int:
@@ -62,10 +63,11 @@ class Run:
                 self.names.append(name)
                 rows.append(own)
             else:
-                rows.append(self._unit[1 + self._place(known, name)])
+                rows.append(self._unit[1 + self.place_of(known, name)])
         return np.array(rows, dtype=object).reshape(-1, self._unit.shape[1])
 
-    def _place(self, row: np.ndarray, name: str) -> int:
+    def place_of(self, row: np.ndarray, name: str) -> int:
+        """The place of a point given by its row; it is asked there, and named so, if it was not."""
         for place, point in enumerate(self._asked):
             if (point == row).all():
                 return place

@@ -53,7 +53,7 @@ def solve(
     # Loaded when first asked; it comes without types.
     clarabel: Any = importlib.import_module("clarabel")
     count = conditions[0].terms[0].shape[0]
-    sizes = [len(condition.inequalities.pairs) for condition in conditions]
+    sizes = [len(condition.inequalities.names) for condition in conditions]
     unknowns = count + sum(sizes) + 1
     zero, positive, cones = [], [], []
     right_zero, right_positive = [], []

@@ -23,7 +23,7 @@ from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
 from .interpolant import extreme
-from .problem import EnergyClass, Problem, energy_class, problem
+from .problem import EnergyClass, Problem, energy_class, run_problem
 from .run import Run
 from .semidefinite import solve
 
@@ -158,7 +158,7 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
     energies = energy_class("settle", mu, L, strongly=False, convex=False)
     if energies.L is None:
         raise ValueError("settle: `L` must be finite")
-    asked = problem("settle", method, energies)
+    asked = run_problem("settle", method, energies, steps)
 
     def settled(grade: Grade, reason: str, **found: Any) -> Settled:
         return Settled(method, energies, grade, reason, claim, steps, asked, **found)

@@ -137,18 +137,21 @@ class RosenbrockWanner(dfx.AbstractAdaptiveSolver):
     """A stiffly accurate, L-stable Rosenbrock–Wanner method of order 4 with an embedded one of order 3: six stages.
 
     A step takes one Jacobian, one factorization and six systems with it, and no iteration: it can't fail to converge,
-    and its error estimate is not blurred by a tolerance. For states of up to about 200 unknowns. It is a solver of
+    and its error estimate is not blurred by a tolerance. For positions of up to about 200 unknowns. It is a solver of
     diffrax like any other.
 
     Args:
         symmetric: whether I − hγJ is symmetric, as it is of gradient flows: factored by Cholesky where it is positive
             definite. Without it LU is taken, which is right for any field.
+        second_order: whether a state is a position x and a velocity v, shaped alike and in this order, with ẋ a
+            multiple of v: a step then solves with a matrix of x's size only, the Schur complement of I − hγJ.
 
     References:
         E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.7.
     """
 
     symmetric: bool = False
+    second_order: bool = False
     term_structure: ClassVar = dfx.ODETerm
     interpolation_cls: ClassVar[Callable[..., Any]] = dfx.ThirdOrderHermitePolynomialInterpolation.from_k
 
@@ -178,9 +181,12 @@ class RosenbrockWanner(dfx.AbstractAdaptiveSolver):
             return ravel_pytree(terms.vf(t, unravel(flat), args))[0]
 
         first = jax.lax.cond(made_jump, lambda: field(t0, y), lambda: ravel_pytree(solver_state)[0])
-        jacobian = jax.jacfwd(lambda flat: field(t0, flat))(y)
         by_time = jax.jvp(lambda t: field(t, y), (t0,), (jnp.ones_like(t0),))[1]
-        solve = _solver_of(jnp.eye(y.size, dtype=dtype) / (gamma * h) - jacobian, self.symmetric)
+        if self.second_order:
+            solve = _second_order_solver(lambda flat: field(t0, flat), y, 1 / (gamma * h))
+        else:
+            jacobian = jax.jacfwd(lambda flat: field(t0, flat))(y)
+            solve = _solver_of(jnp.eye(y.size, dtype=dtype) / (gamma * h) - jacobian, self.symmetric)
         stages: list[Any] = []
         for i in range(_STAGES):
             at = y + sum((a[i, j] * u for j, u in enumerate(stages)), jnp.zeros_like(y))
@@ -197,6 +203,23 @@ class RosenbrockWanner(dfx.AbstractAdaptiveSolver):
             "k": jax.tree.map(lambda *ends: jnp.stack(ends), unravel(h * first), unravel(h * after)),
         }
         return y1, unravel(error), dense, unravel(after), dfx.RESULTS.successful
+
+
+def _second_order_solver(field: Callable[[Any], Any], y: Any, shift: Any) -> Callable[[Any], Any]:
+    r"""r ↦ (sI − J)⁻¹r for (x, v) with ẋ = cv: $(s^2 - sJ_v - cJ_x)\,v = s r_v + J_x r_x$, and $sx = r_x + cv$."""
+    n = y.size // 2
+    x, v = y[:n], y[n:]
+    # Each half by itself: what is not asked for is not differentiated.
+    by_x = jax.jacfwd(lambda x: field(jnp.concatenate([x, v]))[n:])(x)
+    by_v = jax.jacfwd(lambda v: field(jnp.concatenate([x, v]))[n:])(v)
+    c = jax.jvp(lambda v: field(jnp.concatenate([x, v]))[0], (v,), (jnp.ones_like(v),))[1]
+    solve = _solver_of(shift**2 * jnp.eye(n, dtype=y.dtype) - shift * by_v - c * by_x, symmetric=False)
+
+    def solved(right: Any) -> Any:
+        of_v = solve(shift * right[n:] + by_x @ right[:n])
+        return jnp.concatenate([(right[:n] + c * of_v) / shift, of_v])
+
+    return solved
 
 
 def _solver_of(matrix: Any, symmetric: bool) -> Callable[[Any], Any]:

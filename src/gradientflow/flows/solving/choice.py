@@ -20,6 +20,7 @@ from ..solvers.exponential_rosenbrock import ExponentialRosenbrock
 from ..solvers.newton import NewtonKvaerno3, NewtonKvaerno5, StageNewton
 from ..solvers.rosenbrock_wanner import RosenbrockWanner
 from ..solvers.stabilized_chebyshev import StabilizedChebyshev
+from ..transforming import once_per_shape
 from .spectrum import spectral_radius
 
 # Beyond this many unknowns an implicit solve is not chosen unasked: its Krylov iterations cost more than small steps.
@@ -139,9 +140,24 @@ def for_stiff(flow: Flow, z: Any) -> dfx.AbstractSolver:
 
     Of gradient flows that is a stabilized explicit method, of others Kvaerno's 3(2) with Newton–Krylov stages.
     """
-    if size(z) <= LARGEST_DENSE:
-        return RosenbrockWanner(symmetric=flow.is_gradient_flow)
+    if size(flow.position(z)) <= LARGEST_DENSE and (size(z) <= LARGEST_DENSE or is_second_order(flow, z)):
+        return _rosenbrock_wanner(flow, z)
     return StabilizedChebyshev() if flow.is_gradient_flow else _krylov_kvaerno(z)
+
+
+def _rosenbrock_wanner(flow: Flow, z: Any) -> RosenbrockWanner:
+    return RosenbrockWanner(symmetric=flow.is_gradient_flow, second_order=is_second_order(flow, z))
+
+
+@once_per_shape
+def is_second_order(flow: Flow, z: Any) -> bool:
+    """Whether a state is (x, v) with ẋ = v, read off the drift's program: its first half hands v on as it is."""
+    if flow.velocity(z) is None:
+        return False
+    program = jax.make_jaxpr(lambda z: flow.drift(jnp.zeros((), dtype_of(z)), z))(z).jaxpr
+    half, odd = divmod(len(program.invars), 2)
+    handed_on = all(given is out for given, out in zip(program.invars[half:], program.outvars[:half], strict=True))
+    return not odd and handed_on
 
 
 def _krylov_kvaerno(z: Any) -> dfx.AbstractSolver:
@@ -163,7 +179,7 @@ _NAMED: Mapping[str, Callable[[Flow, Any], dfx.AbstractSolver]] = {
     "kvaerno5": _newton_kvaerno,
     "chebyshev": lambda flow, z: StabilizedChebyshev(),
     "exponential-rosenbrock": lambda flow, z: ExponentialRosenbrock(symmetric=flow.is_gradient_flow),
-    "rosenbrock-wanner": lambda flow, z: RosenbrockWanner(symmetric=flow.is_gradient_flow),
+    "rosenbrock-wanner": _rosenbrock_wanner,
 }
 
 

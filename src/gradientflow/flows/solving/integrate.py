@@ -64,8 +64,9 @@ def integrate(
             a velocity, whose oscillation the errors of its steps feed, is held to 30 times the tolerances at most.
         t0: the start [T].
         state: a full state to start from, another path's `state[-1]` say.
-        ts: increasing times within [t0, t1] to save at, each reached by a step of its own; the solve ends at the last.
-            Unless given, every accepted step is saved, t0 included.
+        ts: increasing times within [t0, t1] to save at, each reached by a step of its own; the solve ends at the last,
+            with `t1` = inf too: whether it is at rest by then, its status tells. Unless given, every accepted step is
+            saved, t0 included.
         solver: a diffrax solver or the name of one; chosen unless given.
         rtol: relative tolerance of a step: 1e-8 in double precision, 1e-5 in single.
         atol: absolute tolerance of a step [X]. Unless given, rtol times the largest |x| met so far, or 1 where that is
@@ -147,15 +148,19 @@ def _traced(
     tolerances = _tolerances("integrate", rtol, atol, gtol, dtype_of(z0))
     check_integer("integrate", 1, max_steps=max_steps)
     if isinstance(t1, numbers.Real) and math.isinf(t1):
-        if ts is not None:
+        if ts is None:
+            return rest_traced(flow, z0, t0, *tolerances, solver, max_steps)
+        if gtol is not None:
             raise ValueError(
-                "integrate: to rest (`t1` = inf) a path under jit, vmap or grad has two rows; leave `ts` out"
+                "integrate: to rest a path under jit, vmap or grad has two rows, and with `ts` it goes to the last of "
+                "them; leave `ts` or `gtol` out"
             )
-        return rest_traced(flow, z0, t0, *tolerances, solver, max_steps)
     if gtol is not None:
         raise ValueError("integrate: under jit, vmap or grad a solve does not end early; leave `gtol` out, or t1=inf")
-    if ts is not None and jnp.ndim(ts) != 1:
+    if ts is not None and (jnp.ndim(ts) != 1 or not jnp.size(ts)):
         raise ValueError(f"integrate: `ts` must be increasing times, one axis of them, got shape {jnp.shape(ts)}")
+    if ts is not None and isinstance(t1, numbers.Real) and math.isinf(t1):
+        t1 = jnp.asarray(ts)[-1]
     rtol, atol, _ = tolerances
     return integrate_traced(flow, z0, t0, t1, ts, rtol, atol, solver, adjoint, max_steps)
 
@@ -189,11 +194,14 @@ def limits_of(
     if ts is not None:
         ts = np.asarray(real_arrays(where, "ts", ts), dtype=float)
         # A sum of steps misses the end by a few units in the last place; that is still the end.
-        slack = 8 * np.finfo(float).eps * max(abs(t0), abs(t1)) if math.isfinite(t1) else 0.0
+        eps = float(jnp.finfo(jnp.result_type(float)).eps)
+        slack = 8 * eps * max(abs(t0), abs(t1)) if math.isfinite(t1) else 0.0
         inside = ts.ndim == 1 and len(ts) > 0 and np.isfinite(ts).all() and ts[0] >= t0 and ts[-1] <= t1 + slack
         if not inside or not (np.diff(ts) > 0).all():
             raise ValueError(f"{where}: `ts` must be increasing times within [{t0:g}, {t1:g}], got {ts}")
         ts = np.minimum(ts, t1)
+        if gtol is None:
+            t1 = float(ts[-1])
     return Limits(t0, t1, ts, rtol, atol, stationary, max_steps)
 
 
