@@ -151,7 +151,7 @@ def _draw_paraboloid(ax: Axes, model: "TaylorModel") -> None:
     ax.contour(x, y, own, levels=levels, colors=COLOURS[1], linewidths=1.1, linestyles="--")
     for value, v, colour in zip(model.eigenvalues, model.eigenvectors.T, (COLOURS[0], COLOURS[2]), strict=True):
         arrow = 0.35 * half * v
-        ax.annotate("", at + arrow, at, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2})
+        ax.annotate("", tuple(at + arrow), tuple(at), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2})
         ax.plot([], [], color=colour, lw=2, label=f"eigenvector of λ = {value:.4g}")
     ax.plot([], [], color=COLOURS[1], ls="--", label=f"contours of the model, a {model.kind}")
     ax.plot(*at, "o", color="black", ms=6, zorder=4)
