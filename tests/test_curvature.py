@@ -286,3 +286,32 @@ def test_what_has_no_density_is_one_line():
         gf.spectral_density(lambda x: jnp.sqrt(jnp.sum(x**2)), jnp.zeros(300))
     with pytest.raises(ValueError, match="`vectors` must be"):
         gf.spectral_density(jnp.sum, jnp.ones(3), vectors=1)
+
+
+def test_a_taylor_model_has_what_the_formula_says():
+    """E = w⁴ − 5w² + w + 4 by hand, and in two unknowns: the remainder is of third order, the model's step Newton's."""
+    E = gf.landscapes.tilted_quartic()
+    model = gf.taylor_model(E, [0.5])
+    assert model.gradient.tolist() == [pytest.approx(4 * 0.5**3 - 10 * 0.5 + 1)]
+    assert model.hessian.tolist() == [[pytest.approx(12 * 0.5**2 - 10)]]
+    assert model.kind == "hill"
+    rosenbrock, x = gf.landscapes.rosenbrock(), jnp.array([-0.5, 0.8])
+    model, s = gf.taylor_model(rosenbrock, x), jnp.array([0.3, -0.4])
+    errors = [float(rosenbrock.value(x + h * s) - model.energy.value(x + h * s)) for h in (1e-2, 5e-3)]
+    assert errors[0] / errors[1] == pytest.approx(8, rel=0.05)
+    newton = gf.iterate(gf.NewtonFlow(rosenbrock), gf.ForwardEuler(), x, step=1.0, steps=1).x[1]
+    np.testing.assert_allclose(x + model.newton_step, newton, atol=1e-9)
+    np.testing.assert_allclose(model.energy.grad(x + model.newton_step), 0, atol=1e-9)
+    rows = model.table()
+    np.testing.assert_allclose(model.eigenvectors @ rows["Newton step"], model.newton_step, atol=1e-12)
+
+
+def test_a_taylor_model_where_a_direction_is_flat_has_no_step():
+    model = gf.taylor_model(lambda p: (p["a"] + p["b"]) ** 2, {"a": 1.0, "b": 2.0})
+    assert model.kind == "flat"
+    assert np.isnan(model.newton_step["a"])
+    assert gf.taylor_model(gf.landscapes.saddle(), [1.0, 1.0]).kind == "saddle"
+    with pytest.raises(ValueError, match="taylor_model: `x` must have at most 200 unknowns, got 300"):
+        gf.taylor_model(lambda x: jnp.sum(x**2), np.zeros(300))
+    with pytest.raises(ValueError, match="the Hessian of `E` is not finite"):
+        gf.taylor_model(lambda x: jnp.sum(jnp.abs(x) ** 1.5), [0.0])

@@ -1,5 +1,6 @@
 """Examples run, their own assertions hold, and they leave their figures; and the Python of every page runs."""
 
+import importlib.util
 import pathlib
 import re
 
@@ -11,9 +12,10 @@ from .thorough import THOROUGH, part
 ROOT = pathlib.Path(__file__).parents[1]
 # The demo is run by the continuous integration itself; these take ten seconds and more.
 SLOW = {
+    "c06_a_network_by_hand.py", "c07_batch_norm_and_curvature.py", "c08_residual_gradient_norms.py",
     "c14_batch_size.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c17_data_parallel.py",
-    "c19_trust_region.py", "logistic_posterior_by_three_schemes.py", "saddle_escape_along_the_unstable_direction.py",
-    "training_page.py",
+    "c18_hessian_spectrum.py", "c19_trust_region.py", "c20_initialization.py",
+    "logistic_posterior_by_three_schemes.py", "saddle_escape_along_the_unstable_direction.py", "training_page.py",
 }  # fmt: skip
 # These compute more than they compile, so that compiling less carefully does not pay.
 COMPUTE = {"c13_ill_conditioned_least_squares.py", "logistic_posterior_by_three_schemes.py"}
@@ -29,7 +31,25 @@ def test_an_example_runs(file, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert [p.suffix for p in tmp_path.iterdir()] in ([".png"], [".html"])
-    assert len(file.read_text().splitlines()) <= 60
+    text = file.read_text()
+    assert len(text.splitlines()) <= 60
+    if "_table.settle(" in text:
+        assert done.stdout.count("  holds\n") >= 3
+
+
+@pytest.mark.parametrize("turned", range(3))
+def test_an_example_ends_at_a_claim_that_fails(turned, capsys):
+    specification = importlib.util.spec_from_file_location("_table", ROOT / "examples" / "_table.py")
+    table = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(table)
+    claims = [(f"claim {i}", 0.5, True) for i in range(3)]
+    table.settle(*claims)
+    claims[turned] = (f"claim {turned}", 0.25, False)
+    capsys.readouterr()
+    with pytest.raises(AssertionError, match=rf"^claim {turned}: 0\.25"):
+        table.settle(*claims)
+    # All are told, whichever fails.
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()].count("holds") == 2
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -24,6 +24,8 @@ SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis", "experiments")
 # Lazy imports that run upstairs: only when the method is called.
 ALLOWED_UPSTAIRS = {
+    ("flows/energies/energy.py", "gradientflow.analysis.plots.landscape"),
+    ("flows/flow.py", "gradientflow.analysis.plots.landscape"),
     ("flows/trajectory.py", "gradientflow.analysis.comparison.figures"),
     ("flows/trajectory.py", "gradientflow.analysis.results.html"),
 }

@@ -57,6 +57,21 @@ def test_a_field_and_a_surface_have_the_paths_that_they_are_given():
     np.testing.assert_allclose(np.array(drawn).T, np.column_stack([run.x, run.energy]))
 
 
+def test_an_energy_and_a_flow_draw_themselves():
+    himmelblau = gf.landscapes.himmelblau()
+    run = gf.optimizers.gradient_descent(himmelblau, lr=0.01).iterate([0.0, 0.0], 9)
+    ax = himmelblau.plot(paths=[run]).axes[0]
+    assert ax.get_xlim() == (-5, 5)
+    stars = sorted(tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() == "*")
+    np.testing.assert_allclose(stars, sorted(himmelblau.minima))
+    assert any(np.array_equal(line.get_xydata(), run.x) for line in ax.lines)
+    graph = gf.energy(lambda x: x**4).plot((-2, 1)).axes[0].lines[0].get_xydata()
+    np.testing.assert_allclose(graph[:, 1], graph[:, 0] ** 4, atol=1e-12)
+    assert "minimum" not in gf.GradientFlow(BOWL).plot(BOX).axes[0].get_title()
+    portrait = gf.HeavyBallFlow(MODE, mass=1.0, friction=1.0).plot(BOX, starts=[[1.0, 0.0]])
+    assert portrait.axes[0].get_title().endswith("a stable spiral at the minimum")
+
+
 def test_a_slice_of_a_quadratic_is_its_model():
     ax = gf.plots.slice(BOWL, [1.0, 1.0]).axes[0]
     (s, values), (_, model) = (line.get_data() for line in ax.lines[:2])
@@ -69,14 +84,14 @@ def test_the_plane_of_a_run_is_told_with_its_share():
     """A descent on three modes: the plane's share is that of the squares that a singular value decomposition has."""
     E = gf.Quadratic(np.diag([1.0, 3.0, 9.0]))
     run = gf.optimizers.gradient_descent(E, lr=0.1).iterate([3.0, 2.0, 1.0], 60)
-    end, axes, share = principal_plane(run)
+    end, axes, share = principal_plane("plane", run)
     away = np.asarray(run.x - run.x[-1])
     kept = (away @ np.asarray(axes).T) @ np.asarray(axes)
     assert share == pytest.approx((kept**2).sum() / (away**2).sum(), rel=1e-12)
     assert 0.9 < share < 1
     np.testing.assert_array_equal(end, run.x[-1])
     assert gf.plots.plane(E, run).axes[0].get_title() == f"The plane of the run: {share:.0%} of its way"
-    level = principal_plane(gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([3.0, 2.0], 9))[2]
+    level = principal_plane("plane", gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([3.0, 2.0], 9))[2]
     assert level == pytest.approx(1, rel=1e-12)
 
 
@@ -88,6 +103,12 @@ def test_the_plane_of_a_run_is_told_with_its_share():
             lambda: gf.plots.field(gf.Quadratic(np.eye(3)), BOX),
             "field: the states of GradientFlow must have two",
         ),
+        (lambda: BOWL.plot(), "plot: `box` must say where to draw, ((-2, 2), (-1, 1)) say; only landscapes know it"),
+        (
+            lambda: BOWL.plot((2, 1)),
+            "plot: `box` must be two pairs of bounds, ((-2, 2), (-1, 1)) say, or one, got (2, 1)",
+        ),
+        (lambda: gf.GradientFlow(BOWL).plot(), "plot: `box` must say where to draw"),
         (lambda: gf.plots.phase_portrait(BOWL, BOX, starts=[1.0]), "phase_portrait: `starts` must be states"),
         (lambda: gf.plots.slice(BOWL, [1.0, 1.0], [0.0, 0.0]), "slice: a direction must have a length, got one of 0"),
         (lambda: gf.plots.slice(BOWL, [1.0, 1.0], [1.0]), "slice: a direction must be shaped like x"),

@@ -126,6 +126,7 @@ MADE = {
     "Tuned": lambda _: gf.tune(_descent, [1.0, 1.0], {"lr": GRID}, 9),
     "StationaryPoints": lambda _: gf.stationary_points(BOWL, ((-1, 1), (-1, 1))),
     "StepSweep": lambda _: gf.step_sweep(FLOW, EULER, [1.0, 1.0], multiples=(0.5, 1.5, 2.1), steps=10),
+    "TaylorModel": lambda _: gf.taylor_model(BOWL, [1.0, 2.0]),
     "SuggestedRate": lambda _: gf.suggest_lr(BOWL, jnp.ones(2), optax.sgd, steps=8),
     "Sweep": lambda _: gf.sweep(_descent, [1.0, 1.0], over={"lr": GRID}, steps=9),
     "TrainingReport": lambda _: _watched(),

@@ -173,7 +173,12 @@ def every_subclass(base):
 
 def test_the_questions_are_all():
     for base, asked in ((Energy, set(ENERGY_QUESTIONS)), (Flow, set(FLOW_QUESTIONS) - {"energy", "transition"})):
-        assert {name for name in vars(base) if not name.startswith("_")} - {"equation", "name", "facts"} == asked
+        assert {name for name in vars(base) if not name.startswith("_")} - {
+            "equation",
+            "name",
+            "facts",
+            "plot",
+        } == asked
 
 
 @pytest.mark.parametrize(

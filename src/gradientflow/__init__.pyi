@@ -12,7 +12,7 @@ from .analysis import bifurcation as bifurcation
 from .analysis import compare as compare
 from .analysis import edge_of_stability as edge_of_stability
 from .analysis import exit_time as exit_time
-from .analysis import find_cycle as find_cycle
+from .analysis import film as film
 from .analysis import gaussian_law as gaussian_law
 from .analysis import gradient_noise as gradient_noise
 from .analysis import modified_equation as modified_equation

@@ -23,8 +23,10 @@ from .comparison import compare_ensemble as compare_ensemble
 from .curvature import SpectralDensity as SpectralDensity
 from .curvature import Spectrum as Spectrum
 from .curvature import StationaryPoints as StationaryPoints
+from .curvature import TaylorModel as TaylorModel
 from .curvature import spectral_density as spectral_density
 from .curvature import stationary_points as stationary_points
+from .curvature import taylor_model as taylor_model
 from .diagnosis import Cause as Cause
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import why as why
@@ -46,6 +48,7 @@ from .linear_stability import stability_intervals as stability_intervals
 from .linear_stability import stability_map as stability_map
 from .linear_stability import stability_region as stability_region
 from .linear_stability import step_sweep as step_sweep
+from .plots import film as film
 from .results.grades import Grade as Grade
 from .stochastic import ExitTime as ExitTime
 from .stochastic import GaussianLaw as GaussianLaw

@@ -119,6 +119,12 @@ class Flow(eqx.Module):
         """The y with y = z + h f(t, y), or NaN where none was found. `t` is the time at which f is asked."""
         return solve_resolvent(self.drift, t, z, h)
 
+    def plot(self, box: Any = None, **options: Any) -> Any:
+        """`gf.plots.field(flow, box, ...)` in the plane, `gf.plots.phase_portrait` where there is one velocity."""
+        from gradientflow.analysis.plots.landscape import plot_flow
+
+        return plot_flow(self, box, **options)
+
     def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
         """The z' with z' = z + h f̄, or NaN where none was found.
 

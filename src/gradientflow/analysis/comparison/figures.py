@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
 
-from gradientflow.flows import Energy, Trajectory
+from gradientflow.flows import Trajectory
 
 from ..results.figure import Panel, lay_out
 from ..results.palette import COLOURS
+from .plane import Track, draw_tracks, rows_of, smooth
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
 
 FLOW_COLOUR = "black"
 _MARKERS = "osD^vPX*"
-_GRID = 160
 # Beyond this ratio, curves are not told apart on a linear scale.
 _LINEAR = 1e3
-# A smooth path is drawn through so many points, whatever was saved of it.
-_SMOOTH = 600
 # Ticks of an axis overshoot its end, by as many powers of ten as it has.
 _LARGEST = 1e120
 # So far is seen of what diverges, beside what converges.
@@ -64,7 +62,7 @@ def plot_orders(comparison: "Comparison", **user: Any) -> Any:
 
 def draw_orders(ax: Axes, comparison: "Comparison") -> None:
     """Errors over the step, on logarithmic scales."""
-    for (label, entry), colour, marker in _styled(comparison):
+    for (label, entry), colour, marker in styled(comparison):
         if entry.order is not None:
             _draw_order(ax, entry.order, f"{label}: order", color=colour, marker=marker, ms=4)
     _label_orders(ax)
@@ -171,76 +169,50 @@ def scale_for(ax: Axes, curves: Sequence[np.ndarray]) -> None:
 def draw_plane(ax: Axes, comparison: "Comparison") -> None:
     """Contours and gradient field, the flow's path, and the iterates of each method."""
     energy = comparison.flow.energy
-    own = {
-        label: _smooth(entry.path)
-        for label, entry in comparison.entries.items()
-        if not eqx.tree_equal(entry.method.flow, comparison.flow)
-    }
-    runs = [np.asarray(entry.run.x) for entry in comparison.entries.values()]
-    tracks = [_smooth(comparison.path), *runs, *own.values()]
-    minimizer = energy.minimizer
-    box = _frame(tracks, [] if minimizer is None else [np.asarray(minimizer)])
-    draw_landscape(ax, energy, box)
-    for (label, entry), colour, marker in _styled(comparison):
-        points = np.asarray(entry.run.x)
-        if label in own:
-            path = own[label]
-            ax.plot(path[:, 0], path[:, 1], color=colour, lw=1.0, ls="--", alpha=0.8, label=f"{label}: its own flow")
-        many = len(points) > 60
-        ax.plot(
-            points[:, 0], points[:, 1], color=colour, marker=None if many else marker, ms=4, lw=1.0, label=label,
-        )  # fmt: skip
-    track = tracks[0]
-    ax.plot(track[:, 0], track[:, 1], color=FLOW_COLOUR, lw=3.0, label="flow", zorder=1.5)
-    ax.plot(*track[0], "o", mfc="white", mec="black", ms=7, zorder=4)
-    if minimizer is not None:
-        ax.plot(*np.asarray(minimizer), "*", mfc="gold", mec="black", ms=13, zorder=4)
-    ax.set(xlim=box[0], ylim=box[1], xlabel="$x_1$", ylabel="$x_2$", title="The flow and its discretizations")
+    draw_tracks(ax, energy, tracks_of(comparison), energy.minimizer)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="The flow and its discretizations")
 
 
-def draw_landscape(ax: Axes, energy: Energy, box: Sequence[tuple[float, float]]) -> None:
-    """Filled contours of an energy on the plane, spaced by ratios above its least value there, and −∇E as arrows."""
-    xs, ys = (np.linspace(*bounds, _GRID) for bounds in box)
-    grid = jnp.asarray(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2))
-    values = np.asarray(jax.lax.map(energy.value, grid, batch_size=4096), dtype=float).reshape(_GRID, _GRID)
-    draw_levels(ax, xs, ys, values)
-    coarse = np.stack(np.meshgrid(*(np.linspace(*bounds, 17)[1:-1] for bounds in box)), axis=-1).reshape(-1, 2)
-    arrows = -np.asarray(jax.vmap(energy.grad)(jax.device_put(coarse)), dtype=float)
-    lengths = np.linalg.norm(arrows, axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        arrows = arrows / lengths
-    ax.quiver(*coarse.T, *arrows.T, color="0.35", alpha=0.45, width=0.0025, scale=32, angles="xy", pivot="mid")
-
-
-def draw_levels(ax: Axes, xs: np.ndarray, ys: np.ndarray, values: np.ndarray) -> Any:
-    """Filled contours of values on a grid, spaced by ratios above the least; `None` where there is nothing to tell."""
-    gap = np.where(np.isfinite(values), values, np.nan)
-    gap = gap - np.nanmin(gap)
-    if not (top := float(np.nanmax(gap))) > 0:
-        return None
-    levels = top * np.geomspace(1e-4, 1.0, 17)
-    norm = LogNorm(levels[0], levels[-1])
-    filled = ax.contourf(xs, ys, np.maximum(gap, levels[0]), levels=levels, cmap="YlGnBu", alpha=0.4, norm=norm)
-    ax.contour(xs, ys, gap, levels=levels, colors="white", linewidths=0.5)
-    return filled
+def tracks_of(comparison: "Comparison") -> list[Track]:
+    """The way of the flow, of each method, and of a method's own flow where that is another."""
+    found = [Track("flow", *smooth(comparison.path), FLOW_COLOUR, lw=3.0)]
+    for (label, entry), colour, marker in styled(comparison):
+        if not eqx.tree_equal(entry.method.flow, comparison.flow):
+            found.append(Track(f"{label}: its own flow", *smooth(entry.path), colour, lw=1.0, dashed=True))
+        found.append(Track(label, *rows_of(entry.run), colour, marker=marker))
+    return found
 
 
 def draw_energy(ax: Axes, comparison: "Comparison") -> None:
     """The energy above its minimum, over time, on a logarithmic scale; the energy itself where there is no minimum."""
-    minimum = comparison.minimum
+    runs = [("flow", comparison.path, FLOW_COLOUR, None)]
+    runs += [(label, entry.run, colour, marker) for (label, entry), colour, marker in styled(comparison)]
+    draw_energies(ax, runs, comparison.minimum)
+
+
+def draw_energies(
+    ax: Axes, runs: Sequence[tuple[str, Trajectory, str, str | None]], minimum: float | None
+) -> list[Line2D]:
+    """Energies over time, above a minimum where there is one.
+
+    Args:
+        ax: where.
+        runs: of each its label, itself, its colour, and the mark of its points, `None` for a flow.
+        minimum: the energy's.
+    """
     base = 0.0 if minimum is None else minimum
-    gaps = [np.asarray(comparison.path.energy, dtype=float) - base]
-    _curve(ax, comparison.path, gaps[0], FLOW_COLOUR, "flow", positive=minimum is not None, lw=2.2)
-    for (label, entry), colour, marker in _styled(comparison):
-        gaps.append(np.asarray(entry.run.energy, dtype=float) - base)
-        marker = _sparse_marker(entry.run, marker)
-        _curve(ax, entry.run, gaps[-1], colour, label, positive=minimum is not None, marker=marker, ms=4, lw=1.0)
+    gaps, lines = [], []
+    for label, run, colour, marker in runs:
+        gaps.append(np.asarray(run.energy, dtype=float) - base)
+        style = {"lw": 2.2} if marker is None else {"lw": 1.0, "ms": 4, "marker": _sparse_marker(run, marker)}
+        lines.append(_curve(ax, run, gaps[-1], colour, label, positive=minimum is not None, **style))
     ax.set(xlabel="time t", title="Energy", ylabel="$E(x)$" if minimum is None else "$E(x) - E^*$")
     if minimum is not None:
         ax.set(yscale="log", ylim=axis_limits(gaps, 1e-16))
     else:
         scale_for(ax, gaps)
     ax.grid(True, alpha=0.3)
+    return lines
 
 
 def draw_distance(ax: Axes, comparison: "Comparison") -> None:
@@ -252,7 +224,7 @@ def draw_distance(ax: Axes, comparison: "Comparison") -> None:
 
     distances = [away(comparison.path)]
     _curve(ax, comparison.path, distances[0], FLOW_COLOUR, "flow", lw=2.2)
-    for (label, entry), colour, marker in _styled(comparison):
+    for (label, entry), colour, marker in styled(comparison):
         distances.append(away(entry.run))
         _curve(ax, entry.run, distances[-1], colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
     ax.set(
@@ -265,7 +237,7 @@ def draw_distance(ax: Axes, comparison: "Comparison") -> None:
 def draw_errors(ax: Axes, comparison: "Comparison") -> None:
     """The distance of each method's iterates from its own flow, over time."""
     errors = []
-    for (label, entry), colour, marker in _styled(comparison):
+    for (label, entry), colour, marker in styled(comparison):
         errors.append(entry.error)
         _curve(ax, entry.run, entry.error, colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)
     ax.set(
@@ -275,25 +247,17 @@ def draw_errors(ax: Axes, comparison: "Comparison") -> None:
     ax.grid(True, alpha=0.3)
 
 
-def _smooth(path: Trajectory) -> np.ndarray:
-    """A path's points in the plane, between the saved times too where it knows them."""
-    saved = np.asarray(path.x)
-    if path.evaluate is None or len(saved) >= _SMOOTH:
-        return saved
-    times = np.asarray(path.t, dtype=float)
-    return np.asarray(path(np.union1d(times, np.linspace(times[0], times[-1], _SMOOTH))))
-
-
-def _styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:
+def styled(comparison: "Comparison") -> list[tuple[tuple[str, Any], str, str]]:
+    """Each method with its label, its colour and its marker."""
     items = list(comparison.entries.items())
     return [(item, COLOURS[i % len(COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, item in enumerate(items)]
 
 
 def _curve(
     ax: Axes, trajectory: Trajectory, values: np.ndarray, colour: str, label: str, positive: bool = True, **style: Any
-) -> None:
+) -> Line2D:
     shown = np.where((values > 0) | (not positive), _drawable(values), np.nan)
-    ax.plot(np.asarray(trajectory.t), shown, color=colour, label=label, **style)
+    return ax.plot(np.asarray(trajectory.t), shown, color=colour, label=label, **style)[0]
 
 
 def _sparse_marker(trajectory: Trajectory, marker: str) -> str | None:
@@ -306,17 +270,3 @@ def axis_limits(curves: Sequence[np.ndarray], least: float) -> tuple[float, floa
     top, bottom = (float(values.max()), float(values.min())) if len(values) else (1.0, 1e-3)
     top = min(top, _TALLEST)
     return max(min(bottom, top / 3) / 3, top * least), top * 3
-
-
-def _frame(tracks: Sequence[np.ndarray], extra: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
-    """Bounds that show the flow and whatever iterates stay near it: one that diverges must not shrink the rest."""
-    core = np.concatenate([tracks[0], *(point[None] for point in extra)])
-    low, high = np.nanmin(core, axis=0), np.nanmax(core, axis=0)
-    size = np.maximum(high - low, 0.25 * (high - low).max() + 1e-9)
-    for track in tracks[1:]:
-        near = track[np.isfinite(track).all(axis=1)]
-        near = near[((near > low - size) & (near < high + size)).all(axis=1)]
-        if len(near):
-            low, high = np.minimum(low, near.min(axis=0)), np.maximum(high, near.max(axis=0))
-    margin = 0.12 * np.maximum(high - low, 0.25 * (high - low).max() + 1e-9)
-    return tuple((float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True))

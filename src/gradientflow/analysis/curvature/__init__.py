@@ -6,3 +6,5 @@ from .spectrum import Spectrum as Spectrum
 from .spectrum import curvature as curvature
 from .stationary import StationaryPoints as StationaryPoints
 from .stationary import stationary_points as stationary_points
+from .taylor import TaylorModel as TaylorModel
+from .taylor import taylor_model as taylor_model

@@ -2,20 +2,24 @@
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from gradientflow.flows import along
 
 from ..results.figure import lay_out
+from ..results.grid import values_on
 from ..results.palette import COLOURS
 
 if TYPE_CHECKING:
     from .density import SpectralDensity
     from .spectrum import Spectrum
     from .stationary import StationaryPoints
+    from .taylor import TaylorModel
 
 # So many curves are told apart.
 _CURVES = 8
@@ -126,6 +130,67 @@ def _draw_line(ax: Axes, found: "StationaryPoints") -> None:
 def _draw_indices(ax: Axes, found: "StationaryPoints") -> None:
     _mark(ax, found, found.index, found.energy)
     ax.set(xlabel="index: negative eigenvalues", ylabel="E")
+
+
+def plot_taylor(model: "TaylorModel", **user: Any) -> Any:
+    """The model beside the energy around the point."""
+    draw = {1: _draw_parabola, 2: _draw_paraboloid}.get(len(model.eigenvalues), _draw_terms)
+    return lay_out([lambda ax: draw(ax, model)], (6.6, 5.4), **user)
+
+
+def _draw_paraboloid(ax: Axes, model: "TaylorModel") -> None:
+    flat, _ = ravel_pytree(model.x)
+    at, half = np.asarray(flat, dtype=float), _reach(model)
+    x, y = (np.linspace(c - half, c + half, _GRID) for c in at)
+    axes = jnp.asarray(x), jnp.asarray(y)
+    origin = jax.tree.map(jnp.zeros_like, model.x)
+    values = np.asarray(values_on(model.function, origin, jnp.eye(2), axes), dtype=float)
+    own = np.asarray(values_on(model.energy, jnp.zeros(2), jnp.eye(2), axes), dtype=float)
+    levels = np.unique(np.quantile(values[np.isfinite(values)], np.linspace(0.02, 0.98, 14)))
+    ax.contourf(x, y, values, levels=levels, cmap="YlGnBu", alpha=0.4, extend="both")
+    ax.contour(x, y, own, levels=levels, colors=COLOURS[1], linewidths=1.1, linestyles="--")
+    for value, v, colour in zip(model.eigenvalues, model.eigenvectors.T, (COLOURS[0], COLOURS[2]), strict=True):
+        arrow = 0.35 * half * v
+        ax.annotate("", tuple(at + arrow), tuple(at), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2})
+        ax.plot([], [], color=colour, lw=2, label=f"eigenvector of λ = {value:.4g}")
+    ax.plot([], [], color=COLOURS[1], ls="--", label=f"contours of the model, a {model.kind}")
+    ax.plot(*at, "o", color="black", ms=6, zorder=4)
+    ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]),
+           title="E, and its quadratic at the point")  # fmt: skip
+    ax.legend(fontsize=9, loc="upper right")
+
+
+def _draw_parabola(ax: Axes, model: "TaylorModel") -> None:
+    flat, _ = ravel_pytree(model.x)
+    at, half = float(flat[0]), _reach(model)
+    x = np.linspace(at - half, at + half, _FINE)
+    origin = jax.tree.map(jnp.zeros_like, model.x)
+    values = np.asarray(values_on(model.function, origin, jnp.ones((1, 1)), (jnp.asarray(x),)), dtype=float)
+    own = model.value + model.gradient[0] * (x - at) + model.hessian[0, 0] * (x - at) ** 2 / 2
+    ax.plot(x, values, color="0.4", lw=2, label="E")
+    ax.plot(x, own, color=COLOURS[1], ls="--", label=f"its quadratic: curvature {model.hessian[0, 0]:.4g}")
+    ax.plot(at, model.value, "o", color="black", ms=6)
+    spread = np.nanmax(values) - np.nanmin(values)
+    ax.set(xlabel="x", ylabel="E", ylim=(np.nanmin(values) - spread / 2, np.nanmax(values) + spread / 2))
+    ax.legend(fontsize=9)
+    ax.grid(True, alpha=0.3)
+
+
+def _draw_terms(ax: Axes, model: "TaylorModel") -> None:
+    rank = np.arange(1, len(model.eigenvalues) + 1)
+    ax.axhline(0, color="0.7", lw=1)
+    ax.plot(rank, model.eigenvalues, "o", ms=4, color=COLOURS[0], label="curvature")
+    ax.plot(rank, model.eigenvectors.T @ model.gradient, "x", ms=5, color=COLOURS[1], label="slope of E")
+    ax.set(xlabel="eigenvector of the Hessian", ylabel="along it")
+    ax.legend(fontsize=9)
+
+
+def _reach(model: "TaylorModel") -> float:
+    """How far to draw: a little past the model's stationary point, unless that is far beyond the point's own size."""
+    step = float(np.abs(np.asarray(ravel_pytree(model.newton_step)[0], dtype=float)).max())
+    size = float(np.abs(np.asarray(ravel_pytree(model.x)[0], dtype=float)).max())
+    step = 1.5 * step if np.isfinite(step) and step > 0 else size or 1.0
+    return float(np.clip(step, 0.3 * size, 1.5 * size)) if size else step
 
 
 def _value(x: Any, energy: Any) -> Any:

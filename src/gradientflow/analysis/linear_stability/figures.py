@@ -33,7 +33,7 @@ def plot_stability(stability: "Stability", **user: Any) -> Any:
 
 def draw_radius(ax: Axes, stability: "Stability") -> None:
     """The spectral radius over the step, and the limits."""
-    hs, is_long = _steps_drawn(stability)
+    hs, is_long = steps_drawn(stability)
     end = hs[-1]
     radius = np.asarray(stability.spectral_radius(hs))
     top = 2 * np.nanmax(radius) if is_long else _TALLEST
@@ -61,12 +61,10 @@ def draw_radius(ax: Axes, stability: "Stability") -> None:
 
 def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
     """Where the eigenvalues of a step go as it grows, against the unit circle."""
-    hs, is_long = _steps_drawn(stability)
+    hs, is_long = steps_drawn(stability)
     end = hs[-1]
     points = [stability.eigenvalues(float(h)) for h in hs]
-    angle = np.linspace(0, 2 * np.pi, 400)
-    ax.fill(np.cos(angle), np.sin(angle), color=_STABLE, alpha=0.08, lw=0)
-    ax.plot(np.cos(angle), np.sin(angle), color="black", lw=1)
+    draw_unit_disk(ax)
     many = np.concatenate(points)
     steps = np.concatenate([np.full(len(w), h) for h, w in zip(hs, points, strict=True)])
     shown = np.abs(many) < 1.9
@@ -82,9 +80,15 @@ def draw_eigenvalues(ax: Axes, stability: "Stability") -> None:
         ax.legend(loc="upper right", fontsize=9)
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
     bar.set_label("step h")
-    ax.set(
-        aspect="equal", xlim=(-1.7, 1.7), ylim=(-1.4, 1.4), xlabel="Re w", ylabel="Im w", title="Eigenvalues of a step"
-    )
+    ax.set_title("Eigenvalues of a step")
+
+
+def draw_unit_disk(ax: Axes) -> None:
+    """The unit disk, in which eigenvalues of a step are stable."""
+    angle = np.linspace(0, 2 * np.pi, 400)
+    ax.fill(np.cos(angle), np.sin(angle), color=_STABLE, alpha=0.08, lw=0)
+    ax.plot(np.cos(angle), np.sin(angle), color="black", lw=1)
+    ax.set(aspect="equal", xlim=(-1.7, 1.7), ylim=(-1.4, 1.4), xlabel="Re w", ylabel="Im w")
 
 
 def plot_region(region: "StabilityRegion", **user: Any) -> Any:
@@ -225,7 +229,7 @@ def _draw_sharpness(right: Axes, found: "EdgeOfStability") -> None:
     right.grid(True, alpha=0.3)
 
 
-def _steps_drawn(stability: "Stability") -> tuple[np.ndarray, bool]:
+def steps_drawn(stability: "Stability") -> tuple[np.ndarray, bool]:
     """The steps to draw, and whether they span powers of ten: where equal ones all leave the frame."""
     end = _longest_drawn(stability)
     steps = np.linspace(end / _DRAWN, end, _DRAWN)

@@ -1,22 +1,16 @@
-"""What a picture is asked of: a flow whose states are points of a plane, a box, an energy on a grid."""
+"""What a picture is asked of: a flow whose states are points of a plane, and a box."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.flatten_util import ravel_pytree
 
-from gradientflow.flows import Energy, Flow, GradientFlow, compiled, size
+from gradientflow.flows import Flow, GradientFlow, size
 from gradientflow.flows import energy as as_energy
 from gradientflow.flows.checks import in_a_line
 
 Box = tuple[tuple[float, float], tuple[float, float]]
-
-# Values of an energy at once.
-_AT_ONCE = 4_096
 
 
 def flow_of(where: str, asked: Any) -> Flow:
@@ -66,18 +60,3 @@ def planar_state(where: str, flow: Flow) -> Any:
         f"{where}: the states of {flow.name} must have two entries: the energy one of two variables, or of one where "
         "the flow has a velocity"
     )
-
-
-def on_grid(function: Callable[[Any], Any], like: Any, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """A function of states at the points of a grid, each given by its two entries: shape (ys, xs, …)."""
-    _, unravel = ravel_pytree(like)
-    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    found = jax.lax.map(lambda p: ravel_pytree(function(unravel(p)))[0], jnp.asarray(points), batch_size=_AT_ONCE)
-    return np.asarray(found, dtype=float).reshape(len(ys), len(xs), -1)
-
-
-@compiled
-def values_on(energy: Energy, origin: Any, directions: Any, places: Any) -> jax.Array:
-    """E at the origin plus so much of each direction: places of shape (m, k), directions (k, n)."""
-    flat, unravel = ravel_pytree(origin)
-    return jax.lax.map(lambda place: energy.value(unravel(flat + place @ directions)), places, batch_size=_AT_ONCE)

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from gradientflow.flows import Trajectory, check_fits, check_positive
 from gradientflow.flows.checks import in_a_line, position_arrays
 
-from ..comparison.figures import draw_levels
+from ..comparison.plane import draw_levels
 from ..curvature.spectrum import energy_of
 from ..results.figure import lay_out
+from ..results.grid import values_on
 from ..results.palette import COLOURS
-from .asked import values_on
 
 _LINE, _GRID = 201, 81
 _SEED = 0
@@ -52,7 +52,7 @@ def slice(
         asked = jax.random.normal(jax.random.key(_SEED), gradient.shape, gradient.dtype)
     unit = _unit("slice", asked)
     s = np.linspace(-span, span, _LINE)
-    values = np.asarray(values_on(energy, x, unit[None], jnp.asarray(s)[:, None]), dtype=float)
+    values = np.asarray(values_on(energy, x, unit[None], (jnp.asarray(s),)), dtype=float)
     _, unravel = ravel_pytree(x)
     slope, curved = float(gradient @ unit), float(ravel_pytree(energy.hvp(x, unravel(unit)))[0] @ unit)
     model = float(energy.value(x)) + slope * s + curved * s**2 / 2
@@ -97,7 +97,7 @@ def plane(
     energy = energy_of("plane", E)
     track, share = None, 1.0
     if isinstance(x, Trajectory):
-        origin, axes, share = principal_plane(x) if directions is None else (_end(x), None, 1.0)
+        origin, axes, share = principal_plane("plane", x) if directions is None else (_end(x), None, 1.0)
         axes = _pair(directions, origin) if axes is None else axes
         track = (_rows(x) - ravel_pytree(origin)[0]) @ np.asarray(axes).T
     else:
@@ -106,9 +106,7 @@ def plane(
     check_fits("plane", "x", energy, origin)
     low, high = (-np.full(2, span), np.full(2, span)) if track is None else _frame(track)
     s, t = (np.linspace(low[i], high[i], _GRID) for i in range(2))
-    places = np.stack(np.meshgrid(s, t), axis=-1).reshape(-1, 2)
-    values = np.asarray(values_on(energy, origin, jnp.asarray(axes), jnp.asarray(places)), dtype=float)
-    values = values.reshape(_GRID, _GRID)
+    values = np.asarray(values_on(energy, origin, jnp.asarray(axes), (jnp.asarray(s), jnp.asarray(t))), dtype=float)
 
     def draw(ax: Axes) -> None:
         if (drawn := draw_levels(ax, s, t, values)) is not None:
@@ -124,7 +122,7 @@ def plane(
     return lay_out([draw], (7.0, 5.4), ax=ax, figsize=figsize, title=title)
 
 
-def principal_plane(run: Trajectory) -> tuple[Any, jax.Array, float]:
+def principal_plane(where: str, run: Trajectory) -> tuple[Any, jax.Array, float]:
     """The end of a run, the two principal directions of its way there, (2, n), and the share of squares they hold.
 
     Raises:
@@ -134,9 +132,9 @@ def principal_plane(run: Trajectory) -> tuple[Any, jax.Array, float]:
     away = away[np.isfinite(away).all(axis=1)]
     _, singular, rows = np.linalg.svd(away, full_matrices=False)
     if not len(singular) or not singular[0] > 0:
-        raise ValueError("plane: the run does not move; give two `directions`")
+        raise ValueError(f"{where}: the run does not move, and spans no plane")
     if len(rows) < 2 or rows.shape[1] < 2:
-        raise ValueError("plane: a run of one unknown or one step spans no plane; `slice` draws a line")
+        raise ValueError(f"{where}: a run of one unknown or one step spans no plane; `gf.plots.slice` draws a line")
     flat, _ = ravel_pytree(_end(run))
     share = float((singular[:2] ** 2).sum() / (singular**2).sum())
     return _end(run), jnp.asarray(rows[:2], flat.dtype), share

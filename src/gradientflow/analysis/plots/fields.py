@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from gradientflow.flows import Flow, GradientFlow, Trajectory, integrate
 from gradientflow.flows.checks import in_a_line
 
-from ..comparison.figures import draw_levels
+from ..comparison.plane import draw_levels
 from ..results.figure import lay_out
+from ..results.grid import drifts_on, values_on
 from ..results.palette import COLOURS
-from .asked import Box, box_of, flow_of, on_grid, planar_state
+from .asked import Box, box_of, flow_of, planar_state
 
 _GRID = 121
 # Starts on the border of a portrait, and how many times its diagonal they may go at the usual speed.
@@ -61,7 +62,7 @@ def field(
     def draw(ax: Axes) -> None:
         if flow.has_energy and is_position:
             xs, ys = _axes(box)
-            draw_levels(ax, xs, ys, on_grid(flow.energy.value, z, xs, ys)[..., 0])
+            draw_levels(ax, xs, ys, _values(flow, z, xs, ys))
         _streams(ax, flow, z, box, t)
         for i, path in enumerate(paths):
             _track(ax, path.x if is_position else path.state, COLOURS[i % len(COLOURS)])
@@ -159,7 +160,7 @@ def surface(
 
     def draw(ax: Any) -> None:
         xs, ys = _axes(box)
-        values = on_grid(flow.energy.value, flow.position(z), xs, ys)[..., 0]
+        values = _values(flow, z, xs, ys)
         ax.plot_surface(*np.meshgrid(xs, ys), values, cmap="YlGnBu", alpha=0.75, rcount=60, ccount=60, linewidth=0)
         for i, path in enumerate(paths):
             points, heights = np.asarray(path.x), np.asarray(path.energy)
@@ -213,9 +214,14 @@ def _axes(box: Box) -> tuple[np.ndarray, np.ndarray]:
     return np.linspace(a, b, _GRID), np.linspace(c, d, _GRID)
 
 
+def _values(flow: Flow, z: Any, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    origin = jax.tree.map(jnp.zeros_like, flow.position(z))
+    return np.asarray(values_on(flow.energy, origin, jnp.eye(2), (jnp.asarray(xs), jnp.asarray(ys))), dtype=float)
+
+
 def _streams(ax: Axes, flow: Flow, z: Any, box: Box, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     xs, ys = _axes(box)
-    slopes = on_grid(lambda s: flow.drift(jnp.asarray(t), s), z, xs, ys)
+    slopes = np.asarray(drifts_on(flow, z, jnp.asarray(t, float), (jnp.asarray(xs), jnp.asarray(ys))), dtype=float)
     shown = np.where(np.isfinite(slopes), slopes, 0)
     ax.streamplot(xs, ys, shown[..., 0], shown[..., 1], color="0.6", linewidth=0.8, arrowsize=0.9, density=1.1)
     return xs, ys, slopes

@@ -41,6 +41,11 @@ class Figure(matplotlib.figure.Figure):
         return buffer.getvalue(), {"width": float(width), "height": float(height)}
 
 
+def blank(width: float, height: float) -> Figure:
+    """An empty one, of so many inches, that makes room for what is put on it."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def lay_out(
     panels: Sequence[Panel],
     size: Sequence[Number],
@@ -72,7 +77,7 @@ def lay_out(
         ValueError: if they are not as many as the panels, or `figsize` is given with them.
     """
     if ax is None:
-        figure = Figure(figsize=_size(size, figsize), layout="constrained")
+        figure = blank(*_size(size, figsize))
         drawn = list(figure.subplots(*(shape or (1, len(panels))), squeeze=False, **subplots).ravel())
     else:
         if figsize is not None:

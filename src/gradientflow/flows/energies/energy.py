@@ -137,6 +137,12 @@ class Energy(eqx.Module):
         """The coordinates in which the gradient's are λᵢ times the position's, but for constants; or `None`."""
         return None
 
+    def plot(self, box: Any = None, **options: Any) -> Any:
+        """Its contours with −∇E in the plane, or its graph: `gf.plots.landscape(E, box, ...)`."""
+        from gradientflow.analysis.plots.landscape import landscape
+
+        return landscape(self, box, **options)
+
 
 class Proximable(Energy):
     """An energy whose proximal map has a closed form."""
