@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from gradientflow.flows import Energy, LeastSquares, LinearRegression, Mode, Quadratic, compiled, size
 
@@ -223,7 +223,10 @@ def _by_lanczos(energy: Energy, x: Any) -> Curvatures:
         off = float(np.linalg.norm(image - mean * start)) / length
         if off <= _MULTIPLE_OF_IDENTITY * max(of, abs(mean)):
             return mean, off
-        found: Any = eigsh(matrix_free(n, times), k=1, which="LA", v0=start, tol=tolerance)  # pyright: ignore
+        try:
+            found: Any = eigsh(matrix_free(n, times), k=1, which="LA", v0=start, tol=tolerance)  # pyright: ignore
+        except ArpackError as error:
+            raise ArithmeticError(f"Lanczos iteration finds no largest curvature there ({error})") from None
         (value,), vectors = found
         return float(value), float(np.linalg.norm(times(vectors[:, 0]) - value * vectors[:, 0]))
 
