@@ -14,7 +14,7 @@ import gradientflow as gf
 from gradientflow.analysis.plots.cuts import principal_plane
 from gradientflow.analysis.plots.moving import Growing, Moving, pictures
 
-from .test_laboratory_page import CHROMIUM, FLAGS
+from .in_browser import launched, needs_browser
 from .thorough import thorough
 
 BOWL = gf.Quadratic(np.diag([1.0, 9.0]))
@@ -164,13 +164,10 @@ def test_an_mp4_has_all_frames(film, tmp_path):
 
 
 @thorough
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium with Playwright is installed, in which the page is tried")
+@needs_browser
 def test_keys_move_the_film(film, tmp_path):
-    from playwright.sync_api import sync_playwright
-
     film.save(tmp_path / "film.html")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         page = browser.new_page(reduced_motion="reduce")
         failed = []
         page.on("pageerror", failed.append)
@@ -183,4 +180,3 @@ def test_keys_move_the_film(film, tmp_path):
         page.wait_for_function(f"document.getElementById('at').value === '{FRAMES - 1}'")
         assert page.locator("#play").text_content() == "Play"
         assert failed == []
-        browser.close()
