@@ -170,7 +170,7 @@ def test_keys_move_the_film(film, tmp_path):
     with launched() as browser:
         page = browser.new_page(reduced_motion="reduce")
         failed = []
-        page.on("pageerror", failed.append)
+        page.on("pageerror", lambda error: failed.append(error))
         page.goto((tmp_path / "film.html").as_uri())
         assert page.locator("#clock").text_content() == film.scene.said[0]
         for key, frame in (("End", FRAMES - 1), ("ArrowLeft", FRAMES - 2), ("Home", 0), ("ArrowRight", 1)):
