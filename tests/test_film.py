@@ -8,10 +8,12 @@ import sys
 import jax
 import numpy as np
 import pytest
+import scipy.integrate
 from PIL import Image
 
 import gradientflow as gf
 from gradientflow.analysis.plots.cuts import principal_plane
+from gradientflow.analysis.plots.ensembles import density_on_the_line
 from gradientflow.analysis.plots.moving import Growing, Moving, pictures
 
 from .in_browser import launched, needs_browser
@@ -105,6 +107,58 @@ def test_every_lane_of_a_batch_has_its_way():
     np.testing.assert_allclose(ends, np.asarray(runs.x)[:, -1])
 
 
+def test_a_run_is_drawn_as_long_as_it_is_finite_and_leaves_a_frame_that_shows_the_landscape():
+    run = gf.iterate(FLOW, gf.ForwardEuler(), [3.0, 1.0], step=0.9, steps=400)
+    points = np.asarray(run.x, dtype=float)
+    made = gf.film(run, flow=BOWL, frames=5)
+    top, bottom = made.scene.figure.axes
+    track = next(track for track in made.scene.tracks if isinstance(track, Growing))
+    kept = len(track.points)
+    assert np.abs(points[:kept]).max() < 1e120
+    assert kept == len(points) or not np.abs(points[kept]).max() < 1e120
+    assert made.scene.name == (f"run, finite until t = {run.t[kept - 1]:.4g}" if kept < len(points) else "run")
+    assert np.abs([top.get_xlim(), top.get_ylim()]).max() < 10
+    drawn = bottom.lines[0].get_ydata()
+    assert bottom.get_ylim()[1] > np.nanmax(drawn)
+    made.html()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_one_unknown_too(dtype):
+    E = gf.energy(lambda x: x**4 + x**2)
+    run = gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), jax.numpy.asarray(1.7, dtype), step=0.5, steps=30)
+    made = gf.film(run, flow=E, frames=3)
+    assert re.search(r"finite until t = \d", made.scene.name)
+    # One step goes to 1.7 − (4·1.7³ + 3.4)/2.
+    low, high = made.scene.figure.axes[0].get_xlim()
+    assert -30 < low < -9.8 < 1.7 < high < 15
+    made.html()
+
+
+def test_the_frame_holds_all_starts_and_the_legend_names_all_lanes():
+    starts = [[0.1, 0.1], [2.0, 2.0], [-2.0, -2.0]]
+    run = jax.jit(lambda x: gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate(x, 5))
+    runs = {str(x): run(np.array(x)) for x in starts}
+    batch = jax.vmap(lambda x: gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate(x, 5))(np.array(starts))
+    for made, name in (
+        (gf.film(runs, flow=BOWL, frames=2), ", ".join(runs)),
+        (gf.film(batch, frames=2), "run 1, run 2, run 3"),
+    ):
+        ax = made.scene.figure.axes[0]
+        for low, high in (ax.get_xlim(), ax.get_ylim()):
+            assert -3 < low < -2 < 2 < high < 3
+        assert made.scene.name == name
+
+
+def test_the_lower_axis_goes_as_far_as_the_clock():
+    """The first step is to the minimum, whose energy a logarithmic axis doesn't show."""
+    E = gf.Quadratic([[1.0]])
+    made = gf.film(gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), [1.0], step=1.0, steps=5), flow=E, frames=3)
+    low, high = made.scene.figure.axes[1].get_xlim()
+    assert low < 0 < 5 < high
+    assert made.scene.said[-1] == "t = 5"
+
+
 def test_a_step_grows_and_its_eigenvalues_move():
     found = gf.stability(FLOW, gf.ForwardEuler())
     made = gf.film(found, frames=11)
@@ -125,6 +179,15 @@ def test_particles_are_where_they_were_drawn_and_counted():
     assert np.trapezoid(bars.places[-1, :, 1], bars.places[-1, :, 0]) == pytest.approx(inside, rel=1e-9)
 
 
+def test_a_density_is_normalized_over_the_line_and_seen_where_its_mass_is():
+    E = gf.energy(lambda x: (x**2 - 1) ** 2)
+    xs, density = density_on_the_line(E, 0.3, (0.3, 1.6), ())
+    mass = scipy.integrate.quad(lambda x: np.exp(-((x**2 - 1) ** 2) / 0.3), -6, 6, points=(-1, 1))[0]
+    np.testing.assert_allclose(density, np.exp(-((xs**2 - 1) ** 2) / 0.3) / mass, rtol=2e-5)
+    assert np.trapezoid(density, xs) == pytest.approx(0.999, abs=1e-4)
+    assert xs[0] == pytest.approx(-xs[-1], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("make", "kind", "words"),
     [
@@ -136,7 +199,18 @@ def test_particles_are_where_they_were_drawn_and_counted():
         (lambda run: gf.film(run, frames=1), ValueError, "film: `frames` must be at least 2"),
         (lambda run: gf.film(BOWL), TypeError, "film: the first argument must be a comparison, a path or run"),
         (lambda run: gf.film({}), TypeError, "film: the first argument must be"),
-        (lambda run: gf.film(run, flow=3), TypeError, "film: the first argument must be a flow, or an energy, got 3"),
+        (lambda run: gf.film(run, flow=3), TypeError, "film: `flow` must be a flow, or an energy, got 3"),
+        (
+            lambda run: gf.film(run, flow=gf.Quadratic([[1.0]])),
+            ValueError,
+            "film: `flow` must take the positions that are filmed, of shape (2,), and this",
+        ),
+        (lambda run: gf.film(run, 123), TypeError, "film: `file` must be a path, 'film.gif' say, got 123"),
+        (
+            lambda run: gf.film(run, "nodir/a.gif"),
+            FileNotFoundError,
+            "film: `file` must lie in a folder that is there, got 'nodir/a.gif'; make 'nodir' first",
+        ),
     ],
 )
 def test_what_can_not_be_filmed_is_one_line(make, kind, words):

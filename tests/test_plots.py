@@ -53,7 +53,9 @@ def test_a_field_and_a_surface_have_the_paths_that_they_are_given():
     ax = matplotlib.figure.Figure().subplots()
     assert gf.plots.field(BOWL, BOX, paths=[run], ax=ax) is ax
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), run.x)
-    drawn = gf.plots.surface(BOWL, BOX, paths=[run]).axes[0].lines[0].get_data_3d()
+    alone = gf.plots.field(BOWL, BOX, paths=run).axes[0]
+    np.testing.assert_array_equal(alone.lines[0].get_xydata(), run.x)
+    drawn = gf.plots.surface(BOWL, BOX, paths=run).axes[0].lines[0].get_data_3d()
     np.testing.assert_allclose(np.array(drawn).T, np.column_stack([run.x, run.energy]))
 
 
@@ -108,6 +110,7 @@ def test_the_plane_of_a_run_is_told_with_its_share():
             lambda: BOWL.plot((2, 1)),
             "plot: `box` must be two pairs of bounds, ((-2, 2), (-1, 1)) say, or one, got (2, 1)",
         ),
+        (lambda: gf.Quadratic(np.eye(3)).plot(BOX), "takes none such; gf.plots.plane(E, x) cuts one of more unknowns"),
         (lambda: gf.GradientFlow(BOWL).plot(), "plot: `box` must say where to draw"),
         (lambda: gf.plots.phase_portrait(BOWL, BOX, starts=[1.0]), "phase_portrait: `starts` must be states"),
         (lambda: gf.plots.slice(BOWL, [1.0, 1.0], [0.0, 0.0]), "slice: a direction must have a length, got one of 0"),

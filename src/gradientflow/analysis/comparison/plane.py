@@ -45,10 +45,16 @@ class Track:
     dashed: bool = False
 
 
-def draw_tracks(ax: Axes, energy: Energy | None, tracks: Sequence[Track], minimizer: Any = None) -> list[Line2D]:
-    """Contours and gradient field of an energy where there is one, and the tracks, the first one below the others."""
+def draw_tracks(
+    ax: Axes, energy: Energy | None, tracks: Sequence[Track], minimizer: Any = None,
+    box: Sequence[tuple[float, float]] | None = None,
+) -> list[Line2D]:  # fmt: skip
+    """Contours and gradient field of an energy where there is one, and the tracks, the first one below the others.
+
+    In a box, or around the first track.
+    """
     known = [] if minimizer is None else [np.asarray(minimizer)]
-    box = bounds_around([track.points for track in tracks], known)
+    box = bounds_around([track.points for track in tracks], known) if box is None else box
     if energy is not None:
         draw_landscape(ax, energy, box)
     lines = []

@@ -1,19 +1,20 @@
 """What a picture is asked of: a flow whose states are points of a plane, and a box."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Flow, GradientFlow, size
+from gradientflow.flows import Flow, GradientFlow, Trajectory, size
 from gradientflow.flows import energy as as_energy
 from gradientflow.flows.checks import in_a_line
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 
 
-def flow_of(where: str, asked: Any) -> Flow:
+def flow_of(where: str, asked: Any, name: str = "the first argument") -> Flow:
     """A flow; of an energy, or a function, its gradient flow.
 
     Raises:
@@ -22,7 +23,7 @@ def flow_of(where: str, asked: Any) -> Flow:
     if isinstance(asked, Flow):
         return asked
     if not callable(asked):
-        raise TypeError(f"{where}: the first argument must be a flow, or an energy, got {in_a_line(asked)}")
+        raise TypeError(f"{where}: {name} must be a flow, or an energy, got {in_a_line(asked)}")
     return GradientFlow(as_energy(asked))
 
 
@@ -39,6 +40,18 @@ def box_of(where: str, box: Any) -> Box:
     if not (a < b and c < d and all(map(math.isfinite, (a, b, c, d)))):
         raise ValueError(f"{where}: `box` must be two pairs of bounds, ((-2, 2), (-1, 1)) say, got {in_a_line(box)}")
     return (a, b), (c, d)
+
+
+def paths_of(where: str, paths: Any) -> list[Trajectory]:
+    """Paths to draw, of which one may come alone.
+
+    Raises:
+        TypeError: for what are none.
+    """
+    found = [paths] if isinstance(paths, Trajectory) else list(paths) if isinstance(paths, Iterable) else [paths]
+    if not all(isinstance(path, Trajectory) for path in found):
+        raise TypeError(f"{where}: `paths` must be paths or runs, got {in_a_line(paths)}")
+    return found
 
 
 def planar_state(where: str, flow: Flow) -> Any:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
+from scipy.integrate import cumulative_trapezoid
 
 from gradientflow.discretizers import Chains
 from gradientflow.flows import Energy, Flow
@@ -19,6 +20,9 @@ from .scene import Scene, clock_words
 _SEEN, _BARS, _FINE = 400, 60, 400
 # What this share of all draws leaves aside on each side is not in the frame.
 _OUTSIDE = 5e-4
+# The quadrature of a density: so many points, on so many times as wide an interval at first as chains were in, doubled
+# so many times at most, until this logarithm of the density, of which 1 is the most, is not reached at its ends.
+_QUADRATURE, _WIDE, _DOUBLINGS, _NOTHING = 20_001, 10.0, 8, -40.0
 
 
 def of_chains(chains: Chains, flow: Flow | None, frames: int, title: str | None) -> Scene:
@@ -40,10 +44,14 @@ def of_chains(chains: Chains, flow: Flow | None, frames: int, title: str | None)
     box = [(low - 0.08 * (high - low), high + 0.08 * (high - low)) for low, high in box]
     if x.shape[2] == 1:
         shape = leaves[0].shape[2:]
+        density = None
+        if flow is not None and getattr(flow, "temperature", None) is not None and float(flow.temperature) > 0:
+            density = density_on_the_line(flow.energy, float(flow.temperature), box[0], shape)
+            box = [(min(box[0][0], density[0][0]), max(box[0][1], density[0][-1]))]
         figure = blank(7.2, 7.0)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
         tracks: list[Track] = [_on_the_graph(top, energy, rows[..., 0], box[0], shape)]
-        tracks.append(_histogram(bottom, flow, rows[..., 0], box[0], shape))
+        tracks.append(_histogram(bottom, density, rows[..., 0], box[0]))
     else:
         figure = blank(7.2, 6.8)
         top = figure.subplots()
@@ -78,7 +86,39 @@ def _on_the_graph(
     return Moving(dots, np.stack([seen, heights], axis=-1))
 
 
-def _histogram(ax: Axes, flow: Flow | None, rows: np.ndarray, box: tuple[float, float], shape: tuple) -> Moving:
+def density_on_the_line(
+    energy: Energy, temperature: float, near: tuple[float, float], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """e^(−E/T) normalized over the line, on a grid where it has its mass: places and values.
+
+    By the trapezoidal rule, on an interval around a near one that is doubled until nothing is left at its ends, and
+    again where there is something. Where there is none such, E has no density, and its mass on the near one is 1.
+    """
+
+    def logs(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+        xs = np.linspace(low, high, _QUADRATURE)
+        found = -_values(energy, xs, shape) / temperature
+        found = np.where(np.isfinite(found), found, -np.inf)
+        return xs, found - found.max()
+
+    middle, width = (near[0] + near[1]) / 2, max(near[1] - near[0], 1e-9)
+    for doubled in range(_DOUBLINGS):
+        half = _WIDE * width * 2**doubled
+        xs, found = logs(middle - half, middle + half)
+        if max(found[0], found[-1]) < _NOTHING:
+            inside = np.flatnonzero(found > _NOTHING)
+            xs, found = logs(xs[inside[0] - 1], xs[inside[-1] + 1])
+            break
+    else:
+        xs, found = logs(*near)
+    mass = cumulative_trapezoid(np.exp(found), xs, initial=0)
+    kept = (mass >= _OUTSIDE * mass[-1]) & (mass <= (1 - _OUTSIDE) * mass[-1])
+    return xs[kept], np.exp(found[kept]) / mass[-1]
+
+
+def _histogram(
+    ax: Axes, density: tuple[np.ndarray, np.ndarray] | None, rows: np.ndarray, box: tuple[float, float]
+) -> Moving:
     """Bars as one line that moves, and the density where the temperature is known."""
     edges = np.linspace(*box, _BARS + 1)
     counts = np.array([np.histogram(now, edges)[0] for now in rows.T]) / (len(rows) * np.diff(edges))
@@ -88,15 +128,10 @@ def _histogram(ax: Axes, flow: Flow | None, rows: np.ndarray, box: tuple[float, 
     )
     bars[:, 0, 0], bars[:, -1, 0] = edges[0], edges[-1]
     (line,) = ax.plot([], [], color=COLOURS[1], lw=1.4, label="the particles")
-    temperature = getattr(flow, "temperature", None)
     settled = counts[len(counts) // 2 :].max()
-    if flow is not None and temperature is not None and float(temperature) > 0:
-        xs = np.linspace(*box, _FINE)
-        graph = _values(flow.energy, xs, shape)
-        density = np.exp(-(graph - graph.min()) / float(temperature))
-        density = density / np.trapezoid(density, xs)
-        ax.plot(xs, density, "--", color="black", lw=1.2, label="$e^{-E/T}$, normalized")
-        settled = max(settled, density.max())
+    if density is not None:
+        ax.plot(*density, "--", color="black", lw=1.2, label="$e^{-E/T}$, normalized")
+        settled = max(settled, density[1].max())
     ax.legend(loc="upper right", fontsize=9)
     # At the start all may be in one place: that bar leaves the frame.
     ax.set(xlim=box, ylim=(0, 1.35 * settled), xlabel="x", ylabel="how often")

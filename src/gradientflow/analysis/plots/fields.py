@@ -17,7 +17,7 @@ from ..comparison.plane import draw_levels
 from ..results.figure import lay_out
 from ..results.grid import drifts_on, values_on
 from ..results.palette import COLOURS
-from .asked import Box, box_of, flow_of, planar_state
+from .asked import Box, box_of, flow_of, paths_of, planar_state
 
 _GRID = 121
 # Starts on the border of a portrait, and how many times its diagonal they may go at the usual speed.
@@ -28,7 +28,7 @@ _MOST_STEPS = 2_000
 
 
 def field(
-    flow: Any, box: Any, *, t: float = 0.0, paths: Iterable[Trajectory] = (), ax: Any = None,
+    flow: Any, box: Any, *, t: float = 0.0, paths: Trajectory | Iterable[Trajectory] = (), ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,
 ) -> Any:  # fmt: skip
     """The vector field of a flow in the plane as stream lines, over the contours of its energy.
@@ -37,7 +37,7 @@ def field(
         flow: with positions in the plane; or an energy, or a function of two variables, for its gradient flow.
         box: ((x0, x1), (y0, y1)).
         t: the time, of a field that depends on it [T].
-        paths: trajectories to draw on it.
+        paths: trajectories to draw on it, or one.
         ax: axes to draw into instead of a figure of its own.
         figsize: width and height in inches; without `ax`.
         title: a title; the flow's equation unless given.
@@ -56,7 +56,7 @@ def field(
         1
     """
     flow, box = flow_of("field", flow), box_of("field", box)
-    z = planar_state("field", flow)
+    z, drawn = planar_state("field", flow), paths_of("field", paths)
     is_position = jax.tree.structure(flow.position(z)) == jax.tree.structure(z)
 
     def draw(ax: Axes) -> None:
@@ -64,7 +64,7 @@ def field(
             xs, ys = _axes(box)
             draw_levels(ax, xs, ys, _values(flow, z, xs, ys))
         _streams(ax, flow, z, box, t)
-        for i, path in enumerate(paths):
+        for i, path in enumerate(drawn):
             _track(ax, path.x if is_position else path.state, COLOURS[i % len(COLOURS)])
         names = ("x", "y") if is_position else ("x", "v")
         ax.set(xlim=box[0], ylim=box[1], xlabel=names[0], ylabel=names[1], title=flow.equation or flow.name)
@@ -136,7 +136,7 @@ def phase_portrait(
 
 
 def surface(
-    E: Any, box: Any, *, paths: Iterable[Trajectory] = (), figsize: Sequence[float] | None = None,
+    E: Any, box: Any, *, paths: Trajectory | Iterable[Trajectory] = (), figsize: Sequence[float] | None = None,
     title: str | None = None,
 ) -> Any:  # fmt: skip
     """The surface of an energy of two variables, with trajectories on it.
@@ -144,7 +144,7 @@ def surface(
     Args:
         E: an energy, or a function of two variables.
         box: ((x0, x1), (y0, y1)).
-        paths: trajectories to draw on it.
+        paths: trajectories to draw on it, or one.
         figsize: width and height in inches.
         title: a title; none unless given.
 
@@ -156,13 +156,13 @@ def surface(
         ValueError: if it is not one of two variables, or `box` is none.
     """
     flow, box = flow_of("surface", E), box_of("surface", box)
-    z = planar_state("surface", flow)
+    z, drawn = planar_state("surface", flow), paths_of("surface", paths)
 
     def draw(ax: Any) -> None:
         xs, ys = _axes(box)
         values = _values(flow, z, xs, ys)
         ax.plot_surface(*np.meshgrid(xs, ys), values, cmap="YlGnBu", alpha=0.75, rcount=60, ccount=60, linewidth=0)
-        for i, path in enumerate(paths):
+        for i, path in enumerate(drawn):
             points, heights = np.asarray(path.x), np.asarray(path.energy)
             inside = ((points >= [b[0] for b in box]) & (points <= [b[1] for b in box])).all(axis=1)
             ax.plot(*points[inside].T, heights[inside], color=COLOURS[i % len(COLOURS)], lw=2, zorder=5)

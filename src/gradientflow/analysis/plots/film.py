@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from gradientflow._files import write_file
 from gradientflow.discretizers import Chains
-from gradientflow.flows import Trajectory, check_integer, check_positive, looks_at_numbers
+from gradientflow.flows import Trajectory, check_fits, check_integer, check_positive, looks_at_numbers
 from gradientflow.flows.checks import in_a_line
 
 from ..comparison.compare import Comparison
@@ -46,7 +50,8 @@ class Film:
         Raises:
             ValueError: for another ending.
             ModuleNotFoundError: for .mp4 without imageio-ffmpeg, which `pip install gradientflow[film]` brings.
-            OSError: if it can't be written.
+            TypeError: for what is no path.
+            OSError: if its folder isn't there, or it can't be written.
         """
         write_file("film", file, WRITERS[_ending(file)](self.scene, self.seconds))
 
@@ -76,6 +81,7 @@ def film(
     Of a comparison, a path, a run, or several by their labels: the landscape with their ways growing on it, and below
     it their energies. Of more than two unknowns the landscape is cut by the plane in which most of the first one's way
     lies, as `gf.plots.plane` cuts it, and the share of the way that the plane holds is told; of one it is the graph.
+    A run that diverges leaves the frame, and is drawn as long as it is finite; the legend says until when that is.
     Of chains (`gf.sample`): the particles, and in one dimension how often they are where beside e^(−E/T). Of a
     stability reading the clock is the step h: the eigenvalues of a step as it grows, against the unit circle.
 
@@ -91,8 +97,9 @@ def film(
 
     Raises:
         TypeError: for what can't be filmed.
-        ValueError: for a file with another ending, runs that don't move in more than two unknowns, or a batch or chains
-            of more than two.
+        FileNotFoundError: for a file in a folder that isn't there.
+        ValueError: for a file with another ending, a flow of other positions, runs that don't move in more than two
+            unknowns, or a batch or chains of more than two.
         ModuleNotFoundError: for .mp4 without imageio-ffmpeg.
 
     Example:
@@ -107,7 +114,7 @@ def film(
     check_positive("film", seconds=seconds)
     if file is not None:
         _ending(file)
-    below = None if flow is None else flow_of("film", flow)
+    below = None if flow is None else flow_of("film", flow, "`flow`")
     made = Film(_scene(what, below, frames, title), float(seconds))
     if file is not None:
         made.save(file)
@@ -120,6 +127,7 @@ def _scene(what: Any, flow: Any, frames: int, title: str | None) -> Scene:
     if isinstance(what, Stability):
         return of_stability(what, frames, title)
     if isinstance(what, Chains):
+        _check_flow(flow, what.x, leading=2)
         return of_chains(what, flow, frames, title)
     runs = {"": what} if isinstance(what, Trajectory) else what
     if not (isinstance(runs, Mapping) and runs and all(isinstance(run, Trajectory) for run in runs.values())):
@@ -127,11 +135,33 @@ def _scene(what: Any, flow: Any, frames: int, title: str | None) -> Scene:
             "film: the first argument must be a comparison, a path or run, several by label, chains, or a stability "
             f"reading, got {in_a_line(what)}"
         )
+    for run in runs.values():
+        _check_flow(flow, run.x, leading=np.ndim(run.t))
     return of_runs(runs, flow, frames, title)
 
 
+def _check_flow(flow: Any, x: Any, leading: int) -> None:
+    """Refuses a flow whose energy is not one of the positions that are filmed."""
+    if flow is not None and flow.has_energy:
+        first = jax.tree.map(lambda leaf: jnp.asarray(leaf)[(0,) * leading], x)
+        try:
+            check_fits("film", "flow", flow.energy, first)
+        except ValueError:
+            shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(first))
+            raise ValueError(
+                f"film: `flow` must take the positions that are filmed, of shape {shapes}, and this {flow.name} doesn't"
+            ) from None
+
+
 def _ending(file: str | os.PathLike[str]) -> str:
-    ending = os.path.splitext(os.fspath(file))[1].lower()
+    try:
+        name = os.fspath(file)
+    except TypeError:
+        raise TypeError(f"film: `file` must be a path, 'film.gif' say, got {in_a_line(file)}") from None
+    ending = os.path.splitext(name)[1].lower()
     if ending not in WRITERS:
-        raise ValueError(f"film: `file` must end in {', '.join(WRITERS)}, got {os.fspath(file)!r}")
+        raise ValueError(f"film: `file` must end in {', '.join(WRITERS)}, got {name!r}")
+    folder = os.path.dirname(name)
+    if folder and not os.path.isdir(folder):
+        raise FileNotFoundError(f"film: `file` must lie in a folder that is there, got {name!r}; make {folder!r} first")
     return ending

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,14 +17,14 @@ from ..curvature.spectrum import energy_of
 from ..results.figure import lay_out
 from ..results.grid import values_on
 from ..results.palette import COLOURS
-from .asked import planar_state
+from .asked import paths_of, planar_state
 from .fields import field, phase_portrait
 
 _FINE = 600
 
 
 def landscape(
-    E: Any, box: Any = None, *, paths: Iterable[Trajectory] = (), ax: Any = None,
+    E: Any, box: Any = None, *, paths: Trajectory | Iterable[Trajectory] = (), ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,
 ) -> Any:  # fmt: skip
     """Contours of an energy in the plane with −∇E as arrows and its minimizer, or its graph on a line.
@@ -31,7 +32,7 @@ def landscape(
     Args:
         E: the energy, or a function, of two numbers, or of one.
         box: ((x0, x1), (y0, y1)), or (x0, x1); where a landscape is usually drawn unless given.
-        paths: trajectories to draw on it.
+        paths: trajectories to draw on it, or one.
         ax: axes to draw into instead of a figure of its own.
         figsize: width and height in inches; without `ax`.
         title: a title.
@@ -50,13 +51,19 @@ def landscape(
     """
     energy = energy_of("landscape", E)
     bounds = _bounds(getattr(energy, "domain", None) if box is None else box)
+    drawn = paths_of("plot", paths)
+    if len(bounds) == 2 and not _takes(energy, (2,)):
+        raise ValueError(
+            "plot: a box of two pairs of bounds is for an energy of two numbers, and this one takes none such; "
+            "gf.plots.plane(E, x) cuts one of more unknowns"
+        )
 
     def plane(ax: Axes) -> None:
         draw_landscape(ax, energy, bounds)
         minimizers = getattr(energy, "minima", ()) or (() if energy.minimizer is None else (energy.minimizer,))
         for point in minimizers:
             ax.plot(*np.asarray(point), "*", mfc="gold", mec="black", ms=13, zorder=4)
-        for i, path in enumerate(paths):
+        for i, path in enumerate(drawn):
             points = rows_of(path)[1]
             ax.plot(*points.T, ".-", color=COLOURS[i % len(COLOURS)], ms=4, lw=1.4)
             ax.plot(*points[0], "o", mfc="white", mec="black", ms=6, zorder=4)
@@ -65,7 +72,7 @@ def landscape(
     def graph(ax: Axes) -> None:
         xs = np.linspace(*bounds[0], _FINE)
         ax.plot(xs, _on_a_line(energy, xs), color="0.4", lw=1.8)
-        for i, path in enumerate(paths):
+        for i, path in enumerate(drawn):
             x = rows_of(path)[1][:, 0]
             ax.plot(x, np.asarray(path.energy), ".-", color=COLOURS[i % len(COLOURS)], ms=6, lw=1.0)
         ax.set(xlim=bounds[0], xlabel="x", ylabel="E")
@@ -87,15 +94,19 @@ def plot_flow(flow: Flow, box: Any = None, **user: Any) -> Any:
     return draw(flow, _bounds(box), **user)
 
 
+def _takes(energy: Energy, shape: tuple[int, ...]) -> bool:
+    try:
+        return jax.eval_shape(energy.value, jnp.zeros(shape)).shape == ()
+    except Exception:
+        # What an energy says to a position of another shape is its own affair.
+        return False
+
+
 def _on_a_line(energy: Energy, xs: np.ndarray) -> np.ndarray:
     # Of a number, or of a vector of one.
     for shape in ((), (1,)):
-        try:
-            found = values_on(energy, jnp.zeros(shape), jnp.ones((1, 1)), (jnp.asarray(xs),))
-        except Exception:
-            # What an energy says to a position of another shape is its own affair.
-            continue
-        return np.asarray(found, dtype=float)
+        if _takes(energy, shape):
+            return np.asarray(values_on(energy, jnp.zeros(shape), jnp.ones((1, 1)), (jnp.asarray(xs),)), dtype=float)
     raise ValueError("plot: a box of one pair of bounds is for an energy of one number; this one takes none")
 
 
