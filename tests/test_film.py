@@ -115,8 +115,10 @@ def test_a_run_is_drawn_as_long_as_it_is_finite_and_leaves_a_frame_that_shows_th
     track = next(track for track in made.scene.tracks if isinstance(track, Growing))
     kept = len(track.points)
     assert np.abs(points[:kept]).max() < 1e120
-    assert kept == len(points) or not np.abs(points[kept]).max() < 1e120
-    assert made.scene.name == (f"run, finite until t = {run.t[kept - 1]:.4g}" if kept < len(points) else "run")
+    assert not np.abs(points[kept]).max() < 1e120
+    # In double precision it is finite for longer than it can be drawn.
+    how = "drawn" if np.isfinite(points[kept]).all() else "finite"
+    assert made.scene.name == f"run, {how} until t = {run.t[kept - 1]:.4g}"
     assert np.abs([top.get_xlim(), top.get_ylim()]).max() < 10
     drawn = bottom.lines[0].get_ydata()
     assert bottom.get_ylim()[1] > np.nanmax(drawn)
@@ -128,7 +130,7 @@ def test_of_one_unknown_too(dtype):
     E = gf.energy(lambda x: x**4 + x**2)
     run = gf.iterate(gf.GradientFlow(E), gf.ForwardEuler(), jax.numpy.asarray(1.7, dtype), step=0.5, steps=30)
     made = gf.film(run, flow=E, frames=3)
-    assert re.search(r"finite until t = \d", made.scene.name)
+    assert re.search(r"(finite|drawn) until t = \d", made.scene.name)
     # One step goes to 1.7 − (4·1.7³ + 3.4)/2.
     low, high = made.scene.figure.axes[0].get_xlim()
     assert -30 < low < -9.8 < 1.7 < high < 15

@@ -44,9 +44,9 @@ def of_chains(chains: Chains, flow: Flow | None, frames: int, title: str | None)
     box = [(low - 0.08 * (high - low), high + 0.08 * (high - low)) for low, high in box]
     if x.shape[2] == 1:
         shape = leaves[0].shape[2:]
-        density = None
-        if flow is not None and getattr(flow, "temperature", None) is not None and float(flow.temperature) > 0:
-            density = density_on_the_line(flow.energy, float(flow.temperature), box[0], shape)
+        density, temperature = None, getattr(flow, "temperature", None)
+        if flow is not None and temperature is not None and float(temperature) > 0:
+            density = density_on_the_line(flow.energy, float(temperature), box[0], shape)
             box = [(min(box[0][0], density[0][0]), max(box[0][1], density[0][-1]))]
         figure = blank(7.2, 7.0)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
@@ -107,7 +107,7 @@ def density_on_the_line(
         xs, found = logs(middle - half, middle + half)
         if max(found[0], found[-1]) < _NOTHING:
             inside = np.flatnonzero(found > _NOTHING)
-            xs, found = logs(xs[inside[0] - 1], xs[inside[-1] + 1])
+            xs, found = logs(float(xs[inside[0] - 1]), float(xs[inside[-1] + 1]))
             break
     else:
         xs, found = logs(*near)

@@ -49,6 +49,14 @@ def cut_track(track: Track) -> Track:
     )
 
 
+def how_long(track: Track) -> str:
+    """Until when a way can be drawn, in words; "" where that is all of it."""
+    n = count_drawable(track.points)
+    if n == len(track.points):
+        return ""
+    return f"{'drawn' if np.isfinite(track.points[n]).all() else 'finite'} until t = {track.times[n - 1]:.4g}"
+
+
 def core_of(runs: Sequence[tuple[Trajectory, bool]]) -> np.ndarray:
     """Points that a frame must hold, (m, n): where runs start, and their ways; of runs that go away what is below.
 

@@ -21,7 +21,7 @@ from ..results.figure import blank
 from ..results.grid import values_on
 from ..results.palette import COLOURS
 from .cuts import principal_plane
-from .frames import core_of, count_drawable, cut_far, cut_run, cut_track, frame_around
+from .frames import core_of, count_drawable, cut_far, cut_run, cut_track, frame_around, how_long
 from .moving import Growing
 from .scene import Scene, clock_words, now
 
@@ -67,12 +67,10 @@ def _scene(tracks: Sequence[Track], runs: Sequence[Run], held: Sequence[Run], en
     sizes = {track.points.shape[1] for track in tracks}
     if len(sizes) > 1:
         raise ValueError(f"film: all runs must have as many unknowns, got {', '.join(map(str, sorted(sizes)))}")
-    whole = [len(track.points) for track in tracks]
     core = core_of([(cut_run(run), count_drawable(rows_of(run)[1]) < len(run)) for _, run, _, _ in held])
     core = np.concatenate([core, *(track.points[:1] for track in tracks)])
+    ends = {track.label: said for track in tracks if (said := how_long(track))}
     tracks, runs = [cut_track(track) for track in tracks], [(run[0], cut_run(run[1]), *run[2:]) for run in runs]
-    ends = {track.label: float(track.times[-1])
-            for track, n in zip(tracks, whole, strict=True) if len(track.points) < n}  # fmt: skip
     figure = blank(*_SIZE)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 1))
     minimizer = None if energy is None or np.size(energy.minimizer) > 2 else energy.minimizer
@@ -103,7 +101,7 @@ def _scene(tracks: Sequence[Track], runs: Sequence[Run], held: Sequence[Run], en
         figure.suptitle(title)
     named = [line for line in lines if not str(line.get_label()).startswith("_")]
     labels = [str(line.get_label()) for line in named]
-    labels = [f"{label}, finite until t = {ends[label]:.4g}" if label in ends else label for label in labels]
+    labels = [f"{label}, {ends[label]}" if label in ends else label for label in labels]
     figure.legend(named, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     words = clock_words(top, "t", clock)
     return Scene(", ".join(labels), figure, [now(bottom, clock), *moving, words], words.said)
@@ -176,7 +174,7 @@ def _name(shown: str, lanes: Sequence[Trajectory], i: int) -> str:
     if len(lanes) <= _TOLD_APART:
         return f"{shown} {i + 1}"
     lost = sum(count_drawable(rows_of(lane)[1]) < len(lane) for lane in lanes) if i == 0 else 0
-    said = f", {lost} of them not finite to the end" if lost else ""
+    said = f", {lost} of them not drawn to the end" if lost else ""
     return f"_{shown}" if i else f"{shown}: {len(lanes)} lanes{said}"
 
 
