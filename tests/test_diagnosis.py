@@ -430,7 +430,7 @@ def test_a_log_of_other_tools_has_other_names(tmp_path):
         file.write_text(f"{header}\n1,2.5\n")
         assert read_log(file).to_dict("list") == {"step": [1.0], "loss": [2.5]}
     file.write_text("step,train_loss,value\n1,2,3\n")
-    with pytest.raises(ValueError, match="rename"):
+    with pytest.raises(ValueError, match="say which, --loss COLUMN"):
         read_log(file)
 
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 import pytest
 
 import gradientflow as gf
@@ -85,3 +86,10 @@ def test_of_two_losses_the_one_that_is_asked_for_is_read_and_its_rows_are_told_a
     lowest = int(np.argmin(loss))
     assert found.verdict == "diverged"
     assert f"falls to {2 * loss[lowest]:.4g} at epoch {lowest} " in found.seen[0]
+
+
+@pytest.mark.parametrize("waves", [False, True])
+def test_what_goes_up_and_down_and_stays_on_its_level_has_not_diverged(waves):
+    noise = np.abs(1 + 0.5 * np.random.default_rng(3).normal(size=100))
+    loss = 1 + 0.5 * np.sin(np.arange(100) / 3) if waves else noise
+    assert read_off(pd.DataFrame({"step": np.arange(100), "loss": loss})).verdict == "plateau"

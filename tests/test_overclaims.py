@@ -299,3 +299,55 @@ def test_the_edge_is_followed_into_divergence():
     found = gf.edge_of_stability(method, method.iterate([5.0], steps=20))
     assert (found.ratio > 1).all()
     assert jax.tree.all(jax.tree.map(np.all, found.limit >= 0))
+
+
+class Clipped(gf.Discretizer):
+    """Clips where it runs, far out, and not where it is read."""
+
+    def step(self, flow, t, z, h, **_):
+        slope = flow.drift(t, z)
+        if isinstance(slope, jax.Array):
+            slope = slope * jnp.minimum(1.0, 10.0 / jnp.linalg.norm(slope))
+        return z + h * slope
+
+
+class LongerWhereCompiled(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + (4 if isinstance(z, jax.core.Tracer) else 1) * h * flow.drift(t, z)
+
+
+class LongerOfTwo(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        h = 4 * h if getattr(z, "shape", ()) == (2,) else h
+        return flow.parts["nonsmooth"].resolvent(t + h, z + h * flow.parts["smooth"].drift(t, z), h)
+
+
+class LongerOnLeastSquares(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        h = 4 * h if isinstance(flow.parts["smooth"].energy, gf.LeastSquares) else h
+        return flow.parts["nonsmooth"].resolvent(t + h, z + h * flow.parts["smooth"].drift(t, z), h)
+
+
+ALONE = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 0.5]]))
+BOTH = gf.GradientFlow(gf.Composite(gf.LeastSquares(np.eye(2), np.zeros(2)), gf.penalties.L1(0.001)))
+
+
+@pytest.mark.parametrize(
+    ("flow", "scheme", "words"),
+    [
+        (ALONE, Clipped(), "times as large"),
+        (ALONE, LongerWhereCompiled(), "compiled"),
+        (BOTH, LongerOfTwo(), r"own (sum )?f \+ g"),
+        (BOTH, LongerOnLeastSquares(), r"own (sum )?f \+ g"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_step_that_is_another_where_it_runs_is_not_bounded(flow, scheme, words):
+    with pytest.raises(gf.analysis.NotExactError, match=words):
+        gf.worst_case_bound(gf.Method(flow, scheme, 1), steps=2, mu=0, L=1)
+
+
+def test_a_schedule_that_draws_is_no_schedule():
+    drawn = gf.optimizers.gradient_descent(ALONE.energy, lr=lambda k: np.random.default_rng().uniform(0.5, 3) + 0.0 * k)
+    with pytest.raises(gf.analysis.NotExactError, match="asked twice alike"):
+        gf.worst_case_bound(drawn, steps=2, mu=0, L=1)

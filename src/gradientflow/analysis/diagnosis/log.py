@@ -134,7 +134,9 @@ def read_off(log: pd.DataFrame) -> LogReading:
     wander = 3 * float(np.median(np.abs(np.diff(loss)))) if noisy else 0.0
     alternating = _alternating(steps, loss)
     rises = above or last - lowest > max(wander, 0.5 * (first - lowest)) > 0
-    if rises and not alternating:
+    # What comes down as far again, as noise and waves do, has not left its level.
+    stays = float(np.min(smooth[-quarter:])) - lowest > max(wander / 3, 0.25 * (min(first, last) - lowest))
+    if rises and stays and not alternating:
         # The log's own lowest value thereabouts: `lowest` is a mean of neighbours, which stands in no row.
         near = slice(max(0, low - _WIDEST // 2), low + _WIDEST // 2 + 1)
         deepest = near.start + int(np.argmin(loss[near]))

@@ -19,6 +19,7 @@ from .draws import read_alike
 from .leaf import Exact, NotExactError
 from .linear_forms import exact_leaves, generic_state, linear_form
 from .oracle import MOST_GRADIENTS, Inquiry, Oracle, SumOracle
+from .own_sum import check_on_own_sum, knows_its_sum
 from .parameters import flow_converted, with_parameters
 from .state_leaf import StateLeaf
 from .state_space import StateSpace
@@ -108,11 +109,15 @@ def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ, t: 
     trial = Trial(_bare(flow), scheme, h if isinstance(h, Exact) else Exact(h), None if t is None else Exact(t))
     with blaming(discretizer, flow):
         found = _checked(trial, lambda: _read_step(trial, field), field)
-    if field == QQ and looks_further(flow, discretizer):
+    if field == QQ and (looks_further(flow, discretizer) or knows_its_sum(flow, discretizer)):
         own = flow_converted(flow, flow.energy, lambda _, value: float(value))
         bare = with_parameters(discretizer, lambda _, value: float(value), integers=False)
         floats = [None if leaf is None else float(fraction(leaf.value)) for leaf in (trial.h, trial.t)]
-        check_on_own_energy(Trial(own, bare, *floats), lambda curvatures: _matrices(found, curvatures, _as_it_is))
+        there = Trial(own, bare, *floats)
+        if flow.energy.nonsmooth is None:
+            check_on_own_energy(there, lambda curvatures: _matrices(found, curvatures, _as_it_is))
+        else:
+            check_on_own_sum(there, _system(found, _as_it_is), found.parts)
     return found
 
 
@@ -137,15 +142,20 @@ def _as_it_is(element: Any) -> Any:
 
 def _matrices(found: Reading, curvatures: np.ndarray, valued: Callable[[Any], Any]) -> np.ndarray:
     """What a step or a drift multiplies a mode's state by, mode by mode."""
+    A, B, C, D = _system(found, valued)
+    # Of a sum the second energy has the same modes, with the curvatures the other way round.
+    of_parts = np.array([curvatures, curvatures[::-1]])[list(found.parts) or [0] * len(D)].T[..., None]
+    return np.array([A + B @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in of_parts])
+
+
+def _system(found: Reading, valued: Callable[[Any], Any]) -> tuple[np.ndarray, ...]:
+    """A, B, C and D in floating point."""
     n = len(found.names)
     after, points = (
         np.array([[float(valued(entry)) for entry in row] for row in rows]).reshape(rows.shape)
         for rows in (found.after, found.points)
     )
-    A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
-    # Of a sum the second energy has the same modes, with the curvatures the other way round.
-    of_parts = np.array([curvatures, curvatures[::-1]])[list(found.parts) or [0] * len(D)].T[..., None]
-    return np.array([A + B @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in of_parts])
+    return after[:, :n], after[:, n:], points[:, :n], points[:, n:]
 
 
 def _read_step(trial: Trial, field: Any) -> Reading:

@@ -14,7 +14,7 @@ from gradientflow.flows import Flow, is_stochastic
 from gradientflow.flows.checks import in_a_line
 
 from .algebra import fraction
-from .leaf import Exact, NotExactError
+from .leaf import Exact, ImpureError, NotExactError
 from .state_reading import read_drift, read_step
 from .state_space import StateSpace
 
@@ -96,12 +96,14 @@ def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:
     """A schedule's steps as it runs, on arrays: the dyadic rationals that its floats are."""
     try:
         with jax.enable_x64(True):
-            run = np.asarray(jax.vmap(rule.schedule)(jnp.arange(steps)))
+            run, again = (np.asarray(jax.vmap(rule.schedule)(jnp.arange(steps))) for _ in range(2))
     except Exception as error:
         raise NotExactError(
             f"{where}: the schedule does not run on arrays ({type(error).__name__}); write it with jax.numpy, "
             "lambda k: steps[k] say, with an array of steps"
         ) from None
+    if not np.array_equal(run, again, equal_nan=True):
+        raise ImpureError("the schedule")
     lengths = []
     for k, value in enumerate(run.tolist()):
         h = exact_number(where, f"step({k})", value)

@@ -18,6 +18,9 @@ from .leaf import Exact, ImpureError, NotExactError
 # point holds them, and from step to step all different.
 _CURVATURES = (Fraction(1, 2), Fraction(5, 4), Fraction(3))
 _VALUES = tuple(Fraction(k, 16) for k in (6, 9, 13, 5, 11))
+# What is linear is so at any size: a step that is clipped, or switches far out, is another one there.
+# Sizes and what is no difference, as powers of the resolution of the numbers.
+_SIZES, _ALIKE = (-0.5, 0.25), 0.3
 # A time that is no step's, for what must not depend on it.
 _TIME = 0.75
 # Differences beyond so many times what rounding the state does to the step are none of rounding.
@@ -25,7 +28,7 @@ _SENSITIVITY = 1e4
 # So often a step is asked alike: one that takes one of two values by chance is found out but for one time in 2ⁿ.
 _REPEATED = 16
 # On an energy of so many unknowns at most a scheme is run beside its reading.
-_MOST_UNKNOWNS = 200
+MOST_UNKNOWNS = 200
 _REMEMBERED = 4_096
 _agreed: set[Any] = set()
 
@@ -110,7 +113,7 @@ def looks_further(flow: Flow, discretizer: Discretizer) -> bool:
     return (
         not is_shipped(type(discretizer))
         and isinstance(flow.energy, AbstractQuadratic)
-        and flow.energy.linear.size <= _MOST_UNKNOWNS
+        and flow.energy.linear.size <= MOST_UNKNOWNS
     )
 
 
@@ -156,18 +159,26 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
         ]
         start = np.random.default_rng(1).normal(size=(len(moving), len(modes)))
 
-        def step(given: np.ndarray) -> np.ndarray:
-            reseed()
+        def moved_by(given: Any) -> Any:
             filled = list(leaves)
             for i, vector in zip(moving, given, strict=True):
                 filled[i] = leaves[i] + jnp.asarray(vector, leaves[i].dtype)
             z, remembered = jax.tree.unflatten(structure, filled)
             t = _TIME if trial.t is None else trial.t
             out = jax.tree.leaves(advance(trial.discretizer, flow, t, z, trial.h, memory=remembered))
-            return np.array([np.broadcast_to(np.asarray(out[i] - leaves[i], dtype=float), len(modes)) for i in moving])
+            return [jnp.broadcast_to(out[i] - leaves[i], len(modes)) for i in moving]
+
+        def step(given: np.ndarray, run: Callable[[Any], Any] = moved_by) -> np.ndarray:
+            reseed()
+            return np.array([np.asarray(row, dtype=float) for row in run(given)])
 
         found = step(start)
         alike = all(np.array_equal(found, step(start), equal_nan=True) for _ in range(repeated))
+        eps = max(float(jnp.finfo(leaves[i].dtype).eps) for i in moving)
+        others = {f"from states {eps**power:.0e} times as large": step(start * eps**power) / eps**power
+                  for power in _SIZES}  # fmt: skip
+        if not (is_shipped(type(trial.discretizer)) and is_shipped(type(flow))):
+            others["compiled"] = step(start, jax.jit(moved_by))
     except NotExactError:
         raise
     except Exception as error:
@@ -183,7 +194,9 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
     given = np.einsum("jk,ki->ij", start, modes)
     predicted = np.einsum("irj,ij,ki->rk", expected, given, modes)
     scale = np.einsum("irj,ij->ri", np.abs(expected), np.abs(given)).max()
-    eps = max(float(jnp.finfo(leaves[i].dtype).eps) for i in moving)
+    for where_else, other in others.items():
+        if not np.abs(other - found).max() <= eps**_ALIKE * max(np.abs(found).max(), np.abs(start).max()):
+            raise NotExactError(f"{name} is another step on vectors than on one coordinate: {where_else} it is another")
     allowed = eps**0.6 * scale
     away = np.abs(found - predicted).max()
     if away <= allowed:

@@ -131,12 +131,18 @@ class WorstCaseBound(Result):
         exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
         return (
             f"{self.subject.name} on {self.energies}, {self.steps} steps: "
-            f"{_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_SHOWN[self.initial].format('x_0')}, "
+            f"{_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_factor(self.initial)}, "
             f"{self.grade}\n{self.reason}"
         )
 
 
 _SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²"}
+
+
+def _factor(measure: Measure) -> str:
+    """The initial measure as a factor: a difference in brackets."""
+    shown = _SHOWN[measure].format("x_0")
+    return f"({shown})" if measure == "gap" else shown
 
 
 def _at(measure: Measure, at: Place) -> str:
