@@ -108,6 +108,11 @@ def test_of_a_long_run_so_many_steps_are_shown(recorded):
         ({"spectrum": gf.curvature(STEEP, [1.0, 1.0])}, ValueError, "lab: `spectrum` is that of a point"),
         ({"paths": {"flow": [1, 2]}}, TypeError, "lab: `paths` must have trajectories, .* got 'flow': list"),
         ({"box": 1}, TypeError, "lab: .*'box'"),
+        (
+            {"run": gf.optimizers.gradient_descent(loss, lr=LR).iterate({"a": 2.0, "b": 0.1}, steps=20)},
+            ValueError,
+            "lab: `run` has other losses",
+        ),
     ],
 )
 def test_bad_input_is_told_in_a_line(recorded, options, kind, named):
@@ -123,6 +128,10 @@ def test_the_page_is_one_file(page, tmp_path):
     assert not re.search(r"/\*(STYLE|DATA|SCRIPT)\*/|VERSION|<!--TYPED|CONNECT", text)
     page.save(tmp_path / "run.html")
     assert (tmp_path / "run.html").read_text() == text
+    with pytest.raises(ValueError, match=r"`file` must end in \.html, got '.*run\.txt'"):
+        page.save(tmp_path / "run.txt")
+    with pytest.raises(ValueError, match=r"`run` goes with a run of training: give edge_of_stability\(method, run\)"):
+        gf.lab("x^2 + y^2", run=page.run)
     assert "<script>" not in page._repr_html_()
 
 

@@ -15,6 +15,7 @@ import gradientflow as gf
 from gradientflow.analysis.stochastic.one_number import OneCoordinate
 from gradientflow.discretizers.oracle import ClippedEnergy
 from gradientflow.discretizers.oracles.noisy import PerturbedEnergy, TiltedEnergy
+from gradientflow.experiments.laboratory.programs import TracedOnce
 from gradientflow.flows import Energy, Flow, Noise, WrappedEnergy, WrappedFlow
 from gradientflow.flows.energies.energy import Curvature, Modes
 from gradientflow.flows.energies.mean import MeanEnergy
@@ -149,6 +150,7 @@ MAKERS = {
     OneCoordinate: OneCoordinate,
     gf.TimeChanged: lambda flow: gf.TimeChanged(flow, lambda t: t**2),
     gf.ModifiedFlow: lambda flow: gf.ModifiedFlow(flow, gf.ForwardEuler(), step=0.1, order=2),
+    TracedOnce: TracedOnce,
 }
 
 

@@ -135,6 +135,8 @@ def lab(
         if methods is not None:
             raise ValueError("lab: `methods` go with an energy; give it first: lab(energy, methods)")
         return Lab(shipped_scenes(), progress)
+    if of_a_run := [name for name in ("run", "spectrum", "paths") if name in options]:
+        raise ValueError(f"lab: `{of_a_run[0]}` goes with a run of training: give edge_of_stability(method, run) first")
     E = plane_energy(energy) if isinstance(energy, str) else as_energy(energy)
     start = getattr(E, "start", None) if x0 is None else x0
     start = (1.0, 1.0) if start is None else start

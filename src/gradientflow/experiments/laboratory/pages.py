@@ -70,8 +70,11 @@ class Page(abc.ABC):
         """Writes the page.
 
         Raises:
+            ValueError: if the file's name is no page's.
             OSError: if it can't be written.
         """
+        if not os.fspath(file).endswith((".html", ".htm")):
+            raise ValueError(f"lab: `file` must end in .html, got {os.fspath(file)!r}")
         write_file("lab", file, self.html().encode())
 
     def _repr_html_(self) -> str:

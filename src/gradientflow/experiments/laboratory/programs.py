@@ -152,10 +152,11 @@ def _flow_of(flow: Callable[[Any], Flow], one: Method, x: Any, values: list[Any]
     }
 
 
-class _TracedOnce(WrappedFlow):
+class TracedOnce(WrappedFlow):
     """A flow whose field is traced once, however often a step asks for it: that of a modified flow is long."""
 
-    changes = frozenset({"drift"})
+    # The same field: but whoever defines a drift of his own inherits no steps of the old one.
+    changes = frozenset({"drift", "discrete_gradient_step", "parts", "resolvent", "solution", "lyapunov"})
 
     flow: Flow
     field: Callable[[Any, Any], Any]
@@ -170,7 +171,7 @@ class _TracedOnce(WrappedFlow):
 
 def _through(flow: Flow, z: Any, t: Any, h: Any) -> Any:
     """A step along a flow; the page takes them as short as it must."""
-    return RungeKutta("rk4").step(_TracedOnce(flow), t, z, h)
+    return RungeKutta("rk4").step(TracedOnce(flow), t, z, h)
 
 
 def gradients_of(method: Method, x: Any) -> int | None:

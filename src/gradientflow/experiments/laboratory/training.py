@@ -49,6 +49,8 @@ class TrainingPage(Page):
                 raise TypeError(f"lab: `{name}` must be a {kind.__name__}, got {type(value).__name__}")
         if spectrum is not None and spectrum.steps is None:
             raise ValueError("lab: `spectrum` is that of a point; give the run's, curvature(loss, run, top=3)")
+        if run is not None and not _is_of(edge, run):
+            raise ValueError("lab: `run` has other losses than those that `edge_of_stability` met; give it that run's")
 
     def facts(self) -> dict[str, Any]:
         """What the page shows: lists of numbers by name, with `None` for what is not finite."""
@@ -140,6 +142,16 @@ def _share(edge: EdgeOfStability) -> np.ndarray:
         return edge.ratio
     with np.errstate(divide="ignore"):
         return edge.lr / edge.lr_limit
+
+
+def _is_of(edge: EdgeOfStability, run: Trajectory) -> bool:
+    """Whether a run is where the edge was looked at, wherever both have rows."""
+    losses = dict(zip(np.asarray(run.steps).tolist(), np.asarray(run.energy, dtype=float).tolist(), strict=True))
+    met = zip(np.asarray(edge.steps).tolist(), np.asarray(edge.energy, dtype=float).tolist(), strict=True)
+    both = np.array([(losses[k], loss) for k, loss in met if k in losses]).reshape(-1, 2)
+    # Where next to nothing is left of a loss it is rounding.
+    rounding = 1e-9 * np.abs(both[np.isfinite(both)]).max(initial=0)
+    return len(both) > 0 and bool(np.isclose(*both.T, rtol=1e-3, atol=rounding, equal_nan=True).all())
 
 
 def _pair(label: str, given: Any) -> tuple[Trajectory, Spectrum | None]:
