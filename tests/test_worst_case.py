@@ -887,6 +887,11 @@ def _noisy(E, a, b):
             "give `gap` or `distance`",
         ),
         (
+            lambda: gf.worst_case_bound(descent(1), 1, 0, 1, nonsmooth=(0, 1)),
+            ValueError,
+            "no method of one",
+        ),
+        (
             lambda: gf.worst_case_bound(descent(1), 1, 0, 1, nonsmooth=0),
             ValueError,
             r"`nonsmooth` must be a pair \(mu, L\)",

@@ -10,7 +10,7 @@ from gradientflow.discretizers import advance
 from gradientflow.flows import AbstractQuadratic, Flow, Proximable
 
 from .leaf import NotExactError
-from .trial import MOST_UNKNOWNS, Trial, is_shipped
+from .trial import MOST_UNKNOWNS, TIME, Trial, is_shipped
 
 # Near the kinks of g and far from them.
 _SIZES = (1.0, 1e3)
@@ -49,7 +49,7 @@ def check_on_own_sum(trial: Trial, system: tuple[np.ndarray, ...], parts: tuple[
         for i, vector in zip(moving, states, strict=True):
             filled[i] = jnp.asarray(vector, leaves[i].dtype)
         z, memory = jax.tree.unflatten(structure, filled)
-        out = jax.tree.leaves(advance(scheme, flow, 0.75 if trial.t is None else trial.t, z, trial.h, memory=memory))
+        out = jax.tree.leaves(advance(scheme, flow, TIME if trial.t is None else trial.t, z, trial.h, memory=memory))
         found = np.array([np.asarray(out[i], dtype=float) for i in moving])
         eps = float(jnp.finfo(x.dtype).eps)
         if not np.abs(found - expected).max() <= eps**0.5 * max(np.abs(expected).max(), np.abs(states).max()):

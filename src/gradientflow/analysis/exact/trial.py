@@ -22,7 +22,7 @@ _VALUES = tuple(Fraction(k, 16) for k in (6, 9, 13, 5, 11))
 # Sizes and what is no difference, as powers of the resolution of the numbers.
 _SIZES, _ALIKE = (-0.5, 0.25), 0.3
 # A time that is no step's, for what must not depend on it.
-_TIME = 0.75
+TIME = 0.75
 # Differences beyond so many times what rounding the state does to the step are none of rounding.
 _SENSITIVITY = 1e4
 # So often a step is asked alike: one that takes one of two values by chance is found out but for one time in 2ⁿ.
@@ -165,7 +165,7 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
             for i, vector in zip(moving, given, strict=True):
                 filled[i] = leaves[i] + jnp.asarray(vector, leaves[i].dtype)
             z, remembered = jax.tree.unflatten(structure, filled)
-            t = _TIME if trial.t is None else trial.t
+            t = TIME if trial.t is None else trial.t
             out = jax.tree.leaves(advance(trial.discretizer, flow, t, z, trial.h, memory=remembered))
             return [jnp.broadcast_to(out[i] - leaves[i], len(modes)) for i in moving]
 

@@ -203,6 +203,8 @@ def worst_case_bound(
         raise ValueError("worst_case_bound: `L` must be finite where `mu` is negative")
     of_g = energy_class("worst_case_bound", *_pair(nonsmooth), strongly=False)
     asked = run_problem("worst_case_bound", method, energies, steps, of_g)
+    if asked.nonsmooth is None and tuple(nonsmooth) != (0, math.inf):
+        raise ValueError("worst_case_bound: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
     if asked.nonsmooth is not None and ("gradient" in (final, initial) or energies.mu < 0):
         raise ValueError("worst_case_bound: of a sum f + g give `gap` or `distance`, and mu ≥ 0: it has no gradient")
     condition = bound_condition(asked, steps, final, initial, at)
