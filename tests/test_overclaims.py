@@ -351,3 +351,26 @@ def test_a_schedule_that_draws_is_no_schedule():
     drawn = gf.optimizers.gradient_descent(ALONE.energy, lr=lambda k: np.random.default_rng().uniform(0.5, 3) + 0.0 * k)
     with pytest.raises(gf.analysis.NotExactError, match="asked twice alike"):
         gf.worst_case_bound(drawn, steps=2, mu=0, L=1)
+
+
+class LeavesOut(gf.Discretizer):
+    """Descends f, and never asks g."""
+
+    def step(self, flow, t, z, h, **_):
+        return z + h * flow.parts["smooth"].drift(t, z)
+
+
+class AsksAgain(gf.Discretizer):
+    """Asks g for a gradient where the proximal map has led: at a kink that is another subgradient."""
+
+    def step(self, flow, t, z, h, **_):
+        y = flow.parts["nonsmooth"].resolvent(t + h, z + h * flow.parts["smooth"].drift(t, z), h)
+        return y + h * flow.parts["nonsmooth"].drift(t, y) / 2
+
+
+@pytest.mark.parametrize("scheme", [LeavesOut(), AsksAgain()], ids=lambda scheme: type(scheme).__name__)
+def test_of_a_sum_nothing_is_proved_that_its_g_can_break(scheme):
+    both = gf.GradientFlow(gf.Composite(gf.landscapes.bowl(), gf.penalties.L1(1.0)))
+    assert gf.worst_case_bound(gf.Method(both, scheme, 1), steps=2, mu=0, L=1).grade is gf.Grade.UNKNOWN
+    with pytest.raises(TypeError, match=r"of a sum f \+ g"):
+        gf.worst_case_rate(gf.Method(both, scheme, 1), mu=1, L=2)

@@ -21,21 +21,25 @@ class Inquiry:
     """
 
     def __init__(self, gradients: Sequence[Exact]) -> None:
-        self.gradients, self.asked, self.parts = gradients, [], []
+        self.gradients, self.asked, self.parts, self._prox = gradients, [], [], []
 
     def at(self, x: Any, part: int) -> Exact:
-        """The gradient at a point: the same as before where it was asked before."""
-        for point, of, gradient in zip(self.asked, self.parts, self.gradients, strict=False):
-            if of == part and not (point - x).value:
+        """The gradient at a point: the same as before where it was asked before.
+
+        At a kink of g a proximal map has one subgradient, and who asks for a gradient there may get another.
+        """
+        for point, of, by_prox, gradient in zip(self.asked, self.parts, self._prox, self.gradients, strict=False):
+            if of == part and not (part and by_prox) and not (point - x).value:
                 return gradient
         gradient = self.next()
         self.keep(x, part)
         return gradient
 
-    def keep(self, x: Any, part: int) -> None:
-        """Writes down where the next generator was asked."""
+    def keep(self, x: Any, part: int, by_prox: bool = False) -> None:
+        """Writes down where the next generator was asked, and whether by a proximal map."""
         self.asked.append(x)
         self.parts.append(part)
+        self._prox.append(by_prox)
 
     def next(self) -> Exact:
         """The next generator."""
@@ -68,7 +72,7 @@ class Oracle(Proximable):
     def prox(self, x: Any, h: Any) -> Any:
         """x − hg, with the next generator as g."""
         point = x - h * self.inquiry.next()
-        self.inquiry.keep(point, self.part)
+        self.inquiry.keep(point, self.part, by_prox=True)
         return point
 
     def hvp(self, x: Any, v: Any) -> NoReturn:

@@ -38,17 +38,17 @@ def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
     h = check_method(where, subject, flows)
     method: Method = subject
     space = read_step(method.flow, method.discretizer, h).at()
-    refuse_sums(where, space.parts)
+    refuse_sums(where, method)
     return space
 
 
-def refuse_sums(where: str, parts: tuple[int, ...]) -> None:
-    """Refuses a reading that asks two energies, for what speaks of one.
+def refuse_sums(where: str, method: Method) -> None:
+    """Refuses a method of a sum f + g, whether it asks for g or not, for what speaks of one energy.
 
     Raises:
         TypeError: with the remedy.
     """
-    if any(parts):
+    if method.flow.energy.nonsmooth is not None:
         raise TypeError(
             f"{where}: of a sum f + g only bounds after N steps are known: worst_case_bound; or ask about a method of f"
         )

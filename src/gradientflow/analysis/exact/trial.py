@@ -140,7 +140,7 @@ def _compare(trial: Trial, expected: np.ndarray, repeated: int) -> None:
     hessian = modes @ np.diag([float(lam) for lam in _CURVATURES]) @ modes.T
     flow = with_smooth_part(trial.flow, Quadratic(jnp.asarray((hessian + hessian.T) / 2)))
     # Other readings leave a penalty as it is; this one asks two energies.
-    if isinstance(flow.energy.nonsmooth, Mode):
+    if isinstance(flow.energy.nonsmooth, Mode) and flow.energy.nonsmooth.lam is None:
         other = modes @ np.diag([float(lam) for lam in reversed(_CURVATURES)]) @ modes.T
         flow = with_energy(flow, Composite(flow.energy.smooth, Quadratic(jnp.asarray((other + other.T) / 2))))
     where = "on a quadratic of three unknowns"

@@ -130,13 +130,21 @@ class WorstCaseBound(Result):
         """The bound in words."""
         exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
         return (
-            f"{self.subject.name} on {self.energies}, {self.steps} steps: "
+            f"{self.subject.name} on {self.energies}{_plus(self.problem)}, {self.steps} steps: "
             f"{_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_factor(self.initial)}, "
             f"{self.grade}\n{self.reason}"
         )
 
 
 _SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²"}
+
+
+def _plus(asked: Problem) -> str:
+    """The class of g, of a sum f + g."""
+    if asked.nonsmooth is None:
+        return ""
+    mu, L = asked.nonsmooth.mu, asked.nonsmooth.L
+    return f" + g, g in {EnergyClass(mu * asked.unit, None if L is None else L * asked.unit)}"
 
 
 def _factor(measure: Measure) -> str:

@@ -147,9 +147,9 @@ def run_problem(
         NotExactError: if it can't be read exactly.
     """
     first, *others = read_run(where, method, steps)
-    is_sum = any(first.parts)
+    is_sum = method.flow.energy.nonsmooth is not None
     if nonsmooth is None:
-        refuse_sums(where, first.parts)
+        refuse_sums(where, method)
     scaled = not others and not is_sum
     asked = balanced(method, energies, first.minimal() if scaled else first, scaled)
     following = tuple(space.with_gradients_in(asked.unit) for space in others)

@@ -27,6 +27,7 @@ class Run:
         self._unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
         self._asked: list[np.ndarray] = []
         self._parts: list[int] = []
+        self._implicit: list[bool] = []
         self._named: list[str] = []
         self.names: list[str] = [r"*"] if self._is_sum else []
         start = self._unit[:1]
@@ -46,7 +47,7 @@ class Run:
 
     def place_of(self, row: np.ndarray, name: str, part: int = 0) -> int:
         """The place, among an energy's points, of one given by its row; it is asked there, and named so, if not yet."""
-        place = self._once(row, name, part)
+        place = self._once(row, name, part, by_prox=True)
         return sum(of == part for of in self._parts[:place])
 
     @property
@@ -73,14 +74,16 @@ class Run:
         """The place of the first gradient asked in the basis."""
         return 2 if self._is_sum else 1
 
-    def _once(self, row: np.ndarray, name: str, part: int) -> int:
-        """The place of a point among all, asked if it was not."""
-        same = (i for i, point in enumerate(self._asked) if self._parts[i] == part and (point == row).all())
+    def _once(self, row: np.ndarray, name: str, part: int, by_prox: bool) -> int:
+        """The place of a point among all, asked if it was not; a subgradient of g there by a proximal map if it may."""
+        fits = (i for i, of in enumerate(self._parts) if of == part and (by_prox or not part or not self._implicit[i]))
+        same = (i for i in fits if (self._asked[i] == row).all())
         found = next(same, None)
-        return self._ask(row, name, part) if found is None else found
+        return self._ask(row, name, part, implicit=False) if found is None else found
 
-    def _ask(self, row: np.ndarray, name: str, part: int) -> int:
+    def _ask(self, row: np.ndarray, name: str, part: int, implicit: bool) -> int:
         self._asked.append(row)
+        self._implicit.append(implicit)
         self._parts.append(part)
         self._named.append(name)
         self.names.append(rf"{name}'" if part else name)
@@ -102,8 +105,8 @@ class Run:
             elif through[i, i]:
                 # An implicit point: its own gradient is part of it.
                 own = self._unit[self.size]
-                self._ask(known + through[i, i] * own, name, part)
+                self._ask(known + through[i, i] * own, name, part, implicit=True)
             else:
-                own = self._unit[self._first + self._once(known, name, part)]
+                own = self._unit[self._first + self._once(known, name, part, by_prox=False)]
             rows.append(own)
         return np.array(rows, dtype=object).reshape(-1, self._unit.shape[1])
