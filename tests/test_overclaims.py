@@ -364,13 +364,45 @@ class AsksAgain(gf.Discretizer):
     """Asks g for a gradient where the proximal map has led: at a kink that is another subgradient."""
 
     def step(self, flow, t, z, h, **_):
-        y = flow.parts["nonsmooth"].resolvent(t + h, z + h * flow.parts["smooth"].drift(t, z), h)
-        return y + h * flow.parts["nonsmooth"].drift(t, y) / 2
+        forward = z + h * flow.parts["smooth"].drift(t, z)
+        y = flow.parts["nonsmooth"].resolvent(t + h, forward, h)
+        return y + h * flow.parts["nonsmooth"].drift(t, y) / 2 + (forward - y) / 2
 
 
-@pytest.mark.parametrize("scheme", [LeavesOut(), AsksAgain()], ids=lambda scheme: type(scheme).__name__)
-def test_of_a_sum_nothing_is_proved_that_its_g_can_break(scheme):
-    both = gf.GradientFlow(gf.Composite(gf.landscapes.bowl(), gf.penalties.L1(1.0)))
-    assert gf.worst_case_bound(gf.Method(both, scheme, 1), steps=2, mu=0, L=1).grade is gf.Grade.UNKNOWN
-    with pytest.raises(TypeError, match=r"of a sum f \+ g"):
-        gf.worst_case_rate(gf.Method(both, scheme, 1), mu=1, L=2)
+class Elsewhere(gf.ForwardEuler):
+    """Gradient descent, shown elsewhere where there are several unknowns."""
+
+    def position(self, flow, z, h):
+        return z if getattr(z, "size", 1) == 1 else 2 * z
+
+
+class LooksAtTheSize(gf.Discretizer):
+    """Proximal gradients, shown elsewhere where there are several unknowns."""
+
+    def step(self, flow, t, z, h, **_):
+        return gf.ForwardBackward().step(flow, t, z, h)
+
+    def position(self, flow, z, h):
+        return z if getattr(z, "size", 1) == 1 else 2 * z
+
+
+BOTH = gf.GradientFlow(gf.Composite(gf.landscapes.bowl(), gf.penalties.L1(1.0)))
+
+
+def test_of_a_sum_nothing_is_proved_that_its_g_can_break():
+    method = gf.Method(BOTH, AsksAgain(), 1)
+    assert gf.worst_case_bound(method, steps=2, mu=0, L=1).grade is gf.Grade.UNKNOWN
+    assert gf.worst_case_rate(method, mu=1, L=2).grade is gf.Grade.UNKNOWN
+
+
+@pytest.mark.parametrize("flow", [BOTH, ALONE], ids=["f + g", "f"])
+def test_an_iterate_that_is_another_on_vectors_is_not_bounded(flow):
+    scheme = LooksAtTheSize() if flow is BOTH else Elsewhere()
+    with pytest.raises(gf.analysis.NotExactError, match="another step on vectors"):
+        gf.worst_case_bound(gf.Method(flow, scheme, 1), steps=2, mu=0, L=1)
+
+
+def test_what_does_not_rest_where_both_gradients_cancel_has_no_bound_of_a_sum():
+    for ask in (lambda method: gf.worst_case_bound(method, 2, 0, 1), lambda method: gf.worst_case_rate(method, 1, 2)):
+        with pytest.raises(gf.analysis.NotExactError, match="does not minimize the sum"):
+            ask(gf.Method(BOTH, LeavesOut(), 1))

@@ -19,6 +19,7 @@ from .thorough import part, thorough
 
 BOWL = gf.landscapes.bowl()
 FLOW = gf.GradientFlow(BOWL)
+SUM = gf.Composite(BOWL, gf.penalties.L1(1.0))
 
 
 class Extrapolated(gf.Discretizer):
@@ -44,6 +45,13 @@ class HeavyBallOfPositions(gf.Discretizer):
 
     def step(self, flow, t, z, h, *, memory=None, **_):
         return z + self.beta * (z - memory) + h * flow.drift(t, z), z
+
+
+class Shadow(gf.ForwardEuler):
+    """Gradient descent, seen at a proximal point of its state."""
+
+    def position(self, flow, z, h):
+        return flow.resolvent(0.0, z, h)
 
 
 class AdamsBashforth(gf.Discretizer):
@@ -343,78 +351,6 @@ def _pepit(steps, mu, L, final, run):
          "gradient": lambda: function.gradient(x) ** 2}[final]()
     )  # fmt: skip
     return problem.solve(verbose=0, solver="CLARABEL")
-
-
-def _pepit_of_a_sum(steps, convexity, final, run):
-    """The same of F = f + g, f in F(0, 1) and g convex, or strongly."""
-    PEPit = pytest.importorskip("PEPit")
-    functions = pytest.importorskip("PEPit.functions")
-    problem = PEPit.PEP()
-    f = problem.declare_function(functions.SmoothConvexFunction, L=1)
-    of_g = {"mu": convexity} if convexity else {}
-    g = problem.declare_function(functions.StronglyConvexFunction if of_g else functions.ConvexFunction, **of_g)
-    total = f + g
-    best, start = total.stationary_point(), problem.set_initial_point()
-    problem.set_initial_condition((start - best) ** 2 <= 1)
-    x = run(f, g, start, steps)
-    metric = total(x) - total(best) if final == "gap" else (x - best) ** 2
-    problem.set_performance_metric(metric)
-    return problem.solve(verbose=0, solver="CLARABEL")
-
-
-def _proximal_gradient(extrapolated):
-    def run(f, g, x, steps):
-        from PEPit.primitive_steps import proximal_step
-
-        y = x
-        for k in range(steps):
-            before = x
-            x, _, _ = proximal_step(y - f.gradient(y), g, 1)
-            y = x + (k + 2) / (k + 5) * (x - before) if extrapolated else x
-        return x
-
-    return run
-
-
-SUM = gf.Composite(BOWL, gf.penalties.L1(1.0))
-SUMS = {
-    "ISTA": (gf.optimizers.ista(SUM, 1), _proximal_gradient(False), 3, 0, "gap"),
-    "ISTA, strongly convex g": (gf.optimizers.ista(SUM, 1), _proximal_gradient(False), 2, Fraction(1, 2), "distance"),
-    "FISTA": (gf.optimizers.fista(SUM, 1), _proximal_gradient(True), 3, 0, "gap"),
-}
-
-
-@pytest.mark.parametrize("name", SUMS)
-def test_bounds_of_sums_agree_with_an_independent_library(name):
-    ours, theirs, steps, convexity, final = SUMS[name]
-    found = gf.worst_case_bound(ours, steps, mu=0, L=1, final=final, nonsmooth=(convexity, math.inf))
-    assert found.check()
-    assert found.value == pytest.approx(_pepit_of_a_sum(steps, float(convexity), final, theirs), rel=1e-5)
-
-
-@pytest.mark.parametrize("steps", [1, 3])
-def test_the_proximal_gradient_method_is_bounded_as_taylor_hendrickx_and_glineur_say(steps):
-    found = gf.worst_case_bound(gf.optimizers.ista(SUM, Fraction(1, 2)), steps, mu=0, L=2)
-    assert found.exact == Fraction(2, 4 * steps)
-    assert found.grade is gf.Grade.PROVED
-    assert "I'_{*" in found.latex()
-    contracts = gf.worst_case_bound(gf.optimizers.ista(SUM, Fraction(1, 10)), steps, mu=1, L=10, final="distance")
-    assert contracts.exact is not None
-    assert 0 <= contracts.exact - Fraction(9, 10) ** (2 * steps) <= Fraction(1, 10**7)
-
-
-def test_a_bound_of_a_sum_holds_on_the_lasso_and_its_certificate_is_about_its_g():
-    X = np.random.default_rng(0).normal(size=(8, 3)) / 4
-    lasso = gf.Composite(gf.LeastSquares(X, np.ones(8)), gf.penalties.L1(0.1))
-    L = float(lasso.f.curvature.L) * (1 + 1e-9)
-    ista = gf.optimizers.ista(lasso, 1 / L)
-    found = gf.worst_case_bound(ista, 4, mu=0, L=L)
-    x0 = jnp.array([1.0, -2.0, 1.5])
-    run, best = ista.iterate(x0, steps=4), ista.iterate(x0, steps=2000)
-    assert float(run.energy[-1] - best.energy[-1]) <= found.value * float(jnp.sum((x0 - best.x[-1]) ** 2))
-    strongly = gf.worst_case_bound(ista, 4, mu=0, L=L, nonsmooth=(1, math.inf))
-    assert strongly.value < found.value
-    assert not dataclasses.replace(found, exact=strongly.exact, certificate=strongly.certificate).check()
 
 
 def _explicit(h):
@@ -880,7 +816,12 @@ def _noisy(E, a, b):
         (lambda: gf.worst_case_bound(descent(0.1), 1, 0, 1, final="x"), ValueError, "must be one of gap, distance"),
         (lambda: gf.worst_case_bound(descent(0.1), 1, 0, 1, at="x"), ValueError, "must be one of last, best, average"),
         (lambda: gf.worst_case_bound(descent(gf.ArmijoSearch()), 1, 0, 1), TypeError, "the step must be a constant"),
-        (lambda: gf.worst_case_rate(gf.optimizers.ista(SUM, 0.5), 1, 2), TypeError, "of a sum f"),
+        (lambda: gf.find_cycle(gf.optimizers.ista(SUM, 0.5), 1, 2), TypeError, "of a sum f"),
+        (lambda: gf.worst_case_bound(descent(1), 1, 0, 1, initial="state"), ValueError, "give `distance`"),
+        (lambda: gf.worst_case_bound(descent(1), 1, 0, 1, final="state"), ValueError, "one of gap, distance, gradient"),
+        (lambda: gf.worst_case_rate(descent(0.1), 1, 2, nonsmooth=(0, 1)), ValueError, "no method of one"),
+        (lambda: gf.find_cycle(method(Shadow(), 1), 0, 1), NotExactError, "the position depends on gradients too"),
+        (lambda: gf.slow_equation(method(Shadow(), 1), 2), NotExactError, "the position depends on gradients too"),
         (
             lambda: gf.worst_case_bound(gf.optimizers.ista(SUM, 1), 1, 0, 1, final="gradient"),
             ValueError,
@@ -894,7 +835,7 @@ def _noisy(E, a, b):
         (
             lambda: gf.worst_case_bound(descent(1), 1, 0, 1, nonsmooth=0),
             ValueError,
-            r"`nonsmooth` must be a pair \(mu, L\)",
+            r"`nonsmooth` must be a pair \(mu, L\) of g, or",
         ),
         (lambda: gf.worst_case_bound(FLOW, 1, 0, 1), TypeError, "of a flow ask worst_case_rate"),
         (lambda: gf.find_cycle(descent(0.1), 1, math.inf), ValueError, "`L` must be finite"),

@@ -33,7 +33,7 @@ MOVED: Mapping[str, str] = {
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",
     **{name: f"discretizers.{name}" for name in (
-        "Chains", "MomentumConvention", "Tableau", "nelder_mead",
+        "ADMM", "Chains", "MomentumConvention", "Tableau", "nelder_mead",
     )},
     **{name: f"flows.{name}" for name in (
         "FisherMetric", "LyapunovWarning", "MeanOverExamples", "Vector",

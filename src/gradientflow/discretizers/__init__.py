@@ -39,6 +39,7 @@ from .running.method import Named as Named
 from .running.method import as_method as as_method
 from .running.sample import Chains as Chains
 from .running.sample import sample as sample
+from .schemes.admm import ADMM as ADMM
 from .schemes.averages import AdaDeltaEuler as AdaDeltaEuler
 from .schemes.averages import AveragesEuler as AveragesEuler
 from .schemes.chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev

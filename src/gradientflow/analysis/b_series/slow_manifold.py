@@ -52,7 +52,7 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
           h^1: −3/2 f'f
     """
     check_integer("slow_equation", 1, order=order)
-    space = read_subject("slow_equation", method, flows=False).minimal()
+    space = read_subject("slow_equation", method, flows=False).with_position_in_state("slow_equation").minimal()
     recursion = _recursion(space, constant_step("slow_equation", method), method.name)
     weights = _weights(*recursion, order)
     coefficients = {tree: b / tree.symmetry for tree, b in weights.items() if b}
@@ -81,7 +81,7 @@ def slow_rate(method: Any) -> sympy.Expr:
         >>> gf.slow_rate(gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.25))
         -4*log(-(lambda - 4)/4)
     """
-    space = read_subject("slow_rate", method, flows=False).minimal()
+    space = read_subject("slow_rate", method, flows=False).with_position_in_state("slow_rate").minimal()
     h = constant_step("slow_rate", method)
     _recursion(space, h, method.name)
     chi, through = transfer(space)

@@ -22,6 +22,7 @@ class Inquiry:
 
     def __init__(self, gradients: Sequence[Exact]) -> None:
         self.gradients, self.asked, self.parts, self._prox = gradients, [], [], []
+        self._mapped: list[tuple[Any, Any, int, Exact]] = []
 
     def at(self, x: Any, part: int) -> Exact:
         """The gradient at a point: the same as before where it was asked before.
@@ -40,6 +41,16 @@ class Inquiry:
         self.asked.append(x)
         self.parts.append(part)
         self._prox.append(by_prox)
+
+    def nearest(self, x: Any, h: Any, part: int) -> Exact:
+        """Where the proximal map over h takes x: the same as before where it took the same."""
+        for start, length, of, end in self._mapped:
+            if of == part and not (start - x).value and not (length - h).value:
+                return end
+        end = x - h * self.next()
+        self.keep(end, part, by_prox=True)
+        self._mapped.append((x, h, part, end))
+        return end
 
     def next(self) -> Exact:
         """The next generator."""
@@ -70,10 +81,8 @@ class Oracle(Proximable):
         return self.inquiry.at(x, self.part)
 
     def prox(self, x: Any, h: Any) -> Any:
-        """x − hg, with the next generator as g."""
-        point = x - h * self.inquiry.next()
-        self.inquiry.keep(point, self.part, by_prox=True)
-        return point
+        """x − hg, with the next generator as g, unless it was asked before."""
+        return self.inquiry.nearest(x, h, self.part)
 
     def hvp(self, x: Any, v: Any) -> NoReturn:
         """Refused."""

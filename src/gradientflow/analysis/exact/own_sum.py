@@ -28,7 +28,7 @@ def check_on_own_sum(trial: Trial, system: tuple[np.ndarray, ...], parts: tuple[
 
     Args:
         trial: the step, all its numbers being floats, on the sum.
-        system: A, B, C, D, in floating point.
+        system: A, B, C, D and the position's rows, in floating point.
         parts: of which energy each gradient is.
 
     Raises:
@@ -50,7 +50,8 @@ def check_on_own_sum(trial: Trial, system: tuple[np.ndarray, ...], parts: tuple[
             filled[i] = jnp.asarray(vector, leaves[i].dtype)
         z, memory = jax.tree.unflatten(structure, filled)
         out = jax.tree.leaves(advance(scheme, flow, TIME if trial.t is None else trial.t, z, trial.h, memory=memory))
-        found = np.array([np.asarray(out[i], dtype=float) for i in moving])
+        position = jax.tree.leaves(scheme.position(flow, z, trial.h))
+        found = np.array([np.asarray(row, dtype=float) for row in (*(out[i] for i in moving), *position)])
         eps = float(jnp.finfo(x.dtype).eps)
         if not np.abs(found - expected).max() <= eps**0.5 * max(np.abs(expected).max(), np.abs(states).max()):
             raise NotExactError(
@@ -59,13 +60,13 @@ def check_on_own_sum(trial: Trial, system: tuple[np.ndarray, ...], parts: tuple[
 
 
 def _answered(system: tuple[np.ndarray, ...], parts: tuple[int, ...], flow: Flow, states: np.ndarray) -> Any:
-    """The next states, by the reading; `None` where an answer has no closed form, or is not unique."""
-    A, B, C, D = system
+    """The next states, and the position, by the reading; `None` where an answer is not unique, or in no closed form."""
+    A, B, C, D, position, of_inputs = system
     energies = flow.energy.smooth, flow.energy.nonsmooth
     inputs: list[np.ndarray] = []
     for i, part in enumerate(parts):
         energy, known = energies[part], C[i] @ states + sum(D[i, j] * inputs[j] for j in range(i))
-        if not (B[:, i].any() or D[:, i].any()):
+        if not (B[:, i].any() or D[:, i].any() or of_inputs[:, i].any()):
             inputs.append(0 * known)
         elif D[i, i] < 0 and isinstance(energy, Proximable):
             inputs.append((known - np.asarray(energy.prox(jnp.asarray(known), -D[i, i]), float)) / -D[i, i])
@@ -73,4 +74,4 @@ def _answered(system: tuple[np.ndarray, ...], parts: tuple[int, ...], flow: Flow
             inputs.append(np.asarray(energy.grad(jnp.asarray(known)), float))
         else:
             return None
-    return A @ states + B @ np.array(inputs)
+    return np.vstack([A, position]) @ states + np.vstack([B, of_inputs]) @ np.array(inputs)

@@ -71,7 +71,7 @@ class Reading:
             raise NotExactError("it asks for no gradient: it does not depend on the energy")
         n = len(self.names)
         after, points, position = map(fractions, (self.after, self.points, self.position))
-        if position.shape[0] != 1 or position[:, n:].any():
+        if position.shape[0] != 1:
             raise NotExactError("the position is no combination of the state's leaves")
         A, B, C, D = after[:, :n], after[:, n:], points[:, :n], points[:, n:]
         still = A - np.eye(n, dtype=int) if self.rests else A
@@ -86,8 +86,9 @@ class Reading:
             raise NotExactError("it does not rest where the gradient vanishes: it is no descent of E")
         start_points = fractions(self.start_points)
         return StateSpace(
-            A, B, C, D, position[:, :n], rest, start, start_points, self.names, self.parts, self.start_parts
-        )
+            A, B, C, D, position[:, :n], position[:, n:], rest, start, start_points, self.names, self.parts,
+            self.start_parts,
+        )  # fmt: skip
 
 
 def read_step(flow: Flow, discretizer: Discretizer, h: Any, field: Any = QQ, t: Fraction | None = None) -> Reading:
@@ -141,21 +142,22 @@ def _as_it_is(element: Any) -> Any:
 
 
 def _matrices(found: Reading, curvatures: np.ndarray, valued: Callable[[Any], Any]) -> np.ndarray:
-    """What a step or a drift multiplies a mode's state by, mode by mode."""
-    A, B, C, D = _system(found, valued)
+    """What a step or a drift multiplies a mode's state by, mode by mode, and below it what the position is of it."""
+    A, B, C, D, position, of_inputs = _system(found, valued)
+    after, of_inputs = np.vstack([A, position]), np.vstack([B, of_inputs])
     # Of a sum the second energy has the same modes, with the curvatures the other way round.
     of_parts = np.array([curvatures, curvatures[::-1]])[list(found.parts) or [0] * len(D)].T[..., None]
-    return np.array([A + B @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in of_parts])
+    return np.array([after + of_inputs @ np.linalg.solve(np.eye(len(D)) - lam * D, lam * C) for lam in of_parts])
 
 
 def _system(found: Reading, valued: Callable[[Any], Any]) -> tuple[np.ndarray, ...]:
-    """A, B, C and D in floating point."""
+    """A, B, C and D in floating point, and the position's rows in state and gradients."""
     n = len(found.names)
-    after, points = (
+    after, points, position = (
         np.array([[float(valued(entry)) for entry in row] for row in rows]).reshape(rows.shape)
-        for rows in (found.after, found.points)
+        for rows in (found.after, found.points, found.position)
     )
-    return after[:, :n], after[:, n:], points[:, :n], points[:, n:]
+    return after[:, :n], after[:, n:], points[:, :n], points[:, n:], position[:, :n], position[:, n:]
 
 
 def _read_step(trial: Trial, field: Any) -> Reading:

@@ -4,8 +4,9 @@ The step is run with an oracle in the energy's place, whose answers are free inp
 
 $$\xi' = A\xi + Bu,\qquad y = C\xi + Du,\qquad u_i = \nabla E(y_i),$$
 
-where ξ is the state with the scheme's memory and $y_i$ the points where a gradient was asked. A flow is read likewise,
-with $\dot\xi$ in the place of ξ'.
+where ξ is the state with the scheme's memory and $y_i$ the points where a gradient was asked; the position is a
+combination of ξ, and of u where it is a proximal point of the state. A flow is read likewise, with $\dot\xi$ in the
+place of ξ'.
 
 References:
     L. Lessard, B. Recht, A. Packard, Analysis and design of optimization algorithms via integral quadratic constraints,
@@ -22,6 +23,7 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
 from .algebra import fraction, rational
+from .leaf import NotExactError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class StateSpace:
         C: (m, n).
         D: (m, m).
         position: the position as a row in ξ, (1, n).
+        position_inputs: what it takes of u, (1, m).
         rest: where ξ rests if the minimizer is 1, (n, 1).
         start: ξ at the start from rest at 1, as a column, and as combinations of gradients asked there, (n, 1 + k).
         start_points: where those gradients are asked, in the start and the gradients, (k, 1 + k).
@@ -47,6 +50,7 @@ class StateSpace:
     C: np.ndarray
     D: np.ndarray
     position: np.ndarray
+    position_inputs: np.ndarray
     rest: np.ndarray
     start: np.ndarray
     start_points: np.ndarray
@@ -64,6 +68,19 @@ class StateSpace:
         """m, how many gradients a step asks."""
         return self.B.shape[1]
 
+    @property
+    def used(self) -> np.ndarray:
+        """Which gradients anything depends on, (m,)."""
+        return np.asarray(np.vstack([self.B, self.D, self.position_inputs]).any(axis=0))
+
+    def relying_on_used(self) -> "StateSpace":
+        """The same without g's subgradients that nothing depends on: that g has some there is nothing to rely on."""
+        kept = [i for i, used in enumerate(self.used) if used or not self.parts[i]]
+        return self._with(
+            B=self.B[:, kept], C=self.C[kept], D=self.D[np.ix_(kept, kept)],
+            position_inputs=self.position_inputs[:, kept], parts=tuple(self.parts[i] for i in kept),
+        )  # fmt: skip
+
     def as_floats(self) -> "StateSpace":
         """The same in floating point."""
         return self._with(**{name: getattr(self, name).astype(float) for name in _MATRICES})
@@ -72,8 +89,9 @@ class StateSpace:
         """The same with inputs u/unit: of the energies E/unit."""
         scale = np.array([1, *[unit] * self.start_points.shape[0]], dtype=object)
         return self._with(
-            B=self.B * unit, D=self.D * unit, start=self.start * scale, start_points=self.start_points * scale
-        )
+            B=self.B * unit, D=self.D * unit, position_inputs=self.position_inputs * unit, start=self.start * scale,
+            start_points=self.start_points * scale,
+        )  # fmt: skip
 
     def with_states(self, scales: Sequence[Fraction]) -> "StateSpace":
         """The same in the states ξᵢ/sᵢ."""
@@ -87,16 +105,30 @@ class StateSpace:
         """In floating point: what a step is on modes λx²/2, where implicit equations have a solution.
 
         Args:
-            lam: the curvatures, (k,).
+            lam: the curvatures, (k,), or one for each gradient, (k, m).
 
         Returns:
             The curvatures at which there is one, and the matrices, (·, n, n).
         """
-        equations = np.eye(self.gradients) - lam[:, None, None] * self.D
+        by_row = lam.reshape(len(lam), -1, 1)
+        equations = np.eye(self.gradients) - by_row * self.D
         kept = np.abs(np.linalg.det(equations)) > _SINGULAR
         lam = lam[kept]
-        feedback = np.linalg.solve(equations[kept], lam[:, None, None] * self.C)
+        feedback = np.linalg.solve(equations[kept], by_row[kept] * self.C)
         return lam, self.A + self.B @ feedback
+
+    def with_position_in_state(self, where: str) -> "StateSpace":
+        """The same, for what knows no other position.
+
+        Raises:
+            NotExactError: if the position depends on gradients too.
+        """
+        if self.position_inputs.any():
+            raise NotExactError(
+                f"{where}: the position depends on gradients too, as a proximal point of the state does; "
+                "worst_case_rate and worst_case_bound know such, with a constant step"
+            )
+        return self
 
     def minimal(self) -> "StateSpace":
         """The same without what a run from rest never moves, and without what neither position nor gradients see.
@@ -127,7 +159,7 @@ class StateSpace:
 _SINGULAR = 1e-12
 # A Krylov matrix with a singular value below this, relative to its greatest, is looked at exactly.
 _THIN = 1e-6
-_MATRICES = ("A", "B", "C", "D", "position", "rest", "start", "start_points")
+_MATRICES = ("A", "B", "C", "D", "position", "position_inputs", "rest", "start", "start_points")
 
 
 def transfer(space: StateSpace) -> tuple[list[Fraction], list[Fraction]]:

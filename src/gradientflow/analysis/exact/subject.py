@@ -19,16 +19,17 @@ from .state_reading import read_drift, read_step
 from .state_space import StateSpace
 
 
-def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
+def read_subject(where: str, subject: Any, flows: bool, sums: bool = False) -> StateSpace:
     """A method with its constant step, or a flow, read exactly.
 
     Args:
         where: the function that asks, for the message.
         subject: a method or a flow.
         flows: whether it may be a flow.
+        sums: whether it may be a method of a sum f + g.
 
     Raises:
-        TypeError: if it is neither, or the method's step is not a constant; or of a sum f + g.
+        TypeError: if it is neither, or the method's step is not a constant; or of a sum f + g where it may not.
         ValueError: if it has noise, or the step is not finite.
         NotExactError: if it can't be read exactly.
     """
@@ -38,7 +39,8 @@ def read_subject(where: str, subject: Any, flows: bool) -> StateSpace:
     h = check_method(where, subject, flows)
     method: Method = subject
     space = read_step(method.flow, method.discretizer, h).at()
-    refuse_sums(where, method)
+    if not sums:
+        refuse_sums(where, method)
     return space
 
 
@@ -50,7 +52,8 @@ def refuse_sums(where: str, method: Method) -> None:
     """
     if method.flow.energy.nonsmooth is not None:
         raise TypeError(
-            f"{where}: of a sum f + g only bounds after N steps are known: worst_case_bound; or ask about a method of f"
+            f"{where}: of a sum f + g rates and bounds after N steps are known: worst_case_rate, worst_case_bound; "
+            "or ask about a method of f"
         )
 
 
@@ -89,7 +92,7 @@ def read_run(where: str, method: Any, steps: int) -> tuple[StateSpace, ...]:
         except NotExactError:
             # Where the time is no remedy, what was wrong without it is what there is to say.
             raise refusal or AssertionError from None
-    return tuple(read)
+    return tuple(space.with_position_in_state(where) for space in read)
 
 
 def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:

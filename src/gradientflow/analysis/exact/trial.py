@@ -67,7 +67,8 @@ def check_on_vectors(trial: Trial, symbols: int, value: Callable[[Any, Sequence[
         trial: what was read.
         symbols: how many symbols its numbers hold.
         value: (an exact value, values of the symbols) ↦ the number.
-        matrices: (values of the symbols, curvatures) ↦ the matrices that were read, (modes, size, size).
+        matrices: (values of the symbols, curvatures) ↦ the matrices that were read, (modes, size, size), or with a row
+            more, the position's.
 
     Raises:
         NotExactError: if the step on vectors is another one.
@@ -122,7 +123,7 @@ def check_on_own_energy(trial: Trial, expected: Callable[[np.ndarray], np.ndarra
 
     Args:
         trial: the step, all its numbers being floats; the energy is a quadratic.
-        expected: curvatures ↦ the matrices that were read, (modes, size, size).
+        expected: curvatures ↦ the matrices that were read, as in `check_on_vectors`.
 
     Raises:
         NotExactError: if it is another step there.
@@ -167,7 +168,10 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
             z, remembered = jax.tree.unflatten(structure, filled)
             t = TIME if trial.t is None else trial.t
             out = jax.tree.leaves(advance(trial.discretizer, flow, t, z, trial.h, memory=remembered))
-            return [jnp.broadcast_to(out[i] - leaves[i], len(modes)) for i in moving]
+            rows = [out[i] - leaves[i] for i in moving]
+            if expected.shape[1] > expected.shape[2]:
+                rows += [x - rest for x in jax.tree.leaves(trial.discretizer.position(flow, z, trial.h))]
+            return [jnp.broadcast_to(row, len(modes)) for row in rows]
 
         def step(given: np.ndarray, run: Callable[[Any], Any] = moved_by) -> np.ndarray:
             reseed()
@@ -188,7 +192,7 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
         raise NotExactError(f"{name} was read on one coordinate and can't be run on vectors beside it: {why}") from None
     if not alike:
         raise ImpureError(name)
-    if expected.shape[1:] != (len(moving), len(moving)):
+    if (len(found), len(moving)) != expected.shape[1:]:
         raise NotExactError(
             f"{name} is another step on vectors: {len(moving)} vectors, where one coordinate has {expected.shape[-1]}"
         )

@@ -17,9 +17,10 @@ from ..results.grades import Grade, Measured
 from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .interpolant import extreme
-from .measures import PLACES, POWERS, Measure, Place, bound_condition
-from .problem import EnergyClass, Problem, energy_class, run_problem
+from .measures import MEASURES, PLACES, POWERS, Initial, Measure, Place, bound_condition
+from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, run_problem
 from .semidefinite import solve
+from .sums import rest_of_sum
 
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 
@@ -50,7 +51,7 @@ class WorstCaseBound(Result):
         energies: the class.
         steps: N.
         final: what is bounded: `gap` is $E(x_N) - E^*$, `distance` $\|x_N - x^*\|^2$, `gradient` $\|\nabla E(x_N)\|^2$.
-        initial: what it is bounded by, the same of x₀: `distance` or `gap` or `gradient`.
+        initial: what it is bounded by, the same of x₀: `distance` or `gap` or `gradient`; of a sum also the `state`.
         at: where: at the `last` iterate, at the `best` of x₀, …, x_N, or at their `average`.
         exact: the factor as a fraction, never below the truth; `None` where none was found.
         grade: *proved* where the multipliers are exact without any slack; *certified* where they are a solver's
@@ -64,7 +65,7 @@ class WorstCaseBound(Result):
     energies: EnergyClass
     steps: int
     final: Measure
-    initial: Measure
+    initial: Initial
     at: Place
     exact: Fraction | None
     grade: Grade
@@ -110,7 +111,7 @@ class WorstCaseBound(Result):
         with jax.enable_x64(True):
             run = method.iterate(jnp.asarray(start), steps=self.steps)
 
-            def measured(measure: Measure, x: Any) -> float:
+            def measured(measure: Initial, x: Any) -> float:
                 if measure == "gap":
                     return float(method.flow.energy.value(x))
                 vector = x if measure == "distance" else method.flow.energy.grad(x)
@@ -130,24 +131,16 @@ class WorstCaseBound(Result):
         """The bound in words."""
         exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
         return (
-            f"{self.subject.name} on {self.energies}{_plus(self.problem)}, {self.steps} steps: "
+            f"{self.subject.name} on {self.energies}{plus_g(self.problem)}, {self.steps} steps: "
             f"{_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_factor(self.initial)}, "
             f"{self.grade}\n{self.reason}"
         )
 
 
-_SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²"}
+_SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²", "state": "‖z_0 − z*‖²"}
 
 
-def _plus(asked: Problem) -> str:
-    """The class of g, of a sum f + g."""
-    if asked.nonsmooth is None:
-        return ""
-    mu, L = asked.nonsmooth.mu, asked.nonsmooth.L
-    return f" + g, g in {EnergyClass(mu * asked.unit, None if L is None else L * asked.unit)}"
-
-
-def _factor(measure: Measure) -> str:
+def _factor(measure: Initial) -> str:
     """The initial measure as a factor: a difference in brackets."""
     shown = _SHOWN[measure].format("x_0")
     return f"({shown})" if measure == "gap" else shown
@@ -161,7 +154,7 @@ def _at(measure: Measure, at: Place) -> str:
 @looks_at_numbers
 def worst_case_bound(
     method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance", at: Any = "last",
-    nonsmooth: tuple[Any, Any] = (0, math.inf),
+    nonsmooth: Any = (0, math.inf),
 ) -> WorstCaseBound:  # fmt: skip
     r"""What N steps from rest guarantee on every energy of F_{μ,L}, convex ones (μ = 0) included.
 
@@ -178,10 +171,12 @@ def worst_case_bound(
         mu: μ; −L for all smooth energies.
         L: L > μ, or `math.inf` for proximal schemes.
         final: what is bounded: `gap`, `distance` (squared) or `gradient` (squared).
-        initial: by what of x₀.
+        initial: by what of x₀; of a sum also by the `state` z₀, ‖z₀ − z*‖² with all that the scheme keeps, each counted
+            as positions are (Douglas–Rachford's z, ADMM's x and u): z* is where it rests.
         at: at the `last` iterate x_N, at the `best` of x₀, …, x_N, or at their `average`.
         nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
-            is convex, an indicator say.
+            is convex; `"indicator"` says that it is a convex set's, so that f is minimized on that. Of a sum the `best`
+            and the `average` are of x₁, …, x_N: x₀ need not have an energy.
 
     Raises:
         ValueError: if a number is out of its range, or a measure is unknown.
@@ -201,18 +196,22 @@ def worst_case_bound(
         Fraction(1, 2)
     """
     check_integer("worst_case_bound", 1, steps=steps)
-    for name, measure in (("final", final), ("initial", initial)):
-        if not isinstance(measure, str) or measure not in POWERS:
-            raise ValueError(f"worst_case_bound: `{name}` must be one of {', '.join(POWERS)}, got {in_a_line(measure)}")
+    for name, measure, known in (("final", final, MEASURES), ("initial", initial, tuple(POWERS))):
+        if not isinstance(measure, str) or measure not in known:
+            raise ValueError(f"worst_case_bound: `{name}` must be one of {', '.join(known)}, got {in_a_line(measure)}")
     if not isinstance(at, str) or at not in PLACES:
         raise ValueError(f"worst_case_bound: `at` must be one of {', '.join(PLACES)}, got {in_a_line(at)}")
     energies = energy_class("worst_case_bound", mu, L, strongly=False, convex=False)
     if energies.mu < 0 and energies.L is None:
         raise ValueError("worst_case_bound: `L` must be finite where `mu` is negative")
-    of_g = energy_class("worst_case_bound", *_pair(nonsmooth), strongly=False)
+    of_g = class_of_g("worst_case_bound", nonsmooth)
     asked = run_problem("worst_case_bound", method, energies, steps, of_g)
-    if asked.nonsmooth is None and tuple(nonsmooth) != (0, math.inf):
+    if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
         raise ValueError("worst_case_bound: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
+    if asked.nonsmooth is None and initial == "state":
+        raise ValueError(
+            "worst_case_bound: `initial` may be the `state` of a method of a sum f + g only; give `distance`"
+        )
     if asked.nonsmooth is not None and ("gradient" in (final, initial) or energies.mu < 0):
         raise ValueError("worst_case_bound: of a sum f + g give `gap` or `distance`, and mu ≥ 0: it has no gradient")
     condition = bound_condition(asked, steps, final, initial, at)
@@ -225,7 +224,9 @@ def worst_case_bound(
 
     best = solve([floats], least=[1.0])
     if not best.is_solved:
-        return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}", None)
+        elsewhere = asked.nonsmooth and initial != "state" and rest_of_sum("worst_case_bound", asked.space).any()
+        hint = "; what it keeps does not rest at x*: ask initial='state'" if elsewhere else ""
+        return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}{hint}", None)
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
     motions = [] if asked.nonsmooth else quadratic_motions(condition.inequalities.at, curvatures)
     for kernel in (None, *motions):
@@ -241,11 +242,5 @@ def worst_case_bound(
     return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
 
 
-def _pair(nonsmooth: Any) -> tuple[Any, Any]:
-    if not isinstance(nonsmooth, (tuple, list)) or len(nonsmooth) != 2:
-        raise ValueError(f"worst_case_bound: `nonsmooth` must be a pair (mu, L) of g, got {in_a_line(nonsmooth)}")
-    return nonsmooth[0], nonsmooth[1]
-
-
-def _unit(asked: Problem, final: Measure, initial: Measure) -> Fraction:
+def _unit(asked: Problem, final: Measure, initial: Initial) -> Fraction:
     return asked.unit ** (POWERS[final] - POWERS[initial])

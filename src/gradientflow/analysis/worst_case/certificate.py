@@ -104,17 +104,22 @@ def _on_the_equations(conditions: Sequence[Condition], found: Solution) -> Certi
         before, after = others * sum(sizes[:k]), others * sum(sizes[k + 1 :])
         rows += np.vstack([of_weights.T, *before, of_multipliers.T, *after, -sums[None]]).T.tolist()
     count, multipliers = len(found.weights), np.concatenate(found.multipliers)
-    active = np.flatnonzero(multipliers > _VANISHING * multipliers.max())
-    kept = [*range(count), *(count + active).tolist(), -1]
-    guess = [_rounded(number) for number in (*found.weights, *multipliers[active])]
-    solved = solution_near([[row[i] for i in kept] for row in rows], guess)
-    if solved is None:
-        return None
-    exact = _spread(solved[count:], active, len(multipliers))
     ends = np.cumsum(sizes).tolist()
-    return _checked(
-        conditions, solved[:count], [exact[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-    )
+    for vanishing in (_VANISHING, 0):
+        # What is solved for first takes up the rounding of the rest: the largest have the most to spare.
+        active = np.flatnonzero(multipliers > vanishing * multipliers.max())
+        active = active[np.argsort(-multipliers[active], kind="stable")]
+        kept = [*range(count), *(count + active).tolist(), -1]
+        guess = [_rounded(number) for number in (*found.weights, *multipliers[active])]
+        solved = solution_near([[row[i] for i in kept] for row in rows], guess)
+        if solved is None:
+            continue
+        exact = _spread(solved[count:], active, len(multipliers))
+        within = [exact[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        certificate = _checked(conditions, solved[:count], within)
+        if certificate is not None:
+            return certificate
+    return None
 
 
 def _spread(values: Sequence[Fraction], places: np.ndarray, size: int) -> list[Fraction]:

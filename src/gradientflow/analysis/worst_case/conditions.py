@@ -119,7 +119,7 @@ class Inequalities:
         x, g, _ = self.at
         if self.inverse_L and self.mu >= 0:
             # I of i and the minimizer holds (g − μx)²/L + μ(1 − μ/L)x², with a factor.
-            held = (g != 0).any(axis=0) | ((x != 0).any(axis=0) & bool(self.mu))
+            held = (g != g[0]).any(axis=0) | ((x != 0).any(axis=0) & bool(self.mu))
         else:
             held = (self._form(lambda a, b: a * b) != 0).any(axis=0)
         if self.further is None:

@@ -122,7 +122,8 @@ def convergence_map(optimizer: Callable[..., Method], mu: Any, L: Any, **paramet
     for i, j in np.ndindex(grades.shape):
         # The optimizer itself says which numbers it takes.
         optimizer(Mode(1.0), **{first: float(xs[j]), second: float(ys[i])})
-        grades[i, j], periods[i, j] = _decided(balanced(method, energies, reading.at(xs[j], ys[i]).minimal()))
+        space = reading.at(xs[j], ys[i]).with_position_in_state("convergence_map")
+        grades[i, j], periods[i, j] = _decided(balanced(method, energies, space.minimal()))
     shown = [np.array([float(value) for value in values]) for values in (xs, ys)]
     return ConvergenceMap(name, (first, second), shown[0], shown[1], energies, grades, periods)
 

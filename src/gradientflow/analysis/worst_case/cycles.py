@@ -200,7 +200,8 @@ def find_cycle(method: Any, mu: Any, L: Any) -> Cycle | None:
     if energies.L is None:
         raise ValueError("find_cycle: `L` must be finite")
     # The whole state, since it is to be run.
-    return cycle_of(balanced(method, energies, read_subject("find_cycle", method, flows=False)))
+    space = read_subject("find_cycle", method, flows=False).with_position_in_state("find_cycle")
+    return cycle_of(balanced(method, energies, space))
 
 
 def cycle_of(asked: Problem) -> Cycle | None:

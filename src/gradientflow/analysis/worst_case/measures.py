@@ -8,38 +8,49 @@ import numpy as np
 from .conditions import Condition, Further, Inequalities, Points, product
 from .problem import Problem
 from .run import Run
+from .sums import known_of_g
 
 Measure = Literal["gap", "distance", "gradient"]
+Initial = Literal["gap", "distance", "gradient", "state"]
+MEASURES = ("gap", "distance", "gradient")
 Place = Literal["last", "best", "average"]
 PLACES = ("last", "best", "average")
-# How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖².
-POWERS = {"gap": 1, "distance": 0, "gradient": 2}
+# How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖², ‖z‖².
+POWERS = {"gap": 1, "distance": 0, "gradient": 2, "state": 0}
 _SHOWN = {"gap": "E_{{{0}}} - E^*", "distance": r"\|x_{{{0}}} - x^*\|^2", "gradient": r"\|g_{{{0}}}\|^2"}
 
 
-def bound_condition(asked: Problem, steps: int, final: Measure, initial: Measure, at: Place) -> Condition:
+def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial, at: Place) -> Condition:
     """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
     run = Run(asked, steps)
-    mean = sum(run.positions, 0 * run.positions[0]) / Fraction(steps + 1)
+    # A sum need not be finite where it starts.
+    counted = run.positions[1:] if asked.nonsmooth else run.positions
     ends = {
         "last": [(run.positions[steps], str(steps))],
-        "best": [(row, str(k)) for k, row in enumerate(run.positions)],
-        "average": [(mean, r"\bar x")],
+        "best": [(row, str(k)) for k, row in enumerate(counted, start=steps + 1 - len(counted))],
+        "average": [(sum(counted, 0 * run.start) / Fraction(len(counted)), r"\bar x")],
     }[at]
     parts = (0, 1) if asked.nonsmooth else (0,)
-    asked_at = [(initial, run.positions[0], "0"), *((final, row, name) for row, name in ends)]
+    asked_at = [(initial, run.start, "0"), *((final, row, name) for row, name in ends)]
     places = [
-        [] if measure == "distance" else [run.place_of(row, name, part) for part in parts]
+        [] if measure in ("distance", "state") else [run.place_of(row, name, part) for part in parts]
         for measure, row, name in asked_at
     ]
     points, others = run.points(), run.points(1) if asked.nonsmooth else None
     sizes = [len(each.names) - 1 for each in (points, others) if each]
+    rows = [run.moved if initial == "state" else run.start[None], *(row[None] for row, _ in ends)]
     start, *finals = (
-        _measured(measure, where, row[None, : run.size], points.gradients, sizes)
-        for (measure, row, _), where in zip(asked_at, places, strict=True)
+        _measured(measure, where, row[:, : run.size], points.gradients, sizes)
+        for (measure, _, _), where, row in zip(asked_at, places, rows, strict=True)
     )
     known = [_bounded_below(place, points, asked) for place in range(sizes[0])] if asked.mu < 0 else []
-    known += _of_g(others, asked, sizes[0])
+    if others is not None and asked.nonsmooth is not None:
+        # An indicator is zero where a proximal map leads, and where a start has an energy.
+        inside = [] if not asked.nonsmooth.indicator else run.by_prox(1) + places[0][1:]
+        of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside)
+        known += [_Known(*one) for one in zip(of_g.forms, of_g.values, of_g.names, of_g.units, strict=True)]
+        for _, values in (start, *finals):
+            values[[sizes[0] + place for place in inside]] = Fraction(0)
     constant = (-finals[0][0], -finals[0][1])
     if at == "best":
         # A number m that no final is less than is one of the values; that it is no energy's makes the multipliers of
@@ -53,21 +64,8 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Measure
         constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
     inequalities = Inequalities(points, asked.mu, asked.inverse_L, _further(known))
     stated = r"\tau\,\text{initial} - " + (r"m" if at == "best" else r"\text{final}")
-    basis = ("x_0", *(f"g_{{{name}}}" for name in run.names))
+    basis = tuple(run.basis)
     return Condition(stated, constant, (start[0][None], start[1][None]), inequalities, basis)
-
-
-def _of_g(points: Points | None, asked: Problem, beside: int) -> list["_Known"]:
-    """What is known of the g of a sum, whose values come after so many of f's."""
-    if points is None or asked.nonsmooth is None:
-        return []
-    of_g = asked.nonsmooth
-    within = Inequalities(points, of_g.mu, Fraction(0) if of_g.L is None else 1 / of_g.L)
-    none = np.full(beside, Fraction(0), dtype=object)
-    return [
-        _Known(form, np.array([*none, *map(Fraction, values)], dtype=object), name.replace("I", "I'", 1), asked.unit)
-        for form, values, name in zip(within.forms, within.values, within.names, strict=True)
-    ]
 
 
 class _Known(NamedTuple):
@@ -101,13 +99,16 @@ def _bounded_below(place: int, points: Points, asked: Problem) -> _Known:
 
 
 def _measured(
-    measure: Measure, where: list[int], row: np.ndarray, gradients: np.ndarray, sizes: list[int]
+    measure: Initial, where: list[int], row: np.ndarray, gradients: np.ndarray, sizes: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A measure of the iterate with this row as a form, and its coefficients of values, of each energy's so many."""
+    """A measure of the iterate with this row as a form, and its coefficients of values, of each energy's so many.
+
+    Of a state there is a row for each entry.
+    """
     values = np.full(sum(sizes), Fraction(0), dtype=object)
     nothing = np.full((row.shape[1], row.shape[1]), Fraction(0), dtype=object)
-    if measure == "distance":
-        return product(row, row)[0], values
+    if measure in ("distance", "state"):
+        return sum(product(row, row), nothing), values
     if measure == "gap":
         for part, place in enumerate(where):
             values[sum(sizes[:part]) + place] += 1

@@ -11,12 +11,16 @@ import scipy.linalg
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, Flow, with_energy
+from gradientflow.flows.checks import in_a_line
 
 from ..exact.state_space import StateSpace
 from ..exact.subject import exact_number, read_run, read_subject, refuse_sums
+from .decrease import Bounds
+from .sums import rest_of_sum
 
 # Curvatures between μ and L at which the slowest quadratic is looked for.
 _CURVATURES = 201
+_OF_G = 13
 # Where there is no bound L, the largest curvature that is looked at, times the scale 1/h.
 _FAR = 1e6
 
@@ -28,14 +32,42 @@ class EnergyClass:
     Attributes:
         mu: μ; 0 is convex, −L smooth and nothing more.
         L: L > μ, or `None` where there is no bound above.
+        indicator: whether only 0 and ∞ are values: of the convex energies those that are a set.
     """
 
     mu: Fraction
     L: Fraction | None
+    indicator: bool = False
+
+    @property
+    def bounds(self) -> tuple[Fraction, Fraction]:
+        """μ and 1/L."""
+        return self.mu, Fraction(0) if self.L is None else 1 / self.L
+
+    def counted_in(self, unit: Fraction) -> "EnergyClass":
+        """The class of the energies E/unit."""
+        return dataclasses.replace(self, mu=self.mu / unit, L=None if self.L is None else self.L / unit)
 
     def __str__(self) -> str:
         """`F(μ, L)` with its numbers."""
+        if self.indicator:
+            return "the indicators of convex sets"
         return f"F({float(self.mu):g}, {'∞' if self.L is None else format(float(self.L), 'g')})"
+
+
+def class_of_g(where: str, nonsmooth: Any) -> EnergyClass:
+    """The class of the g of a sum: a pair of bounds, or that it is an indicator.
+
+    Raises:
+        ValueError: if it is neither, or as `energy_class`.
+    """
+    if isinstance(nonsmooth, str) and nonsmooth == "indicator":
+        return EnergyClass(Fraction(0), None, indicator=True)
+    if not isinstance(nonsmooth, (tuple, list)) or len(nonsmooth) != 2:
+        raise ValueError(
+            f"{where}: `nonsmooth` must be a pair (mu, L) of g, or 'indicator', got {in_a_line(nonsmooth)}"
+        )
+    return energy_class(where, *nonsmooth, strongly=False)
 
 
 def energy_class(where: str, mu: Any, L: Any, strongly: bool, convex: bool = True) -> EnergyClass:
@@ -92,9 +124,14 @@ class Problem:
     following: tuple[StateSpace, ...] = ()
     nonsmooth: EnergyClass | None = None
 
+    def bounds(self, number: type = Fraction) -> Bounds:
+        """The class in fractions, or in floats."""
+        of_g = self.nonsmooth and tuple(map(number, self.nonsmooth.bounds))
+        return Bounds(number(self.mu), number(self.inverse_L), of_g, self.unit)
+
     def step(self, k: int) -> StateSpace:
-        """The system of step k."""
-        return self.following[k - 1] if k and self.following else self.space
+        """The system of step k; after the last one it stays."""
+        return self.following[min(k, len(self.following)) - 1] if k and self.following else self.space
 
     @property
     def is_flow(self) -> bool:
@@ -103,11 +140,12 @@ class Problem:
 
     @property
     def curvatures(self) -> np.ndarray:
-        """Curvatures of quadratics in the class, from μ to L, in `unit`s."""
-        low = float(self.mu)
-        high = float(1 / self.inverse_L) if self.inverse_L else max(low, 1.0) * _FAR
-        start = low if low > 0 else high / _FAR
-        return np.unique([low, *np.geomspace(start, high, _CURVATURES)[1:-1], *np.linspace(low, high, _CURVATURES)])
+        """Curvatures of quadratics, in `unit`s, from μ to L, (k, 1); of a sum those of each gradient's part, (k, m)."""
+        own = _grid(self.mu, self.inverse_L, _CURVATURES)
+        if self.nonsmooth is None:
+            return own[:, None]
+        pairs = np.meshgrid(own, _grid(*self.nonsmooth.bounds, _OF_G), indexing="ij")
+        return np.stack(pairs, axis=-1).reshape(-1, 2)[:, list(self.space.parts)]
 
     def slowest(self) -> tuple[float, float]:
         """Of quadratics: the slowest factor a step (or rate per unit time of a flow), and the curvature it is at."""
@@ -117,17 +155,45 @@ class Problem:
         # Many curvatures may be equally slow, up to rounding: the least is told.
         place = int(np.flatnonzero(slowness >= slowness.max() - 1e-12 * np.abs(slowness).max())[0])
         rate = -slowness[place] if self.is_flow else slowness[place]
-        return float(rate), float(curvatures[place]) * float(self.unit)
+        return float(rate), float(curvatures[place, self._of_f]) * float(self.unit)
+
+    @property
+    def _of_f(self) -> int:
+        """A gradient that is f's."""
+        return self.space.parts.index(0) if 0 in self.space.parts else 0
 
 
-def problem(where: str, subject: Any, energies: EnergyClass, flows: bool = False) -> Problem:
+def _grid(mu: Fraction, inverse_L: Fraction, count: int) -> np.ndarray:
+    low = float(mu)
+    high = float(1 / inverse_L) if inverse_L else max(low, 1.0) * _FAR
+    start = low if low > 0 else high / _FAR
+    return np.unique([low, *np.geomspace(start, high, count)[1:-1], *np.linspace(low, high, count)])
+
+
+def problem(
+    where: str, subject: Any, energies: EnergyClass, flows: bool = False, nonsmooth: EnergyClass | None = None
+) -> Problem:
     """A method or a flow on a class, read exactly, without what nothing depends on.
 
+    Args:
+        where: the function that asks, for the message.
+        subject: a method or a flow.
+        energies: the class; of a sum f + g that of f.
+        flows: whether it may be a flow.
+        nonsmooth: the class of g, where sums are answered.
+
     Raises:
-        TypeError: if it is neither, or the method's step is not a constant.
+        TypeError: if it is neither, or the method's step is not a constant; or it is of a sum, and that is not
+            answered.
         NotExactError: if it can't be read exactly.
     """
-    return balanced(subject, energies, read_subject(where, subject, flows).minimal())
+    space = read_subject(where, subject, flows, sums=nonsmooth is not None)
+    is_sum = isinstance(subject, Method) and subject.flow.energy.nonsmooth is not None
+    if is_sum:
+        rest_of_sum(where, space)
+        space = space.relying_on_used()
+    asked = balanced(subject, energies, space.minimal())
+    return dataclasses.replace(asked, nonsmooth=nonsmooth.counted_in(asked.unit)) if is_sum and nonsmooth else asked
 
 
 def run_problem(
@@ -153,9 +219,7 @@ def run_problem(
     scaled = not others and not is_sum
     asked = balanced(method, energies, first.minimal() if scaled else first, scaled)
     following = tuple(space.with_gradients_in(asked.unit) for space in others)
-    of_g = None
-    if is_sum and nonsmooth is not None:
-        of_g = EnergyClass(nonsmooth.mu / asked.unit, None if nonsmooth.L is None else nonsmooth.L / asked.unit)
+    of_g = nonsmooth.counted_in(asked.unit) if is_sum and nonsmooth is not None else None
     return dataclasses.replace(asked, following=following, nonsmooth=of_g)
 
 
@@ -181,3 +245,10 @@ def _balancing(space: StateSpace) -> tuple[Fraction, ...]:
     _, (scaling, _) = scipy.linalg.matrix_balance(loop, permute=False, separate=True)
     powers = [round(math.log2(scale)) for scale in scaling[: space.states].tolist()]
     return tuple(Fraction(2) ** (power - powers[0]) for power in powers)
+
+
+def plus_g(asked: Problem) -> str:
+    """The class of g, of a sum f + g."""
+    if asked.nonsmooth is None:
+        return ""
+    return f" + g, g in {asked.nonsmooth.counted_in(1 / asked.unit)}"

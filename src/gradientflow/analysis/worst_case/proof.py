@@ -70,11 +70,19 @@ def _lyapunov(coefficients: dict[Any, float]) -> str:
     terms = []
     for key, value in coefficients.items():
         if isinstance(key, str):
-            terms.append((Fraction(value), r"(E - E^*)" if key == "E_1" else rf"(E_{{{key[2:]}}} - E^*)"))
+            terms.append((Fraction(value), _energy(*key.split("_"))))
         else:
             a, b = key
             terms.append((Fraction(value), rf"\|{a}\|^2" if a == b else rf"\langle {a}, {b}\rangle"))
     return _sum(terms)
+
+
+def _energy(energy: str, place: str) -> str:
+    """An energy less its minimum; of the parts of a sum less the tangent at x*."""
+    if energy == "E":
+        return r"(E - E^*)" if place == "1" else rf"(E_{{{place}}} - E^*)"
+    sign = "-" if energy == "f" else "+"
+    return rf"({energy}_{{{place}}} - {energy}^* {sign} \langle \nabla f(x^*), y_{{{place}}} - x^*\rangle)"
 
 
 def _sum(terms: Sequence[tuple[Fraction, str]]) -> str:

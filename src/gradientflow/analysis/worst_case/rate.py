@@ -14,11 +14,12 @@ from gradientflow.flows import Flow, looks_at_numbers
 from ..exact.inertia import Inertia, inertia
 from ..results.grades import Grade
 from ..results.result import Result
-from .certificate import Certificate, quadratic_motions, with_slack, without_slack
+from .certificate import Certificate, with_slack, without_slack
 from .conditions import Condition
 from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
-from .problem import EnergyClass, Problem, energy_class, problem
+from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem
 from .semidefinite import Solution, solve
+from .sums import INFINITE, follows_state, motions
 
 # How precisely the best rate is found, and by how much it is given up until a certificate is left some slack; relative.
 _PRECISION = 1e-8
@@ -67,7 +68,11 @@ class WorstCaseRate(Result):
 
     @property
     def lyapunov(self) -> dict[tuple[str, str] | str, float]:
-        """V: the coefficient of every product of two vectors, and of every E(yᵢ) − E*, in the user's own units."""
+        """V: the coefficient of every product of two vectors, and of every E(yᵢ) − E*, in the user's own units.
+
+        Of a sum f + g vectors are counted from where they rest, and of f(yᵢ) the tangent at x* is taken off, of g
+        likewise.
+        """
         if self.certificate is None:
             return {}
         space, found = self.problem.space, self.certificate.weights
@@ -83,7 +88,11 @@ class WorstCaseRate(Result):
             (a, b): float(w / (by_name[a] * by_name[b]))
             for (a, b), w in zip(pairs, found[: len(pairs)], strict=True) if w
         }  # fmt: skip
-        energies = {f"E_{i + 1}": float(w / self.problem.unit) for i, w in enumerate(found[len(pairs) :])}
+        of_what = ["fg"[part] for part in space.parts] if self.problem.nonsmooth else "E" * len(found)
+        energies = {
+            f"{energy}_{i}": float(w / self.problem.unit)
+            for i, (energy, w) in enumerate(zip(of_what, found[len(pairs) :], strict=False), start=1)
+        }
         return square | energies
 
     def check(self) -> bool:
@@ -94,7 +103,9 @@ class WorstCaseRate(Result):
             return False
         problem, found = self.problem, self.certificate
         if len(found.weights) == 1:
-            stated = distance_conditions(problem.space, problem.mu, problem.inverse_L, problem.is_flow)
+            if not follows_state(problem.space, _bounded(problem)):
+                return False
+            stated = distance_conditions(problem.space, problem.bounds(), problem.is_flow)
             claimed = -2 * self.exact if problem.is_flow else self.exact**2
             if found.weights[0] > claimed:
                 return False
@@ -118,13 +129,13 @@ class WorstCaseRate(Result):
         name = self.subject.name
         what = "r per unit time" if self.problem.is_flow else "ρ a step"
         return (
-            f"{name} on {self.energies}: {what} = {self.rate:.9g}, {self.grade}\n{self.reason}\n"
+            f"{name} on {self.energies}{plus_g(self.problem)}: {what} = {self.rate:.9g}, {self.grade}\n{self.reason}\n"
             f"slowest quadratic: {self.quadratics:.9g} at curvature {self.curvature:.6g}"
         )
 
 
 @looks_at_numbers
-def worst_case_rate(subject: Any, mu: Any, L: Any) -> WorstCaseRate:
+def worst_case_rate(subject: Any, mu: Any, L: Any, nonsmooth: Any = (0, math.inf)) -> WorstCaseRate:
     r"""How fast distances to the minimizer shrink on *every* μ-strongly convex energy with L-Lipschitz gradient.
 
     The step is run once with an oracle in the energy's place, so that its matrices are exact; then a Lyapunov function
@@ -133,8 +144,10 @@ def worst_case_rate(subject: Any, mu: Any, L: Any) -> WorstCaseRate:
 
     Args:
         subject: a method with a constant step, or a flow; its own energy is not used.
-        mu: μ > 0.
+        mu: μ > 0; of a sum also 0, where g is strongly convex.
         L: L > μ; `math.inf` for proximal schemes and flows.
+        nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
+            is convex.
 
     Raises:
         ValueError: if μ ≤ 0 or μ ≥ L.
@@ -153,8 +166,12 @@ def worst_case_rate(subject: Any, mu: Any, L: Any) -> WorstCaseRate:
         proved
         (Fraction(9, 11), None)
     """
-    energies = energy_class("worst_case_rate", mu, L, strongly=True)
-    return rate_of(problem("worst_case_rate", subject, energies, flows=True))
+    of_g = class_of_g("worst_case_rate", nonsmooth)
+    energies = energy_class("worst_case_rate", mu, L, strongly=not of_g.mu)
+    asked = problem("worst_case_rate", subject, energies, flows=True, nonsmooth=of_g)
+    if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
+        raise ValueError("worst_case_rate: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
+    return rate_of(asked)
 
 
 def rate_of(asked: Problem) -> WorstCaseRate:
@@ -198,14 +215,16 @@ def _given_up(rate: float, slack: float, asked: Problem) -> float:
 
 def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
     """The best rate at which ‖x − x*‖² itself falls, exactly; `None` where it could not be made exact."""
-    conditions = distance_conditions(asked.space, asked.mu, asked.inverse_L, asked.is_flow)
-    floats = distance_conditions(asked.space.as_floats(), float(asked.mu), float(asked.inverse_L), asked.is_flow)
+    if not follows_state(asked.space, _bounded(asked)):
+        return None
+    conditions = distance_conditions(asked.space, asked.bounds(), asked.is_flow)
+    floats = distance_conditions(asked.space.as_floats(), asked.bounds(float), asked.is_flow)
     found = solve(floats, least=[1.0])
     if not found.is_solved:
         return None
     # At the optimum S annihilates the motion on the slowest quadratic; else what the solver's numbers say.
-    curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
-    kernels = quadratic_motions(conditions[0].inequalities.at, curvatures)
+    of_parts = [(asked.mu, asked.inverse_L), *([asked.nonsmooth.bounds] if asked.nonsmooth else [])]
+    kernels = motions(asked.space, [_ends(*bounds) for bounds in of_parts])
     tried = [without_slack(conditions[0], found, kernel) for kernel in (*kernels, None)]
     certificate = min((c for c in tried if c is not None), key=lambda c: c.weights[0], default=None)
     if certificate is None:
@@ -214,8 +233,20 @@ def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] |
     rate = -weight / 2 if asked.is_flow else _root(weight)
     falls = rate > 0 if asked.is_flow else rate < 1
     what = "‖x − x*‖² itself falls" if falls else "‖x − x*‖² may grow, and by no more than that"
+    if asked.space.position_inputs.any():
+        what = what.replace("x", "z") + ", of which the position is a Lipschitz function"
     what = f"{what}: its multipliers are exact"
     return rate, Grade.PROVED, what, certificate
+
+
+def _bounded(asked: Problem) -> tuple[bool, bool]:
+    """Whether the gradients of E, or of f and of g, are Lipschitz."""
+    return bool(asked.inverse_L), asked.nonsmooth is not None and asked.nonsmooth.L is not None
+
+
+def _ends(mu: Fraction, inverse_L: Fraction) -> list[Fraction | None]:
+    """The least and the greatest curvature."""
+    return [mu, 1 / inverse_L if inverse_L else INFINITE]
 
 
 def _root(square: Fraction) -> Fraction:
@@ -231,10 +262,10 @@ def _conditions(asked: Problem, rate: Any) -> list[Condition]:
     """What a Lyapunov function with a rate must satisfy: in fractions for a fraction, in floats for a float."""
     exact = isinstance(rate, Fraction)
     space = asked.space if exact else asked.space.as_floats()
-    mu, inverse_L = (asked.mu, asked.inverse_L) if exact else (float(asked.mu), float(asked.inverse_L))
+    bounds = asked.bounds(Fraction if exact else float)
     if asked.is_flow:
-        return flow_conditions(space, mu, inverse_L, rate)
-    return scheme_conditions(space, mu, inverse_L, rate * rate)
+        return flow_conditions(space, bounds, rate)
+    return scheme_conditions(space, bounds, rate * rate)
 
 
 def _widest(asked: Problem, rate: float) -> Solution:
@@ -306,8 +337,8 @@ def _is_definite(certificate: Certificate, asked: Problem) -> bool:
         return True
     # V − c‖x‖² stays semidefinite for some c > 0 if x's row lies in the range of the form: exactly if adding its square
     # does not raise the rank.
-    place = asked.space.position[0]
-    row = np.array([*place, *[Fraction(0)] * (len(form) - len(place))], dtype=object)
+    place = [*asked.space.position[0], *asked.space.position_inputs[0]]
+    row = np.array([*place, *[Fraction(0)] * len(form)][: len(form)], dtype=object)
     return _inertia(form + row[:, None] * row[None, :]).positive == counts.positive
 
 

@@ -7,39 +7,58 @@ import numpy as np
 
 from .conditions import Points
 from .problem import Problem
+from .sums import rest_of_sum
 
 
 class Run:
     """A run on an energy of which nothing is known, or on a sum f + g of two.
 
-    Vectors are rows over x₀ − x* and the gradients; of a sum ∇f(x*) is the first of these, and −∇f(x*) in ∂g(x*).
+    Vectors are rows over x₀ − x* and the gradients. Of a sum they are counted from where the scheme rests: the state
+    from z*, the gradients of f from q = ∇f(x*) and those of g from −q, and q itself is a vector of the basis. So what
+    does not depend on q has no part in it.
 
     Attributes:
-        positions: x₀ − x*, …, x_N − x*, each (d,).
-        names: of the vectors of the basis after the first.
+        start: where the run starts, less x*, (d,).
+        positions: x₀ − x*, …, x_N − x*, each (d,): of a method whose position is a proximal point of the state, x₀ is
+            one already, and not the start.
+        basis: the names of the vectors, in LaTeX.
     """
 
     def __init__(self, asked: Problem, steps: int) -> None:
         space = asked.space
         self._is_sum = asked.nonsmooth is not None
         # A gradient of each energy at each iterate may be asked for, beside those of the scheme.
-        size = 5 + space.start_points.shape[0] + sum(asked.step(k).gradients + 2 for k in range(steps))
+        size = 5 + space.start_points.shape[0] + sum(asked.step(k).gradients + 2 for k in range(steps + 1))
         self._unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
         self._asked: list[np.ndarray] = []
         self._parts: list[int] = []
         self._implicit: list[bool] = []
         self._named: list[str] = []
-        self.names: list[str] = [r"*"] if self._is_sum else []
         start = self._unit[:1]
+        self.basis: list[str] = ["x_0"]
+        if self._is_sum:
+            self._rest = rest_of_sum("worst_case_bound", space)
+            if self._rest[0, 0] and space.start[0, 0]:
+                start = start + self._rest[0, 0] / space.start[0, 0] * self._unit[1:2]
+                self.basis = ["(z_0 - z^*)"]
+            self.basis.append("g_{*}")
         first = self._gradients(space.start_points[:, :1] @ start, space.start_points[:, 1:], "0", space.start_parts)
         state = space.start @ np.vstack([start, first])
-        self.positions = [start[0]]
+        self.start, self.positions, self._state = start[0], [], state
         for k in range(steps):
             space = asked.step(k)
-            used = space.B.any(axis=0) | space.D.any(axis=0)
-            inputs = self._gradients(space.C @ state, space.D, str(k), space.parts, used)
+            inputs = self._gradients(space.C @ state, space.D, str(k), space.parts, space.used)
+            self.positions.append((space.position @ state + space.position_inputs @ inputs)[0])
             state = space.A @ state + space.B @ inputs
-            self.positions.append((space.position @ state)[0])
+        # Of the last step no more is asked than its position needs.
+        space = asked.step(steps)
+        needed = int(np.max(np.flatnonzero(space.position_inputs), initial=-1)) + 1
+        inputs = self._gradients(
+            (space.C @ state)[:needed], space.D, str(steps), space.parts, space.used, space.gradients
+        )
+        self.positions.append((space.position @ state + space.position_inputs[:, :needed] @ inputs)[0])
+        if not space.position_inputs.any():
+            self.positions[0] = self.start
 
     def place(self, k: int) -> int:
         """The place among the points at which x_k is one: its gradient is asked if it was not."""
@@ -49,6 +68,16 @@ class Run:
         """The place, among an energy's points, of one given by its row; it is asked there, and named so, if not yet."""
         place = self._once(row, name, part, by_prox=True)
         return sum(of == part for of in self._parts[:place])
+
+    @property
+    def moved(self) -> np.ndarray:
+        """The state at the start less that at rest, of a sum, (n, d)."""
+        return self._state - self._rest @ self._unit[1:2]
+
+    def by_prox(self, part: int) -> list[int]:
+        """The places, among an energy's points, to which a proximal map led."""
+        implicit = [by for of, by in zip(self._parts, self._implicit, strict=True) if of == part]
+        return [place for place, by in enumerate(implicit) if by]
 
     @property
     def size(self) -> int:
@@ -64,10 +93,16 @@ class Run:
         kept = [i for i, of in enumerate(self._parts) if of == part]
         size = self.size
         x = np.array([0 * self._unit[0], *(self._asked[i] for i in kept)], dtype=object)[:, :size]
-        gradients = np.array([0 * self._unit[0], *(self._unit[self._first + i] for i in kept)], dtype=object)[:, :size]
-        if self._is_sum:
-            gradients[0, 1] = Fraction(-1 if part else 1)
+        gradients = np.array([self._at_rest(part), *map(self._gradient, kept)], dtype=object)[:, :size]
         return Points(x, gradients, ("*", *(self._named[i] for i in kept)))
+
+    def _at_rest(self, part: int) -> np.ndarray:
+        """The gradient at the minimizer: of a sum q of f, and −q of g."""
+        return self._unit[1] * ((1 - 2 * part) if self._is_sum else 0)
+
+    def _gradient(self, i: int) -> np.ndarray:
+        """The gradient that was asked as so many-th."""
+        return self._unit[self._first + i] + self._at_rest(self._parts[i])
 
     @property
     def _first(self) -> int:
@@ -86,27 +121,29 @@ class Run:
         self._implicit.append(implicit)
         self._parts.append(part)
         self._named.append(name)
-        self.names.append(rf"{name}'" if part else name)
+        marked = f"g_{{{name}'}}" if part else f"g_{{{name}}}"
+        self.basis.append(f"({marked} {'-+'[part]} g_{{*}})" if self._is_sum else marked)
         return len(self._asked) - 1
 
     def _gradients(
-        self, points: np.ndarray, through: np.ndarray, step: str, parts: tuple[int, ...], used: Any = None
-    ) -> np.ndarray:
-        """The gradients at points that depend on themselves and on those before, as rows.
+        self, points: np.ndarray, through: np.ndarray, step: str, parts: tuple[int, ...], used: Any = None,
+        of: int | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """The gradients at points that depend on themselves and on those before, as rows; of so many, unless all.
 
         That g has a subgradient where a scheme asks for one and does not use it is nothing to rely on.
         """
         rows: list[np.ndarray] = []
         for i, point in enumerate(points):
-            name, part = step if len(points) == 1 else f"{step};{i + 1}", parts[i] if parts else 0
+            name, part = step if (of or len(points)) == 1 else f"{step};{i + 1}", parts[i] if parts else 0
             known = point + sum((through[i, j] * rows[j] for j in range(i)), 0 * point)
             if part and used is not None and not used[i]:
                 own = 0 * point
             elif through[i, i]:
                 # An implicit point: its own gradient is part of it.
-                own = self._unit[self.size]
+                own = self._unit[self.size] + self._at_rest(part)
                 self._ask(known + through[i, i] * own, name, part, implicit=True)
             else:
-                own = self._unit[self._first + self._once(known, name, part, by_prox=False)]
+                own = self._gradient(self._once(known, name, part, by_prox=False))
             rows.append(own)
         return np.array(rows, dtype=object).reshape(-1, self._unit.shape[1])

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 
 from .conditions import Condition
 
 # Tighter than the solver's default: numbers are to be recognized as fractions.
 _TOLERANCE = 1e-10
+# What is left, relatively, of an equation that others imply.
+_DEPENDENT = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +69,9 @@ def solve(
         # Where μ is near L the inequalities have large coefficients; they are scaled for the solver.
         bend = condition.inequalities.scale
         rows[:count], rows[own] = of_weights.T, bend * of_multipliers.T
-        zero.append(rows)
-        right_zero.append(sums)
+        kept = _independent(rows, len(condition.constant[1]))
+        zero.append(rows[:, kept])
+        right_zero.append(sums[kept])
         forms = np.zeros((unknowns, condition.size, condition.size))
         forms[:count], forms[-1] = condition.terms[0], _widened(condition)
         forms[own] = -bend * condition.inequalities.forms
@@ -114,6 +118,17 @@ def solve(
     gram = _unstacked(dual[start : start + size * (size + 1) // 2], size)
     values = -dual[: conditions[0].constant[1].size]
     return Solution(x[:count], multipliers, float(x[-1]), gram, values, status, status in ("Solved", "AlmostSolved"))
+
+
+def _independent(columns: np.ndarray, first: int) -> np.ndarray:
+    """The first columns, and of the others those that these don't imply: what is said twice costs precision."""
+    basis, _ = np.linalg.qr(columns[:, :first])
+    others = columns[:, first:] - basis @ (basis.T @ columns[:, first:])
+    factors: Any = scipy.linalg.qr(others, mode="economic", pivoting=True)
+    _, triangle, order = factors
+    sizes = np.abs(np.diagonal(triangle))
+    kept = order[: np.count_nonzero(sizes > _DEPENDENT * np.abs(columns).max(initial=0.0))]
+    return np.array([*range(first), *sorted((first + kept).tolist())])
 
 
 def _widened(condition: Condition) -> np.ndarray:

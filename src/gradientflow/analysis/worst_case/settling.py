@@ -223,7 +223,7 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple
     largest = max(abs(c) for c in (*form.ravel(), *values)) or Fraction(1)
     unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
     term = (unit[None], np.full((1, size - 1), Fraction(0), dtype=object))
-    basis = ("x_0", *(f"g_{{{name}}}" for name in run.names))
+    basis = tuple(run.basis)
     known = Inequalities(at, asked.mu, asked.inverse_L)
     return Condition(r"\text{claimed}", (form / largest, values / largest), term, known, basis), largest
 

@@ -17,6 +17,7 @@ from .geometric import mirror_descent as mirror_descent
 from .geometric import natural_gradient as natural_gradient
 from .geometric import newton as newton
 from .geometric import projected_gradient as projected_gradient
+from .proximal import admm as admm
 from .proximal import douglas_rachford as douglas_rachford
 from .proximal import fista as fista
 from .proximal import ista as ista

@@ -6,6 +6,7 @@ from gradientflow.flows import Energy, GradientFlow, NesterovFlow, check_positiv
 
 from ..discretizer import Discretizer
 from ..running.method import Method, written
+from ..schemes.admm import ADMM
 from ..schemes.douglas_rachford import DouglasRachford
 from ..schemes.forward_backward import ForwardBackward
 from ..schemes.nesterov import NesterovScheme, RestartedNesterov
@@ -114,6 +115,31 @@ def douglas_rachford(E: Any, lr: Any) -> Method:
     """
     _check_number("douglas_rachford", lr, "z depends on it, and so does where z converges")
     return Method(GradientFlow(_composite("douglas_rachford", E)), DouglasRachford(), lr)
+
+
+@written("y = prox_ηf(x − u), x' = prox_ηg(y + u), u' = u + y − x'", "ADMM of GradientFlow of a Composite")
+def admm(E: Any, lr: Any) -> Method:
+    r"""ADMM: $y = \operatorname{prox}_{\eta f}(x - u)$, $x' = \operatorname{prox}_{\eta g}(y + u)$, $u' = u + y - x'$.
+
+    The alternating direction method of multipliers in scaled form, u = 0 at the start; η is 1/ρ of its penalty
+    parameter ρ. For convex f and g it converges with any η.
+
+    Args:
+        E: a `Composite(f, g)`; f's proximal map is in closed form where f knows it, else by Newton's method.
+        lr: η > 0.
+
+    Raises:
+        ValueError: if η is not positive.
+        TypeError: if E is not composite, or `lr` a schedule: u is the multiplier over ρ.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.Composite(gf.Quadratic([[1.0]], [3.0]), gf.penalties.L1(1.0))
+        >>> gf.optimizers.admm(E, lr=1.0).iterate([0.0], steps=30).x[-1].round(6)
+        Array([2.], dtype=...)
+    """
+    _check_number("admm", lr, "u is the multiplier over ρ = 1/η, and would have to be scaled with it")
+    return Method(GradientFlow(_composite("admm", E)), ADMM(), lr)
 
 
 def _accelerated(where: str, E: Any, lr: Any, r: Any, scheme: Discretizer) -> Method:

@@ -1,0 +1,212 @@
+"""Worst cases of sums f + g, against closed forms of the literature and an independent library."""
+
+import dataclasses
+import math
+from fractions import Fraction
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradientflow as gf
+
+BOWL = gf.landscapes.bowl()
+SUM = gf.Composite(BOWL, gf.penalties.L1(1.0))
+
+
+# ---- rates
+
+
+@pytest.mark.parametrize(("h", "mu", "L"), [("1/3", 1, 9), ("1/4", 1, 10), (1, 2, 3)])
+def test_douglas_rachford_contracts_as_giselsson_and_boyd_say(h, mu, L):
+    """By max(1/(1 + hμ), hL/(1 + hL)), where f is strongly convex and smooth and g convex; that can't be improved."""
+    h = Fraction(h)
+    found = gf.worst_case_rate(gf.optimizers.douglas_rachford(SUM, h), mu, L)
+    assert found.exact == max(1 / (1 + h * mu), h * L / (1 + h * L))
+    assert found.grade is gf.Grade.PROVED
+    assert found.check()
+    assert found.quadratics == pytest.approx(float(found.exact), rel=1e-6)
+    assert "z_{k+1} - z^*" in found.latex()
+    # ADMM is the same method in other variables; its certificate is another one.
+    admm = gf.worst_case_rate(gf.optimizers.admm(SUM, h), mu, L)
+    assert admm.check()
+    assert 0 <= admm.rate - found.rate <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("h", "f", "g"), [("2/11", (1, 10), (0, math.inf)), ("1/10", (0, 10), (1, math.inf)), ("1/4", (1, 3), (2, 8))]
+)
+def test_the_proximal_gradient_method_contracts_by_what_its_two_halves_do(h, f, g):
+    """By max(|1 − hμ|, |1 − hL|)/(1 + hμ_g): both are attained by quadratics that share their modes."""
+    h = Fraction(h)
+    found = gf.worst_case_rate(gf.optimizers.ista(SUM, h), *f, nonsmooth=g)
+    assert found.exact == max(abs(1 - h * end) for end in f) / (1 + h * g[0])
+    assert found.grade is gf.Grade.PROVED
+    assert found.check()
+
+
+def test_a_lyapunov_function_of_a_sum_falls_on_the_lasso():
+    """V has the parts of f and g less their tangents at x*, with q = ∇f(x*)."""
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12.0) / 4
+    f, g = gf.LeastSquares(x, y), gf.penalties.L1(0.3)
+    curvature = f.curvature
+    mu, L = float(curvature.mu) * (1 - 1e-9), float(curvature.L) * (1 + 1e-9)
+    flow = gf.HeavyBallFlow(gf.Composite(f, g), mass=1.0, friction=math.sqrt(mu))
+    found = gf.worst_case_rate(gf.Method(flow, gf.NesterovScheme(), 1 / math.sqrt(L)), mu, L)
+    assert found.check()
+    assert found.quadratics <= found.rate < 1
+    run = found.subject.iterate(np.array([3.0, -2.0, 1.0]), steps=400)
+    away = np.linalg.norm(np.asarray(run.x) - np.asarray(run.x[-1]), axis=1)[:100]
+    constant = away / found.rate ** np.arange(100)
+    assert constant.max() <= 20 * constant[0]
+    assert {name[0] for name in found.lyapunov if isinstance(name, str)} <= {"f", "g"}
+
+
+def test_admm_is_douglas_rachford_in_other_variables():
+    x = np.random.default_rng(1).normal(size=(6, 3))
+    E = gf.Composite(gf.LeastSquares(x, np.arange(6.0)), gf.penalties.L1(0.5))
+    admm = gf.optimizers.admm(E, lr=0.7).iterate(np.array([1.0, -1.0, 2.0]), steps=12)
+    # Its z = y + u after the first half step.
+    start = E.smooth.prox(np.array([1.0, -1.0, 2.0]), 0.7)
+    other = gf.optimizers.douglas_rachford(E, lr=0.7).iterate(start, steps=11)
+    np.testing.assert_allclose(admm.x[1:], other.x, rtol=1e-12, atol=1e-13)
+
+
+# ---- bounds after N steps
+
+
+def _of_start(start, best, q):
+    return (start - best) ** 2
+
+
+def _of_split(start, best, q):
+    """Douglas–Rachford rests at z* = x* − q."""
+    return (start - best + q) ** 2
+
+
+def _of_admm(start, best, q):
+    """ADMM's multiplier, which starts at 0, rests at −q."""
+    return (start - best) ** 2 + q**2
+
+
+def _pepit(method, steps, final, f, g, initial):
+    """The worst case of `method`, which takes f, g, the start and N, by the library's own program."""
+    PEPit = pytest.importorskip("PEPit")
+    functions = pytest.importorskip("PEPit.functions")
+    problem = PEPit.PEP()
+    (kind_of_f, of_f), (kind_of_g, of_g) = f, g
+    f = problem.declare_function(getattr(functions, kind_of_f), **of_f)
+    g = problem.declare_function(getattr(functions, kind_of_g), **of_g)
+    total = f + g
+    best, start = total.stationary_point(), problem.set_initial_point()
+    problem.set_initial_condition(initial(start, best, f.gradient(best)) <= 1)
+    x = method(f, g, start, steps)
+    problem.set_performance_metric(total(x) - total(best) if final == "gap" else (x - best) ** 2)
+    return problem.solve(verbose=0, solver="CLARABEL")
+
+
+def _proximal_gradient(extrapolated):
+    def run(f, g, x, steps):
+        from PEPit.primitive_steps import proximal_step
+
+        y = x
+        for k in range(steps):
+            before = x
+            x, _, _ = proximal_step(y - f.gradient(y), g, 1)
+            y = x + (k + 2) / (k + 5) * (x - before) if extrapolated else x
+        return x
+
+    return run
+
+
+def _douglas_rachford(f, g, z, steps):
+    from PEPit.primitive_steps import proximal_step
+
+    for _ in range(steps):
+        x, _, _ = proximal_step(z, g, 1)
+        y, _, _ = proximal_step(2 * x - z, f, 1)
+        z = z + y - x
+    return proximal_step(z, g, 1)[0]
+
+
+def _admm(f, g, x, steps):
+    from PEPit.primitive_steps import proximal_step
+
+    u = 0 * x
+    for _ in range(steps):
+        y, _, _ = proximal_step(x - u, f, 1)
+        x, _, _ = proximal_step(y + u, g, 1)
+        u = u + y - x
+    return x
+
+
+ISTA, FISTA = gf.optimizers.ista(SUM, 1), gf.optimizers.fista(SUM, 1)
+SPLIT, ADMM = gf.optimizers.douglas_rachford(SUM, 1), gf.optimizers.admm(SUM, 1)
+# f and g, ours and theirs.
+SMOOTH = (0, 1), ("SmoothConvexFunction", {"L": 1.0})
+BENT = (1, 9), ("SmoothStronglyConvexFunction", {"mu": 1.0, "L": 9.0})
+CONVEX = (0, math.inf), ("ConvexFunction", {})
+STRONG = (Fraction(1, 2), math.inf), ("StronglyConvexFunction", {"mu": 0.5})
+SET = "indicator", ("ConvexIndicatorFunction", {})
+SUMS = {
+    "ISTA": (ISTA, _proximal_gradient(False), 3, SMOOTH, CONVEX, "gap", _of_start),
+    "ISTA, strongly convex g": (ISTA, _proximal_gradient(False), 2, SMOOTH, STRONG, "distance", _of_start),
+    "ISTA onto a set": (ISTA, _proximal_gradient(False), 2, SMOOTH, SET, "gap", _of_start),
+    "FISTA": (FISTA, _proximal_gradient(True), 3, SMOOTH, CONVEX, "gap", _of_start),
+    "Douglas–Rachford": (SPLIT, _douglas_rachford, 2, SMOOTH, CONVEX, "gap", _of_split),
+    "Douglas–Rachford, bent f": (SPLIT, _douglas_rachford, 2, BENT, CONVEX, "distance", _of_split),
+    "ADMM": (ADMM, _admm, 2, SMOOTH, CONVEX, "gap", _of_admm),
+    "ADMM onto a set": (ADMM, _admm, 2, SMOOTH, SET, "gap", _of_admm),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_bounds_of_sums_agree_with_an_independent_library(name):
+    ours, theirs, steps, (f, their_f), (g, their_g), final, initial = SUMS[name]
+    start = "distance" if initial is _of_start else "state"
+    found = gf.worst_case_bound(ours, steps, *f, final=final, initial=start, nonsmooth=g)
+    assert found.check()
+    assert found.value == pytest.approx(_pepit(theirs, steps, final, their_f, their_g, initial), rel=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_admm_is_within_a_quarter_of_its_first_distance_over_n(steps):
+    found = gf.worst_case_bound(ADMM, steps, 0, 1, initial="state")
+    assert (found.exact, found.grade) == (Fraction(1, 4 * steps), gf.Grade.PROVED)
+    assert found.check()
+    # The multiplier at rest is whatever ∇f(x*) is: by the distance of x alone there is no bound, and it says why.
+    alone = gf.worst_case_bound(ADMM, steps, 0, 1)
+    assert alone.grade is gf.Grade.UNKNOWN
+    assert "initial='state'" in alone.reason
+
+
+def test_of_a_sum_the_start_need_not_have_an_energy():
+    last, best, average = (gf.worst_case_bound(ISTA, 2, 0, 1, at=at).exact for at in ("last", "best", "average"))
+    # x₁ alone is within 1/4, and the mean of two is the worse of the three.
+    assert last == best == Fraction(1, 8)
+    assert last < average < Fraction(1, 4)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_proximal_gradient_method_is_bounded_as_taylor_hendrickx_and_glineur_say(steps):
+    found = gf.worst_case_bound(gf.optimizers.ista(SUM, Fraction(1, 2)), steps, mu=0, L=2)
+    assert found.exact == Fraction(2, 4 * steps)
+    assert found.grade is gf.Grade.PROVED
+    assert "I'_{*" in found.latex()
+    contracts = gf.worst_case_bound(gf.optimizers.ista(SUM, Fraction(1, 10)), steps, mu=1, L=10, final="distance")
+    assert contracts.exact is not None
+    assert 0 <= contracts.exact - Fraction(9, 10) ** (2 * steps) <= Fraction(1, 10**7)
+
+
+def test_a_bound_of_a_sum_holds_on_the_lasso_and_its_certificate_is_about_its_g():
+    X = np.random.default_rng(0).normal(size=(8, 3)) / 4
+    lasso = gf.Composite(gf.LeastSquares(X, np.ones(8)), gf.penalties.L1(0.1))
+    L = float(lasso.f.curvature.L) * (1 + 1e-9)
+    ista = gf.optimizers.ista(lasso, 1 / L)
+    found = gf.worst_case_bound(ista, 4, mu=0, L=L)
+    x0 = jnp.array([1.0, -2.0, 1.5])
+    run, best = ista.iterate(x0, steps=4), ista.iterate(x0, steps=2000)
+    assert float(run.energy[-1] - best.energy[-1]) <= found.value * float(jnp.sum((x0 - best.x[-1]) ** 2))
+    strongly = gf.worst_case_bound(ista, 4, mu=0, L=L, nonsmooth=(1, math.inf))
+    assert strongly.value < found.value
+    assert not dataclasses.replace(found, exact=strongly.exact, certificate=strongly.certificate).check()
