@@ -138,6 +138,37 @@ def test_a_field_is_a_function_of_the_position_alone():
     assert gf.iterate(gf.field(lambda z, a=2.0: -a * z), gf.ForwardEuler(), [1.0], step=0.5, steps=1).x[-1] == 0
 
 
+LENGTHS = jnp.array([0.1, 0.2, 0.3])
+
+
+def test_a_schedule_that_reads_beyond_its_array_is_told_unless_it_says_so():
+    short = gf.optimizers.gradient_descent(FLOW.energy, lr=lambda k: LENGTHS[k])
+    assert short.iterate([1.0, 1.0], steps=3).t[-1] == pytest.approx(0.6)
+    for ask in (lambda: short.iterate([1.0, 1.0], steps=4), lambda: gf.worst_case_bound(short, 4, 0, 1)):
+        with pytest.raises(ValueError, match=r"reads step 3 from an array of 3.*jnp\.minimum\(k, 2\)"):
+            ask()
+    for held in (lambda k: LENGTHS[jnp.minimum(k, 2)], lambda k: LENGTHS[k % 3], lambda k: 0.1 / (k + 1)):
+        assert gf.optimizers.gradient_descent(FLOW.energy, lr=held).iterate([1.0, 1.0], steps=5).steps[-1] == 5
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        (
+            {"init": lambda self, flow, z: z},
+            r"S\.init is called with \(flow, t, z, h\); define init\(self, flow, t, z, h",
+        ),
+        ({"step": lambda self, z, h: z}, r"define .*\(self, flow, t, z, h, \*\*_\)"),
+        ({"position": lambda self, z: z}, r"S\.position is called with \(flow, z, h\)"),
+    ],
+)
+def test_a_scheme_with_other_arguments_is_told_where_it_is_defined(question, words):
+    ((name, own),) = question.items()
+    own.__name__ = name
+    with pytest.raises(TypeError, match=words):
+        type("S", (gf.Discretizer,), question)
+
+
 def test_a_list_of_steps_is_told_how_it_becomes_a_schedule():
     with pytest.raises(TypeError, match=r"got a list of 100; for a schedule .* lambda k: steps\[k\]$"):
         gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=[0.1] * 100, steps=100)

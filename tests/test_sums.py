@@ -193,6 +193,8 @@ def test_the_proximal_gradient_method_is_bounded_as_taylor_hendrickx_and_glineur
     assert found.exact == Fraction(2, 4 * steps)
     assert found.grade is gf.Grade.PROVED
     assert "I'_{*" in found.latex()
+    # Both parts are connected along the run and with the minimizer, and in no other way.
+    assert sum(m > 0 for m in found.certificate.multipliers[0]) == 4 * steps
     contracts = gf.worst_case_bound(gf.optimizers.ista(SUM, Fraction(1, 10)), steps, mu=1, L=10, final="distance")
     assert contracts.exact is not None
     assert 0 <= contracts.exact - Fraction(9, 10) ** (2 * steps) <= Fraction(1, 10**7)

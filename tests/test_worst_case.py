@@ -331,6 +331,32 @@ def test_a_claim_is_settled_along_a_run_whose_friction_falls():
 # ---- against an independent library
 
 
+def _multipliers(bound):
+    (multipliers,), (condition,) = bound.certificate.multipliers, bound.certificate.conditions
+    return {name: m for name, m in zip(condition.inequalities.names, multipliers, strict=True) if m}
+
+
+def test_the_proof_that_is_found_is_the_one_of_the_textbooks():
+    """Of N steps of 1/L from rest: each point is connected with the minimizer and the next one, and with no other."""
+    N = 5
+    found = _multipliers(gf.worst_case_bound(descent(1), N, 0, 1))
+    onwards = {f"I_{{{k},{k + 1}}}": Fraction(k + 1, 2 * N - k) for k in range(N)}
+    assert {name: m for name, m in found.items() if "*" not in name} == onwards
+    # The values have to cancel: what flows into a point, flows out of it.
+    steps = [Fraction(0), *onwards.values(), Fraction(1)]
+    assert {name: m for name, m in found.items() if "*" in name} == {
+        f"I_{{*,{k}}}": steps[k + 1] - steps[k] for k in range(N + 1)
+    }
+
+
+def test_a_proof_about_averages_is_jensens_inequality():
+    """Each of N + 1 points is connected with the minimizer, and with their mean x̄ by convexity, by the same weight."""
+    N = 4
+    found = _multipliers(gf.worst_case_bound(descent(1), N, 0, 1, at="average"))
+    assert len(found) == 2 * N + 1
+    assert set(found.values()) == {Fraction(1, N + 1)}
+
+
 def _pepit(steps, mu, L, final, run):
     """The worst case of `run`, which takes PEPit's function and x₀ and returns x_N, by PEPit's own program."""
     PEPit = pytest.importorskip("PEPit")

@@ -17,6 +17,25 @@ _DROPPED = "it has noise, which this scheme would drop, since its step does not 
 # What a scheme says of its step.
 _OF_A_STEP = ("name", "equation", "order", "series_order")
 
+# What a scheme is asked, and with which arguments, by position.
+_ARGUMENTS = {
+    "init": "flow, t, z, h", "step": "flow, t, z, h", "position": "flow, z, h", "check_start": "flow, t, z, h",
+    "increments": "flow, z",
+}  # fmt: skip
+
+
+def _check_arguments(cls: type, own: Any, arguments: str) -> None:
+    signature = inspect.signature(own)
+    by_name = [name for name, given in signature.parameters.items() if given.kind is given.KEYWORD_ONLY]
+    try:
+        signature.bind("self", *arguments.split(", "), **dict.fromkeys(by_name))
+    except TypeError:
+        optional = ", **_" if own.__name__ == "step" else ""
+        raise TypeError(
+            f"{cls.__name__}.{own.__name__} is called with ({arguments}); define {own.__name__}(self, {arguments}"
+            f"{optional}), got {own.__name__}{signature}"
+        ) from None
+
 
 class Discretizer(eqx.Module):
     """A one-step map z ↦ Φ_h(z) of any flow that answers what the recipe asks.
@@ -52,8 +71,15 @@ class Discretizer(eqx.Module):
     series_order: ClassVar[int | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A class with a step of its own claims what it says itself, and nothing of what its parents claimed."""
+        """A class with a step of its own claims what it says itself, and nothing of what its parents claimed.
+
+        Raises:
+            TypeError: for a method of the protocol that does not take the protocol's arguments.
+        """
         super().__init_subclass__(**options)
+        for question, arguments in _ARGUMENTS.items():
+            if inspect.isfunction(own := vars(cls).get(question)):
+                _check_arguments(cls, own, arguments)
         for claim in _OF_A_STEP if "step" in vars(cls) else ():
             if claim not in vars(cls):
                 setattr(cls, claim, vars(Discretizer)[claim])

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_jaxpr
 
 from gradientflow.flows import Flow, check_positive
 from gradientflow.flows.checks import in_a_line
@@ -113,6 +114,31 @@ def check_schedule(where: str, schedule: Callable[[Any], Any], steps: int) -> No
             f"{where}: the schedule is {h[first]:g} at k = {k[first]}, of {steps} steps; a step must be finite and not "
             "negative: bound it, lambda k: jnp.maximum(schedule(k), 0.0), or make fewer steps"
         )
+
+
+def check_table(where: str, schedule: Callable[[Any], Any], steps: int) -> None:
+    """Refuses a schedule that looks up its steps in an array which is shorter than the run.
+
+    JAX answers an index beyond an array with the last entry, and says nothing.
+
+    Raises:
+        ValueError: with how many entries are missing and the remedy.
+    """
+    try:
+        program = jax.make_jaxpr(schedule)(0)
+    except jax.errors.JAXTypeError:
+        return
+    for place, equation in enumerate(program.eqns):
+        if equation.primitive.name != "dynamic_slice" or equation.invars[0] not in program.jaxpr.constvars:
+            continue
+        size, taken = equation.invars[0].aval.shape[0], equation.params["slice_sizes"][0]
+        asked = program.jaxpr.replace(eqns=program.eqns[:place], outvars=[equation.invars[1]], debug_info=None)
+        (index,) = eval_jaxpr(asked, program.consts, steps - 1)
+        if taken == 1 and int(index) >= size:
+            raise ValueError(
+                f"{where}: the schedule reads step {steps - 1} from an array of {size}, of which JAX gives the last; "
+                f"give {steps} of them, or keep the last on purpose: lambda k: steps[jnp.minimum(k, {size - 1})]"
+            )
 
 
 def as_step_rule(step: Any) -> StepRule:

@@ -101,11 +101,21 @@ class SumOracle(Energy):
     @property
     def smooth(self) -> Oracle:
         """The energy f."""
-        return Oracle(self.inquiry, 0)
+        return self.f
 
     @property
     def nonsmooth(self) -> Oracle:
         """The energy g."""
+        return self.g
+
+    @property
+    def f(self) -> Oracle:
+        """The first, as a `Composite` has it."""
+        return Oracle(self.inquiry, 0)
+
+    @property
+    def g(self) -> Oracle:
+        """The second."""
         return Oracle(self.inquiry, 1)
 
     def value(self, x: Any) -> NoReturn:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import ConstantStep, Method, ScheduledStep, as_step_rule
+from gradientflow.discretizers.step_rule import check_table
 from gradientflow.flows import Flow, is_stochastic
 from gradientflow.flows.checks import in_a_line
 
@@ -97,6 +98,7 @@ def read_run(where: str, method: Any, steps: int) -> tuple[StateSpace, ...]:
 
 def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:
     """A schedule's steps as it runs, on arrays: the dyadic rationals that its floats are."""
+    check_table(where, rule.schedule, steps)
     try:
         with jax.enable_x64(True):
             run, again = (np.asarray(jax.vmap(rule.schedule)(jnp.arange(steps))) for _ in range(2))

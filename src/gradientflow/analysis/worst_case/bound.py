@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,11 +16,12 @@ from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Grade, Measured
 from ..results.result import Result
-from .certificate import Certificate, quadratic_motions, with_slack, without_slack
+from .certificate import Certificate, plain_proof, quadratic_motions, recognized, with_slack, without_slack
+from .conditions import Condition
 from .interpolant import extreme
 from .measures import MEASURES, PLACES, POWERS, Initial, Measure, Place, bound_condition
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, run_problem
-from .semidefinite import solve
+from .semidefinite import Solution, solve
 from .sums import rest_of_sum
 
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
@@ -229,10 +231,9 @@ def worst_case_bound(
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}{hint}", None)
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
     motions = [] if asked.nonsmooth else quadratic_motions(condition.inequalities.at, curvatures)
-    for kernel in (None, *motions):
-        certificate = without_slack(condition, best, kernel)
-        if certificate is not None and float(certificate.weights[0]) <= best.weights[0] * (1 + _SLACKS[1]):
-            return result(certificate.weights[0], Grade.PROVED, "its multipliers are exact", certificate)
+    proof = _proof(condition, best, (None, *motions))
+    if proof is not None:
+        return result(proof.weights[0], Grade.PROVED, "its multipliers are exact", proof)
     for slack in _SLACKS:
         weight = float(best.weights[0]) * (1 + slack)
         certificate = with_slack([condition], solve([floats], fixed=[weight]))
@@ -240,6 +241,15 @@ def worst_case_bound(
             reason = f"found numerically and checked in exact arithmetic, with slack {slack:g}"
             return result(certificate.weights[0], Grade.CERTIFIED, reason, certificate)
     return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
+
+
+def _proof(condition: Condition, best: Solution, kernels: Sequence[np.ndarray | None]) -> Certificate | None:
+    """A certificate without slack that is as good as what the solver found: one with few terms where there is one."""
+    weight = recognized(best.weights[0])
+    if weight is not None and (plain := plain_proof(condition, weight, kernels)) is not None:
+        return plain
+    proofs = (without_slack(condition, best, kernel) for kernel in kernels)
+    return next((p for p in proofs if p and float(p.weights[0]) <= best.weights[0] * (1 + _SLACKS[1])), None)
 
 
 def _unit(asked: Problem, final: Measure, initial: Initial) -> Fraction:

@@ -10,7 +10,7 @@ from ..exact.algebra import solution_near
 from ..results.grades import Grade, Graded
 from ..results.result import described
 from .conditions import Condition, Points
-from .semidefinite import Solution
+from .semidefinite import Solution, solve
 
 # A solver's numbers are rounded to multiples of this. It is finer than they are good for.
 _GRID = 2**44
@@ -18,6 +18,10 @@ _GRID = 2**44
 # comes so near that it would hardly do so by chance.
 _DENOMINATORS = (20, 200, 2_000)
 _CHANCE = 0.04
+# Of fractions with such denominators one says that they can be read.
+_READABLE = 10_000
+# How precise what a solver minimizes is, relatively.
+_PRECISION = 1e-7
 # What a solver leaves of a number that is zero, relative to the largest.
 _VANISHING = 2e-5
 
@@ -147,6 +151,37 @@ def without_slack(condition: Condition, found: Solution, kernel: np.ndarray | No
         return None
     count = len(found.weights)
     return _checked([condition], solved[:count], [_spread(solved[count:], active, len(multipliers))])
+
+
+def plain_proof(condition: Condition, weight: Fraction, kernels: Sequence[np.ndarray | None]) -> Certificate | None:
+    """Of the proofs with a weight one with few terms, in fractions that can be read if there are such.
+
+    One that connects each point with the minimizer and the next, as far as that will do; else one whose multipliers
+    have the least sum; `None` if none is found.
+
+    Args:
+        condition: with one weight.
+        weight: what it is.
+        kernels: what the remainder S may annihilate, as `without_slack` takes it.
+    """
+    floats, found = condition.as_floats(), None
+    far = condition.inequalities.far
+    for prices in (far, [1.0] * len(far)):
+        cheapest = solve([floats], fixed=[float(weight)], prices=prices)
+        if not cheapest.is_solved:
+            continue
+        proofs = (without_slack(condition, cheapest, kernel) for kernel in kernels)
+        proof = next((proof for proof in proofs if proof is not None and proof.weights[0] <= weight), None)
+        if proof is not None and max(m.denominator for m in proof.multipliers[0]) <= _READABLE:
+            return proof
+        found = found or proof
+    return found
+
+
+def recognized(number: float) -> Fraction | None:
+    """The simple fraction that a solver's number is, if it is one."""
+    found, exact = _simplest_near(number), Fraction(float(number))
+    return found if found != exact and abs(found - exact) <= _PRECISION * abs(exact) else None
 
 
 def _checked(

@@ -51,12 +51,14 @@ class Further(NamedTuple):
         values: coefficients of E₁ − E*, …, Eₖ − E*, then of further numbers, (q, k + l).
         names: of each, in LaTeX.
         units: what each is counted in.
+        far: how far apart the points are that each connects, as `Inequalities.far`.
     """
 
     forms: np.ndarray
     values: np.ndarray
     names: tuple[str, ...]
     units: tuple[Fraction, ...]
+    far: tuple[float, ...]
 
 
 def points(x: Any, gradients: Any, names: Sequence[str]) -> Points:
@@ -95,6 +97,12 @@ class Inequalities:
         """i and j, by index; 0 is the minimizer."""
         count = len(self.at.names)
         return tuple((i, j) for i in range(count) for j in range(count) if i != j)
+
+    @property
+    def far(self) -> tuple[float, ...]:
+        """How far apart the points of each are, in the order of the run; the minimizer is near to all."""
+        own = (1.0 if not i else 3.0 if not j else 2 * abs(i - j) - 1 + (i > j) / 2 for i, j in self.pairs)
+        return (*own, *(self.further.far if self.further else ()))
 
     @functools.cached_property
     def values(self) -> np.ndarray:

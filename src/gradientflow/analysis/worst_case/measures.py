@@ -48,7 +48,7 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
         # An indicator is zero where a proximal map leads, and where a start has an energy.
         inside = [] if not asked.nonsmooth.indicator else run.by_prox(1) + places[0][1:]
         of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside)
-        known += [_Known(*one) for one in zip(of_g.forms, of_g.values, of_g.names, of_g.units, strict=True)]
+        known += [_Known(*one) for one in zip(*of_g, strict=True)]
         for _, values in (start, *finals):
             values[[sizes[0] + place for place in inside]] = Fraction(0)
     constant = (-finals[0][0], -finals[0][1])
@@ -56,7 +56,7 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
         # A number m that no final is less than is one of the values; that it is no energy's makes the multipliers of
         # final_k − m ≥ 0 add up to one.
         unit = asked.unit ** POWERS[final]
-        known = [_Known(form, _with(gap, 0), name, own) for form, gap, name, own in known]
+        known = [one._replace(values=_with(one.values, 0)) for one in known]
         known += [
             _Known(form, _with(values, -1), rf"({_SHOWN[final].format(name)} - m)", unit)
             for (form, values), (_, name) in zip(finals, ends, strict=True)
@@ -69,19 +69,20 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
 
 
 class _Known(NamedTuple):
-    """An inequality beside those of the class: its form, coefficients of values, name, and what it is counted in."""
+    """An inequality beside those of the class, as `Further` has them."""
 
     form: np.ndarray
     values: np.ndarray
     name: str
     unit: Fraction
+    far: float = 1.0
 
 
 def _further(known: list[_Known]) -> Further | None:
     if not known:
         return None
     forms, values = (np.array(arrays, dtype=object) for arrays in ([k.form for k in known], [k.values for k in known]))
-    return Further(forms, values, tuple(k.name for k in known), tuple(k.unit for k in known))
+    return Further(forms, values, *(tuple(some) for some in list(zip(*known, strict=True))[2:]))
 
 
 def _with(values: np.ndarray, coefficient: int) -> np.ndarray:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .bound import WorstCaseBound
     from .rate import WorstCaseRate
 
-# Longer fractions are shown as decimals; the certificate keeps them.
+# Longer fractions of a solver's are shown as decimals; the certificate keeps them. A proof shows its own.
 _LONGEST = 12
 
 

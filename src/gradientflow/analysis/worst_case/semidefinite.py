@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ def solve(
     conditions: Sequence[Condition],
     fixed: Sequence[float] | None = None,
     least: Sequence[float] | None = None,
+    prices: Sequence[float] | None = None,
 ) -> Solution:
     """Weights and multipliers under which every condition holds.
 
@@ -52,6 +54,7 @@ def solve(
         fixed: the weights, where only multipliers are looked for.
         least: c: minimize c·w, with margin zero. Otherwise the margin is maximized, and where the weights are free, the
             first condition's multipliers sum to one, which sets the scale of what is homogeneous.
+        prices: of all multipliers: with fixed weights and margin zero, the cheapest, of which few are not zero.
     """
     # Loaded when first asked; it comes without types.
     clarabel: Any = importlib.import_module("clarabel")
@@ -88,12 +91,14 @@ def solve(
         zero.append(scale)
         right_zero.append(np.ones(1))
     cost = np.zeros(unknowns)
-    if least is None:
+    if prices is not None:
+        cost[count:-1] = prices
+    if least is None and prices is None:
         cost[-1] = -1
         positive.append(np.eye(unknowns)[:, -1:])
         right_positive.append(np.ones(1))
     else:
-        cost[:count] = least
+        cost[:count] = least or 0
         zero.append(np.eye(unknowns)[:, -1:])
         right_zero.append(np.zeros(1))
     positive.append(-np.eye(unknowns)[:, count:-1])
@@ -108,7 +113,14 @@ def solve(
         scipy.sparse.csc_matrix((unknowns, unknowns)), cost, scipy.sparse.csc_matrix(matrix), right,
         [clarabel.ZeroConeT(zeros), clarabel.NonnegativeConeT(positives), *cones], settings,
     )  # fmt: skip
-    found = solver.solve()
+    try:
+        found = solver.solve()
+    except BaseException as error:
+        # Where nothing is feasible the solver may end in a panic, which is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        none = [np.zeros(size) for size in sizes]
+        return Solution(np.zeros(count), none, -math.inf, np.zeros(()), np.zeros(()), str(error), False)
     x = np.asarray(found.x)
     scaled = np.split(x[count:-1], np.cumsum(sizes)[:-1])
     multipliers = [c.inequalities.scale * some for c, some in zip(conditions, scaled, strict=True)]

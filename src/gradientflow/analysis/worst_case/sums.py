@@ -39,7 +39,7 @@ def known_of_g(
     own[:, list(vanishing)] *= 0
     none = np.zeros((len(own), beside), dtype=int).astype(own.dtype)
     names = tuple(name.replace("I", "I'", 1) for name in within.names)
-    return Further(within.forms, np.hstack([none, own]), names, (unit,) * len(names))
+    return Further(within.forms, np.hstack([none, own]), names, (unit,) * len(names), within.far)
 
 
 def rest_of_sum(where: str, space: StateSpace) -> np.ndarray:

@@ -29,7 +29,7 @@ from gradientflow.flows import (
 from ..discretizer import Discretizer, with_schemes_that_fit
 from ..iteration import Draws, Iteration, Seen, Shared
 from ..oracle import check_oracle, is_random
-from ..step_rule import ConstantStep, ScheduledStep, StepRule, as_step_rule, check_schedule
+from ..step_rule import ConstantStep, ScheduledStep, StepRule, as_step_rule, check_schedule, check_table
 from .run import run_known, run_traced
 
 # What a run's key is folded with: one stream of random numbers for oracles, another for noise.
@@ -73,6 +73,8 @@ def checked_run(
         # Asked only where the clock went wrong: a schedule costs as much as a step.
         if isinstance(iteration.rule, ScheduledStep) and not bool(np.all(np.diff(np.asarray(rows.t, float)) >= 0)):
             check_schedule("iterate", iteration.rule.schedule, int(steps))
+        if isinstance(iteration.rule, ScheduledStep):
+            check_table("iterate", iteration.rule.schedule, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
     given = {} if gtol is None else {"gtol": gtol}
     stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype_of(z0)), **given)

@@ -12,6 +12,7 @@ from gradientflow.discretizers import Discretizer, Method, optimizers
 from gradientflow.flows import GradientFlow, Trajectory
 from gradientflow.flows import energy as as_energy
 
+from ..named import make_method
 from .pages import Page, filled
 from .plane import plane_energy
 from .scene import Scene, label_of, shipped_scenes
@@ -101,8 +102,9 @@ def lab(
     Args:
         energy: an energy, any function of two variables, a formula in x and y, `"(1-x)^2 + 20*(y-x^2)^2"` say, or a
             landscape's name; or what `edge_of_stability` found; without one, the scenes that come with the package.
-        methods: a `Method`, several, or several by label, each a `Method`, or a scheme of the gradient flow with its
-            step; gradient descent with a fitting step unless given.
+        methods: a `Method`, several, or several by label, each a `Method`, its name and numbers as the shell takes
+            them ("momentum:0.1:0.9"), or a scheme of the gradient flow with its step; gradient descent with a fitting
+            step unless given.
         x0: where they start; the energy's customary start unless given.
         progress: called with what is at work.
         options: `title`, `question`, `hint`, `box`, `steps`, `ranges`, `show`, as a `Scene` has them; of a run
@@ -178,7 +180,9 @@ def aside(E: Any, point: np.ndarray) -> np.ndarray:
 
 
 def _as_method(E: Any, given: Any) -> Any:
-    """A method; a pair is a scheme of the gradient flow and its step, as `compare` takes it."""
+    """A method, also by its name as in the shell; a pair is a scheme of the gradient flow and its step."""
+    if isinstance(given, str):
+        return make_method(given, E)
     pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Discretizer)
     return Method(GradientFlow(E), *given) if pair else given
 
@@ -187,7 +191,7 @@ def _methods(E: Any, methods: Any, point: np.ndarray) -> list[tuple[str | None, 
     if methods is None:
         curvature = np.abs(np.linalg.eigvalsh(np.asarray(_hessian(E, point)))).max()
         methods = optimizers.gradient_descent(E, lr=float(f"{1 / max(curvature, 1e-12):.2g}"))
-    if isinstance(methods, Method):
+    if isinstance(methods, (Method, str)):
         methods = [methods]
     labelled = methods.items() if isinstance(methods, Mapping) else ((None, method) for method in methods)
     pairs: list[tuple[Any, Any]] = [(label, _as_method(E, method)) for label, method in labelled]
