@@ -357,6 +357,50 @@ def test_a_proof_about_averages_is_jensens_inequality():
     assert set(found.values()) == {Fraction(1, N + 1)}
 
 
+@pytest.mark.parametrize("m", [Fraction(1, 10), Fraction(1, 2)])
+def test_polyak_and_lojasiewicz_suffice_for_a_rate(m):
+    """One step of 1/L: (2L − 2m)/(2L + m) of the gap (Abbaszadehpeivasti, de Klerk & Zamani 2023, theorem 3)."""
+    found = gf.worst_case_bound(
+        descent(Fraction(1, 3)), 1, -3, 3, initial="gap", assuming={"polyak_lojasiewicz": 3 * m}
+    )
+    assert (found.exact, found.grade) == ((2 - 2 * m) / (2 + m), gf.Grade.PROVED)
+    assert found.check()
+    less = dataclasses.replace(found.problem, assuming=())
+    assert not dataclasses.replace(found, problem=less).check()
+
+
+# Each on the energies that have it with m = 1/5, L = 1, in one dimension: their worst ratio of a step is no more.
+WAVY = [lambda x, a=a: 0.1 * x**2 + a * (1 - jnp.cos(x)) * jnp.exp(-(x**2) / 8) for a in (0.1, 0.2, 0.3)]
+
+
+@pytest.mark.parametrize(
+    "name", ["polyak_lojasiewicz", "quadratic_growth", "restricted_secant", "quasi_strong", "error_bound"]
+)
+def test_what_is_bounded_under_a_condition_holds_on_energies_that_have_it(name):
+    grid = jnp.linspace(-6, 6, 2001)
+    tried = 0
+    for function in WAVY:
+        E, g, h = (np.asarray(jax.vmap(f)(grid)) for f in (function, jax.grad(function), jax.grad(jax.grad(function))))
+        x, L = np.asarray(grid), float(np.abs(h).max())
+        away = np.abs(x) > 1e-3
+        x, E, g = x[away], E[away], g[away]
+        m = {
+            "polyak_lojasiewicz": (g**2 / (2 * E)).min(), "quadratic_growth": (2 * E / x**2).min(),
+            "restricted_secant": (g * x / x**2).min(), "quasi_strong": (2 * (g * x - E) / x**2).min(),
+            "error_bound": (np.abs(g) / np.abs(x)).min(),
+        }[name]  # fmt: skip
+        if m <= 1e-3:
+            continue
+        tried += 1
+        for final in ("gap", "distance"):
+            found = gf.worst_case_bound(descent(1 / L), 1, -L, L, final, final, assuming={name: float(m)})
+            after = x - g / L
+            ratio = jax.vmap(function)(jnp.asarray(after)) / E if final == "gap" else (after / x) ** 2
+            assert found.check()
+            assert ratio.max() <= found.value * (1 + 1e-9)
+    assert tried >= 2
+
+
 def _pepit(steps, mu, L, final, run):
     """The worst case of `run`, which takes PEPit's function and x₀ and returns x_N, by PEPit's own program."""
     PEPit = pytest.importorskip("PEPit")
@@ -846,6 +890,13 @@ def _noisy(E, a, b):
         (lambda: gf.worst_case_bound(descent(1), 1, 0, 1, initial="state"), ValueError, "give `distance`"),
         (lambda: gf.worst_case_bound(descent(1), 1, 0, 1, final="state"), ValueError, "one of gap, distance, gradient"),
         (lambda: gf.worst_case_rate(descent(0.1), 1, 2, nonsmooth=(0, 1)), ValueError, "no method of one"),
+        (lambda: gf.worst_case_bound(descent(1), 1, 0, 1, assuming={"pl": 1}), ValueError, "unknown condition 'pl'"),
+        (lambda: gf.worst_case_bound(descent(1), 1, 0, 1, assuming="pl"), TypeError, "conditions by name"),
+        (
+            lambda: gf.worst_case_bound(descent(1), 1, 0, 1, assuming={"error_bound": 0}),
+            ValueError,
+            "must be finite and positive, got 0",
+        ),
         (lambda: gf.find_cycle(method(Shadow(), 1), 0, 1), NotExactError, "the position depends on gradients too"),
         (lambda: gf.slow_equation(method(Shadow(), 1), 2), NotExactError, "the position depends on gradients too"),
         (

@@ -132,7 +132,7 @@ def check_table(where: str, schedule: Callable[[Any], Any], steps: int) -> None:
         if equation.primitive.name != "dynamic_slice" or equation.invars[0] not in program.jaxpr.constvars:
             continue
         size, taken = equation.invars[0].aval.shape[0], equation.params["slice_sizes"][0]
-        asked = program.jaxpr.replace(eqns=program.eqns[:place], outvars=[equation.invars[1]], debug_info=None)
+        asked = program.jaxpr.replace(eqns=program.eqns[:place], outvars=[equation.invars[1]])
         (index,) = eval_jaxpr(asked, program.consts, steps - 1)
         if taken == 1 and int(index) >= size:
             raise ValueError(

@@ -18,6 +18,7 @@ from ..results.grades import Grade, Measured
 from ..results.result import Result
 from .certificate import Certificate, plain_proof, quadratic_motions, recognized, with_slack, without_slack
 from .conditions import Condition
+from .growth import assumed
 from .interpolant import extreme
 from .measures import MEASURES, PLACES, POWERS, Initial, Measure, Place, bound_condition
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, run_problem
@@ -104,10 +105,14 @@ class WorstCaseBound(Result):
 
         Raises:
             ValueError: if the class has no bound above or holds energies that are not convex, whose least value is not
-                known then; or if there is no bound.
+                known then; if more is assumed of them; or if there is no bound.
         """
-        if self.energies.L is None or self.exact is None or self.energies.mu < 0 or self.problem.nonsmooth:
-            raise ValueError("worst: needs a bound, and a class of convex energies with a finite L, not of sums f + g")
+        others = self.energies.mu < 0 or self.problem.nonsmooth or self.problem.assuming
+        if self.energies.L is None or self.exact is None or others:
+            raise ValueError(
+                "worst: needs a bound, and a class of convex energies with a finite L, not of sums f + g, and nothing "
+                "assumed beside"
+            )
         condition = bound_condition(self.problem, self.steps, self.final, self.initial, self.at)
         method, start = extreme(self.problem, condition, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
@@ -133,13 +138,17 @@ class WorstCaseBound(Result):
         """The bound in words."""
         exact = f" = {self.exact}" if self.exact is not None and self.exact.denominator < 10**6 else ""
         return (
-            f"{self.subject.name} on {self.energies}{plus_g(self.problem)}, {self.steps} steps: "
-            f"{_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_factor(self.initial)}, "
+            f"{self.subject.name} on {self.energies}{plus_g(self.problem)}{_assuming(self.problem)}, "
+            f"{self.steps} steps: {_at(self.final, self.at)} ≤ {self.value:.9g}{exact} · {_factor(self.initial)}, "
             f"{self.grade}\n{self.reason}"
         )
 
 
 _SHOWN = {"gap": "E({}) − E*", "distance": "‖{} − x*‖²", "gradient": "‖∇E({})‖²", "state": "‖z_0 − z*‖²"}
+
+
+def _assuming(asked: Problem) -> str:
+    return "".join(f" with {name.replace('_', ' ')} {float(m * asked.unit):g}" for name, m in asked.assuming)
 
 
 def _factor(measure: Initial) -> str:
@@ -156,7 +165,7 @@ def _at(measure: Measure, at: Place) -> str:
 @looks_at_numbers
 def worst_case_bound(
     method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance", at: Any = "last",
-    nonsmooth: Any = (0, math.inf),
+    nonsmooth: Any = (0, math.inf), assuming: dict[str, Any] | None = None,
 ) -> WorstCaseBound:  # fmt: skip
     r"""What N steps from rest guarantee on every energy of F_{μ,L}, convex ones (μ = 0) included.
 
@@ -179,6 +188,11 @@ def worst_case_bound(
         nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
             is convex; `"indicator"` says that it is a convex set's, so that f is minimized on that. Of a sum the `best`
             and the `average` are of x₁, …, x_N: x₀ need not have an energy.
+        assuming: what else is known of the energy, by name, each with its m > 0 [E/X²], at every x, x* being the
+            minimizer: `polyak_lojasiewicz` ‖∇E‖² ≥ 2m(E − E*); `quadratic_growth` E − E* ≥ m‖x − x*‖²/2;
+            `restricted_secant` ⟨∇E, x − x*⟩ ≥ m‖x − x*‖²; `quasi_strong` ⟨∇E, x − x*⟩ ≥ E − E* + m‖x − x*‖²/2;
+            `error_bound` ‖∇E‖ ≥ m‖x − x*‖. What is bounded holds; that an energy with these conditions attains it is
+            not said, since they are asked at the run's points alone.
 
     Raises:
         ValueError: if a number is out of its range, or a measure is unknown.
@@ -207,6 +221,7 @@ def worst_case_bound(
     if energies.mu < 0 and energies.L is None:
         raise ValueError("worst_case_bound: `L` must be finite where `mu` is negative")
     of_g = class_of_g("worst_case_bound", nonsmooth)
+    conditions = assumed("worst_case_bound", assuming)
     asked = run_problem("worst_case_bound", method, energies, steps, of_g)
     if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
         raise ValueError("worst_case_bound: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
@@ -216,6 +231,9 @@ def worst_case_bound(
         )
     if asked.nonsmooth is not None and ("gradient" in (final, initial) or energies.mu < 0):
         raise ValueError("worst_case_bound: of a sum f + g give `gap` or `distance`, and mu ≥ 0: it has no gradient")
+    if asked.nonsmooth is not None and conditions:
+        raise ValueError("worst_case_bound: `assuming` is of one energy, and this is a method of a sum f + g")
+    asked = dataclasses.replace(asked, assuming=tuple((name, m / asked.unit) for name, m in conditions.items()))
     condition = bound_condition(asked, steps, final, initial, at)
     floats = condition.as_floats()
     unit = _unit(asked, final, initial)
@@ -234,9 +252,14 @@ def worst_case_bound(
     proof = _proof(condition, best, (None, *motions))
     if proof is not None:
         return result(proof.weights[0], Grade.PROVED, "its multipliers are exact", proof)
+    within = condition
     for slack in _SLACKS:
         weight = float(best.weights[0]) * (1 + slack)
-        certificate = with_slack([condition], solve([floats], fixed=[weight]))
+        found = solve([within.as_floats()], fixed=[weight])
+        certificate = with_slack([within], found)
+        if certificate is None and found.is_solved and not within.flat:
+            within = condition.flattened(found.weights.tolist(), found.multipliers[0].tolist())
+            certificate = with_slack([within], solve([within.as_floats()], fixed=[weight])) if within.flat else None
         if certificate is not None:
             reason = f"found numerically and checked in exact arithmetic, with slack {slack:g}"
             return result(certificate.weights[0], Grade.CERTIFIED, reason, certificate)

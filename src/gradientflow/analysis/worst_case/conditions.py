@@ -24,9 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..exact.inertia import inertia
+from .forms import combined_forms, integers, over, product
 
 Pair = tuple[int, int]
-_ZERO = Fraction(0)
+# What a solver leaves of a square that can't be held, relative to the greatest.
+_FLAT = 1e-6
 
 
 class Points(NamedTuple):
@@ -144,10 +146,10 @@ class Inequalities:
         """The matrix of Σ λᵢⱼIᵢⱼ, without forming any of them, and of what else is known."""
         if self.further is not None:
             own, others = multipliers[: len(self.pairs)], multipliers[len(self.pairs) :]
-            return dataclasses.replace(self, further=None).combined(own) + _combined(others, self.further.forms)
+            return dataclasses.replace(self, further=None).combined(own) + combined_forms(others, self.further.forms)
         weights = np.zeros((len(self.at.x), len(self.at.x)), dtype=self.at.x.dtype)
         weights[self._first, self._second] = multipliers
-        (x, of_x), (g, of_g), (weights, of_weights) = map(_integers, (self.at.x, self.at.gradients, weights))
+        (x, of_x), (g, of_g), (weights, of_weights) = map(integers, (self.at.x, self.at.gradients, weights))
         received = np.diag(weights.sum(axis=0))
         # Σ λᵢⱼ(eᵢ − eⱼ)(eᵢ − eⱼ)ᵀ is a graph's Laplacian.
         laplacian = np.diag(weights.sum(axis=1)) + received - weights - weights.T
@@ -165,7 +167,7 @@ class Inequalities:
         common = math.lcm(*(factor.denominator for factor in factors))
         scaled = (factor.numerator * (common // factor.denominator) for factor in factors)
         form: Any = sum(factor * part for factor, (_, _, part) in zip(scaled, parts, strict=True))
-        return _over(2 * common, form + form.T)
+        return over(2 * common, form + form.T)
 
     @property
     def scale(self) -> Any:
@@ -192,16 +194,6 @@ class Inequalities:
         return -times(g[self._second], dx) - self._bend * bent
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The symmetric matrix of ⟨a, b⟩, over leading axes."""
-    if a.dtype != object or b.dtype != object:
-        outer = a[..., :, None] * b[..., None, :]
-        return (outer + np.swapaxes(outer, -1, -2)) / 2
-    (left, of_left), (right, of_right) = _integers(a), _integers(b)
-    outer = left[..., :, None] * right[..., None, :]
-    return _over(2 * of_left * of_right, outer + np.swapaxes(outer, -1, -2))
-
-
 def _half(like: np.ndarray) -> Any:
     """1/2: integers stand among fractions, and Python's quotient of two integers is a float."""
     return Fraction(1, 2) if like.dtype == object else 0.5
@@ -217,6 +209,7 @@ class Condition:
         terms: the matrices of the Tₖ, (w, d, d), and their coefficients of values, (w, k).
         inequalities: the Iᵢⱼ.
         basis: the names of the vectors that forms are in, in LaTeX.
+        flat: of which vectors S is to hold nothing, where that was found out.
     """
 
     statement: str
@@ -224,6 +217,7 @@ class Condition:
     terms: tuple[np.ndarray, np.ndarray]
     inequalities: Inequalities
     basis: tuple[str, ...]
+    flat: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -249,7 +243,13 @@ class Condition:
         """The vectors whose square S never holds: then S ⪰ 0 only if it holds no product with them either."""
         terms = np.diagonal(self.terms[0], axis1=-2, axis2=-1)
         held = (self.constant[0].diagonal() != 0) | (terms != 0).any(axis=0) | self.inequalities.squares
+        held[list(self.flat)] = False
         return np.flatnonzero(~held.astype(bool))
+
+    def flattened(self, weights: Sequence[Any], multipliers: Sequence[Any]) -> "Condition":
+        """The same, S holding nothing of the vectors of which it holds nothing for these floats."""
+        sizes = np.abs(self.as_floats().remainder(weights, multipliers)).diagonal()
+        return dataclasses.replace(self, flat=tuple(np.flatnonzero(sizes <= _FLAT * sizes.max()).tolist()))
 
     def equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What weights and multipliers must satisfy: rows over the Tₖ, over the Iᵢⱼ, and what they sum to."""
@@ -266,12 +266,12 @@ class Condition:
 
     def remainder(self, weights: Sequence[Any], multipliers: Sequence[Any]) -> np.ndarray:
         """S's matrix."""
-        return self.constant[0] + _combined(weights, self.terms[0]) - self.inequalities.combined(multipliers)
+        return self.constant[0] + combined_forms(weights, self.terms[0]) - self.inequalities.combined(multipliers)
 
     def excess(self, weights: Sequence[Any], multipliers: Sequence[Any]) -> np.ndarray:
         """The coefficients of values that are left, and must vanish."""
-        known = _combined(multipliers, self.inequalities.values)
-        return self.constant[1] + _combined(weights, self.terms[1]) - known
+        known = combined_forms(multipliers, self.inequalities.values)
+        return self.constant[1] + combined_forms(weights, self.terms[1]) - known
 
     def balanced(self, weights: Sequence[Fraction], multipliers: Sequence[Fraction]) -> list[Fraction]:
         """Multipliers raised until values cancel: what is missing of Eᵢ is taken from Iᵢ⁎ or I⁎ᵢ, whichever adds.
@@ -311,32 +311,3 @@ class Condition:
             return False
         matrix = [[Fraction(entry) for entry in row] for row in self.remainder(weights, multipliers)]
         return inertia(matrix).negative == 0
-
-
-def _combined(weights: Sequence[Any], arrays: np.ndarray) -> np.ndarray:
-    """Σ wₖaₖ."""
-    if not len(weights):
-        return np.zeros(arrays.shape[1:], dtype=arrays.dtype)
-    (factors, of_factors), (entries, of_entries) = map(_integers, (np.asarray(weights, dtype=arrays.dtype), arrays))
-    return _over(of_factors * of_entries, np.tensordot(factors, entries, axes=1))
-
-
-def _integers(array: np.ndarray) -> tuple[np.ndarray, int]:
-    """Fractions as integers and their common denominator, which add and multiply faster; floats as they are."""
-    if array.dtype != object:
-        return array, 1
-    numbers = array.ravel().tolist()
-    common = math.lcm(*(number.denominator for number in numbers))
-    scaled = [number.numerator * (common // number.denominator) for number in numbers]
-    integers = np.empty(len(scaled), dtype=object)
-    integers[:] = scaled
-    return integers.reshape(array.shape), common
-
-
-def _over(denominator: int, integers: np.ndarray) -> np.ndarray:
-    """Integers as fractions again; floats as they are."""
-    if integers.dtype != object:
-        return integers
-    fractions = np.empty(integers.size, dtype=object)
-    fractions[:] = [Fraction(number, denominator) if number else _ZERO for number in integers.ravel().tolist()]
-    return fractions.reshape(integers.shape)

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..exact.state_space import StateSpace
-from .conditions import Condition, Inequalities, points, product
+from .conditions import Condition, Inequalities, points
+from .forms import product
 from .sums import known_of_g
 
 

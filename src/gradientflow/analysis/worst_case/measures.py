@@ -5,7 +5,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .conditions import Condition, Further, Inequalities, Points, product
+from .conditions import Condition, Further, Inequalities, Points
+from .forms import product
+from .growth import GROWTH, growth_at
 from .problem import Problem
 from .run import Run
 from .sums import known_of_g
@@ -44,6 +46,9 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
         for (measure, _, _), where, row in zip(asked_at, places, rows, strict=True)
     )
     known = [_bounded_below(place, points, asked) for place in range(sizes[0])] if asked.mu < 0 else []
+    for name, m in asked.assuming:
+        unit = asked.unit ** GROWTH[name].power
+        known += [_Known(*growth_at(place, points, name, m), unit) for place in range(sizes[0])]
     if others is not None and asked.nonsmooth is not None:
         # An indicator is zero where a proximal map leads, and where a start has an energy.
         inside = [] if not asked.nonsmooth.indicator else run.by_prox(1) + places[0][1:]

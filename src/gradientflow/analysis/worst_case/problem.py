@@ -112,6 +112,7 @@ class Problem:
         inverse_L: unit/L, or 0.
         following: the systems of the steps after the first, where they are others.
         nonsmooth: of a sum f + g the class of g, in the same units; else `None`.
+        assuming: what else is assumed of the energy, by name, with its number in the same units.
     """
 
     subject: Method | Flow
@@ -123,6 +124,7 @@ class Problem:
     inverse_L: Fraction
     following: tuple[StateSpace, ...] = ()
     nonsmooth: EnergyClass | None = None
+    assuming: tuple[tuple[str, Fraction], ...] = ()
 
     def bounds(self, number: type = Fraction) -> Bounds:
         """The class in fractions, or in floats."""
