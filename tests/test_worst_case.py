@@ -12,7 +12,7 @@ import pytest
 
 import gradientflow as gf
 from gradientflow.analysis import NotExactError
-from gradientflow.analysis.worst_case import bound, rate, settling
+from gradientflow.analysis.worst_case import bound, rate, search, settling
 from gradientflow.analysis.worst_case.semidefinite import solve
 
 from .thorough import part, thorough
@@ -172,7 +172,7 @@ def test_a_solver_that_does_not_converge_leaves_it_unknown_in_its_own_words(monk
     def stuck(*arguments, **options):
         return dataclasses.replace(solve(*arguments, **options), is_solved=False, status="MaxIterations")
 
-    for module in (rate, bound, settling):
+    for module in (rate, search, bound, settling):
         monkeypatch.setattr(module, "solve", stuck)
     found = gf.worst_case_rate(gf.optimizers.momentum(BOWL, 0.125, 0.25), 1, 10)
     claim = gf.settle(lambda run: run.E[0] - run.E[1], descent(1), 0, 1)
@@ -865,6 +865,48 @@ def test_an_implicit_step_without_a_solution_at_some_curvature_is_no_crash():
     assert found.grade is gf.Grade.UNKNOWN or found.rate > 1
 
 
+# ---- a scheme from a wish
+
+
+def _two_step(E, lr, beta, gamma):
+    return gf.Method(gf.GradientFlow(E), TwoStep(beta, gamma), lr)
+
+
+class TwoStep(gf.Discretizer):
+    """Momentum with its gradient anywhere along the last move."""
+
+    beta: object
+    gamma: object
+
+    def init(self, flow, t, z, h):
+        return z
+
+    def step(self, flow, t, z, h, *, memory=None, **_):
+        move = z - memory
+        return z + self.beta * move + h * flow.drift(t, z + self.gamma * move), z
+
+
+def test_the_fastest_two_step_method_is_triple_momentum():
+    """ρ = 1 − 1/√κ (Van Scoy, Freeman & Lynch 2018), found without being told; less than any step of descent can do."""
+    kappa = 10
+    found = gf.analysis.design(_two_step, 1, kappa, tries=220, lr=(0, 0.3), beta=(0, 1), gamma=(0, 1))
+    best = 1 - 1 / math.sqrt(kappa)
+    assert best - 1e-9 <= found.rate.rate <= best * 1.005
+    assert found.grade is gf.Grade.CERTIFIED
+    assert found.rate.check()
+    assert found.parameters["lr"] == pytest.approx((1 + best) / kappa, rel=0.03)
+    assert found.tried["rho"].min() == pytest.approx(found.rate.rate, rel=1e-5)
+    again = gf.worst_case_rate(_two_step(BOWL, **found.parameters), 1, kappa)
+    assert again.exact == pytest.approx(found.rate.exact, rel=1e-6)
+
+
+def test_the_best_step_of_gradient_descent_is_found():
+    found = gf.analysis.design(gf.optimizers.gradient_descent, 2, 6, tries=120, lr=(0, 1))
+    assert found.parameters["lr"] == pytest.approx(1 / 4, rel=1e-4)
+    assert found.rate.rate == pytest.approx(1 / 2, rel=1e-4)
+    assert found.grade is gf.Grade.PROVED
+
+
 # ---- bad input
 
 
@@ -896,6 +938,21 @@ def _noisy(E, a, b):
             lambda: gf.worst_case_bound(descent(1), 1, 0, 1, assuming={"error_bound": 0}),
             ValueError,
             "must be finite and positive, got 0",
+        ),
+        (lambda: gf.design(gf.optimizers.momentum, 1, 9), ValueError, "give the range of a number, lr"),
+        (lambda: gf.design(gf.optimizers.momentum, 1, 9, lr=0.1), ValueError, "`lr` must be a range"),
+        (lambda: gf.design(gf.optimizers.momentum, 1, 9, lr=(1, 0)), ValueError, "`lr` must be a finite range"),
+        (
+            lambda: gf.design(gf.optimizers.momentum, 1, 9, step=(0, 1)),
+            ValueError,
+            "takes no `step`, but lr, beta",
+        ),
+        (lambda: gf.design(3, 1, 9, lr=(0, 1)), TypeError, "`optimizer` must make a method"),
+        (lambda: gf.design(gf.optimizers.adam, 1, 9, lr=(0, 1)), NotExactError, "not linear in its gradients"),
+        (
+            lambda: gf.design(gf.optimizers.gradient_descent, 1, 9, lr=(1, 2)),
+            NotExactError,
+            "no lr within the ranges converge",
         ),
         (lambda: gf.find_cycle(method(Shadow(), 1), 0, 1), NotExactError, "the position depends on gradients too"),
         (lambda: gf.slow_equation(method(Shadow(), 1), 2), NotExactError, "the position depends on gradients too"),

@@ -16,6 +16,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
 MOVED: Mapping[str, str] = {
     **{name: f"analysis.{name}" for name in (
         "Basins", "Bifurcation", "Certificate", "Claim", "Comparison", "ConvergenceMap", "Counterexample", "Cycle",
+        "Design",
         "EdgeOfStability", "Elsewhere", "EnsembleComparison", "Exact", "ExitTime", "GaussianLaw", "GradientNoise",
         "ModifiedEnergy", "ModifiedEquation",
         "ModifiedHamiltonian", "NotExactError", "OrderProof", "Settled", "SpectralDensity", "Stability",
@@ -23,7 +24,7 @@ MOVED: Mapping[str, str] = {
         "StabilityMap", "StabilityRegion", "StationaryDensity", "StepSweep", "StrongOrder", "Sweep",
         "TaylorModel", "Tuned", "ValidationCurve",
         "Verification", "WorstCaseBound", "WorstCaseRate", "compare_ensemble",
-        "convergence_map", "find_cycle", "modified_hamiltonian", "modified_rate",
+        "convergence_map", "design", "find_cycle", "modified_hamiltonian", "modified_rate",
         "report", "safe_step", "settle", "slow_equation", "slow_rate", "spectral_density", "stability_intervals",
         "stationary_density", "stationary_points",
         "strong_order", "suggest_lr", "taylor_model",

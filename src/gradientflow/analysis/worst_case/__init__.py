@@ -7,6 +7,8 @@ from .convergence_map import ConvergenceMap as ConvergenceMap
 from .convergence_map import convergence_map as convergence_map
 from .cycles import Cycle as Cycle
 from .cycles import find_cycle as find_cycle
+from .designing import Design as Design
+from .designing import design as design
 from .rate import WorstCaseRate as WorstCaseRate
 from .rate import worst_case_rate as worst_case_rate
 from .settling import Counterexample as Counterexample

@@ -23,7 +23,7 @@ from ..results.grades import Grade, Graded, weakest
 from ..results.result import Drawn
 from .cycles import best_cycle
 from .problem import EnergyClass, Problem, balanced, energy_class
-from .rate import certificate_at
+from .search import certificate_at
 
 # A cell is proved where distances shrink by this factor a step or a better one.
 _RATE = 1 - Fraction(1, 2**16)

@@ -2,30 +2,23 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
-
-import numpy as np
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Flow, looks_at_numbers
 
-from ..exact.inertia import Inertia, inertia
 from ..results.grades import Grade
 from ..results.result import Result
-from .certificate import Certificate, with_slack, without_slack
-from .conditions import Condition
-from .decrease import distance_conditions, flow_conditions, monomials, scheme_conditions
+from .certificate import Certificate, without_slack
+from .decrease import distance_conditions, monomials
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem
-from .semidefinite import Solution, solve
+from .search import certificate_at, conditions_at, fastest_rate, given_up, is_definite
+from .semidefinite import solve
 from .sums import INFINITE, follows_state, motions
 
-# How precisely the best rate is found, and by how much it is given up until a certificate is left some slack; relative.
-_PRECISION = 1e-8
+# By how much the best rate is given up until a certificate is left some slack; relative.
 _SLACKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-# Rates a step that are searched for.
-_SMALLEST, _LARGEST = 1e-6, 1e3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +103,8 @@ class WorstCaseRate(Result):
             if found.weights[0] > claimed:
                 return False
             return dataclasses.replace(found, conditions=tuple(stated)).check()
-        restated = dataclasses.replace(found, conditions=tuple(_conditions(problem, self.exact)))
-        return restated.check() and _is_definite(restated, problem)
+        restated = dataclasses.replace(found, conditions=tuple(conditions_at(problem, self.exact)))
+        return restated.check() and is_definite(restated, problem)
 
     @property
     def factor(self) -> float:
@@ -186,13 +179,13 @@ def rate_of(asked: Problem) -> WorstCaseRate:
     plain = _distance_rate(asked) if asked.space.states == 1 else None
     if plain is not None and _as_good(float(plain[0]), quadratics, asked):
         return result(*plain)
-    best, words = _search(asked, quadratics)
+    best, words = fastest_rate(asked, quadratics)
     if plain is not None and (best is None or _as_good(float(plain[0]), best, asked)):
         return result(*plain)
     if best is None:
         return result(None, Grade.UNKNOWN, words, None)
     for slack in _SLACKS:
-        rate = Fraction(_given_up(best, slack, asked))
+        rate = Fraction(given_up(best, slack, asked))
         certificate = certificate_at(asked, rate)
         if certificate is not None:
             reason = f"a Lyapunov function found numerically and checked in exact arithmetic, with slack {slack:g}"
@@ -202,15 +195,8 @@ def rate_of(asked: Problem) -> WorstCaseRate:
 
 def _as_good(rate: float, best: float, asked: Problem) -> bool:
     """Whether a rate is as good as the best, up to what the search may miss."""
-    limit = _given_up(best, _SLACKS[1], asked)
+    limit = given_up(best, _SLACKS[1], asked)
     return rate >= limit if asked.is_flow else rate <= limit
-
-
-def _given_up(rate: float, slack: float, asked: Problem) -> float:
-    """A rate that is worse by a slack: relative to r of a flow, and to ρ or 1 − ρ of a scheme, whichever is less."""
-    if asked.is_flow:
-        return rate * (1 - slack)
-    return rate + slack * (min(rate, 1 - rate) if rate < 1 else rate)
 
 
 def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
@@ -256,91 +242,3 @@ def _root(square: Fraction) -> Fraction:
         return Fraction(p, q)
     digits = 10**40
     return Fraction(math.isqrt(square.numerator * digits * digits // square.denominator) + 1, digits)
-
-
-def _conditions(asked: Problem, rate: Any) -> list[Condition]:
-    """What a Lyapunov function with a rate must satisfy: in fractions for a fraction, in floats for a float."""
-    exact = isinstance(rate, Fraction)
-    space = asked.space if exact else asked.space.as_floats()
-    bounds = asked.bounds(Fraction if exact else float)
-    if asked.is_flow:
-        return flow_conditions(space, bounds, rate)
-    return scheme_conditions(space, bounds, rate * rate)
-
-
-def _widest(asked: Problem, rate: float) -> Solution:
-    """The Lyapunov function with this rate that has the greatest margin."""
-    return solve(_conditions(asked, float(rate)))
-
-
-def _search(asked: Problem, quadratics: float) -> tuple[float | None, str]:
-    """The best rate for which there is a Lyapunov function, to some digits: where the margin changes sign."""
-    # A tenth of a second to load, which those who ask other questions need not wait for.
-    from scipy.optimize import brentq
-
-    words = "no Lyapunov function of this form was found"
-
-    def margin(rate: float) -> float:
-        nonlocal words
-        found = _widest(asked, rate)
-        if not found.is_solved:
-            words = f"the solver did not converge: {found.status}"
-            return -math.inf
-        return found.margin
-
-    if quadratics <= 0 and asked.is_flow:
-        return None, "on a quadratic of the class the flow itself does not decay"
-    fastest = quadratics if asked.is_flow else max(quadratics, _SMALLEST)
-    near = _given_up(fastest, _SLACKS[0], asked)
-    if margin(near) > 0:
-        return fastest, ""
-    bracket = _bracket(margin, near, asked.is_flow)
-    if bracket is None:
-        return None, words
-    bad, good = bracket
-    scale = abs(margin(good))
-    ends = sorted((bad, good))
-    tolerance = abs(_given_up(good, _PRECISION, asked) - good)
-    root: Any = brentq(lambda rate: max(margin(rate), -10 * scale), *ends, xtol=max(tolerance, 1e-16))
-    return float(root), ""
-
-
-def _bracket(margin: Callable[[float], float], bad: float, is_flow: bool) -> tuple[float, float] | None:
-    """A rate that is too good and one that is not; none where it was not found."""
-    if is_flow:
-        trials = [bad * 2.0**-k for k in range(1, 12)]
-    else:
-        inside = [1 - (1 - bad) * 0.5**k for k in range(1, 8)] if bad < 1 else []
-        trials = [*inside, *(max(bad, 1) * factor for factor in (1.1, 1.5, 3.0, 10.0)), _LARGEST]
-    for trial in trials:
-        if margin(trial) > 0:
-            return bad, trial
-        bad = trial
-    return None
-
-
-def certificate_at(asked: Problem, rate: Fraction) -> Certificate | None:
-    """A proof that distances shrink at this rate, if one is found."""
-    conditions = _conditions(asked, rate)
-    found = solve([condition.as_floats() for condition in conditions])
-    if not found.is_solved or found.margin <= 0:
-        return None
-    certificate = with_slack(conditions, found)
-    return certificate if certificate is not None and _is_definite(certificate, asked) else None
-
-
-def _is_definite(certificate: Certificate, asked: Problem) -> bool:
-    """Whether V ≥ c‖x − x*‖² with c > 0, so that V's rate is that of the distance."""
-    form = certificate.conditions[1].remainder(certificate.weights, certificate.multipliers[1])
-    counts = _inertia(form)
-    if counts.positive == len(form):
-        return True
-    # V − c‖x‖² stays semidefinite for some c > 0 if x's row lies in the range of the form: exactly if adding its square
-    # does not raise the rank.
-    place = [*asked.space.position[0], *asked.space.position_inputs[0]]
-    row = np.array([*place, *[Fraction(0)] * len(form)][: len(form)], dtype=object)
-    return _inertia(form + row[:, None] * row[None, :]).positive == counts.positive
-
-
-def _inertia(form: np.ndarray) -> Inertia:
-    return inertia([[Fraction(entry) for entry in row] for row in form])
