@@ -292,15 +292,18 @@ def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _
     """
     capacity = len(jax.tree.leaves(rows)[0])
     batch = min(batch, capacity)
-    shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], rows))
-    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+    # Traced once, for the shapes of the answers and for the loop.
+    of_each = jax.jit(jax.vmap(function))
+    part = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype), rows)
+    shapes = jax.eval_shape(of_each, part)
+    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype), shapes)
 
     def some(index: Any, buffers: Any) -> Any:
         start = index * batch
         part = jax.tree.map(
             lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch, allow_negative_indices=False), rows
         )
-        return put_rows(buffers, jax.vmap(function)(part), start)
+        return put_rows(buffers, of_each(part), start)
 
     return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 
