@@ -332,7 +332,7 @@ def test_methods_that_belong_together_are_told_together(base, question, says):
 
 # Questions whose answers don't hang on `value`, `drift` or `step`; those that do are listed beside the class.
 STAND_ALONE = {
-    gf.Energy: "value count subset checked sparing_the_last proximal_point plot",
+    gf.Energy: "value count subset checked sparing_the_last proximal_point plot f g",
     gf.Flow: "drift gradient energy name init position velocity residual lyapunov check_start has_energy held settled "
     "is_gradient_flow noise diffusion brownian inverse_preconditioner frozen mechanics decay descent rows time_of "
     "plot",

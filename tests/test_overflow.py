@@ -115,12 +115,16 @@ ADAPTIVE = {"adam": optax.adam(0.01), "rmsprop": optax.rmsprop(0.01), "adagrad":
 
 
 def optax_run(E, transformation, x, steps):
+    @jax.jit
+    def step(x, state):
+        updates, state = transformation.update(E.grad(x), state, x)
+        return optax.apply_updates(x, updates), state
+
     state, path = transformation.init(x), [x]
     for _ in range(steps):
-        updates, state = transformation.update(E.grad(x), state, x)
-        x = optax.apply_updates(x, updates)
+        x, state = step(x, state)
         path.append(x)
-    return np.asarray(jnp.stack(path), float)
+    return np.stack([np.asarray(x, float) for x in path])
 
 
 @pytest.mark.parametrize("name", part(ADAPTIVE, 4))

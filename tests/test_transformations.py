@@ -338,5 +338,5 @@ def test_another_number_of_rows_compiles_nothing():
 def test_at_a_saddle_that_a_nudge_leaves_there_is_no_derivative():
     """x₁ = 0 leads to the saddle, any other x₁ to one of two minima."""
     E = gf.energy(lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4)
-    found = jax.jacobian(lambda x: gf.integrate(gf.GradientFlow(E), x, math.inf).x[-1])(jnp.array([1.0, 0.0]))
-    assert jnp.isnan(found).all()
+    found = jax.jit(jax.jacobian(lambda x: gf.integrate(gf.GradientFlow(E), x, math.inf).x[-1]))(jnp.array([1.0, 0.0]))
+    assert np.isnan(found).all()

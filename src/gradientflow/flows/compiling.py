@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .transforming import is_transformed
@@ -153,3 +154,23 @@ def rows_at_once(row: Any, room: int) -> int:
     entry = max(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(row))
     most = min(_MOST_AT_ONCE, _UNQUEUED // max(entry, 1))
     return most if room > most >= _FEWEST_AT_ONCE else 0
+
+
+def put_rows(buffers: Any, rows: Any, start: Any) -> Any:
+    """Buffers with rows in their places from `start` on.
+
+    Args:
+        buffers: a stacked pytree.
+        rows: of the same structure; all have a place in it.
+        start: where the first belongs, traced or not.
+    """
+
+    def put(buffer: Any, part: Any) -> Any:
+        part = jnp.asarray(part, buffer.dtype)
+        if jax.typeof(buffer).sharding == jax.typeof(part).sharding:
+            return jax.lax.dynamic_update_slice_in_dim(buffer, part, start, 0, allow_negative_indices=False)
+        # What several devices share does not fit into a slice of a buffer that one holds. To scatter is a loop, which
+        # takes as long to compile as a step.
+        return buffer.at[start + np.arange(len(part))].set(part)
+
+    return jax.tree.map(put, buffers, rows)

@@ -124,12 +124,12 @@ def is_key(value: Any) -> bool:
 def all_finite(tree: Any) -> jax.Array:
     """Whether every entry of every leaf is finite; a scalar that may be traced."""
     finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
-    return jnp.all(jnp.stack(finite)) if finite else jnp.asarray(True)
+    return functools.reduce(jnp.logical_and, finite) if finite else jnp.asarray(True)
 
 
 def max_norm(tree: Any) -> jax.Array:
     """The largest absolute entry over all leaves."""
-    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)]))
+    return functools.reduce(jnp.maximum, [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)])
 
 
 def inner(left: Any, right: Any) -> Any:

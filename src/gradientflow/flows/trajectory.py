@@ -14,7 +14,7 @@ from jax.core import Tracer
 from gradientflow._files import write_file
 
 from .checks import refuse_traced
-from .compiling import compiled
+from .compiling import compiled, put_rows
 from .energies.energy import Energy
 from .numerics import Number, max_norm
 from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
@@ -292,16 +292,18 @@ def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _
     """
     capacity = len(jax.tree.leaves(rows)[0])
     batch = min(batch, capacity)
-    shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], rows))
-    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+    # Traced once, for the shapes of the answers and for the loop.
+    of_each = jax.jit(jax.vmap(function))
+    part = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype), rows)
+    shapes = jax.eval_shape(of_each, part)
+    buffers = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype), shapes)
 
     def some(index: Any, buffers: Any) -> Any:
         start = index * batch
-        part = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch), rows)
-        # By index: an answer that several devices share does not fit into a slice of a buffer that one holds.
-        return jax.tree.map(
-            lambda buffer, new: buffer.at[start + np.arange(batch)].set(new), buffers, jax.vmap(function)(part)
+        part = jax.tree.map(
+            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, batch, allow_negative_indices=False), rows
         )
+        return put_rows(buffers, of_each(part), start)
 
     return jax.lax.fori_loop(0, -(-count // batch), some, buffers)
 

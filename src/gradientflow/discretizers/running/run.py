@@ -26,6 +26,7 @@ from gradientflow.flows import (
     left_where_known,
     max_norm,
     nothing_known,
+    put_rows,
     rows_at_once,
     rows_of,
     size,
@@ -119,7 +120,7 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
         return _kept(iteration, carry), None if every is None else carry
 
     def put(buffers: Any, index: Any, carry: Carry) -> Any:
-        return jax.tree.map(lambda buffer, leaf: buffer.at[index].set(leaf), buffers, saved(carry))
+        return put_rows(buffers, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], saved(carry)), index)
 
     def block(index: Any, looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
         carry, buffers = looped
@@ -136,9 +137,7 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
         carry, part, buffers = looped
         done = index * at_once
         carry, part = jax.lax.fori_loop(0, jnp.minimum(at_once, blocks - done), block, (carry, part))
-        # By index: what several devices share does not fit into a slice of a buffer that one holds.
-        places = done + 1 + np.arange(at_once)
-        return carry, part, jax.tree.map(lambda kept, rows: kept.at[places].set(rows), buffers, part)
+        return carry, part, put_rows(buffers, part, done + 1)
 
     buffers = put(empty(capacity + at_once), 0, first)
     if at_once:

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..compiling import rows_at_once
+from ..compiling import put_rows, rows_at_once
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
 from ..rest import Left, at_rest, left_to_do, little, nothing_known, nothing_more, slow, small
@@ -227,15 +227,11 @@ class Integration(eqx.Module):
                 step,
                 state._replace(buffers=part, count=jnp.zeros_like(before)),
             )
-            buffers = jax.tree.map(
-                lambda kept, rows: jax.lax.dynamic_update_slice_in_dim(kept, rows, before, 0),
-                state.buffers,
-                part.buffers,
-            )
-            return part._replace(buffers=buffers, count=before + part.count)
+            return part._replace(buffers=put_rows(state.buffers, part.buffers, before), count=before + part.count)
 
         k0 = carry.taken
-        buffers = jax.tree.map(lambda leaf: jnp.zeros((room + block, *leaf.shape), leaf.dtype).at[:1].set(leaf), first)
+        buffers = jax.tree.map(lambda leaf: jnp.zeros((room + block, *leaf.shape), leaf.dtype), first)
+        buffers = _put(buffers, first, 0) if room else buffers
         state = _Filling(carry, buffers, jnp.ones((), int), index)
         state = jax.lax.while_loop(lambda state: going(state.carry, state.count), filled if block else step, state)
         k, s, z = jax.tree.map(lambda leaf: leaf[:room], state.buffers)
@@ -319,4 +315,4 @@ class Integration(eqx.Module):
 
 
 def _put(buffers: Any, row: Any, index: Any) -> Any:
-    return jax.tree.map(lambda kept, new: jax.lax.dynamic_update_index_in_dim(kept, new, index, 0), buffers, row)
+    return put_rows(buffers, jax.tree.map(lambda leaf: leaf[None], row), index)
