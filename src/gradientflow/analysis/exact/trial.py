@@ -179,7 +179,7 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
             return np.array([np.asarray(row, dtype=float) for row in run(given)])
 
         def compiled(given: np.ndarray) -> Any:
-            # As it is traced, but operation by operation, as above: a program of its own is one compilation a scheme.
+            # What is compiled is what was traced. Run operation by operation it needs no program of its own.
             return jaxpr_as_fun(jax.make_jaxpr(moved_by)(given))(given)
 
         found = step(start)
@@ -188,7 +188,6 @@ def _hold(trial: Trial, expected: np.ndarray, modes: np.ndarray, rest: Any, wher
         others = {f"from states {eps**power:.0e} times as large": step(start * eps**power) / eps**power
                   for power in _SIZES}  # fmt: skip
         if not (is_shipped(type(trial.discretizer)) and is_shipped(type(flow))):
-            # What is compiled is what was traced. Run operation by operation, as above, it needs no program of its own.
             others["compiled"] = step(start, compiled)
     except NotExactError:
         raise

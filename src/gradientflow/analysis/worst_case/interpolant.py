@@ -58,6 +58,7 @@ class InterpolatedEnergy(Energy):
         """μx + L'(x − Σαᵢpᵢ) at the minimizing α."""
         return self.mu * x + (self.L - self.mu) * (x - self._least(x)[1] @ self.centers)
 
+    @eqx.filter_jit
     def _least(self, x: Any) -> tuple[Any, Any]:
         """The minimum over the simplex and where it is: a stationary point on every face, the best feasible one."""
         bend, count = self.L - self.mu, len(self.heights)
