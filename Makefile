@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test thorough bench lint device-check clean
+.PHONY: demo test thorough docs bench lint device-check clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
@@ -21,6 +21,10 @@ test: $(READY)
 # What takes longer than a change should: two thousand random schemes against brute force, twenty kills of a write.
 thorough: $(READY)
 	GRADIENTFLOW_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The site, into out/site; a warning is an error, a name that leads nowhere too.
+docs: $(READY)
+	$(BIN)/python -m sphinx -b html -W --keep-going -n -q -d out/doctrees docs out/site
 
 # Ours beside its peers, into docs/performance.md; on a machine that nobody else uses.
 bench: $(READY)

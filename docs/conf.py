@@ -1,0 +1,46 @@
+"""The documentation site: `make docs` builds it into out/site, and nothing in it asks the network."""
+
+import sys
+from pathlib import Path
+
+import sphinxcontrib.katex
+
+import gradientflow
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "_site"))
+
+project = "gradientflow"
+version = release = gradientflow.__version__
+html_title = f"gradientflow {version}"
+copyright = "the authors of gradientflow; Apache 2.0"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinxcontrib.katex",
+]
+# index.md is README.md with a table of contents.
+exclude_patterns = ["README.md", "_site"]
+nitpicky = True
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_copy_source = False
+
+# Style and fonts of KaTeX lie in _static/katex; its program comes with the extension and has to be of the same version.
+katex_css_path = "katex/katex.min.css"
+katex_options = "macros: {}, throwOnError: false"
+if f"{sphinxcontrib.katex.katex_version}" not in (DOCS / "_static/katex/VERSION").read_text():
+    raise RuntimeError(
+        f"docs/_static/katex is another version than sphinxcontrib-katex brings, {sphinxcontrib.katex.katex_version}; "
+        "copy katex.min.css and fonts/*.woff2 of that version of the npm package katex there"
+    )
