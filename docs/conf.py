@@ -16,9 +16,10 @@ html_title = f"gradientflow {version}"
 copyright = "the authors of gradientflow; Apache 2.0"
 
 extensions = [
+    "public",
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
+    "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinxcontrib.katex",
@@ -26,6 +27,19 @@ extensions = [
 # index.md is README.md with a table of contents.
 exclude_patterns = ["README.md", "_site"]
 nitpicky = True
+# A type of another library, in solvers' signatures.
+nitpick_ignore = [("py:class", "diffrax.ODETerm")]
+
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autosummary_generate = False
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+# x' is a prime: dashes alone are set.
+smartquotes_action = "D"
+# A name in the margin is short.
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
