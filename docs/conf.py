@@ -16,6 +16,7 @@ html_title = f"gradientflow {version}"
 copyright = "the authors of gradientflow; Apache 2.0"
 
 extensions = [
+    "gallery",
     "public",
     "myst_parser",
     "sphinx.ext.autodoc",
