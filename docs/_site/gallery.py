@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from PIL import Image
 from sphinx.addnodes import download_reference, pending_xref
 from sphinx.application import Sphinx
@@ -76,19 +77,20 @@ def write_pages(app: Sphinx) -> None:
 
 
 class Examples(SphinxDirective):
-    """Cards of the examples that are its lines; with `:pages:` they have their pages below this one."""
+    """Cards of the examples that are its lines; `:large:` shows whole figures, `:pages:` puts their pages below."""
 
     has_content = True
-    option_spec: ClassVar = {"pages": lambda _: True}
+    option_spec: ClassVar = {"pages": directives.flag, "large": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """A picture and a question each."""
         names = [line.strip() for line in self.content if line.strip()]
         # Figures may have come since.
         self.env.note_reread()
+        kind, folder = ("figures", LEFT) if "large" in self.options else ("gallery", LEFT / "thumbnails")
         cards = []
         for name in names:
-            picture, question = LEFT / "thumbnails" / f"{name}.png", question_of(ROOT / "examples" / f"{name}.py")
+            picture, question = folder / f"{name}.png", question_of(ROOT / "examples" / f"{name}.py")
             shown = f"![]({os.path.relpath(picture, self.env.srcdir)})<br>" if picture.exists() else ""
             cards.append(f"[{shown}{question}](/gallery/{name}.md)")
         below = (
@@ -96,7 +98,7 @@ class Examples(SphinxDirective):
             if "pages" in self.options
             else []
         )
-        grid = nodes.container("", *self.parse_text_to_nodes("\n\n".join(cards)), classes=["gallery"])
+        grid = nodes.container("", *self.parse_text_to_nodes("\n\n".join(cards)), classes=[kind])
         return [grid, *self.parse_text_to_nodes("\n".join(below))]
 
 
