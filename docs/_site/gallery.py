@@ -102,19 +102,16 @@ class Examples(SphinxDirective):
         return [grid, *self.parse_text_to_nodes("\n".join(below))]
 
 
-def link_examples(app: Sphinx, doctree: nodes.document) -> None:
-    """A page that speaks of examples/x.py, as GitHub shows it, leads to its page of the gallery."""
+def link_pages(app: Sphinx, doctree: nodes.document) -> None:
+    """What a page links to as GitHub shows it, examples/x.py or CONTRIBUTING.md, leads to its page of the site."""
     if app.env.docname.startswith("gallery/"):
         return
-    for link in list(doctree.findall(download_reference)):
-        script = Path(link["reftarget"])
-        if script.parent.name == "examples" and (ROOT / "examples" / script.name) in scripts():
-            where = {
-                "refdomain": "std",
-                "reftype": "doc",
-                "reftarget": f"/gallery/{script.stem}",
-                "refdoc": app.env.docname,
-            }
+    pages = {script.name: f"/gallery/{script.stem}" for script in scripts()}
+    pages |= {"CONTRIBUTING": "/contributing", "CHANGELOG": "/changelog"}
+    for link in [*doctree.findall(download_reference), *doctree.findall(pending_xref)]:
+        page = pages.get(Path(link["reftarget"]).name)
+        if page:
+            where = {"refdomain": "std", "reftype": "doc", "reftarget": page, "refdoc": app.env.docname}
             link.replace_self(pending_xref("", *link.children, refexplicit=True, **where))
 
 
@@ -129,6 +126,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """The extension."""
     app.add_directive("examples", Examples)
     app.connect("builder-inited", write_pages)
-    app.connect("doctree-read", link_examples)
+    app.connect("doctree-read", link_pages)
     app.connect("build-finished", copy_live_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
