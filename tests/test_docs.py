@@ -23,4 +23,5 @@ def test_every_public_name_is_on_one_page():
         re.findall(r"```\{public\}\n(.*?)```", page.read_text(), flags=re.DOTALL) for page in DOCS.glob("api/*.md")
     ]
     listed = [name for blocks in lists for block in blocks for name in block.split()]
+    assert set(_public_names()) - set(listed) == set(), "put them into a list of docs/api"
     assert sorted(listed) == sorted(_public_names())
