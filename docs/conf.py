@@ -50,6 +50,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
+# Excerpts are fetched, which a browser refuses to pages on a disk.
+html_show_search_summary = False
 
 # Style and fonts of KaTeX lie in _static/katex; its program comes with the extension and has to be of the same version.
 katex_css_path = "katex/katex.min.css"

@@ -19,6 +19,7 @@ from gradientflow._names import MOVED
 
 # Rooms that are asked for their names: gf.optimizers.momentum.
 ROOMS = ("constraints", "landscapes", "optimizers", "penalties", "plots", "potentials", "schedules", "solvers")
+TABLES = ("catalogue", "optimizers")
 SECTIONS = Config(napoleon_use_ivar=True, napoleon_attr_annotations=False)
 # Everyday words stand for themselves; as names of ours they are written gf.energy.
 WORDS = {"energy", "field", "load", "order", "prox", "report", "sample", "settle", "watch", "curvature", "lab"}
@@ -96,9 +97,12 @@ def process_signature(
 def link_names(app: Sphinx, doctree: nodes.document) -> None:
     """Makes `Name`, `gf.name` and `room.name` in any text a link to where it is documented."""
     known = public_names()
+    # Pages of tables, which name what is in the rooms without the room.
+    inside = {name.split(".")[1]: name for name in known if "." in name} if app.env.docname in TABLES else {}
     for literal in list(doctree.findall(nodes.literal)):
         text = literal.astext()
         name = re.sub(r"^(gf\.|gradientflow\.)|\(.*\)$", "", text)
+        name = name if name in known else inside.get(name, name)
         is_word = name in WORDS and not text.startswith("gf.")
         if name not in known or is_word or isinstance(literal.parent, (nodes.reference, pending_xref, nodes.title)):
             continue
