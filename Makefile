@@ -29,6 +29,7 @@ docs: examples site
 
 # The site with the figures that are there, into out/site; a warning is an error, a name that leads nowhere too.
 site: $(READY)
+	rm -rf out/site
 	mkdir -p out/live
 	$(BIN)/gradientflow lab --export out/live/laboratory.html --quiet
 	$(BIN)/python -m sphinx -b html -W --keep-going -n -q -d out/doctrees docs out/site
