@@ -1,10 +1,17 @@
 """The documentation site: every public name has its place, and what a page prints is what its code prints."""
 
+import dataclasses
+import enum
 import importlib.util
+import inspect
 import pathlib
 import re
+import tomllib
 
+import equinox as eqx
 import pytest
+
+import gradientflow as gf
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
@@ -25,3 +32,32 @@ def test_every_public_name_is_on_one_page():
     listed = [name for blocks in lists for block in blocks for name in block.split()]
     assert set(_public_names()) - set(listed) == set(), "put them into a list of docs/api"
     assert sorted(listed) == sorted(_public_names())
+
+
+FORMULAS = ("constraints", "landscapes", "optimizers", "penalties", "potentials", "schedules", "solvers")
+
+
+def _is_made(thing):
+    """What an analysis returns, and what can go wrong, is told where it comes from."""
+    if not inspect.isclass(thing):
+        return False
+    is_result = dataclasses.is_dataclass(thing) and not issubclass(thing, eqx.Module)
+    return is_result or issubclass(thing, (Exception, enum.Enum))
+
+
+def _has_an_equation(name, thing):
+    prose = (inspect.getdoc(thing) or "").split(">>>")[0]
+    kinds = (gf.Flow, gf.Discretizer, gf.StepRule, gf.Energy)
+    wants = name.split(".")[0] in FORMULAS or (inspect.isclass(thing) and issubclass(thing, kinds))
+    told = re.search(r"\$[^$]+\$|\S ?[=≤≥∈←↦] ?\S|[ẋẍż]|[²³⁴Σ]", prose) or getattr(thing, "equation", None)
+    return bool(told) or not wants
+
+
+def test_what_the_docstrings_of_public_names_lack():
+    """An example that runs, an equation where there is one to write, a source: all but those of lacking.toml."""
+    lacking = tomllib.loads((pathlib.Path(__file__).parent / "lacking.toml").read_text())
+    names = {name: thing for name, thing in _public_names().items() if not _is_made(thing)}
+    told = {name: inspect.getdoc(thing) or "" for name, thing in names.items()}
+    assert {name for name in names if ">>>" not in told[name]} == set(lacking["example"].split())
+    assert {name for name in names if not _has_an_equation(name, names[name])} == set(lacking["equation"].split())
+    assert {name for name in names if "References:" not in told[name]} == set(lacking["source"].split())

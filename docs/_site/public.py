@@ -34,7 +34,11 @@ def public_names() -> dict[str, Any]:
         module = getattr(gradientflow, room)
         for name, thing in vars(module).items():
             own = getattr(thing, "__module__", "").startswith(module.__name__)
-            if own and not name.startswith("_") and (inspect.isclass(thing) or inspect.isfunction(thing)):
+            if (
+                own
+                and not name.startswith("_")
+                and (inspect.isclass(thing) or inspect.isfunction(inspect.unwrap(thing)))
+            ):
                 found[f"{room}.{name}"] = thing
     return {name: thing for name, thing in found.items() if not isinstance(thing, ModuleType)}
 

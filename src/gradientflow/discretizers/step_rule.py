@@ -59,6 +59,11 @@ class ConstantStep(StepRule):
 
     Raises:
         ValueError: if it is not finite and positive.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.ConstantStep(0.1).h
+        0.1
     """
 
     equation: ClassVar[str] = "h_k = h"
@@ -78,6 +83,14 @@ class ScheduledStep(StepRule):
 
     Args:
         schedule: k ↦ h, written with `jax.numpy`; k counts steps from 0. Any optax schedule is one.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> rule = gf.ScheduledStep(lambda k: 1 / (k + 2))
+        >>> flow = gf.GradientFlow(gf.Quadratic([[1.0]]))
+        >>> run = gf.iterate(flow, gf.ForwardEuler(), [1.0], step=rule, steps=2)
+        >>> [round(float(t), 4) for t in run.t]
+        [0.0, 0.5, 0.8333]
     """
 
     equation: ClassVar[str] = "h_k = schedule(k)"
