@@ -4,14 +4,18 @@ import dataclasses
 import enum
 import importlib.util
 import inspect
+import json
 import pathlib
 import re
+import subprocess
 import tomllib
 
 import equinox as eqx
 import pytest
 
 import gradientflow as gf
+
+from .in_node import NODE, needs_node
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
@@ -61,3 +65,27 @@ def test_what_the_docstrings_of_public_names_lack():
     assert {name for name in names if ">>>" not in told[name]} == set(lacking["example"].split())
     assert {name for name in names if not _has_an_equation(name, names[name])} == set(lacking["equation"].split())
     assert {name for name in names if "References:" not in told[name]} == set(lacking["source"].split())
+
+
+def _formulas():
+    """What stands between dollars, in pages and in docstrings, outside of code."""
+    pages = [page.read_text() for page in DOCS.glob("*.md")]
+    docstrings = [inspect.getdoc(thing) or "" for thing in _public_names().values()]
+    for text in [*pages, *(text.split(">>>")[0] for text in docstrings)]:
+        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        yield from (match["formula"] for match in re.finditer(r"(\${1,2})(?P<formula>[^$]+)\1", prose))
+
+
+@needs_node
+def test_every_formula_can_be_set():
+    """The site sets them in the browser, where a wrong one is red and no warning of the build."""
+    katex = pytest.importorskip("sphinxcontrib.katex").SRC_DIR / "katex.min.js"
+    program = f"""
+        const katex = require({json.dumps(str(katex))});
+        const wrong = {json.dumps(list(_formulas()))}.filter((text) => {{
+            try {{ katex.renderToString(text); return false; }} catch {{ return true; }}
+        }});
+        console.log(JSON.stringify(wrong));
+    """
+    done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
