@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import inspect
 import re
+import zlib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +21,11 @@ from gradientflow._names import MOVED
 
 # Rooms that are asked for their names: gf.optimizers.momentum.
 ROOMS = ("constraints", "landscapes", "optimizers", "penalties", "plots", "potentials", "schedules", "solvers")
+# `code`, $formula$, F_{μ,L}, and what is no mark of emphasis: x*, |x|, a backslash, x_ at the end of a word.
+MARKS = (
+    r"`+(?P<code>[^`]+)`+|\$(?P<formula>[^$]+)\$|(?P<index>\b\w_\{[^}]*\})"
+    r"|(?P<emphasis>(?<!\w)\*\w[^*\n]*\w\*(?!\w))|(?P<sign>[*|\\]|(?<=\w)_(?!\w))"
+)
 TABLES = ("catalogue", "optimizers")
 SECTIONS = Config(napoleon_use_ivar=True, napoleon_attr_annotations=False)
 # Everyday words stand for themselves; as names of ours they are written gf.energy.
@@ -33,12 +40,8 @@ def public_names() -> dict[str, Any]:
     for room in ROOMS:
         module = getattr(gradientflow, room)
         for name, thing in vars(module).items():
-            own = getattr(thing, "__module__", "").startswith(module.__name__)
-            if (
-                own
-                and not name.startswith("_")
-                and (inspect.isclass(thing) or inspect.isfunction(inspect.unwrap(thing)))
-            ):
+            own = getattr(thing, "__module__", "").startswith(module.__name__) and not name.startswith("_")
+            if own and (inspect.isclass(thing) or inspect.isfunction(inspect.unwrap(thing))):
                 found[f"{room}.{name}"] = thing
     return {name: thing for name, thing in found.items() if not isinstance(thing, ModuleType)}
 
@@ -66,10 +69,10 @@ def as_rst(text: str) -> str:
     """
 
     def mark(found: re.Match[str]) -> str:
-        code, formula, sign = found.groups()
-        if sign:
-            return f"\\{sign}"
-        marked = f"``{code}``" if code else f":math:`{' '.join(formula.split())}`"
+        if found["emphasis"] or found["sign"]:
+            return found["emphasis"] or f"\\{found['sign']}"
+        formula = found["formula"] or found["index"]
+        marked = f":math:`{' '.join(formula.split())}`" if formula else f"``{found['code']}``"
         # Marks end at a space, or at one that is not shown.
         before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
         ends = not after or not (after.isalnum() or after in "([{")
@@ -78,7 +81,7 @@ def as_rst(text: str) -> str:
     blocks = []
     for block in re.split(r"(\n\s*\n)", text):
         prose, prompt, example = block.partition(">>>")
-        prose = re.sub(r"`+([^`]+)`+|\$([^$]+)\$|([*|\\]|(?<=\w)_(?!\w))", mark, prose)
+        prose = re.sub(MARKS, mark, prose)
         # Initials are no numbers of a list.
         blocks.append(re.sub(r"^(\s*\w+)\.(?= )", r"\1\\.", prose, flags=re.MULTILINE) + prompt + example)
     return "".join(blocks)
@@ -96,6 +99,12 @@ def process_signature(
     """What an analysis returns is made by it: nobody calls the class."""
     made = inspect.isclass(thing) and dataclasses.is_dataclass(thing) and not issubclass(thing, eqx.Module)
     return ("", None) if made else None
+
+
+def leave_out_members(app: Sphinx, domain: str, kind: str, content: nodes.Element) -> None:
+    """In the margin a class stands alone: in the trees of all pages methods would cost a third of the time."""
+    if kind in ("attribute", "classmethod", "method", "property", "staticmethod"):
+        content.parent["no-contents-entry"] = True
 
 
 def link_names(app: Sphinx, doctree: nodes.document) -> None:
@@ -116,11 +125,14 @@ def link_names(app: Sphinx, doctree: nodes.document) -> None:
         link += literal
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> dict[str, int]:
     """The extension."""
     app.setup_extension("sphinx.ext.autodoc")
     app.add_directive("public", Public)
     app.connect("autodoc-process-docstring", process_docstring)
     app.connect("autodoc-process-signature", process_signature)
+    app.connect("object-description-transform", leave_out_members)
     app.connect("doctree-read", link_names)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    # What was read by another version of this file is read again.
+    version = zlib.crc32(Path(__file__).read_bytes())
+    return {"env_version": version, "parallel_read_safe": True, "parallel_write_safe": True}
