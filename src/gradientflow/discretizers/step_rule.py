@@ -23,6 +23,18 @@ class StepRule(eqx.Module):
 
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import gradientflow as gf
+        >>> class MoveBy(gf.StepRule):
+        ...     distance: float
+        ...     def __call__(self, flow, discretizer, t, z, rule_state):
+        ...         return self.distance / jnp.linalg.norm(flow.energy.grad(flow.position(z))), rule_state
+        >>> flow = gf.GradientFlow(gf.Quadratic([[2.0]]))
+        >>> run = gf.iterate(flow, gf.ForwardEuler(), [3.0], step=MoveBy(0.5), steps=2)
+        >>> run.x[:, 0].tolist()
+        [3.0, 2.5, 2.0]
     """
 
     equation: ClassVar[str] = ""
