@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What each example prints; its figure lies beside it.
+EXAMPLES := $(patsubst examples/%.py,out/examples/%.txt,$(filter-out examples/_% examples/demo.py,$(wildcard examples/*.py)))
 
-.PHONY: demo test thorough bench lint device-check clean
+.PHONY: demo test thorough docs site examples bench lint device-check clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
@@ -21,6 +23,23 @@ test: $(READY)
 # What takes longer than a change should: two thousand random schemes against brute force, twenty kills of a write.
 thorough: $(READY)
 	GRADIENTFLOW_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The site with all its figures: those of examples are made once, and again when an example changes.
+docs: examples site
+
+# The site with the figures that are there, into out/site; a warning is an error, a name that leads nowhere too.
+site: $(READY)
+	rm -rf out/site
+	mkdir -p out/live
+	$(BIN)/gradientflow lab --export out/live/laboratory.html --quiet
+	$(BIN)/python -m sphinx -b html -W --keep-going -n -q -d out/doctrees docs out/site
+
+examples: $(EXAMPLES)
+
+out/examples/%.txt: examples/%.py | $(READY)
+	mkdir -p $(@D)
+	GRADIENTFLOW_OUT=$(@D) $(BIN)/python $< > $@.part
+	mv $@.part $@
 
 # Ours beside its peers, into docs/performance.md; on a machine that nobody else uses.
 bench: $(READY)

@@ -65,6 +65,15 @@ def test_the_python_of_a_page_runs(page, tmp_path):
         done = (run if THOROUGH else run_here)(script, ROOT)
         assert done.returncode == 0, done.stderr
         assert done.stdout
+        # What stands below code as its output is what it prints, in this order.
+        said = _without_trailing_spaces(done.stdout)
+        for printed in re.findall(r"```\n\n```text\n(.*?)```", page.read_text(), flags=re.DOTALL):
+            before, found, said = said.partition(_without_trailing_spaces(printed))
+            assert found, (printed, before)
+
+
+def _without_trailing_spaces(text):
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -156,7 +156,7 @@ def test_public_flows_schemes_and_functions_show_an_example(name):
     # What an analysis returns, and what can go wrong, is shown where it comes from.
     is_result = dataclasses.is_dataclass(thing) and not issubclass(thing, eqx.Module)
     is_outcome = inspect.isclass(thing) and issubclass(thing, (Exception, enum.Enum))
-    small = {"ConstantStep", "ScheduledStep", "StepRule", "Tableau", "load", "prox", "Mode", "Trajectory", "Status"}
+    small = {"Mode"}
     is_state = inspect.isclass(thing) and issubclass(thing, gf.Vector)
     if not (abstract or is_result or is_outcome or is_state or name in small):
         assert ">>>" in inspect.getdoc(thing)

@@ -23,6 +23,18 @@ class StepRule(eqx.Module):
 
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import gradientflow as gf
+        >>> class MoveBy(gf.StepRule):
+        ...     distance: float
+        ...     def __call__(self, flow, discretizer, t, z, rule_state):
+        ...         return self.distance / jnp.linalg.norm(flow.energy.grad(flow.position(z))), rule_state
+        >>> flow = gf.GradientFlow(gf.Quadratic([[2.0]]))
+        >>> run = gf.iterate(flow, gf.ForwardEuler(), [3.0], step=MoveBy(0.5), steps=2)
+        >>> run.x[:, 0].tolist()
+        [3.0, 2.5, 2.0]
     """
 
     equation: ClassVar[str] = ""
@@ -59,6 +71,11 @@ class ConstantStep(StepRule):
 
     Raises:
         ValueError: if it is not finite and positive.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.ConstantStep(0.1).h
+        0.1
     """
 
     equation: ClassVar[str] = "h_k = h"
@@ -78,6 +95,14 @@ class ScheduledStep(StepRule):
 
     Args:
         schedule: k ↦ h, written with `jax.numpy`; k counts steps from 0. Any optax schedule is one.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> rule = gf.ScheduledStep(lambda k: 1 / (k + 2))
+        >>> flow = gf.GradientFlow(gf.Quadratic([[1.0]]))
+        >>> run = gf.iterate(flow, gf.ForwardEuler(), [1.0], step=rule, steps=2)
+        >>> [round(float(t), 4) for t in run.t]
+        [0.0, 0.5, 0.8333]
     """
 
     equation: ClassVar[str] = "h_k = schedule(k)"

@@ -60,6 +60,20 @@ class Flow(eqx.Module):
     A subclass that defines another `drift` or `gradient` inherits no facts, closed form, resolvent, parts and steps by
     discrete gradients of the flow that it derives from; one that defines another `position` no facts and no Lyapunov
     function.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> class Slowing(gf.Flow):
+        ...     energy: gf.Energy
+        ...     def init(self, x):
+        ...         return gf.flows.lift(x)
+        ...     def position(self, z):
+        ...         return gf.flows.lower(z)
+        ...     def drift(self, t, z):
+        ...         return -self.gradient(z) / (1 + t)
+        >>> flow = Slowing(gf.Quadratic([[1.0]]))
+        >>> round(float(gf.integrate(flow, [3.0], 1.0).x[-1, 0]), 4)  # 3/(1 + t)
+        1.5
     """
 
     equation: ClassVar[str] = ""

@@ -54,7 +54,14 @@ class Vector(eqx.Module):
 
 
 class PytreeState(Vector):
-    """A user's position that is more than one leaf (a dictionary of layers, say), as a vector."""
+    """A user's position that is more than one leaf (a dictionary of layers, say), as a vector.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> state = gf.GradientFlow(gf.energy(lambda p: p["w"] ** 2)).init({"w": 1.0})
+        >>> state + state
+        PytreeState(tree={'w': 2.0})
+    """
 
     tree: Any
 
@@ -65,6 +72,11 @@ class Phase(Vector):
     Attributes:
         x: position [X].
         v: velocity [X/T], shaped like the position.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.Phase(3.0, 1.0) + 0.5 * gf.Phase(1.0, -2.0)
+        Phase(x=3.5, v=0.0)
     """
 
     x: Any

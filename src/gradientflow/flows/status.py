@@ -24,7 +24,13 @@ _FAR = 1_000
 
 
 class Outcome(enum.StrEnum):
-    """The ways in which a trajectory can end."""
+    """The ways in which a trajectory can end.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.Outcome("diverged").name
+        'DIVERGED'
+    """
 
     CONVERGED = "converged"
     REACHED_END = "reached the end"
@@ -140,6 +146,12 @@ class Status(eqx.Module):
             cycle, of `standing still` the last; else −1, which `status.step` of a single run shows as `None`.
         first_not_finite: the first step after which something is not finite, shown likewise.
         evidence: what was seen, or `None` for what was read from a file.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> too_long = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.3)
+        >>> print(too_long.iterate([3.0, 1.0], steps=100).status)
+        diverged at step 1
     """
 
     code: Any

@@ -75,6 +75,13 @@ class Trajectory(eqx.Module):
         stats: what it took: solver or scheme, steps, tolerances, precision.
         steps: the index of the step at which each row was saved.
         evaluate: the dense evaluation behind `path(t)`, where there is one.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> descent = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1)
+        >>> run = descent.iterate([3.0, 1.0], steps=10)
+        >>> run.x.shape, str(run.status)
+        ((11, 2), 'reached the end')
     """
 
     t: jax.Array
@@ -207,6 +214,15 @@ def load(file: str | os.PathLike[str]) -> Trajectory:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not a saved trajectory.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import gradientflow as gf
+        >>> run = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1).iterate([3.0, 1.0], steps=100)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run.save(pathlib.Path(folder, "run.nc"))
+        ...     gf.load(pathlib.Path(folder, "run.nc")).x.shape
+        (101, 2)
     """
     name = os.fspath(file)
     if not os.path.exists(name):

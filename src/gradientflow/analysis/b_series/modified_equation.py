@@ -182,6 +182,9 @@ def modified_equation(discretizer: Any, order: int, flow: type[Flow] | Flow | No
         NotExactError: naming the line that is no B-series, or for a scheme with memory.
         UnansweredQuestionError: as `order` does.
 
+    References:
+        E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration, 2nd ed. 2006, section IX.9.
+
     Example:
         >>> import gradientflow as gf
         >>> euler = gf.modified_equation(gf.ForwardEuler(), 3)

@@ -94,6 +94,9 @@ def modified_hamiltonian(discretizer: Any, order: int) -> ModifiedHamiltonian | 
         NotExactError: naming the line that is no B-series, or for a scheme with memory.
         UnansweredQuestionError: if it asks the heavy ball what that does not answer.
 
+    References:
+        E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration, 2nd ed. 2006, section IX.9.
+
     Example:
         >>> import gradientflow as gf
         >>> import sympy

@@ -44,6 +44,9 @@ def stability_function(
         UnansweredQuestionError: if the flow does not answer what the scheme asks.
         TypeError: if `flow` is neither a flow nor a class of flows that can be made from an energy alone.
 
+    References:
+        E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.2.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.stability_function(gf.ImplicitMidpoint())

@@ -66,6 +66,9 @@ def stability_intervals(discretizer: Discretizer | Method) -> StabilityIntervals
         NotExactError: if the scheme can't be read exactly.
         UnansweredQuestionError: if it asks the gradient flow what it does not answer.
 
+    References:
+        E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.2.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.stability_intervals(gf.RungeKutta("rk4")).imaginary
@@ -118,6 +121,9 @@ def stability_region(
         NotExactError: if the scheme can't be read exactly.
         UnansweredQuestionError: if it asks the gradient flow what it does not answer; `stability_map` draws momentum.
         ValueError: for an empty range.
+
+    References:
+        E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.2.
 
     Example:
         >>> import gradientflow as gf

@@ -41,6 +41,11 @@ def slice(
 
     Raises:
         ValueError: for a direction of length 0, or one that is not shaped like x.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.plots.slice(gf.landscapes.beale(), [1.0, 1.0]).axes[0].get_title()
+        'Along −∇E'
     """
     check_positive("slice", span=span)
     energy = energy_of("slice", E)
@@ -92,6 +97,11 @@ def plane(
 
     Raises:
         ValueError: for directions that are not two, not shaped like x, or along one line.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.plots.plane(gf.landscapes.beale(), [1.0, 1.0]).axes[0].get_title()
+        'A plane'
     """
     check_positive("plane", span=span)
     energy = energy_of("plane", E)

@@ -154,6 +154,11 @@ def surface(
     Raises:
         TypeError: for what is no energy.
         ValueError: if it is not one of two variables, or `box` is none.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> len(gf.plots.surface(gf.landscapes.bowl(), ((-2, 2), (-1, 1))).axes)
+        1
     """
     flow, box = flow_of("surface", E), box_of("surface", box)
     z, drawn = planar_state("surface", flow), paths_of("surface", paths)

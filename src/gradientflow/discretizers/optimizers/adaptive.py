@@ -48,6 +48,10 @@ def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0
     Raises:
         ValueError: if a number is out of its range.
 
+    References:
+        J. Duchi, E. Hazan, Y. Singer, Adaptive subgradient methods for online learning and stochastic optimization,
+        JMLR 12, 2011.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.optimizers.adagrad(gf.landscapes.bowl(), lr=0.5).iterate([3.0, 1.0], steps=1).x[-1].round(4)
@@ -76,6 +80,9 @@ def rmsprop(E: Any, lr: Any, decay: Any = 0.9, eps: Any = 1e-8, floor: Any = 0.0
     Raises:
         ValueError: if a number is out of its range.
 
+    References:
+        T. Tieleman, G. Hinton, Neural Networks for Machine Learning, lecture 6.5, 2012.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.optimizers.rmsprop(gf.landscapes.bowl(), lr=0.1).iterate([3.0, 1.0], steps=1).x[-1].round(4)
@@ -101,6 +108,9 @@ def adadelta(E: Any, lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6) -> Method:
 
     Raises:
         ValueError: if a number is out of its range.
+
+    References:
+        M. D. Zeiler, ADADELTA: an adaptive learning rate method, arXiv:1212.5701, 2012, algorithm 1.
 
     Example:
         >>> import gradientflow as gf
@@ -130,6 +140,9 @@ def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_r
 
     Raises:
         ValueError: if a number is out of its range.
+
+    References:
+        D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
 
     Example:
         >>> import gradientflow as gf
@@ -167,6 +180,9 @@ def adamw(
 
     Raises:
         ValueError: if a number is out of its range.
+
+    References:
+        I. Loshchilov, F. Hutter, Decoupled weight decay regularization, ICLR 2019.
 
     Example:
         >>> import gradientflow as gf

@@ -35,6 +35,9 @@ def gradient_descent(E: Any, lr: Any) -> Method:
     Raises:
         ValueError: if a number is not finite and positive.
 
+    References:
+        A.-L. Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées, 1847.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1).step
@@ -54,6 +57,9 @@ def proximal_point(E: Any, lr: Any) -> Method:
 
     Raises:
         ValueError: if a number is not finite and positive.
+
+    References:
+        R. T. Rockafellar, Monotone operators and the proximal point algorithm, SIAM J. Control Optim. 14, 1976.
 
     Example:
         >>> import gradientflow as gf
@@ -79,6 +85,9 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     Raises:
         ValueError: if a number is out of its range.
         TypeError: if `lr` is a schedule: another η at fixed β is another flow, not another step of this one.
+
+    References:
+        B. T. Polyak, Some methods of speeding up the convergence of iteration methods, 1964.
 
     Example:
         >>> import gradientflow as gf
@@ -121,6 +130,11 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
         ValueError: if a number is out of its range.
         TypeError: if `lr` is a schedule: another η at fixed β is another flow, not another step of this one.
 
+    References:
+        Y. Nesterov, A method of solving a convex programming problem with convergence rate O(1/k²), 1983.
+        I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum in deep learning,
+        ICML 2013.
+
     Example:
         >>> import gradientflow as gf
         >>> method = gf.optimizers.nesterov(gf.landscapes.bowl(), lr=0.25, beta=0.5)
@@ -149,6 +163,9 @@ def sign_descent(E: Any, lr: Any) -> Method:
     Raises:
         ValueError: if a number is not finite and positive.
 
+    References:
+        J. Bernstein et al., signSGD: compressed optimisation for non-convex problems, ICML 2018.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.optimizers.sign_descent(gf.landscapes.bowl(), lr=0.5).iterate([3.0, 1.0], steps=1).x[-1].tolist()
@@ -165,6 +182,10 @@ def conjugate_gradients(E: Any) -> Method:
     Args:
         E: an energy or a callable.
 
+    References:
+        M. R. Hestenes, E. Stiefel, Methods of conjugate gradients for solving linear systems, J. Res. NBS 49, 1952.
+        E. Polak, G. Ribière, Note sur la convergence de méthodes de directions conjuguées, 1969.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.Quadratic([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])
@@ -180,6 +201,9 @@ def steepest_descent(E: Any) -> Method:
 
     Args:
         E: an energy or a callable.
+
+    References:
+        A.-L. Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées, 1847.
 
     Example:
         >>> import gradientflow as gf

@@ -34,6 +34,9 @@ def newton(E: Any, lr: Any = 1.0, regularization: Any = 0.0) -> Method:
     Raises:
         ValueError: if a number is out of its range.
 
+    References:
+        J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed. 2006, section 3.3.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.optimizers.newton(gf.landscapes.rosenbrock()).iterate([-1.2, 1.0], steps=7).x[-1].round(4)
@@ -54,6 +57,9 @@ def natural_gradient(E: Any, lr: Any, metric: Any) -> Method:
 
     Raises:
         ValueError: if η is not positive, or a constant G not symmetric positive definite.
+
+    References:
+        S. Amari, Natural gradient works efficiently in learning, Neural Computation 10, 1998.
 
     Example:
         >>> import gradientflow as gf
@@ -81,6 +87,10 @@ def mirror_descent(E: Any, lr: Any, potential: Any) -> Method:
         ValueError: if η is not positive.
         TypeError: if `potential` is none.
 
+    References:
+        A. Nemirovski, D. Yudin, Problem Complexity and Method Efficiency in Optimization, 1983.
+        A. Beck, M. Teboulle, Mirror descent and nonlinear projected subgradient methods, Oper. Res. Lett. 31, 2003.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.energy(lambda x: x[0] + 2 * x[1])
@@ -104,6 +114,9 @@ def projected_gradient(E: Any, lr: Any, constraint: Any) -> Method:
     Raises:
         ValueError: if η is not positive.
         TypeError: if `constraint` is none.
+
+    References:
+        E. S. Levitin, B. T. Polyak, Constrained minimization methods, USSR Comput. Math. Math. Phys. 6, 1966.
 
     Example:
         >>> import gradientflow as gf
@@ -130,6 +143,11 @@ def accelerated_gradient(E: Any, lr: Any, r: Any = 3.0) -> Method:
     Raises:
         ValueError: if a number is not positive.
         TypeError: if `lr` is a schedule: the momentum goes by the flow's clock.
+
+    References:
+        Y. Nesterov, A method of solving a convex programming problem with convergence rate O(1/k²), 1983.
+        W. Su, S. Boyd, E. J. Candès, A differential equation for modeling Nesterov's accelerated gradient method, JMLR
+        17, 2016.
 
     Example:
         >>> import gradientflow as gf

@@ -27,6 +27,10 @@ def ista(E: Any, lr: Any) -> Method:
         ValueError: if η is not positive.
         TypeError: if E is not composite.
 
+    References:
+        P.-L. Lions, B. Mercier, Splitting algorithms for the sum of two nonlinear operators, SIAM J. Numer. Anal. 16,
+        1979.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.Composite(gf.Quadratic([[1.0]], [3.0]), gf.penalties.L1(1.0))  # ½x² − 3x + |x|
@@ -107,6 +111,10 @@ def douglas_rachford(E: Any, lr: Any) -> Method:
         ValueError: if η is not positive.
         TypeError: if E is not composite, or `lr` a schedule: z depends on η, and so does where it converges.
 
+    References:
+        J. Eckstein, D. P. Bertsekas, On the Douglas–Rachford splitting method and the proximal point algorithm for
+        maximal monotone operators, Math. Program. 55, 1992.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.Composite(gf.Quadratic([[1.0]], [3.0]), gf.penalties.L1(1.0))
@@ -131,6 +139,9 @@ def admm(E: Any, lr: Any) -> Method:
     Raises:
         ValueError: if η is not positive.
         TypeError: if E is not composite, or `lr` a schedule: u is the multiplier over ρ.
+
+    References:
+        D. Gabay, Applications of the method of multipliers to variational inequalities, 1983.
 
     Example:
         >>> import gradientflow as gf

@@ -49,6 +49,14 @@ class Energy(eqx.Module):
 
     A subclass that defines another `value`, or another `grad`, than the energy that it derives from inherits nothing
     that was known of that.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> class Well(gf.Energy):
+        ...     def value(self, x):
+        ...         return (x**2 - 1) ** 2 / 4
+        >>> float(Well().grad(2.0))
+        6.0
     """
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -27,6 +27,11 @@ class Landscape(Energy):
         start: a customary starting point.
         minima: the known local minimizers, a global one first; empty where the energy is unbounded below.
         bounds: global bounds (μ, L) on the curvature, where there are any.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.beale().formula
+        '(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²'
     """
 
     fn: Callable[[Any], Any]
@@ -90,6 +95,15 @@ def beale() -> Landscape:
     """Beale's function: (1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)².
 
     Its flow reaches (3, 0.5) from many starts, and runs off to infinity with falling energy from others, (−1, 4) say.
+
+    References:
+        E. M. L. Beale, On an iterative method of finding a local minimum of a function of more than one variable,
+        technical report 25, Princeton 1958.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.beale().minimizer.tolist()
+        [3.0, 0.5]
     """
 
     def fn(p: Any) -> Any:
@@ -103,7 +117,16 @@ def beale() -> Landscape:
 
 
 def himmelblau() -> Landscape:
-    """Himmelblau's function: (x² + y − 11)² + (x + y² − 7)²; four minima, all global, with value 0."""
+    """Himmelblau's function: (x² + y − 11)² + (x + y² − 7)²; four minima, all global, with value 0.
+
+    References:
+        D. M. Himmelblau, Applied Nonlinear Programming, 1972.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> len(gf.landscapes.himmelblau().minima)
+        4
+    """
 
     def fn(p: Any) -> Any:
         x, y = p
@@ -122,7 +145,13 @@ def himmelblau() -> Landscape:
 
 
 def double_well() -> Landscape:
-    """Two wells and a strict saddle between them: (x² − 1)²/4 + y²/2; minima (±1, 0), barrier 1/4 at the origin."""
+    """Two wells and a strict saddle between them: (x² − 1)²/4 + y²/2; minima (±1, 0), barrier 1/4 at the origin.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.double_well().value([0.0, 0.0])
+        0.25
+    """
 
     def fn(p: Any) -> Any:
         x, y = p
@@ -135,7 +164,13 @@ def double_well() -> Landscape:
 
 
 def saddle() -> Landscape:
-    """The strict saddle x² − y²: unbounded below."""
+    """The strict saddle x² − y²: unbounded below.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.saddle().value([2.0, 1.0])
+        3.0
+    """
 
     def fn(p: Any) -> Any:
         x, y = p
@@ -145,7 +180,13 @@ def saddle() -> Landscape:
 
 
 def monkey_saddle() -> Landscape:
-    """The degenerate saddle x³ − 3xy²: its Hessian vanishes at the origin; unbounded below."""
+    """The degenerate saddle x³ − 3xy²: its Hessian vanishes at the origin; unbounded below.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.monkey_saddle().value([1.0, 1.0])
+        -2.0
+    """
 
     def fn(p: Any) -> Any:
         x, y = p
@@ -159,6 +200,14 @@ def rastrigin(n: int = 2) -> Landscape:
 
     Args:
         n: the dimension.
+
+    References:
+        L. A. Rastrigin, Systems of Extremal Control, 1974 (in Russian).
+
+    Example:
+        >>> import gradientflow as gf
+        >>> float(gf.landscapes.rastrigin(3).minimum)
+        0.0
     """
     check_integer("rastrigin", 1, n=n)
 
@@ -172,7 +221,13 @@ def rastrigin(n: int = 2) -> Landscape:
 
 
 def gaussians() -> Landscape:
-    """Three Gaussian wells of different depth: −Σ aᵢ exp(−‖x − cᵢ‖²/2sᵢ²)."""
+    """Three Gaussian wells of different depth: −Σ aᵢ exp(−‖x − cᵢ‖²/2sᵢ²).
+
+    Example:
+        >>> import gradientflow as gf
+        >>> len(gf.landscapes.gaussians().minima)
+        3
+    """
     depths, widths = np.array([1.0, 0.7, 0.5]), np.array([0.6, 0.5, 0.8])
     centres = np.array([[1.0, 0.5], [-1.0, 0.5], [0.0, -1.2]])
 
@@ -192,7 +247,13 @@ def gaussians() -> Landscape:
 
 
 def quartic() -> Landscape:
-    """One degenerate minimum: x⁴/4, whose flow x₀/√(1 + 2t x₀²) is slower than any exponential."""
+    """One degenerate minimum: x⁴/4, whose flow x₀/√(1 + 2t x₀²) is slower than any exponential.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.quartic().value([2.0])
+        4.0
+    """
 
     def fn(x: Any) -> Any:
         return x[0] ** 4 / 4
@@ -201,7 +262,13 @@ def quartic() -> Landscape:
 
 
 def tilted_quartic() -> Landscape:
-    """Two minima of different depth on a line: x⁴ − 5x² + x + 4."""
+    """Two minima of different depth on a line: x⁴ − 5x² + x + 4.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.tilted_quartic().value([1.0])
+        1.0
+    """
 
     def fn(x: Any) -> Any:
         return x[0] ** 4 - 5 * x[0] ** 2 + x[0] + 4
@@ -219,6 +286,11 @@ def bowl(mu: float = 1.0, L: float = 9.0) -> Landscape:
     Args:
         mu: the curvature along x.
         L: the curvature along y.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.bowl(mu=1.0, L=9.0).curvature
+        Curvature(mu=1.0, L=9.0)
     """
     check_positive("bowl", mu=mu, L=L)
 
@@ -258,6 +330,11 @@ def get(name: str) -> Landscape:
 
     Raises:
         ValueError: if there is none, naming the nearest.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.landscapes.get("beale").start
+        (1.0, 1.0)
     """
     if name not in _LANDSCAPES:
         raise ValueError(unknown_name("landscape", name, names()))

@@ -36,6 +36,13 @@ class ExponentialRosenbrock(dfx.AbstractAdaptiveSolver):
 
     References:
         M. Hochbruck, A. Ostermann, J. Schweitzer, Exponential Rosenbrock-type methods, SIAM J. Numer. Anal. 47, 2009.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> path = gf.integrate(flow, [1.0, 0.0], 1.0, solver=gf.solvers.ExponentialRosenbrock())
+        >>> round(float(path.x[-1, 0]), 4)  # e⁻¹
+        0.3679
     """
 
     symmetric: bool = False

@@ -69,8 +69,30 @@ class RejectsFailedStages:
 
 
 class NewtonKvaerno5(RejectsFailedStages, dfx.Kvaerno5):
-    """Kvaerno's 5(4) pair, its stages solved by Newton's method with a dense Jacobian."""
+    """Kvaerno's 5(4) pair, its stages solved by Newton's method with a dense Jacobian.
+
+    References:
+        A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> path = gf.integrate(flow, [1.0, 0.0], 1.0, solver=gf.solvers.NewtonKvaerno5())
+        >>> round(float(path.x[-1, 0]), 4)  # e⁻¹
+        0.3679
+    """
 
 
 class NewtonKvaerno3(RejectsFailedStages, dfx.Kvaerno3):
-    """Kvaerno's 3(2) pair, its stages solved by Newton's method without a matrix."""
+    """Kvaerno's 3(2) pair, its stages solved by Newton's method without a matrix.
+
+    References:
+        A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> path = gf.integrate(flow, [1.0, 0.0], 1.0, solver=gf.solvers.NewtonKvaerno3())
+        >>> round(float(path.x[-1, 0]), 4)  # e⁻¹
+        0.3679
+    """

@@ -148,6 +148,13 @@ class RosenbrockWanner(dfx.AbstractAdaptiveSolver):
 
     References:
         E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.7.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> path = gf.integrate(flow, [1.0, 0.0], 1.0, solver=gf.solvers.RosenbrockWanner())
+        >>> round(float(path.x[-1, 0]), 4)  # e⁻¹
+        0.3679
     """
 
     symmetric: bool = False

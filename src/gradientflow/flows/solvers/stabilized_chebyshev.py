@@ -78,6 +78,13 @@ class StabilizedChebyshev(dfx.AbstractAdaptiveSolver):
     References:
         B. P. Sommeijer, L. F. Shampine, J. G. Verwer, RKC: an explicit solver for parabolic PDEs, J. Comput. Appl.
         Math. 88, 1998.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.GradientFlow(gf.landscapes.bowl())
+        >>> path = gf.integrate(flow, [1.0, 0.0], 1.0, solver=gf.solvers.StabilizedChebyshev())
+        >>> round(float(path.x[-1, 0]), 4)  # e⁻¹
+        0.3679
     """
 
     term_structure: ClassVar = dfx.ODETerm
