@@ -1,6 +1,8 @@
 """Nothing is graded higher than it is: cases in which a proof would be a lie, found by trying to break them."""
 
+import dataclasses
 import math
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -400,6 +402,39 @@ def test_an_iterate_that_is_another_on_vectors_is_not_bounded(flow):
     scheme = LooksAtTheSize() if flow is BOTH else Elsewhere()
     with pytest.raises(gf.analysis.NotExactError, match="another step on vectors"):
         gf.worst_case_bound(gf.Method(flow, scheme, 1), steps=2, mu=0, L=1)
+
+
+class Ahead(gf.ForwardEuler):
+    """Gradient descent, shown a step ahead: x₀ is not what it was started from."""
+
+    def position(self, flow, z, h):
+        return flow.position(z + h * flow.drift(None, z))
+
+
+@pytest.mark.parametrize("initial", ["gap", "distance", "gradient"])
+def test_the_first_iterate_is_the_first_position_on_both_sides_of_a_bound(initial):
+    found = gf.worst_case_bound(gf.Method(ALONE, Ahead(), 1), 1, Fraction(1, 4), 1, final=initial, initial=initial)
+    assert found.check()
+    # Between x₀ and x₁ there is one step, not two.
+    plain = gf.worst_case_bound(gf.Method(ALONE, gf.ForwardEuler(), 1), 1, Fraction(1, 4), 1, initial, initial)
+    assert found.exact >= Fraction(9, 16)
+    assert found.value <= plain.value * (1 + 1e-6)
+    quadratic = gf.GradientFlow(gf.Quadratic([[0.25]]))
+    run = gf.iterate(quadratic, Ahead(), [1.0], step=1.0, steps=1)
+    ratio = {"gap": run.energy, "distance": run.x[:, 0] ** 2, "gradient": run.x[:, 0] ** 2}[initial]
+    assert float(ratio[1] / ratio[0]) <= found.value
+    assert found.worst().ratio <= found.value * (1 + 1e-9)
+
+
+def test_a_certificate_is_of_its_own_method():
+    slow, fast = (gf.optimizers.gradient_descent(ALONE.energy, lr=h) for h in (1, 100))
+    results = [
+        gf.worst_case_bound(slow, 3, 0, 1), gf.worst_case_rate(slow, Fraction(1, 4), 1),
+        gf.settle(lambda run: run.E[0] - run.E[1], slow, 0, 1), gf.settle(lambda run: run.E[1] - run.E[0], slow, 0, 1),
+    ]  # fmt: skip
+    for result in results:
+        assert result.check()
+        assert not dataclasses.replace(result, subject=fast).check()
 
 
 def test_what_does_not_rest_where_both_gradients_cancel_has_no_bound_of_a_sum():

@@ -947,6 +947,13 @@ def _noisy(E, a, b):
             ValueError,
             "takes no `step`, but lr, beta",
         ),
+        (
+            lambda: gf.design(
+                lambda E, lr: gf.optimizers.ista(gf.Composite(E, gf.penalties.L1(1.0)), lr), 1, 9, lr=(0, 1)
+            ),
+            TypeError,
+            r"design: of a sum f \+ g",
+        ),
         (lambda: gf.design(3, 1, 9, lr=(0, 1)), TypeError, "`optimizer` must make a method"),
         (lambda: gf.design(gf.optimizers.adam, 1, 9, lr=(0, 1)), NotExactError, "not linear in its gradients"),
         (

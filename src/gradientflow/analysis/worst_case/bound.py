@@ -93,7 +93,9 @@ class WorstCaseBound(Result):
         """Whether the certificate proves the factor, by exact arithmetic alone: no solver is asked."""
         if self.certificate is None or not isinstance(self.exact, Fraction):
             return False
-        if self.energies != self.problem.energies or len(self.certificate.weights) != 1:
+        if not self.problem.is_of(self.subject, self.energies):
+            return False
+        if len(self.certificate.weights) != 1 or self.at not in PLACES or self.initial not in POWERS:
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False
@@ -182,8 +184,8 @@ def worst_case_bound(
         mu: μ; −L for all smooth energies.
         L: L > μ, or `math.inf` for proximal schemes.
         final: what is bounded: `gap`, `distance` (squared) or `gradient` (squared).
-        initial: by what of x₀; of a sum also by the `state` z₀, ‖z₀ − z*‖² with all that the scheme keeps, each counted
-            as positions are (Douglas–Rachford's z, ADMM's x and u): z* is where it rests.
+        initial: by what of x₀, the first position; of a sum also by the `state` z₀, ‖z₀ − z*‖² with all that the
+            scheme keeps, each counted as positions are (Douglas–Rachford's z, ADMM's x and u): z* is where it rests.
         at: at the `last` iterate x_N, at the `best` of x₀, …, x_N, or at their `average`.
         nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
             is convex; `"indicator"` says that it is a convex set's, so that f is minimized on that. Of a sum the `best`
@@ -244,8 +246,7 @@ def worst_case_bound(
 
     best = solve([floats], least=[1.0])
     if not best.is_solved:
-        elsewhere = asked.nonsmooth and initial != "state" and rest_of_sum("worst_case_bound", asked.space).any()
-        hint = "; what it keeps does not rest at x*: ask initial='state'" if elsewhere else ""
+        hint = _hint(asked, initial, best.status)
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}{hint}", None)
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
     motions = [] if asked.nonsmooth else quadratic_motions(condition.inequalities.at, curvatures)
@@ -264,6 +265,15 @@ def worst_case_bound(
             reason = f"found numerically and checked in exact arithmetic, with slack {slack:g}"
             return result(certificate.weights[0], Grade.CERTIFIED, reason, certificate)
     return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
+
+
+def _hint(asked: Problem, initial: Initial, status: str) -> str:
+    """What it may mean that the solver found nothing."""
+    if status == "DualInfeasible":
+        return "; any bound would hold: no energy of the class meets the conditions"
+    if asked.nonsmooth and initial != "state" and rest_of_sum("worst_case_bound", asked.space).any():
+        return "; what it keeps does not rest at x*: ask initial='state'"
+    return ""
 
 
 def _proof(condition: Condition, best: Solution, kernels: Sequence[np.ndarray | None]) -> Certificate | None:

@@ -20,6 +20,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -157,7 +158,9 @@ class Cycle(Graded, Drawn):
     def check(self) -> bool:
         """Whether the inequality holds, decided by interval arithmetic on the exact coefficients."""
         is_polygon = (self.period, self.turns) in zip(*_RATIOS.tolist(), strict=True)
-        return is_polygon and self.problem.energies == self.energies and _holds(self.problem, self.period, self.turns)
+        own = on_energy(self.problem.subject, self.method.flow.energy)
+        is_own = self.energies == self.problem.energies and bool(eqx.tree_equal(own, self.method))
+        return is_polygon and is_own and _holds(self.problem, self.period, self.turns)
 
     @property
     def grade(self) -> Grade:

@@ -16,7 +16,7 @@ from gradientflow.flows.checks import in_a_line
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact, NotExactError
 from ..exact.state_reading import Reading, read_step
-from ..exact.subject import check_method, exact_number
+from ..exact.subject import check_method, exact_number, refuse_sums
 from ..results.grades import Grade
 from ..results.result import Result
 from .problem import EnergyClass, Problem, balanced, energy_class
@@ -155,6 +155,7 @@ class _Family:
         try:
             method = self.optimizer(Mode(None), **symbols)
             h = check_method("design", method)
+            refuse_sums("design", method)
             self.reading: Reading = read_step(method.flow, method.discretizer, h, field)
         except NotExactError as error:
             raise NotExactError(

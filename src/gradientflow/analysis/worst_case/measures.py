@@ -30,17 +30,20 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
     ends = {
         "last": [(run.positions[steps], str(steps))],
         "best": [(row, str(k)) for k, row in enumerate(counted, start=steps + 1 - len(counted))],
-        "average": [(sum(counted, 0 * run.start) / Fraction(len(counted)), r"\bar x")],
+        "average": [(sum(counted, 0 * counted[0]) / Fraction(len(counted)), r"\bar x")],
     }[at]
     parts = (0, 1) if asked.nonsmooth else (0,)
-    asked_at = [(initial, run.start, "0"), *((final, row, name) for row, name in ends)]
+    asked_at: list[tuple[Initial, np.ndarray, str]] = [
+        (initial, run.positions[0], "0"),
+        *((final, row, name) for row, name in ends),
+    ]
     places = [
         [] if measure in ("distance", "state") else [run.place_of(row, name, part) for part in parts]
         for measure, row, name in asked_at
     ]
     points, others = run.points(), run.points(1) if asked.nonsmooth else None
     sizes = [len(each.names) - 1 for each in (points, others) if each]
-    rows = [run.moved if initial == "state" else run.start[None], *(row[None] for row, _ in ends)]
+    rows = [run.moved if initial == "state" else run.positions[0][None], *(row[None] for row, _ in ends)]
     start, *finals = (
         _measured(measure, where, row[:, : run.size], points.gradients, sizes)
         for (measure, _, _), where, row in zip(asked_at, places, rows, strict=True)

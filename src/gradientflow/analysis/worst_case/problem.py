@@ -135,6 +135,10 @@ class Problem:
         """The system of step k; after the last one it stays."""
         return self.following[min(k, len(self.following)) - 1] if k and self.following else self.space
 
+    def is_of(self, subject: Method | Flow, energies: EnergyClass) -> bool:
+        """Whether it was read from this very method or flow, on this class."""
+        return self.subject is subject and self.energies == energies
+
     @property
     def is_flow(self) -> bool:
         """Whether it is about continuous time."""

@@ -92,7 +92,7 @@ class WorstCaseRate(Result):
         """Whether the certificate proves the rate, by exact arithmetic alone: no solver is asked."""
         if self.certificate is None or not isinstance(self.exact, Fraction):
             return False
-        if self.energies != self.problem.energies or (self.exact < 0 and not self.problem.is_flow):
+        if not self.problem.is_of(self.subject, self.energies) or (self.exact < 0 and not self.problem.is_flow):
             return False
         problem, found = self.problem, self.certificate
         if len(found.weights) == 1:

@@ -18,9 +18,8 @@ class Run:
     does not depend on q has no part in it.
 
     Attributes:
-        start: where the run starts, less x*, (d,).
         positions: x₀ − x*, …, x_N − x*, each (d,): of a method whose position is a proximal point of the state, x₀ is
-            one already, and not the start.
+            one already, and not what the run was started from.
         basis: the names of the vectors, in LaTeX.
     """
 
@@ -44,7 +43,7 @@ class Run:
             self.basis.append("g_{*}")
         first = self._gradients(space.start_points[:, :1] @ start, space.start_points[:, 1:], "0", space.start_parts)
         state = space.start @ np.vstack([start, first])
-        self.start, self.positions, self._state = start[0], [], state
+        self.positions, self._state = [], state
         for k in range(steps):
             space = asked.step(k)
             inputs = self._gradients(space.C @ state, space.D, str(k), space.parts, space.used)
@@ -58,7 +57,7 @@ class Run:
         )
         self.positions.append((space.position @ state + space.position_inputs[:, :needed] @ inputs)[0])
         if not space.position_inputs.any():
-            self.positions[0] = self.start
+            self.positions[0] = start[0]
 
     def place(self, k: int) -> int:
         """The place among the points at which x_k is one: its gradient is asked if it was not."""

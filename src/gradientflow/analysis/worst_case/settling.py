@@ -108,6 +108,8 @@ class Settled(Result):
 
     def check(self) -> bool:
         """Whether the certificate proves the claim by exact arithmetic, or the counterexample refutes it when run."""
+        if not self.problem.is_of(self.subject, self.energies):
+            return False
         if self.certificate is not None:
             stated, _ = _condition(self.claim, self.problem, self.steps)
             return dataclasses.replace(self.certificate, conditions=(_plain(stated),)).check()
