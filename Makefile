@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # What each example prints; its figure lies beside it.
 EXAMPLES := $(patsubst examples/%.py,out/examples/%.txt,$(filter-out examples/_% examples/demo.py,$(wildcard examples/*.py)))
 
-.PHONY: demo test thorough docs site examples bench lint device-check clean
+.PHONY: demo test thorough docs site examples bench release lint device-check clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
@@ -44,6 +44,10 @@ out/examples/%.txt: examples/%.py | $(READY)
 # Ours beside its peers, into docs/performance.md; on a machine that nobody else uses.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Wheel and sdist, tried with every Python that is there, on the newest and the oldest versions of what they stand on.
+release:
+	.ci/release
 
 # On a machine with an accelerator: the same answers as on the CPU, and how fast.
 device-check: $(READY)
