@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .advice import fall, longer, scale_of, shorter
-from .case import Case, Outcome
+from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
+from .outcome import Outcome
 from .replay import Change, Checkpoint
 
 # A layer's gradient vanishes where it is, relative to its parameters, less than so much of another's.

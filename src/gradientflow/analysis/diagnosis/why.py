@@ -13,6 +13,7 @@ from .diagnosis import Diagnosis
 from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
 from .finding import Finding, tried
 from .slope import not_its_gradient
+from .learned import doubt, hidden_explosion, rose, rose_in_words
 from .stalls import (
     ENOUGH,
     bounces,
@@ -27,11 +28,12 @@ from .stalls import (
 from .steps import beyond_stability, exploding_gradient, stale_second_moment, warm_up_too_short
 from .training import Training, whole_number
 from .trouble import Kind
+from .uphill import uphill
 
-_BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, unbounded_below, stale_second_moment,
-           exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
-_STALLS = (precision_of_updates, weight_decay, unbounded_below, too_long, vanishing_gradient,
-           held_up, noise_floor, bounces, step_too_short)  # fmt: skip
+_BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, uphill, unbounded_below,
+           stale_second_moment, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
+_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, too_long, vanishing_gradient,
+           held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
 # A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
 _FAR_BELOW = 0.5
 
@@ -134,9 +136,11 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
             if other.cause not in (cause, *also):
                 also.append(other.cause)
                 observed, helps = (*observed, f"also, {other.says}", *other.evidence), (*helps, *other.helps)
+    elif case.survived and _got_somewhere(case) and doubt(case)[0]:
+        says, helps = doubt(case)
     elif case.survived and case.trouble.kind is Kind.NONE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
-        says = "nothing is wrong that was looked for" + _further(case)
+        says = "nothing is wrong that was looked for" + rose_in_words(case) + _further(case)
     elif case.level and case.trouble.kind is Kind.NONE:
         cause, step = Cause.HEALTHY, training.first
         says = "the loss wanders about the level that it had when the run was gone on with"
