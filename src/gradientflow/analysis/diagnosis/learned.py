@@ -12,6 +12,7 @@ from .advice import fall, shorter
 from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
+from .norms import host_norm
 from .replay import Change, Checkpoint
 
 # A loss that rises to so many times its start has left it, and one that a replay keeps a tenth as high has not.
@@ -20,6 +21,8 @@ _ROSE = 10.0
 _LOWER = 0.9
 # A gradient is hidden by a clip where most steps' are so many times what the clip lets through, ...
 _HIDDEN = 100.0
+# A clip is looked for down to so little of the gradient.
+_LEAST = 1e-20
 # ... and explodes where 1 % of the parameters' size moves the loss by so many percent.
 _ELASTIC = 30.0
 # Guessing costs the labels' entropy; an end so close to it is taken for it.
@@ -119,19 +122,19 @@ def _times_the_clip(case: Case) -> float:
         elastic = norms * case.ran.norm("size") / np.maximum(np.abs(case.ran.loss), 1e-300)
     if not np.median(elastic) > _ELASTIC:
         return 0.0
-    clip = _clip_of(case)
+    clip = _clip_of(case, float(np.median(norms)))
     return float(np.median(norms)) / clip if clip else 0.0
 
 
-def _clip_of(case: Case) -> float:
-    """The norm above which the optimizer does not see how large a gradient is; 0 where there is none.
+def _clip_of(case: Case, top: float) -> float:
+    """The norm above which, up to `top`, the optimizer does not see how large a gradient is; 0 where there is none.
 
     Above it neither the update nor the state tell one length from another; below they do, or it is a sign.
     """
     training, mark = case.training, case.ran.checkpoints[0]
     params, batch, key = case.arguments(mark)
     value, gradient = case.replays.measured(params, batch, key)
-    size = float(np.sqrt(sum(float(np.sum(np.asarray(g, float) ** 2)) for g in jax.tree.leaves(gradient))))
+    size = host_norm(gradient)
     if not (math.isfinite(size) and size > 0):
         return 0.0
 
@@ -140,18 +143,16 @@ def _clip_of(case: Case) -> float:
         out: Any = training.programs.updated(training.held, scaled, mark.state, params, value, batch, key)
         return np.concatenate([np.ravel(np.asarray(leaf, float)) for leaf in jax.tree.leaves(out)])
 
-    top = size * _HIDDEN
-    whole = seen(top)
-
     def alike(norm: float) -> bool:
         return np.allclose(seen(norm), whole, rtol=1e-3, atol=1e-6 * float(np.abs(whole).max()))
 
+    low, high = top * _LEAST, top / 2
     try:
-        if not alike(top / 2) or alike(size * 1e-12):
+        whole = seen(top)
+        if not alike(high) or alike(low):
             return 0.0
     except Exception:  # what it asks for beside the gradient isn't there
         return 0.0
-    low, high = size * 1e-12, top / 2
     while high > 1.1 * low:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if alike(middle) else (middle, high)

@@ -163,7 +163,8 @@ def beyond_stability(case: Case) -> Finding | None:
             f"the optimizer's own step is stable up to {worst.threshold:.4g}: {worst.ratio:.3g} times as much",
         )
         evidence.append(f"the unstable direction lies by {shares[top]:.0%} in {names[top]}")
-        says = f"the step is {worst.ratio:.3g} times as long as the curvature allows"
+        times = f"{worst.ratio:.3g} times as long as" if worst.ratio >= 1.05 else "about the longest that"
+        says = f"the step is {times} the curvature allows"
     elif case.overshoots():
         says = "the step is longer than the loss's curvature allows"
         evidence.insert(0, "where it began the batch's own loss rises by its update, and falls by a quarter of it")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .advice import fall, still_too_long
+from .batch_order import batch_order
 from .case import Case
 from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
@@ -31,8 +32,8 @@ from .trouble import Kind
 from .uphill import uphill
 
 _BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, uphill, unbounded_below,
-           stale_second_moment, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
-_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, too_long, vanishing_gradient,
+           batch_order, stale_second_moment, hidden_explosion, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
+_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, batch_order, too_long, vanishing_gradient,
            held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
 # A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
 _FAR_BELOW = 0.5
