@@ -82,8 +82,8 @@ def test_inputs_that_nobody_scaled_throw_the_loss_far_up_and_the_run_is_not_heal
 
 
 def test_a_clip_hides_a_gradient_that_explodes():
-    loss = planted.loss_of(functools.partial(planted.run_rnn, act=jax.nn.relu, turns=6))
-    params = planted.rnn(2.4)
+    loss = planted.loss_of(functools.partial(planted.run_rnn, act=jax.nn.relu, turns=4))
+    params = planted.rnn(2.8)
     clipped = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
     found = gf.why(loss, params, clipped, planted.batches(), steps=100)
     assert found.survived
@@ -128,6 +128,20 @@ def test_batches_sorted_by_class_are_shuffled():
     assert not shuffled.replays["changed"].str.contains("examples").any()
 
 
+def test_a_layer_that_the_optimizer_leaves_alone_is_mentioned():
+    params = {"first": jnp.ones(2), "second": jnp.ones(2)}
+    frozen = optax.multi_transform({"go": optax.sgd(0.1), "stay": optax.set_to_zero()},
+                                   {"first": "go", "second": "stay"})  # fmt: skip
+
+    def said(optimizer):
+        found = gf.why(lambda p: jnp.sum(p["first"] ** 2 + p["second"] ** 2), params, optimizer, steps=30)
+        return [line for line in found.observed if "never moved" in line]
+
+    assert len(said(frozen)) == 1
+    assert "['second'] never moved" in said(frozen)[0]
+    assert not said(optax.sgd(0.1))
+
+
 # --- What is advised --------------------------------------------------------------------------------------------------
 
 
@@ -137,11 +151,11 @@ def test_no_shorter_step_of_the_table_ends_far_lower_than_the_one_advised(rate):
     found = gf.why(loss, params, optax.sgd(rate), planted.batches(), steps=100)
     assert found.cause == "beyond_stability"
     table = found.replays
-    scale = pd_scale(table["changed"])
+    scale = scale_of_label(table["changed"])
     inside = table[(scale <= 0.6 * found.safe_scale) & (scale <= 0.5) & (table["from step"] == 0) & table["survives"]]
     assert len(inside) > 2
     assert advised(found) <= 1.2 * inside["loss at the end"].min() + 3e-3
 
 
-def pd_scale(labels):
+def scale_of_label(labels):
     return labels.str.extract(r"^learning rate × ([\d.e-]+)$")[0].astype(float)

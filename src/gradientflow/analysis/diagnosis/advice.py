@@ -1,6 +1,7 @@
 """Which learning rate to advise: one that gets down in replays from the start, with room to spare."""
 
 import dataclasses
+import re
 
 from .case import Case
 from .causes import Cause
@@ -8,6 +9,7 @@ from .finding import Finding, tried
 from .outcome import Outcome
 from .replay import AS_IT_IS, Change
 
+_PLAIN = re.compile(r"learning rate × \S+")
 # Of shorter steps so many are tried, each half of the last, and so many more while yet shorter ones get further.
 _SHORTER, _MORE = 4, 4
 # Of the longest that survives, found to 20 %, at most so much.
@@ -50,10 +52,19 @@ def shorter(case: Case, change: Change = AS_IT_IS) -> Outcome | None:
             best, scale = one, top / 2**i
         if i + 1 >= _SHORTER and best is not None and best is not one:
             break
+    # What was tried for another reason may have got further.
+    for one in _plain(case) if change is AS_IT_IS else ():
+        if one.mends and scale_of(one) <= top and (best is None or fall(case, one) > fall(case, best)):
+            best, scale = one, scale_of(one)
     if best is None:
         return None
     half = scaled(case, scale / 2, change)
     return half if _as_good(case, half, best) else best
+
+
+def _plain(case: Case) -> list[Outcome]:
+    """The replays from the start with nothing changed but the learning rate."""
+    return [o for o in case.outcomes.values() if _PLAIN.fullmatch(o.label) and o.start == case.training.first]
 
 
 def longer(case: Case, best: Outcome) -> Outcome:

@@ -1,5 +1,6 @@
 """Whether the batches come sorted: each of another kind, so that each undoes what the last one taught."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,6 +17,8 @@ _SORTED = 10.0
 # The examples drawn anew must end at less than so much of what the run, or a shorter step, gets to.
 _LOWER = 0.7
 _FEWEST = 4
+# Batches of more than so much are not put together.
+_MOST_BYTES = 2**29
 
 
 def batch_order(case: Case) -> Finding | None:
@@ -43,12 +46,14 @@ def batch_order(case: Case) -> Finding | None:
     )
 
 
-def _stacks(case: Case) -> list[np.ndarray] | None:
-    """The leaves of all batches of a list, of shape (batches, examples, …); `None` where they have no such shape."""
+def _stacks(case: Case, numbers: Sequence[int]) -> list[np.ndarray] | None:
+    """The leaves of batches of a list, of shape (batches, examples, …); `None` where they have no such shape."""
     training = case.training
-    if not training.batched or training.count is None or training.count < _FEWEST:
+    if not training.batched or training.count is None or len(numbers) < _FEWEST:
         return None
-    columns = [jax.tree.leaves(training.batch(n)) for n in range(training.count)]
+    columns = [jax.tree.leaves(training.batch(n)) for n in numbers]
+    if sum(leaf.nbytes for leaves in columns for leaf in leaves) > _MOST_BYTES:
+        return None
     shapes = {tuple(leaf.shape for leaf in leaves) for leaves in columns}
     sizes = {shape[:1] for shape in next(iter(shapes))}
     if len(shapes) != 1 or len(sizes) != 1 or sizes == {()} or min(sizes)[0] < _FEWEST:
@@ -59,7 +64,7 @@ def _stacks(case: Case) -> list[np.ndarray] | None:
 def _apart(case: Case) -> float:
     """How many times as much the means of batches differ as by chance, for the leaf where they differ most."""
     found = [0.0]
-    for stack in _stacks(case) or ():
+    for stack in _stacks(case, case.replays.some()) or ():
         with np.errstate(all="ignore"):
             examples = stack.reshape(*stack.shape[:2], -1).astype(float).mean(axis=2)
             within = float(np.mean(examples.var(axis=1, ddof=1)))
@@ -72,7 +77,7 @@ def _apart(case: Case) -> float:
 
 def _drawn_anew(case: Case) -> Outcome | None:
     """The run with the examples of all batches shuffled into new ones of the same size."""
-    stacks = _stacks(case)
+    stacks = _stacks(case, range(case.training.count or 0))
     if stacks is None:
         return None
     count, size = stacks[0].shape[:2]

@@ -80,7 +80,7 @@ class Case:
 
     @cached_property
     def still_odd(self) -> Checkpoint | None:
-        """Where what is not finite is so at the start's own parameters: of a run that hardly moves no step is to blame."""
+        """Where what is not finite is so at the start's own parameters: no step is to blame for it."""
         if self.ran.first_odd is None or self.odd_at_once:
             return self.odd_place
         k = self.hardly_moved.first_odd

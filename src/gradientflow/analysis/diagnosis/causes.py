@@ -49,7 +49,7 @@ class Cause(enum.StrEnum):
 
 
 # From the most specific: of several true causes the first is said first.
-ORDER = (Cause.PRECISION, Cause.BAD_BATCH, Cause.BATCH_ORDER, Cause.WEIGHT_DECAY, Cause.NOT_FINITE_OPERATION, Cause.UPHILL,
-         Cause.UNBOUNDED_BELOW,
-         Cause.STALE_SECOND_MOMENT, Cause.EXPLODING_GRADIENT, Cause.WARM_UP_TOO_SHORT, Cause.VANISHING_GRADIENT,
-         Cause.NOISE_FLOOR, Cause.STEP_TOO_SHORT, Cause.BEYOND_STABILITY)  # fmt: skip
+ORDER = (Cause.PRECISION, Cause.BAD_BATCH, Cause.BATCH_ORDER, Cause.WEIGHT_DECAY, Cause.NOT_FINITE_OPERATION,
+         Cause.UPHILL, Cause.UNBOUNDED_BELOW, Cause.STALE_SECOND_MOMENT, Cause.EXPLODING_GRADIENT,
+         Cause.WARM_UP_TOO_SHORT, Cause.VANISHING_GRADIENT, Cause.NOISE_FLOOR, Cause.STEP_TOO_SHORT,
+         Cause.BEYOND_STABILITY)  # fmt: skip

@@ -132,9 +132,9 @@ def bad_batch(case: Case) -> Finding | None:
     if not suspects or len(suspects) > max(1, len(numbers) // 8):
         return None
     # Of ordinary entries and an operation that has no value there it is the operation.
-    if case.still_odd is not None and case.operation is not None and case.operation.name != "gather":
-        if all(unlike["entries"][numbers.index(n)] == 0 for n in suspects):
-            return None
+    ordinary = all(unlike["entries"][numbers.index(n)] == 0 for n in suspects)
+    if ordinary and case.still_odd is not None and case.operation is not None and case.operation.name != "gather":
+        return None
     culprits = frozenset(suspects)
     before = next(
         (

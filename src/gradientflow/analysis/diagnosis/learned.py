@@ -42,7 +42,7 @@ def rose(case: Case) -> Finding | None:
     return Finding(
         Cause.BEYOND_STABILITY,
         case.training.first,
-        "the step is too long: it throws the run far up, and where it comes down it stays above what a shorter one gets",
+        "the step is too long: it throws the run far up, and from there it comes down less far than a shorter one",
         (
             f"on its way the loss rose from {case.start_loss:.4g} to {peak:.4g}, with the shorter step to "
             f"{best.peak:.4g} at most",
@@ -81,7 +81,9 @@ def doubt(case: Case) -> tuple[str, tuple[str, ...]]:
     fell = "the loss fell, and nothing says that the run learned"
     times, guess = _times_the_clip(case), _guessing(case)
     if times > _HIDDEN:
-        return f"{fell}: {_in_words(times)}", ("a smaller initial scale, and the sizes of the gradient without the clip",)
+        return f"{fell}: {_in_words(times)}", (
+            "a smaller initial scale, and the sizes of the gradient without the clip",
+        )
     if guess is None:
         return "", ()
     says = (

@@ -263,7 +263,8 @@ def bounces(case: Case) -> Finding | None:
     return Finding(
         Cause.BEYOND_STABILITY,
         middle.k,
-        "the loss bounces: the step is " + (f"{ratio:.3g} times as long as" if ratio > _AT else "the longest that")
+        "the loss bounces: the step is "
+        + (f"{ratio:.3g} times as long as" if ratio > _AT else "the longest that")
         + " the curvature allows",
         (f"λ_max(P⁻¹H) is {_against(highest)} at the end", tried(half, case.training.first)),
         (tried(shorter(case) or half, case.training.first),),

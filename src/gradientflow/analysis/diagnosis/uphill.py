@@ -41,8 +41,8 @@ def uphill(case: Case) -> Finding | None:
             tried(turned, case.training.first),
         ),
         (
-            "scale by −learning rate: optax.scale_by_learning_rate(lr), which turns the sign, or optax.scale(-lr), last "
-            "in the chain",
+            "scale by −learning rate: optax.scale_by_learning_rate(lr), which turns the sign, or optax.scale(-lr) "
+            "at the end of the chain",
             tried(turned, case.training.first),
         ),
     )

@@ -8,13 +8,14 @@ import pandas as pd
 
 from .advice import fall, still_too_long
 from .batch_order import batch_order
+from .besides import left_alone
 from .case import Case
 from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
 from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
 from .finding import Finding, tried
-from .slope import not_its_gradient
 from .learned import doubt, hidden_explosion, rose, rose_in_words
+from .slope import not_its_gradient
 from .stalls import (
     ENOUGH,
     bounces,
@@ -31,10 +32,10 @@ from .training import Training, whole_number
 from .trouble import Kind
 from .uphill import uphill
 
-_BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, uphill, unbounded_below,
-           batch_order, stale_second_moment, hidden_explosion, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
-_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, batch_order, too_long, vanishing_gradient,
-           held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
+_BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, uphill, unbounded_below, batch_order,
+           stale_second_moment, hidden_explosion, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
+_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, batch_order, too_long,
+           vanishing_gradient, held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
 # A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
 _FAR_BELOW = 0.5
 
@@ -152,8 +153,7 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
         says = "none of the causes looked for stood its replay"
         helps = ("a longer run, the run from a checkpoint closer to where it began (state=, first=), or more batches "
                  "would tell more",)  # fmt: skip
-    odd = not_its_gradient(case)
-    observed = (*observed, odd) if odd else observed
+    observed = (*observed, *filter(None, (not_its_gradient(case), left_alone(case))))
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
     # Before it has seen a gradient an average of squares says nothing of the steps to come.
