@@ -44,7 +44,7 @@ def test_a_log_of_0_at_the_start_s_own_parameters_is_no_step_too_long(factor):
     # Several batches are lost before a step was taken, and the first of the run is none of them.
     assert len(odd) > 1
     assert odd[0] > 0
-    found = gf.why(log_of_softmax, params, optax.adam(8e-2), data, steps=60)
+    found = gf.why(log_of_softmax, params, optax.adam(8e-2), data, steps=40)
     assert found.cause == "not_finite_operation"
     assert (found.step, "beyond_stability" in found.also) == (odd[0], False)
     assert "log of 0" in found.says
@@ -145,16 +145,16 @@ def test_a_layer_that_the_optimizer_leaves_alone_is_mentioned():
 # --- What is advised --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rate", [3.0, 1.5])
+@pytest.mark.parametrize("rate", [3.0, 4.0])
 def test_no_shorter_step_of_the_table_ends_far_lower_than_the_one_advised(rate):
-    params, loss = relu((64, 64, 64, 10))
+    params, loss = relu()
     found = gf.why(loss, params, optax.sgd(rate), planted.batches(), steps=100)
     assert found.cause == "beyond_stability"
     table = found.replays
     scale = scale_of_label(table["changed"])
     inside = table[(scale <= 0.6 * found.safe_scale) & (scale <= 0.5) & (table["from step"] == 0) & table["survives"]]
     assert len(inside) > 2
-    assert advised(found) <= 1.2 * inside["loss at the end"].min() + 3e-3
+    assert advised(found) <= 1.21 * inside["loss at the end"].min()
 
 
 def scale_of_label(labels):

@@ -153,7 +153,9 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
         says = "none of the causes looked for stood its replay"
         helps = ("a longer run, the run from a checkpoint closer to where it began (state=, first=), or more batches "
                  "would tell more",)  # fmt: skip
-    observed = (*observed, *filter(None, (not_its_gradient(case), left_alone(case))))
+    # A spike may be the least of what is wrong.
+    doubtful = doubt(case)[0] if found and case.trouble.kind is Kind.SPIKE else ""
+    observed = (*observed, *filter(None, (doubtful, not_its_gradient(case), left_alone(case))))
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
     # Before it has seen a gradient an average of squares says nothing of the steps to come.
