@@ -63,6 +63,12 @@ def test_a_forgotten_minus_sign_is_named_and_tried(rate):
     assert turned["survives"].iloc[-1]
 
 
+def test_a_multiple_that_survives_by_rounding_alone_does_not_hide_a_wrong_sign():
+    params, loss = relu()
+    found = gf.why(lambda p, b: -loss(p, b), params, optax.adam(-1e-3), planted.batches(), steps=40)
+    assert found.cause == "uphill"
+
+
 def test_a_step_far_too_long_is_not_called_uphill():
     found = gf.why(lambda x: jnp.sum(jnp.array([1.0, 10.0]) * x**2), jnp.ones(2), optax.sgd(1.0), steps=40)
     assert found.cause == "beyond_stability"

@@ -53,7 +53,7 @@ def shorter(case: Case, change: Change = AS_IT_IS) -> Outcome | None:
         if i + 1 >= _SHORTER and best is not None and best is not one:
             break
     # What was tried for another reason may have got further.
-    for one in _plain(case) if change is AS_IT_IS else ():
+    for one in plain(case) if change is AS_IT_IS else ():
         if one.mends and scale_of(one) <= top and (best is None or fall(case, one) > fall(case, best)):
             best, scale = one, scale_of(one)
     if best is None:
@@ -62,7 +62,7 @@ def shorter(case: Case, change: Change = AS_IT_IS) -> Outcome | None:
     return half if _as_good(case, half, best) else best
 
 
-def _plain(case: Case) -> list[Outcome]:
+def plain(case: Case) -> list[Outcome]:
     """The replays from the start with nothing changed but the learning rate."""
     return [o for o in case.outcomes.values() if _PLAIN.fullmatch(o.label) and o.start == case.training.first]
 

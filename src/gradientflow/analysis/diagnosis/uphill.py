@@ -1,9 +1,10 @@
 """Whether the updates go up the gradient: a sign that was forgotten, or one too many."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from .advice import fall
+from .advice import fall, plain
 from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
@@ -11,6 +12,8 @@ from .replay import AS_IT_IS, Change, Checkpoint
 
 # Most of the updates looked at.
 _MOST = 0.5
+# A multiple that is so small may survive by rounding alone.
+_HARDLY = 1e-4
 _TURNED = (1.0, 1 / 4, 1 / 16, 1 / 64)
 
 
@@ -49,7 +52,11 @@ def uphill(case: Case) -> Finding | None:
 
 
 def _all_fail(case: Case) -> bool:
-    return case.safe_scale == 0 and not case.hardly_moved.survives
+    """Whether no learning rate that was tried gets down by more than rounding does."""
+    if case.safe_scale > _HARDLY:
+        return False
+    digit = 16 * float(jnp.finfo(case.coarsest).eps) * abs(case.start_loss)
+    return all(not one.survives or fall(case, one) <= digit for one in plain(case))
 
 
 def _slope(case: Case, mark: Checkpoint) -> float:
