@@ -1,18 +1,23 @@
 """Which learning rate to advise: one that gets down in replays from the start, with room to spare."""
 
 import dataclasses
+import re
 
-from .case import Case, Outcome
+from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
+from .outcome import Outcome
 from .replay import AS_IT_IS, Change
 
+_PLAIN = re.compile(r"learning rate × \S+")
 # Of shorter steps so many are tried, each half of the last, and so many more while yet shorter ones get further.
 _SHORTER, _MORE = 4, 4
 # Of the longest that survives, found to 20 %, at most so much.
 _SAFE = 0.6
-# Of the best one's fall so much is as good; with less than so much of it another fault holds the run up.
-_AS_GOOD, _HELD_UP = 0.9, 0.5
+# A loss so many times the best one's is as good, or one that differs by so little of the whole fall.
+_AS_GOOD, _NOTHING = 1.2, 1e-3
+# With less than so much of the best one's fall another fault holds the run up.
+_HELD_UP = 0.5
 
 
 def fall(case: Case, outcome: Outcome) -> float:
@@ -29,7 +34,7 @@ def scaled(case: Case, scale: float, change: Change = AS_IT_IS) -> Outcome:
 
 
 def shorter(case: Case, change: Change = AS_IT_IS) -> Outcome | None:
-    """A shorter step that mends the run from its start: half of the one that gets furthest, if that is as good.
+    """The shorter step that gets furthest from the start, or half of it where that costs at most a fifth of its loss.
 
     The longest that survives is no advice. It survived so many steps, and few more may end it.
     """
@@ -39,26 +44,39 @@ def shorter(case: Case, change: Change = AS_IT_IS) -> Outcome | None:
         top /= 2
     if case.safe_scale == 0 and change is AS_IT_IS:
         return None
-    tries: list[Outcome] = []
     best: Outcome | None = None
+    scale = top
     for i in range(_SHORTER + _MORE):
         one = scaled(case, top / 2**i, change)
-        tries.append(one)
         if one.mends and (best is None or fall(case, one) > fall(case, best)):
-            best = one
+            best, scale = one, top / 2**i
         if i + 1 >= _SHORTER and best is not None and best is not one:
             break
+    # What was tried for another reason may have got further.
+    for one in plain(case) if change is AS_IT_IS else ():
+        if one.mends and scale_of(one) <= top and (best is None or fall(case, one) > fall(case, best)):
+            best, scale = one, scale_of(one)
     if best is None:
         return None
-    half = tries[tries.index(best) + 1] if best is not tries[-1] else None
-    good = half is not None and half.mends and fall(case, half) >= _AS_GOOD * fall(case, best)
-    return half if good else best
+    half = scaled(case, scale / 2, change)
+    return half if _as_good(case, half, best) else best
+
+
+def plain(case: Case) -> list[Outcome]:
+    """The replays from the start with nothing changed but the learning rate."""
+    return [o for o in case.outcomes.values() if _PLAIN.fullmatch(o.label) and o.start == case.training.first]
 
 
 def longer(case: Case, best: Outcome) -> Outcome:
     """Half of the longer step that gets furthest, if that is as good."""
     half = case.scaled(scale_of(best) / 2)
-    return half if half.mends and fall(case, half) >= _AS_GOOD * fall(case, best) else best
+    return half if _as_good(case, half, best) else best
+
+
+def _as_good(case: Case, outcome: Outcome, best: Outcome) -> bool:
+    """Whether a replay gets all but as far as the one that gets furthest: margin is worth no more than that."""
+    near = outcome.loss <= best.loss + (_AS_GOOD - 1) * abs(best.loss)
+    return outcome.mends and (near or outcome.loss - best.loss <= _NOTHING * fall(case, best))
 
 
 def scale_of(outcome: Outcome) -> float:

@@ -1,6 +1,5 @@
 """A run that is looked into: what happened, replays that are made once and written down, readings of its sharpness."""
 
-import dataclasses
 import math
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .operations import Operation, first_not_finite
+from .outcome import Outcome
 from .replay import AS_IT_IS, Change, Checkpoint, Ran, Replays
 from .sharpness import Reading, Sharpness
 from .training import Training
@@ -24,33 +24,6 @@ _STILL = 1e-3
 _WANDERS = 1.2
 # The share of the threshold from which a sharpness speaks for a step too long.
 NEAR = 0.9
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a replay ended.
-
-    Attributes:
-        label: what was changed.
-        start: the step from which it was made.
-        first_odd: the step at which something was not finite; `None` for none.
-        loss: at the end, of the batches that are always compared; NaN where it broke.
-        peak: the highest loss on its way.
-        mends: whether the trouble is gone.
-        survives: finite, and the end below the start.
-        end: where it came.
-        ran: all of it.
-    """
-
-    label: str
-    start: int
-    first_odd: int | None
-    loss: float
-    peak: float
-    mends: bool
-    survives: bool
-    end: Checkpoint
-    ran: Ran
 
 
 class Case:
@@ -105,6 +78,24 @@ class Case:
         """Right before what is not finite."""
         return None if self.ran.first_odd is None else self.replays.at(self.ran, self.ran.first_odd)
 
+    @cached_property
+    def still_odd(self) -> Checkpoint | None:
+        """Where what is not finite is so at the start's own parameters: no step is to blame for it."""
+        if self.ran.first_odd is None or self.odd_at_once:
+            return self.odd_place
+        k = self.hardly_moved.first_odd
+        return None if k is None else Checkpoint(k, self.training.params, self.training.state)
+
+    @property
+    def hardly_moved(self) -> Outcome:
+        """The run with the shortest steps that are tried."""
+        return self.scaled(_FACTOR**-_DOWN)
+
+    @property
+    def odd_at_once(self) -> bool:
+        """Whether the loss or its gradient is not finite at the start: no step was taken."""
+        return self.ran.first_odd == self.training.first and self.ran.odd[0] < 3
+
     def arguments(self, mark: Checkpoint) -> tuple[Any, Any, Any]:
         """What the loss takes at a checkpoint."""
         training, ran = self.training, self.ran
@@ -115,9 +106,10 @@ class Case:
     @cached_property
     def operation(self) -> Operation | None:
         """The operation that made the first value that is not finite."""
-        if self.odd_place is None:
+        place = self.still_odd or self.odd_place
+        if place is None:
             return None
-        params, batch, key = self.arguments(self.odd_place)
+        params, batch, key = self.arguments(place)
         if not self.training.batched:
             found = first_not_finite(lambda p: self.training.loss(p, None, key), params)
         else:
@@ -192,13 +184,13 @@ class Case:
             return found.survives or (self.stuck and still)
 
         # Of a start that isn't finite no step helps.
-        if self.ran.first_odd == self.training.first and self.ran.odd[0] < 3:
+        if self.odd_at_once:
             return 0.0
         good, bad = (1.0, None) if survives(1.0) else (None, 1.0)
         tried = 1.0
         # What breaks at the same step however short the steps are is not theirs.
         breaks = not good and self.ran.first_odd is not None
-        if breaks and self.scaled(_FACTOR**-_DOWN).first_odd == self.ran.first_odd:
+        if breaks and self.hardly_moved.first_odd == self.ran.first_odd:
             return 0.0
         for _ in range(_UP if good else _DOWN):
             tried = tried * _FACTOR if bad is None else tried / _FACTOR

@@ -10,7 +10,9 @@ class Cause(enum.StrEnum):
         BEYOND_STABILITY: the step is longer than the curvature allows.
         WARM_UP_TOO_SHORT: it is, at the start only.
         NOT_FINITE_OPERATION: an operation of the loss, or its derivative, has no finite value where the run came.
+        UPHILL: the updates point up the gradient.
         BAD_BATCH: one batch is unlike the others.
+        BATCH_ORDER: the batches are sorted, each of another kind.
         PRECISION: numbers too coarse for the updates, or too small in range.
         NOISE_FLOOR: the noise of the batches holds the loss up.
         UNBOUNDED_BELOW: the loss has no minimum.
@@ -31,7 +33,9 @@ class Cause(enum.StrEnum):
     BEYOND_STABILITY = "beyond_stability"
     WARM_UP_TOO_SHORT = "warm_up_too_short"
     NOT_FINITE_OPERATION = "not_finite_operation"
+    UPHILL = "uphill"
     BAD_BATCH = "bad_batch"
+    BATCH_ORDER = "batch_order"
     PRECISION = "precision"
     NOISE_FLOOR = "noise_floor"
     UNBOUNDED_BELOW = "unbounded_below"
@@ -45,6 +49,7 @@ class Cause(enum.StrEnum):
 
 
 # From the most specific: of several true causes the first is said first.
-ORDER = (Cause.PRECISION, Cause.BAD_BATCH, Cause.WEIGHT_DECAY, Cause.NOT_FINITE_OPERATION, Cause.UNBOUNDED_BELOW,
-         Cause.STALE_SECOND_MOMENT, Cause.EXPLODING_GRADIENT, Cause.WARM_UP_TOO_SHORT, Cause.VANISHING_GRADIENT,
-         Cause.NOISE_FLOOR, Cause.STEP_TOO_SHORT, Cause.BEYOND_STABILITY)  # fmt: skip
+ORDER = (Cause.PRECISION, Cause.BAD_BATCH, Cause.BATCH_ORDER, Cause.WEIGHT_DECAY, Cause.NOT_FINITE_OPERATION,
+         Cause.UPHILL, Cause.UNBOUNDED_BELOW, Cause.STALE_SECOND_MOMENT, Cause.EXPLODING_GRADIENT,
+         Cause.WARM_UP_TOO_SHORT, Cause.VANISHING_GRADIENT, Cause.NOISE_FLOOR, Cause.STEP_TOO_SHORT,
+         Cause.BEYOND_STABILITY)  # fmt: skip

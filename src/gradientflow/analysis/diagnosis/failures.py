@@ -27,15 +27,16 @@ def not_finite_operation(case: Case, alone: bool = False) -> Finding | None:
         case: the run.
         alone: whether no other cause was found, so that this one needs no replay that survives.
     """
-    place, operation = case.odd_place, case.operation
+    still, operation = case.still_odd, case.operation
+    place = still or case.odd_place
     if place is None or operation is None or operation.narrow:
         return None
     guarded = case.replay(Change("entries of the gradient that aren't finite left out", guard=True))
-    rising = place.k != case.step
+    rising = still is None and place.k != case.step
     at_start = place.k == case.training.first
     # In a run that had risen for long everything overflows in the end, and in one that fell for ever.
     fallen = -case.trouble.level > _FALLEN * abs(case.start_loss)
-    by_step = any(o.mends for o in slower(case)) and not same_place(case)
+    by_step = still is None and any(o.mends for o in slower(case)) and not same_place(case)
     if rising or (fallen and not alone) or (by_step and not (guarded.mends or at_start or alone)):
         return None
     line = f" in {operation.line}" if operation.line else ""
@@ -59,9 +60,18 @@ def not_finite_operation(case: Case, alone: bool = False) -> Finding | None:
             f"all inputs of `{operation.name}` are finite there, its "
             f"{'derivative' if operation.derivative else 'result'} "
             f"is not (its program was run operation by operation at the parameters before step {place.k})",
+            *_standing_still(case),
         ),
         helps,
     )
+
+
+def _standing_still(case: Case) -> tuple[str, ...]:
+    """In words, that a run that hardly moves breaks too; nothing where the first step was not finite itself."""
+    if case.odd_at_once or case.still_odd is None:
+        return ()
+    short = case.hardly_moved
+    return (f"no step is short enough: {tried(short, case.training.first)}, at all but the start's own parameters",)
 
 
 def precision_of_range(case: Case) -> Finding | None:
@@ -120,6 +130,10 @@ def bad_batch(case: Case) -> Finding | None:
     suspects = sorted((n for n in numbers if n in met and worst[n][0] > _UNLIKE), key=lambda n: -worst[n][0])
     # Many of a kind are no outliers.
     if not suspects or len(suspects) > max(1, len(numbers) // 8):
+        return None
+    # Of ordinary entries and an operation that has no value there it is the operation.
+    ordinary = all(unlike["entries"][numbers.index(n)] == 0 for n in suspects)
+    if ordinary and case.still_odd is not None and case.operation is not None and case.operation.name != "gather":
         return None
     culprits = frozenset(suspects)
     before = next(

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from .case import Case, Outcome
+from .case import Case
 from .causes import Cause
+from .outcome import Outcome
 from .replay import Change
 
 
@@ -45,7 +46,7 @@ def tried(outcome: Outcome, start: int) -> str:
 def slower(case: Case) -> list[Outcome]:
     """Shorter steps from the last good checkpoint, until one mends it."""
     out: list[Outcome] = []
-    if case.ran.first_odd == case.training.first and case.ran.odd[0] < 3:
+    if case.odd_at_once:
         return out
     for scale in (0.5, 0.25, 1 / 16, 1 / 256):
         out.append(case.replay(Change(f"learning rate × {scale:.4g}", scale=scale)))

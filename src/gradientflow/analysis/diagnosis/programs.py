@@ -104,6 +104,7 @@ class Programs:
         self.mean = compiled(self._mean, SMALL_TRAINING, jax.jit)
         self.measured = compiled(self._measured, SMALL_TRAINING, jax.jit)
         self.preconditioned = compiled(self._preconditioned, SMALL_TRAINING, jax.jit)
+        self.updated = compiled(self.recipe.update, SMALL_TRAINING, jax.jit)
         self.undriven = compiled(self._undriven, SMALL_TRAINING, jax.jit)
 
     @functools.cached_property

@@ -9,16 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from .advice import fall, longer, scale_of, shorter
-from .case import Case, Outcome
+from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
+from .outcome import Outcome
 from .replay import Change, Checkpoint
+from .sharpness import Reading
 
 # A layer's gradient vanishes where it is, relative to its parameters, less than so much of another's.
 _VANISHES = 1e-3
 _LOST = 0.5
 # Of the parameters a decay takes at least so much over the run.
 _FELT = 0.1
+# A sharpness within so much of its threshold is at it.
+_AT = 1.05
 # A run has got somewhere where so much of the fall that any replay made is its own.
 ENOUGH = 0.3
 
@@ -208,7 +212,7 @@ def too_long(case: Case) -> Finding | None:
     if unread:
         evidence.append(f"what the curvature allows can't be read: {case.readings[0].reason}")
     if unstable and worst is not None:
-        evidence.append(f"before step {worst.k} λ_max(P⁻¹H) is {worst.ratio:.3g} times its threshold")
+        evidence.append(f"before step {worst.k} λ_max(P⁻¹H) is {_against(worst)}")
     return Finding(
         Cause.BEYOND_STABILITY,
         case.training.first,
@@ -254,14 +258,24 @@ def bounces(case: Case) -> Finding | None:
     half = case.replay(Change("learning rate × 0.5", scale=0.5), start=middle)
     if not (half.survives and half.loss < 0.5 * case.end_loss):
         return None
-    ratio = max(r.ratio for r in late)
+    highest = max(late, key=lambda r: r.ratio)
+    ratio = highest.ratio
     return Finding(
         Cause.BEYOND_STABILITY,
         middle.k,
-        f"the loss bounces: the step is {ratio:.3g} times as long as the curvature allows",
-        (f"λ_max(P⁻¹H) is {ratio:.3g} times its threshold at the end", tried(half, case.training.first)),
+        "the loss bounces: the step is "
+        + (f"{ratio:.3g} times as long as" if ratio > _AT else "the longest that")
+        + " the curvature allows",
+        (f"λ_max(P⁻¹H) is {_against(highest)} at the end", tried(half, case.training.first)),
         (tried(shorter(case) or half, case.training.first),),
     )
+
+
+def _against(reading: Reading) -> str:
+    """A sharpness against its threshold, in words."""
+    if abs(reading.ratio - 1) < _AT - 1:
+        return f"{reading.sharpness:.4g}, right at its threshold {reading.threshold:.4g}: the edge of stability"
+    return f"{reading.ratio:.3g} times its threshold"
 
 
 def _shorter_helps(case: Case) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 
 from .advice import fall, shorter
-from .case import NEAR, Case, Outcome
+from .case import NEAR, Case
 from .causes import Cause
 from .finding import Finding, clipped_helps, slower, tried
+from .outcome import Outcome
 from .replay import Change
 from .trouble import Kind
 
@@ -26,7 +27,8 @@ _AS_FAR = 0.8
 
 def stale_second_moment(case: Case) -> Finding | None:
     """An adaptive method's second moment lags behind a gradient that has grown, so that its step is far too long."""
-    if not case.replays.second or not case.trouble.sudden or case.step == case.training.first:
+    lags = case.replays.second and case.trouble.sudden and case.step != case.training.first
+    if not lags or case.still_odd is not None:
         return None
     place = case.step - case.training.first
     moves = case.ran.norm("update")
@@ -110,7 +112,7 @@ def warm_up_too_short(case: Case) -> Finding | None:
     if case.trouble.kind is Kind.NONE or case.step - case.training.first > max(5, 0.25 * min(span, case.steps)):
         return None
     worst = case.worst
-    if worst is None or worst.ratio < NEAR:
+    if worst is None or worst.ratio < NEAR or case.still_odd is not None:
         return None
     for part in (8, 4, 2):
         ramp = max(2, case.steps // part)
@@ -144,6 +146,9 @@ def warm_up_too_short(case: Case) -> Finding | None:
 
 def beyond_stability(case: Case) -> Finding | None:
     """The step is longer than the curvature along some direction allows."""
+    # What a run that hardly moves breaks at too is nothing that a shorter step cures, whichever one got past it.
+    if case.still_odd is not None:
+        return None
     mended = next((o for o in [*slower(case), *_from_the_start(case)] if o.mends), None)
     if mended is None:
         return None
@@ -158,7 +163,8 @@ def beyond_stability(case: Case) -> Finding | None:
             f"the optimizer's own step is stable up to {worst.threshold:.4g}: {worst.ratio:.3g} times as much",
         )
         evidence.append(f"the unstable direction lies by {shares[top]:.0%} in {names[top]}")
-        says = f"the step is {worst.ratio:.3g} times as long as the curvature allows"
+        times = f"{worst.ratio:.3g} times as long as" if worst.ratio >= 1.05 else "about the longest that"
+        says = f"the step is {times} the curvature allows"
     elif case.overshoots():
         says = "the step is longer than the loss's curvature allows"
         evidence.insert(0, "where it began the batch's own loss rises by its update, and falls by a quarter of it")

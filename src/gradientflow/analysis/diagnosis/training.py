@@ -130,6 +130,12 @@ class Training:
         other.recipe = dataclasses.replace(self.recipe, averaged=True)
         return other
 
+    def with_batches(self, batches: list[Any]) -> "Training":
+        """This training on other batches of the same shapes."""
+        other = copy.copy(self)
+        other.batches, other._made = batches, {}
+        return other
+
     def _set_batches(self, batches: Any) -> None:
         self._made: dict[int, Any] = {}
         if batches is None or callable(batches):

@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 
 from .advice import fall, still_too_long
+from .batch_order import batch_order
+from .besides import left_alone
 from .case import Case
 from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
 from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
 from .finding import Finding, tried
+from .learned import doubt, hidden_explosion, rose, rose_in_words
 from .slope import not_its_gradient
 from .stalls import (
     ENOUGH,
@@ -27,11 +30,12 @@ from .stalls import (
 from .steps import beyond_stability, exploding_gradient, stale_second_moment, warm_up_too_short
 from .training import Training, whole_number
 from .trouble import Kind
+from .uphill import uphill
 
-_BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, unbounded_below, stale_second_moment,
-           exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
-_STALLS = (precision_of_updates, weight_decay, unbounded_below, too_long, vanishing_gradient,
-           held_up, noise_floor, bounces, step_too_short)  # fmt: skip
+_BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, uphill, unbounded_below, batch_order,
+           stale_second_moment, hidden_explosion, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
+_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, batch_order, too_long,
+           vanishing_gradient, held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
 # A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
 _FAR_BELOW = 0.5
 
@@ -134,9 +138,11 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
             if other.cause not in (cause, *also):
                 also.append(other.cause)
                 observed, helps = (*observed, f"also, {other.says}", *other.evidence), (*helps, *other.helps)
+    elif case.survived and _got_somewhere(case) and doubt(case)[0]:
+        says, helps = doubt(case)
     elif case.survived and case.trouble.kind is Kind.NONE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
-        says = "nothing is wrong that was looked for" + _further(case)
+        says = "nothing is wrong that was looked for" + rose_in_words(case) + _further(case)
     elif case.level and case.trouble.kind is Kind.NONE:
         cause, step = Cause.HEALTHY, training.first
         says = "the loss wanders about the level that it had when the run was gone on with"
@@ -147,8 +153,9 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
         says = "none of the causes looked for stood its replay"
         helps = ("a longer run, the run from a checkpoint closer to where it began (state=, first=), or more batches "
                  "would tell more",)  # fmt: skip
-    odd = not_its_gradient(case)
-    observed = (*observed, odd) if odd else observed
+    # A spike may be the least of what is wrong.
+    doubtful = doubt(case)[0] if found and case.trouble.kind is Kind.SPIKE else ""
+    observed = (*observed, *filter(None, (doubtful, not_its_gradient(case), left_alone(case))))
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
     # Before it has seen a gradient an average of squares says nothing of the steps to come.
