@@ -896,8 +896,16 @@ def test_the_fastest_two_step_method_is_triple_momentum():
     assert found.rate.check()
     assert found.parameters["lr"] == pytest.approx((1 + best) / kappa, rel=0.03)
     assert found.tried["rho"].min() == pytest.approx(found.rate.rate, rel=1e-5)
-    again = gf.worst_case_rate(_two_step(BOWL, **found.parameters), 1, kappa)
-    assert again.exact == pytest.approx(found.rate.exact, rel=1e-6)
+    assert found.rate.subject is found.method
+    assert float(found.method.step) == float(found.parameters["lr"])
+    few = gf.design(gf.optimizers.gradient_descent, 1, 3, tries=5, lr=(0, 1))
+    assert len(few.tried) == 5
+
+
+def test_no_bound_is_told_of_a_class_that_no_energy_meets():
+    found = gf.worst_case_bound(descent(1), 1, -1, 1, initial="gap", assuming={"polyak_lojasiewicz": 2})
+    assert found.grade is gf.Grade.UNKNOWN
+    assert "no energy of the class meets the conditions" in found.reason
 
 
 def test_the_best_step_of_gradient_descent_is_found():

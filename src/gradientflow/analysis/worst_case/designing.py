@@ -20,7 +20,7 @@ from ..exact.subject import check_method, exact_number, refuse_sums
 from ..results.grades import Grade
 from ..results.result import Result
 from .problem import EnergyClass, Problem, balanced, energy_class
-from .rate import WorstCaseRate, rate_of
+from .rate import WorstCaseRate, worst_case_rate
 from .search import fastest_rate
 
 # Places that are looked at on quadratics alone, of how many of the fastest the rate is asked, and from how many of
@@ -39,20 +39,17 @@ class Design(Result):
     r"""The fastest of a family on all of F_{μ,L} that was found.
 
     Attributes:
-        parameters: by name, as the fractions that the rate is about.
-        rate: what is certified there.
-        tried: each of the parameters that were tried, and ρ there in floating point; `None` of `rate` where it does not
-            converge on all of the class, or no Lyapunov function of this form was found.
+        method: with these parameters, on the energy x²/2.
+        parameters: by name, as the fractions that the method's floats are.
+        rate: what is certified of it.
+        tried: each of the parameters that were tried, and ρ there in floating point; NaN where it does not converge on
+            all of the class, or no Lyapunov function of this form was found.
     """
 
+    method: Method
     parameters: dict[str, Fraction]
     rate: WorstCaseRate
     tried: pd.DataFrame
-
-    @property
-    def method(self) -> Method:
-        """The method with these parameters, on the energy x²/2."""
-        return self.rate.subject  # type: ignore[return-value]
 
     @property
     def grade(self) -> Grade:
@@ -127,18 +124,20 @@ def design(optimizer: Any, mu: Any, L: Any, tries: int = 400, **ranges: tuple[An
     if not looks.min() < 1:
         names = " and ".join(box)
         raise NotExactError(f"design: no {names} within the ranges converge on the quadratics of {energies}")
-    fast = units[np.argsort(looks)[:_ASKED]]
+    fast = units[np.argsort(looks)[: min(_ASKED, tries)]]
     starts = fast[np.argsort([slowness(unit) for unit in fast])[:_STARTS]]
-    for start in starts:
+    each = (tries - len(fast)) // len(starts)
+    for start in starts if each else ():
         minimize(
             slowness, start, method="Nelder-Mead", bounds=[(0, 1)] * len(box),
-            options={"maxfev": max(1, (tries - _ASKED) // len(starts)), "xatol": _PLACE, "fatol": _RATE,
-                     "initial_simplex": _simplex(start)},
+            options={"maxfev": each, "xatol": _PLACE, "fatol": _RATE, "initial_simplex": _simplex(start)},
         )  # fmt: skip
     place, _ = min(tried, key=lambda one: one[1])
     parameters = {name: _rounded(value) for name, value in zip(box, place, strict=True)}
     rows = [dict(zip(box, at, strict=True)) | {"rho": rho if rho < 1 else np.nan} for at, rho in tried]
-    return Design(parameters, rate_of(family.at(list(parameters.values()))), pd.DataFrame(rows))
+    method = family.method(list(parameters.values()))
+    # Read once more, and held against what runs, like any other.
+    return Design(method, parameters, worst_case_rate(method, mu, L), pd.DataFrame(rows))
 
 
 @dataclasses.dataclass
@@ -163,10 +162,9 @@ class _Family:
                 f"momentum and nesterov are: {error}"
             ) from error
 
-    def at(self, values: list[Fraction]) -> Problem:
-        """What is asked about, for given numbers, on the energy x²/2."""
-        method = self.optimizer(Mode(1.0), **dict(zip(self.names, map(float, values), strict=True)))
-        return balanced(method, self.energies, self.reading.at(*values).minimal())
+    def method(self, values: list[Fraction]) -> Method:
+        """The method with given numbers, on the energy x²/2."""
+        return self.optimizer(Mode(1.0), **dict(zip(self.names, map(float, values), strict=True)))
 
     def on_quadratics(self, place: np.ndarray) -> float:
         """ρ on the slowest quadratic."""
@@ -182,7 +180,8 @@ class _Family:
 
     def _asked(self, place: np.ndarray) -> tuple[Problem | None, float]:
         try:
-            asked = self.at([Fraction(float(value)) for value in place])
+            values = [Fraction(float(value)) for value in place]
+            asked = balanced(self.method(values), self.energies, self.reading.at(*values).minimal())
         except (ValueError, NotExactError):
             return None, _NONE
         return asked, min(asked.slowest()[0], _NONE)
@@ -217,4 +216,4 @@ def _simplex(start: np.ndarray) -> np.ndarray:
 
 
 def _rounded(value: float) -> Fraction:
-    return Fraction(f"{value:.{_DIGITS}g}")
+    return Fraction(float(f"{value:.{_DIGITS}g}"))

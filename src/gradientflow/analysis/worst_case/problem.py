@@ -218,8 +218,9 @@ def run_problem(
         TypeError: if it is no method, or its steps depend on the state; or it is of a sum, and that is not answered.
         NotExactError: if it can't be read exactly.
     """
-    first, *others = read_run(where, method, steps)
+    read = read_run(where, method, steps)
     is_sum = method.flow.energy.nonsmooth is not None
+    first, *others = (space.relying_on_used() for space in read) if is_sum else read
     if nonsmooth is None:
         refuse_sums(where, method)
     scaled = not others and not is_sum

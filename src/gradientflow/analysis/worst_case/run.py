@@ -1,7 +1,6 @@
 """N steps of a scheme from rest, as combinations of the start and of all gradients asked."""
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -46,15 +45,13 @@ class Run:
         self.positions, self._state = [], state
         for k in range(steps):
             space = asked.step(k)
-            inputs = self._gradients(space.C @ state, space.D, str(k), space.parts, space.used)
+            inputs = self._gradients(space.C @ state, space.D, str(k), space.parts)
             self.positions.append((space.position @ state + space.position_inputs @ inputs)[0])
             state = space.A @ state + space.B @ inputs
         # Of the last step no more is asked than its position needs.
         space = asked.step(steps)
         needed = int(np.max(np.flatnonzero(space.position_inputs), initial=-1)) + 1
-        inputs = self._gradients(
-            (space.C @ state)[:needed], space.D, str(steps), space.parts, space.used, space.gradients
-        )
+        inputs = self._gradients((space.C @ state)[:needed], space.D, str(steps), space.parts, space.gradients)
         self.positions.append((space.position @ state + space.position_inputs[:, :needed] @ inputs)[0])
         if not space.position_inputs.any():
             self.positions[0] = start[0]
@@ -125,20 +122,14 @@ class Run:
         return len(self._asked) - 1
 
     def _gradients(
-        self, points: np.ndarray, through: np.ndarray, step: str, parts: tuple[int, ...], used: Any = None,
-        of: int | None = None,
-    ) -> np.ndarray:  # fmt: skip
-        """The gradients at points that depend on themselves and on those before, as rows; of so many, unless all.
-
-        That g has a subgradient where a scheme asks for one and does not use it is nothing to rely on.
-        """
+        self, points: np.ndarray, through: np.ndarray, step: str, parts: tuple[int, ...], of: int | None = None
+    ) -> np.ndarray:
+        """The gradients at points that depend on themselves and on those before, as rows; of so many, unless all."""
         rows: list[np.ndarray] = []
         for i, point in enumerate(points):
             name, part = step if (of or len(points)) == 1 else f"{step};{i + 1}", parts[i] if parts else 0
             known = point + sum((through[i, j] * rows[j] for j in range(i)), 0 * point)
-            if part and used is not None and not used[i]:
-                own = 0 * point
-            elif through[i, i]:
+            if through[i, i]:
                 # An implicit point: its own gradient is part of it.
                 own = self._unit[self.size] + self._at_rest(part)
                 self._ask(known + through[i, i] * own, name, part, implicit=True)
