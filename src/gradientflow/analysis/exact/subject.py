@@ -98,7 +98,6 @@ def read_run(where: str, method: Any, steps: int) -> tuple[StateSpace, ...]:
 
 def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:
     """A schedule's steps as it runs, on arrays: the dyadic rationals that its floats are."""
-    check_table(where, rule.schedule, steps)
     try:
         with jax.enable_x64(True):
             run, again = (np.asarray(jax.vmap(rule.schedule)(jnp.arange(steps))) for _ in range(2))
@@ -107,6 +106,7 @@ def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:
             f"{where}: the schedule does not run on arrays ({type(error).__name__}); write it with jax.numpy, "
             "lambda k: steps[k] say, with an array of steps"
         ) from None
+    check_table(where, rule.schedule, steps)
     if not np.array_equal(run, again, equal_nan=True):
         raise ImpureError("the schedule")
     lengths = []
