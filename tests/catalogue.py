@@ -18,6 +18,7 @@ ARGUMENTS = {
     gf.AdamsBashforth: [(2,), (5,)],
     gf.RungeKuttaChebyshev: [(5,)],
     gf.SecondOrderChebyshev: [(5,)],
+    gf.AveragesAhead: [(2.0,)],
     gf.FromDiffrax: [(diffrax.Bosh3(),)],
     gf.FromOptax: [(optax.sgd(0.1),)],
 }
@@ -25,7 +26,7 @@ ARGUMENTS = {
 # steps want arrays.
 NOT_RATIONAL = (
     gf.ExactFlow, gf.FromDiffrax, gf.LieSplitting, gf.StrangSplitting, gf.AdaptiveStep, gf.AdaDeltaStep,
-    gf.ForwardBackward, gf.StochasticExponential, gf.DouglasRachford, gf.RestartedNesterov,
+    gf.AveragesAhead, gf.ForwardBackward, gf.StochasticExponential, gf.DouglasRachford, gf.RestartedNesterov,
 )  # fmt: skip
 # What a scheme is read on, with rational parameters: the first that it fits.
 READ_ON = {
@@ -57,6 +58,8 @@ MAKERS = {
     gf.SGDDiffusion: lambda E: gf.SGDDiffusion(examples(E), step=0.1, batch_size=2),
     gf.ProjectedFlow: lambda E: gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
     gf.RMSpropFlow: lambda E: gf.RMSpropFlow(E, tau=1.0),
+    gf.SteepestDescentFlow: lambda E: gf.SteepestDescentFlow(E, gf.norms.Spectral()),
+    gf.SteepestMomentumFlow: lambda E: gf.SteepestMomentumFlow(E, gf.norms.Spectral()),
     gf.TimeChanged: lambda E: gf.TimeChanged(gf.HeavyBall(E), lambda t: t**2 / 4 + t),
 }
 
@@ -111,6 +114,7 @@ def flow_to_run_on(scheme, E, x0):
     flows = (
         gf.GradientFlow(E), gf.HeavyBall(E), gf.Langevin(E, temperature=0.0), gf.AdamFlow(E, tau1=0.5, tau2=0.7),
         gf.AdaDeltaFlow(E, epsilon=1.0), gf.ProjectedFlow(E, gf.constraints.Box(-5.0, 5.0)),
+        gf.SteepestMomentumFlow(E, gf.norms.Euclidean(), smoothing=1.0),
     )  # fmt: skip
     return next((flow for flow in flows if fits(flow, scheme, x0)), None)
 

@@ -38,7 +38,7 @@ def test_every_public_name_is_on_one_page():
     assert sorted(listed) == sorted(_public_names())
 
 
-FORMULAS = ("constraints", "landscapes", "optimizers", "penalties", "potentials", "schedules", "solvers")
+FORMULAS = ("constraints", "landscapes", "norms", "optimizers", "penalties", "potentials", "schedules", "solvers")
 
 
 def _is_made(thing):

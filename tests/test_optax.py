@@ -29,6 +29,8 @@ PAIRS = {
     "adam_root": (lambda E: ours.adam(E, 1e-2, 0.8, 0.99, eps_root=1e-6), optax.adam(1e-2, 0.8, 0.99, eps_root=1e-6)),
     "adamw": (lambda E: ours.adamw(E, 1e-2, weight_decay=0.1), optax.adamw(1e-2, weight_decay=0.1)),
     "sign_descent": (lambda E: ours.sign_descent(E, 1e-3), optax.sign_sgd(1e-3)),
+    "signum": (lambda E: ours.signum(E, 1e-3, 0.9), optax.signum(1e-3, 0.9)),
+    "lion": (lambda E: ours.lion(E, 1e-3, weight_decay=0.1), optax.lion(1e-3, weight_decay=0.1)),
 }
 X0 = jnp.array([1.0, 1.0])
 
@@ -94,7 +96,7 @@ def test_ours_run_without_optax(tmp_path):
         "sys.modules['optax'] = None\n"
         "E = gf.landscapes.beale()\n"
         "for name in ('gradient_descent', 'momentum', 'nesterov', 'rmsprop', 'adagrad', 'adadelta', 'adam', 'adamw',\n"
-        "             'sign_descent'):\n"
+        "             'sign_descent', 'lion', 'signum', 'muon'):\n"
         "    method = getattr(gf.optimizers, name)(E, lr=1e-3)\n"
         "    jax.eval_shape(lambda x: method.iterate(x, 2).x, jax.numpy.ones(2))\n"
     )
@@ -111,10 +113,11 @@ SCHEDULED = {
     "adagrad": optax.adagrad(SCHEDULE),
     "adadelta": optax.adadelta(SCHEDULE),
     "sign_descent": optax.sign_sgd(SCHEDULE),
+    "lion": optax.lion(SCHEDULE),
 }
 
 
-@pytest.mark.parametrize("name", part(["adamw", "gradient_descent", "rmsprop", "adagrad", "adadelta"], 5))
+@pytest.mark.parametrize("name", part(["adamw", "gradient_descent", "rmsprop", "adagrad", "adadelta", "lion"], 5))
 def test_schedules_as_in_optax(name):
     method = getattr(ours, name)(BEALE, lr=SCHEDULE)
     theirs = optax_run(BEALE, SCHEDULED[name], 120)

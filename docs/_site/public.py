@@ -20,7 +20,7 @@ import gradientflow
 from gradientflow._names import MOVED
 
 # Rooms that are asked for their names: gf.optimizers.momentum.
-ROOMS = ("constraints", "landscapes", "optimizers", "penalties", "plots", "potentials", "schedules", "solvers")
+ROOMS = ("constraints", "landscapes", "norms", "optimizers", "penalties", "plots", "potentials", "schedules", "solvers")
 # `code`, $formula$, F_{μ,L}, and what is no mark of emphasis: x*, |x|, a backslash, x_ at the end of a word.
 MARKS = (
     r"`+(?P<code>[^`]+)`+|\$(?P<formula>[^$]+)\$|(?P<index>\b\w_\{[^}]*\})"

@@ -37,7 +37,8 @@ MOVED: Mapping[str, str] = {
         "ADMM", "Chains", "MomentumConvention", "Tableau", "nelder_mead",
     )},
     **{name: f"flows.{name}" for name in (
-        "FisherMetric", "LyapunovWarning", "MeanOverExamples", "Vector",
+        "BrownianPath", "FisherMetric", "LinearEnergy", "LyapunovWarning", "MeanOverExamples", "Mode", "Outcome",
+        "Proximable", "PytreeState", "Status", "Vector",
     )},
     "NesterovStep": "NesterovScheme",
     "NesterovLookahead": "NesterovExtrapolated",
@@ -57,7 +58,7 @@ MOVED: Mapping[str, str] = {
     "TimeChanged": "TimeChangedFlow",
     "HessianDamped": "HessianDampedFlow",
     "AcceleratedFlow": "BregmanFlow",
-    "Tree": "PytreeState",
+    "Tree": "flows.PytreeState",
     "Coupled": "flows.CoupledState",
     "Deltas": "flows.DeltasState",
     "Moments": "flows.MomentsState",

@@ -20,10 +20,12 @@ from .comparison import Entry as Entry
 from .comparison import ObservedOrder as ObservedOrder
 from .comparison import compare as compare
 from .comparison import compare_ensemble as compare_ensemble
+from .curvature import Smoothness as Smoothness
 from .curvature import SpectralDensity as SpectralDensity
 from .curvature import Spectrum as Spectrum
 from .curvature import StationaryPoints as StationaryPoints
 from .curvature import TaylorModel as TaylorModel
+from .curvature import smoothness as smoothness
 from .curvature import spectral_density as spectral_density
 from .curvature import stationary_points as stationary_points
 from .curvature import taylor_model as taylor_model

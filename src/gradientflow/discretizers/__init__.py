@@ -41,6 +41,7 @@ from .running.sample import Chains as Chains
 from .running.sample import sample as sample
 from .schemes.admm import ADMM as ADMM
 from .schemes.averages import AdaDeltaEuler as AdaDeltaEuler
+from .schemes.averages import AveragesAhead as AveragesAhead
 from .schemes.averages import AveragesEuler as AveragesEuler
 from .schemes.chebyshev import RungeKuttaChebyshev as RungeKuttaChebyshev
 from .schemes.chebyshev import SecondOrderChebyshev as SecondOrderChebyshev

@@ -91,6 +91,13 @@ METHODS: Mapping[str, MethodKind] = {
         "weight_decay", 1e-4,
     ),
     "sign_descent": MethodKind(lambda E, lr, _: gf.optimizers.sign_descent(E, lr), "sign flow by forward Euler"),
+    "signum": MethodKind(
+        lambda E, lr, beta: gf.optimizers.signum(E, lr, beta), "sign descent along the averaged gradient", "beta", 0.9
+    ),
+    "lion": MethodKind(
+        lambda E, lr, decay: gf.optimizers.lion(E, lr, weight_decay=decay), "Lion: signum that looks ahead",
+        "weight_decay", 1e-3,
+    ),
     "langevin": MethodKind(
         lambda E, h, T: gf.Method(gf.Langevin(E, T), gf.EulerMaruyama(), h), "overdamped Langevin by Euler–Maruyama",
         "temperature", 0.1,

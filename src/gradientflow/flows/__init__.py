@@ -12,9 +12,11 @@ from .catalogue.adaptive.adadelta import DeltasState as DeltasState
 from .catalogue.adaptive.adagrad import AdaGradFlow as AdaGradFlow
 from .catalogue.adaptive.adam import AdamFlow as AdamFlow
 from .catalogue.adaptive.adamw import AdamWFlow as AdamWFlow
+from .catalogue.adaptive.held import Mean as Mean
 from .catalogue.adaptive.moments import MomentsState as MomentsState
 from .catalogue.adaptive.rmsprop import RMSpropFlow as RMSpropFlow
 from .catalogue.adaptive.scaled import ScaledState as ScaledState
+from .catalogue.adaptive.steepest_momentum import SteepestMomentumFlow as SteepestMomentumFlow
 from .catalogue.descent.gradient import GradientFlow as GradientFlow
 from .catalogue.descent.mirror import MirrorFlow as MirrorFlow
 from .catalogue.descent.newton import NewtonFlow as NewtonFlow
@@ -24,6 +26,7 @@ from .catalogue.descent.rescaled import RescaledFlow as RescaledFlow
 from .catalogue.descent.riemannian import FisherMetric as FisherMetric
 from .catalogue.descent.riemannian import RiemannianFlow as RiemannianFlow
 from .catalogue.descent.sign import SignFlow as SignFlow
+from .catalogue.descent.steepest import SteepestDescentFlow as SteepestDescentFlow
 from .catalogue.descent.stein import SteinFlow as SteinFlow
 from .catalogue.ensemble import Ensemble as Ensemble
 from .catalogue.inertial.bregman import BregmanFlow as BregmanFlow
@@ -70,6 +73,7 @@ from .energies.energy import energy as energy
 from .energies.envelope import MoreauEnvelope as MoreauEnvelope
 from .energies.expression import ExpressionEnergy as ExpressionEnergy
 from .energies.expression import from_expression as from_expression
+from .energies.matrix_least_squares import MatrixLeastSquares as MatrixLeastSquares
 from .energies.prox import prox as prox
 from .energies.quadratic import AbstractQuadratic as AbstractQuadratic
 from .energies.quadratic import LeastSquares as LeastSquares
@@ -127,6 +131,7 @@ from .saved import as_netcdf as as_netcdf
 from .saved import put_together as put_together
 from .saved import take_apart as take_apart
 from .sets import constraints as constraints
+from .sets import norms as norms
 from .sets import penalties as penalties
 from .sets import potentials as potentials
 from .solving.batch import Ended as Ended

@@ -2,6 +2,8 @@
 
 from .density import SpectralDensity as SpectralDensity
 from .density import spectral_density as spectral_density
+from .smoothness import Smoothness as Smoothness
+from .smoothness import smoothness as smoothness
 from .spectrum import Spectrum as Spectrum
 from .spectrum import curvature as curvature
 from .stationary import StationaryPoints as StationaryPoints

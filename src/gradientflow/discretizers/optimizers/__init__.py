@@ -22,3 +22,6 @@ from .proximal import douglas_rachford as douglas_rachford
 from .proximal import fista as fista
 from .proximal import ista as ista
 from .proximal import restarted_fista as restarted_fista
+from .steepest import lion as lion
+from .steepest import muon as muon
+from .steepest import signum as signum

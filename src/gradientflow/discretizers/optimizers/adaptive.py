@@ -58,7 +58,7 @@ def adagrad(E: Any, lr: Any, eps: Any = 1e-7, initial_accumulator_value: Any = 0
         Array([2.5028, 0.5003], dtype=...)
     """
     check_nonnegative("adagrad", eps=eps, initial_accumulator_value=initial_accumulator_value)
-    h, rate = _clock("adagrad", lr)
+    h, rate = clock("adagrad", lr)
     flow = AdaGradFlow(energy(E), h, eps, floor, initial_accumulator_value, rate)
     return Method(flow, AveragesEuler(), h)
 
@@ -89,7 +89,7 @@ def rmsprop(E: Any, lr: Any, decay: Any = 0.9, eps: Any = 1e-8, floor: Any = 0.0
         Array([2.6838, 0.6838], dtype=...)
     """
     check_nonnegative("rmsprop", eps=eps)
-    h, rate = _clock("rmsprop", lr)
+    h, rate = clock("rmsprop", lr)
     flow = RMSpropFlow(energy(E), memory_time("rmsprop", h, decay=decay), eps, floor, rate)
     return Method(flow, AveragesEuler(), h)
 
@@ -118,7 +118,7 @@ def adadelta(E: Any, lr: Any = 1.0, rho: Any = 0.9, eps: Any = 1e-6) -> Method:
         Array([2.9968, 0.9968], dtype=...)
     """
     check_positive("adadelta", eps=eps)
-    h, rate = _clock("adadelta", lr)
+    h, rate = clock("adadelta", lr)
     flow = AdaDeltaFlow(energy(E), memory_time("adadelta", h, rho=rho), eps, rate)
     return Method(flow, AdaDeltaEuler(), h)
 
@@ -150,7 +150,7 @@ def adam(E: Any, lr: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8, eps_r
         Array([2.8001, 0.8004], dtype=...)
     """
     check_nonnegative("adam", eps=eps, eps_root=eps_root)
-    h, rate = _clock("adam", lr)
+    h, rate = clock("adam", lr)
     flow = AdamFlow(
         energy(E), memory_time("adam", h, b1=b1), memory_time("adam", h, b2=b2), eps, eps_root, rate
     )  # fmt: skip
@@ -190,7 +190,7 @@ def adamw(
         >>> method.iterate([3.0, 1.0], steps=1).x[-1].round(4)
         Array([2.75, 0.85], dtype=...)
     """
-    h, rate = _clock("adamw", lr)
+    h, rate = clock("adamw", lr)
     check_nonnegative("adamw", eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     flow = AdamWFlow(
         energy(E), memory_time("adamw", h, b1=b1), memory_time("adamw", h, b2=b2), eps, eps_root, weight_decay, rate
@@ -212,7 +212,7 @@ class PerIteration(eqx.Module):
         return self.schedule(jnp.maximum(jnp.ceil(t) - 1, 0).astype(int))
 
 
-def _clock(where: str, lr: Any) -> tuple[Any, Any]:
+def clock(where: str, lr: Any) -> tuple[Any, Any]:
     """The step on the flow's clock, and the factor of the flow's speed."""
     if isinstance(lr, StepRule):
         raise TypeError(f"{where}: `lr` must be a number or a schedule k -> lr, not a step rule, got {in_a_line(lr)}")

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
-from gradientflow.flows import Flow, UnansweredQuestionError
+from gradientflow.flows import Flow, UnansweredQuestionError, check_positive
 from gradientflow.flows.catalogue.adaptive.adadelta import DeltaSquares
-from gradientflow.flows.catalogue.adaptive.held import Still
+from gradientflow.flows.catalogue.adaptive.held import HeldAverage, Still
 
 from ..discretizer import Discretizer
 
@@ -35,6 +35,50 @@ class AveragesEuler(Discretizer):
         """`averages` by their closed form, `transport` by its drift at the time reached."""
         z = flow.parts["averages"].solution(t, z, h)
         return z + h * flow.parts["transport"].drift(t + h, z)
+
+
+class AveragesAhead(Discretizer):
+    r"""The averaged gradient exactly at the frozen position, which moves along what it would be some steps later.
+
+    Of `SteepestMomentumFlow` with $\beta = e^{-h/\tau}$: $x' = x - h\,v(\beta^am + (1 - \beta^a)\nabla E)$ and
+    $m' = \beta m + (1 - \beta)\nabla E$. a = 1 is `AveragesEuler`, a = 2 Nesterov's look ahead as Muon has it, $a =
+    \log\beta_1/\log\beta_2$ Lion.
+
+    Order 1, whatever a is.
+
+    Args:
+        ahead: a > 0, in steps.
+
+    Raises:
+        ValueError: if it is not positive.
+        UnansweredQuestionError: when it runs, for a flow that averages more than the gradient, Adam's say.
+
+    References:
+        X. Chen et al., Symbolic discovery of optimization algorithms, NeurIPS 2023, algorithm 2.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> flow = gf.SteepestMomentumFlow(gf.energy(lambda x: x**2), gf.norms.Maximum(), smoothing=0.0)
+        >>> float(gf.AveragesAhead(2.0).step(flow, 0.0, flow.init(3.0), 0.25).x)
+        2.75
+    """
+
+    equation: ClassVar[str] = "averages exactly at frozen x, then x' = x + h ẋ at those that are to come"
+    order: ClassVar[int | None] = 1
+    ahead: Any
+
+    def __init__(self, ahead: Any) -> None:
+        check_positive("AveragesAhead", ahead=ahead)
+        self.ahead = ahead
+
+    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+        """`averages` by their closed form, and `transport` by its drift at those `ahead` steps later."""
+        averages = flow.parts["averages"]
+        if not isinstance(averages, (HeldAverage, Still)):
+            why = "looking ahead wants an averaged gradient alone; one whose bias is corrected is on another clock then"
+            raise UnansweredQuestionError(flow, "parts", why)
+        coming = averages.solution(t, z, self.ahead * h)
+        return averages.solution(t, z, h) + h * flow.parts["transport"].drift(t + h, coming)
 
 
 class AdaDeltaEuler(Discretizer):

@@ -4,17 +4,12 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-
-from ...checks import check_nonnegative, check_number
-from ...energies.energy import Energy
-from ...energies.energy import energy as as_energy
-from ...flow import FirstOrder
-from ...numerics import l2_norm
-from ...state import lower
+from ...checks import check_nonnegative
+from ...sets.norms.norm import Euclidean
+from .steepest import SteepestDescentFlow, check_exponent
 
 
-class RescaledFlow(FirstOrder):
+class RescaledFlow(SteepestDescentFlow):
     r"""The rescaled gradient flow: $\dot x = -\nabla E(x)/\|\nabla E(x)\|^{(q-2)/(q-1)}$, for q > 2 in finite time.
 
     The state is the position, any pytree; the norm is the Euclidean one over all of it. q = 2 is the gradient flow, q
@@ -46,27 +41,8 @@ class RescaledFlow(FirstOrder):
     """
 
     equation: ClassVar[str] = "ẋ = −∇E(x)/‖∇E(x)‖^((q−2)/(q−1))"
-    energy: Energy
-    q: Any
-    smoothing: Any
 
     def __init__(self, energy: Callable[[Any], Any], q: Any = math.inf, smoothing: Any = 1e-6) -> None:
-        self.energy, self.q, self.smoothing = as_energy(energy), q, smoothing
-        check_number("RescaledFlow", q=q)
-        if isinstance(q, (int, float)) and not q >= 2:
-            raise ValueError(
-                f"RescaledFlow: `q` must be at least 2 (the gradient flow; math.inf is normalized), got {q}"
-            )
+        check_exponent("RescaledFlow", q)
         check_nonnegative("RescaledFlow", smoothing=smoothing)
-
-    def drift(self, t: Any, z: Any) -> Any:
-        """−∇E/(‖∇E‖² + δ²)^{(q−2)/(2(q−1))}; 0 where ∇E is."""
-        gradient = self.gradient(z)
-        norm = l2_norm((gradient, self.smoothing))
-        still = norm == 0
-        exponent = 1 - 1 / (self.q - 1)
-        return -gradient * jnp.where(still, 0, jnp.where(still, 1, norm) ** -exponent)
-
-    def lyapunov(self, t: Any, z: Any) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z))
+        super().__init__(energy, Euclidean(), q, smoothing)

@@ -3,17 +3,12 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
-
 from ...checks import check_nonnegative
-from ...energies.energy import Energy
-from ...energies.energy import energy as as_energy
-from ...flow import FirstOrder
-from ...state import lower
+from ...sets.norms.norm import Maximum
+from .steepest import SteepestDescentFlow
 
 
-class SignFlow(FirstOrder):
+class SignFlow(SteepestDescentFlow):
     r"""Sign descent in continuous time: $\dot x = -\operatorname{sign}(\nabla E(x))$, coordinate by coordinate.
 
     The state is the position, any pytree. It is steepest descent in the maximum norm, and the limit of Adam's flow for
@@ -40,22 +35,7 @@ class SignFlow(FirstOrder):
     """
 
     equation: ClassVar[str] = "ẋ = −sign ∇E(x)"
-    energy: Energy
-    smoothing: Any
 
     def __init__(self, energy: Callable[[Any], Any], smoothing: Any = 1e-4) -> None:
-        self.energy, self.smoothing = as_energy(energy), smoothing
         check_nonnegative("SignFlow", smoothing=smoothing)
-
-    def drift(self, t: Any, z: Any) -> Any:
-        """−∂ᵢE/√((∂ᵢE)² + δ²); 0 where ∂ᵢE is."""
-
-        def signed(gradient: Any) -> Any:
-            size = jnp.hypot(gradient, jnp.asarray(self.smoothing, gradient.dtype))
-            return -gradient / jnp.where(size == 0, 1, size)
-
-        return jax.tree.map(signed, self.gradient(z))
-
-    def lyapunov(self, t: Any, z: Any) -> Any:
-        """E(x)."""
-        return self.energy.value(lower(z))
+        super().__init__(energy, Maximum(), smoothing=smoothing)
