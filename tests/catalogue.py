@@ -10,6 +10,7 @@ import lineax
 import optax
 
 import gradientflow as gf
+from gradientflow._names import MOVED
 from gradientflow.discretizers import TABLEAUS
 
 # Classes that need to be told something, and what they are told here.
@@ -26,7 +27,8 @@ ARGUMENTS = {
 # steps want arrays.
 NOT_RATIONAL = (
     gf.ExactFlow, gf.FromDiffrax, gf.LieSplitting, gf.StrangSplitting, gf.AdaptiveStep, gf.AdaDeltaStep,
-    gf.AveragesAhead, gf.ForwardBackward, gf.StochasticExponential, gf.DouglasRachford, gf.RestartedNesterov,
+    gf.ADMM, gf.ScalarAuxiliaryVariable, gf.RelaxedAuxiliaryVariable, gf.VectorAuxiliaryVariable, gf.AveragesAhead,
+    gf.ForwardBackward, gf.StochasticExponential, gf.DouglasRachford, gf.RestartedNesterov,
 )  # fmt: skip
 # What a scheme is read on, with rational parameters: the first that it fits.
 READ_ON = {
@@ -65,7 +67,8 @@ MAKERS = {
 
 
 def _final(base):
-    exported = (getattr(gf, name) for name in gf.__all__)
+    named = [*gf.__all__, *(name for name, now in MOVED.items() if now.endswith(f".{name}"))]
+    exported = (getattr(gf, name) for name in named)
     return [c for c in exported if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c)]
 
 

@@ -40,6 +40,9 @@ from .running.method import as_method as as_method
 from .running.sample import Chains as Chains
 from .running.sample import sample as sample
 from .schemes.admm import ADMM as ADMM
+from .schemes.auxiliary_variable import RelaxedAuxiliaryVariable as RelaxedAuxiliaryVariable
+from .schemes.auxiliary_variable import ScalarAuxiliaryVariable as ScalarAuxiliaryVariable
+from .schemes.auxiliary_variable import VectorAuxiliaryVariable as VectorAuxiliaryVariable
 from .schemes.averages import AdaDeltaEuler as AdaDeltaEuler
 from .schemes.averages import AveragesAhead as AveragesAhead
 from .schemes.averages import AveragesEuler as AveragesEuler

@@ -239,8 +239,16 @@ def with_schemes_that_fit(
 
 def _shipped() -> list[Discretizer]:
     """The schemes that come with the package and need no arguments."""
-    own = [cls for cls in Discretizer.__subclasses__() if cls.__module__.startswith("gradientflow.discretizers.")]
-    return [cls() for cls in own if all(map(_is_optional, inspect.signature(cls).parameters.values()))]
+    own = [cls for cls in _derived(Discretizer) if cls.__module__.startswith("gradientflow.discretizers.")]
+    return [
+        cls()
+        for cls in own
+        if not inspect.isabstract(cls) and all(map(_is_optional, inspect.signature(cls).parameters.values()))
+    ]
+
+
+def _derived(cls: type[Discretizer]) -> list[type[Discretizer]]:
+    return [one for child in cls.__subclasses__() for one in (child, *_derived(child))]
 
 
 def _is_optional(parameter: inspect.Parameter) -> bool:
