@@ -53,6 +53,7 @@ def examples(E):
 
 MAKERS = {
     gf.ModifiedFlow: lambda E: gf.ModifiedFlow(gf.GradientFlow(E), gf.ForwardEuler(), step=0.01, order=3),
+    gf.CentralFlow: lambda E: gf.CentralFlow(gf.optimizers.gradient_descent(E, lr=0.01), modes=1),
     gf.PreconditionedFlow: lambda E: gf.PreconditionedFlow(E, [2.0, 0.5]),
     gf.RiemannianFlow: lambda E: gf.RiemannianFlow(E, metric),
     gf.MirrorFlow: lambda E: gf.MirrorFlow(E, gf.potentials.HyperbolicEntropy(0.5)),

@@ -5,6 +5,7 @@ from . import discretizers as discretizers
 from . import experiments as experiments
 from . import flows as flows
 from .analysis import Cause as Cause
+from .analysis import CentralFlow as CentralFlow
 from .analysis import Grade as Grade
 from .analysis import ModifiedFlow as ModifiedFlow
 from .analysis import basins as basins

@@ -36,6 +36,7 @@ from .exact import Exact as Exact
 from .exact import NotExactError as NotExactError
 from .javascript import to_javascript as to_javascript
 from .linear_stability import Bifurcation as Bifurcation
+from .linear_stability import CentralFlow as CentralFlow
 from .linear_stability import EdgeOfStability as EdgeOfStability
 from .linear_stability import Stability as Stability
 from .linear_stability import StabilityIntervals as StabilityIntervals

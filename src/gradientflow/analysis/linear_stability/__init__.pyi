@@ -2,6 +2,8 @@
 
 from .bifurcation import Bifurcation as Bifurcation
 from .bifurcation import bifurcation as bifurcation
+from .central_flow import CentralFlow as CentralFlow
+from .central_flow import CentralState as CentralState
 from .edge import EdgeOfStability as EdgeOfStability
 from .edge import edge_of_stability as edge_of_stability
 from .function import stability_function as stability_function

@@ -67,7 +67,7 @@ def _matrix(flow: Flow, discretizer: Discretizer, h: Any) -> list[list[np.ndarra
     rest = flow.init(zero)
     memory = discretizer.init(flow, 0.0, rest, h)
     leaves, structure = jax.tree.flatten((rest, memory))
-    moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, np.ndarray)]
+    moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (np.ndarray, jax.Array))]
     columns = []
     for unit in moving:
         z, given = jax.tree.unflatten(structure, [
