@@ -58,6 +58,7 @@ from .checks import users_line as users_line
 from .compiling import SMALL_LANES as SMALL_LANES
 from .compiling import SMALL_TRAINING as SMALL_TRAINING
 from .compiling import compiled as compiled
+from .compiling import entries_of as entries_of
 from .compiling import put_rows as put_rows
 from .compiling import rows_at_once as rows_at_once
 from .energies import landscapes as landscapes
