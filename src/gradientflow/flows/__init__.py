@@ -119,6 +119,7 @@ from .numerics import is_numeric as is_numeric
 from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
+from .numerics import on_host as on_host
 from .numerics import relaxed as relaxed
 from .numerics import scaled_to_unit as scaled_to_unit
 from .numerics import size as size

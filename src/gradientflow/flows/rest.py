@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 
 from .compiling import compiled
 from .flow import Flow
-from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
+from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, on_host, size
 from .state import lower
 
 # Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
@@ -91,10 +91,10 @@ def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
 def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
     """What is left to do from a position whose value is known: eigenvalues are NumPy's, which need no program."""
     if size(x) > LARGEST_DENSE or not flow.has_energy:
-        return jax.device_get(_compiled_left(flow, t, x, way))
+        return on_host(_compiled_left(flow, t, x, way))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
-        return _by_eigenvalues(jax.device_get(_compiled_terms(flow, t, x)), eps, np)
+        return _by_eigenvalues(on_host(_compiled_terms(flow, t, x)), eps, np)
 
 
 def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:

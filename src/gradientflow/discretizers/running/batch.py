@@ -26,6 +26,7 @@ from gradientflow.flows import (
     is_finite_everywhere,
     left_to_do,
     max_norm,
+    on_host,
     once_per_shape,
     replaced,
     size,
@@ -73,7 +74,7 @@ def run_batch(
     # Another number of lanes is one of few, most of which are there.
     all_of_them = filled(lanes, -(-count // (grain := max(8, 1 << max(count.bit_length() - 4, 0)))) * grain)
     way = _without_rows(build, shared, all_of_them, np.asarray(steps), tail)
-    found = jax.device_get((*_seen(build, shared, all_of_them, way, gtol), way.lost))
+    found = on_host((*_seen(build, shared, all_of_them, way, gtol), way.lost))
     ended, plain, lost_by = jax.tree.map(lambda leaf: leaf[:count], found)
     # What is lost early first, so that those that go side by side end together.
     if len(lost := np.flatnonzero(lost_by >= 0)):
@@ -276,7 +277,7 @@ def _all_with_rows(
         some = jax.tree.map(lambda leaf, i=start: leaf[i : i + most], lanes)
         length = min(most, count - start)
         whole = filled(some, 1 << (length - 1).bit_length())
-        found = jax.device_get(_with_rows(build, shared, whole, steps, gtol, keep, save_every))
+        found = on_host(_with_rows(build, shared, whole, steps, gtol, keep, save_every))
         parts.append(jax.tree.map(lambda leaf, n=length: leaf[:n], found))
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.flows import SMALL_LANES, Ended, Status, compiled, decide, unseen
+from gradientflow.flows import SMALL_LANES, Ended, Status, compiled, decide, on_host, unseen
 
 from ..iteration import Carry
 from .evidence import measured
@@ -26,7 +26,7 @@ def all_lost(build: Build, shared: Any, lanes: Any, ended: Ended, steps: int) ->
     parts = []
     for start in range(0, count, at_once):
         some = filled(jax.tree.map(lambda leaf, i=start: leaf[i : i + at_once], lanes), at_once)
-        parts.append(jax.device_get(_where_lost(build, shared, some, np.asarray(steps))))
+        parts.append(on_host(_where_lost(build, shared, some, np.asarray(steps))))
     lost_from, rises_from = (np.concatenate(part)[:count] for part in zip(*parts, strict=True))
     seen = unseen(np, np.stack([ended.energy] * 2), np.stack([ended.grad_norm] * 2))
     seen = dataclasses.replace(seen, lost_from=lost_from, rises_from=rises_from)

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..numerics import dtype_of, size
+from ..numerics import dtype_of, on_host, size
 from ..status import Status, decide
 from .choice import first_step, held_back, is_stiff, most_explicit
 from .integration import Carry
@@ -88,7 +88,7 @@ def solve_batch(
         limits.to_rest,
     )  # fmt: skip
     count = len(jax.tree.leaves(lanes)[0])
-    looks = _of(jax.device_get(look_at(program, _all(lanes, count))), np.arange(count))
+    looks = _of(on_host(look_at(program, _all(lanes, count))), np.arange(count))
     stiff = is_stiff(looks.radius, end, _STIFF_STEPS if size(kind.z0) <= _SMALL else asked.most_explicit)
     h = np.asarray(first_step(looks, end, np), dtype)
     parts: list[tuple[np.ndarray, Ended]] = []
@@ -141,7 +141,7 @@ def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) ->
     room = room_for(asked.kind.z0)
     carry = _through_the_first(program, lanes, h, min(room, limits.max_steps))
     known = surely_ended(limits, asked.dtype, room, carry)
-    first, last, end = jax.device_get(ends(program, *_all((lanes, carry), count)))
+    first, last, end = on_host(ends(program, *_all((lanes, carry), count)))
     first, last, end = _of((first, last, end), np.arange(count))
     evidence = ending(limits, asked.dtype, carry, first, last, end, False, carry.stuck, radius, asked.kind.has_energy)
     status = eqx.tree_at(lambda status: status.evidence, decide(evidence), None)
@@ -167,7 +167,7 @@ def replaced(ended: Ended, index: np.ndarray, by: Ended) -> Ended:
 def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry:
     """Where lanes stand after a first stretch, those that end in it making room for others on the way."""
     count = len(h)
-    carry = jax.tree.map(lambda leaf: np.array(leaf)[:count], jax.device_get(begun(program, *_all((lanes, h), count))))
+    carry = jax.tree.map(lambda leaf: np.array(leaf)[:count], on_host(begun(program, *_all((lanes, h), count))))
     waiting = np.arange(count)
     while len(waiting):
         side_by_side, waiting = waiting[:_LANES], waiting[_LANES:]
@@ -176,7 +176,7 @@ def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry
         length = len(at.s)
         few = np.asarray(length // _SHARE if length > _FEWEST else 0)
         goes = np.arange(length) < number
-        now, goes = jax.device_get(until_few_go(program, some, at, goes, np.asarray(most), few))
+        now, goes = on_host(until_few_go(program, some, at, goes, np.asarray(most), few))
 
         def put(whole: Any, part: Any, index: Any = side_by_side) -> None:
             whole[index] = part[: len(index)]
@@ -203,7 +203,7 @@ def _with_rows(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked)
 def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: _Asked) -> None:
     """Stretch after stretch, until all lanes have ended."""
     count, limits, times = len(h), asked.limits, asked.times
-    carry = jax.tree.map(np.array, _of(jax.device_get(begun(program, *_filled((lanes, h), count))), np.arange(count)))
+    carry = jax.tree.map(np.array, _of(on_host(begun(program, *_filled((lanes, h), count))), np.arange(count)))
     groups = [(program, np.arange(count), carry)]
     while groups:
         program, index, carry = groups.pop()
@@ -213,7 +213,7 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
         some, at, tries = _filled((_of(lanes, index), carry, most), len(index))
         whole = np.asarray(program.whole, asked.dtype)
         carry, stretch = advanced_each(program, some, at, tries, times, whole, asked.room)
-        carry, stretch = _of(jax.device_get((carry, stretch)), np.arange(len(index)))
+        carry, stretch = _of(on_host((carry, stretch)), np.arange(len(index)))
         for i, lane in enumerate(index):
             state = _of(dataclasses.replace(carry, z=None, solver=None, controller=None), i)
             watched[lane].take(state, cut(_of(stretch, i), first=0 if tried[i] == 0 else 1))
@@ -236,9 +236,7 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
             after = dataclasses.replace(program, handed_over=True)
             over = np.flatnonzero(held)
             given = _filled(_of((_of(lanes, index), carry), over), len(over))
-            groups.append(
-                (after, index[over], _of(jax.device_get(handed_over_each(after, *given)), np.arange(len(over))))
-            )
+            groups.append((after, index[over], _of(on_host(handed_over_each(after, *given)), np.arange(len(over)))))
         if not held.all():
             groups.append((program, index[~held], _of(carry, np.flatnonzero(~held))))
 
