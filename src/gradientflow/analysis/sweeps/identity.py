@@ -97,7 +97,7 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
     match thing:
         case types.FunctionType() if not _is_of_a_library(thing):
             # What it counts or collects for itself is no part of what it is.
-            stored = set(_stored(thing.__code__))
+            stored = _stored(thing.__code__)
             cells = [
                 cell.cell_contents
                 for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
@@ -150,11 +150,12 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _stored(code: types.CodeType) -> Iterator[str]:
+@functools.lru_cache(1024)
+def _stored(code: types.CodeType) -> frozenset[str]:
     """The outer names that code assigns to."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("STORE_GLOBAL", "STORE_DEREF") and instruction.argval not in code.co_cellvars:
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _stored(constant)
+    found = {
+        instruction.argval
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("STORE_GLOBAL", "STORE_DEREF") and instruction.argval not in code.co_cellvars
+    }
+    return frozenset(found.union(*(_stored(part) for part in code.co_consts if isinstance(part, types.CodeType))))
