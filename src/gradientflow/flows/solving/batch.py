@@ -35,8 +35,9 @@ from .stretch import cut, joined
 from .watched import Limits, Watched, ending, surely_ended
 
 # Lanes that go side by side: with the memory of their solver they stay in a processor's cache. Those that have ended
-# are dropped when no more than a share is left; of so few as the least number none is.
-_LANES, _FEWEST, _SHARE = 1024, 16, 8
+# are dropped when no more than a share is left; of so few as the least number none is, which of small states are more:
+# a hundred of those take hardly longer than ten, and another number of lanes is another program.
+_LANES, _FEWEST, _FEWEST_SMALL, _SHARE = 1024, 16, 128, 8
 # What the rows of lanes that go side by side may take [bytes].
 _ROWS = 2**27
 # Steps that stability alone may ask of an explicit solver, where states are so small that an implicit step costs as
@@ -139,7 +140,8 @@ def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) ->
     if asked.keep:
         return _with_rows(program, lanes, h, radius, asked)
     room = room_for(asked.kind.z0)
-    carry = _through_the_first(program, lanes, h, min(room, limits.max_steps))
+    fewest = _FEWEST_SMALL if size(asked.kind.z0) <= _SMALL else _FEWEST
+    carry = _through_the_first(program, lanes, h, min(room, limits.max_steps), fewest)
     known = surely_ended(limits, asked.dtype, room, carry)
     first, last, end = on_host(ends(program, *_all((lanes, carry), count)))
     first, last, end = _of((first, last, end), np.arange(count))
@@ -164,7 +166,7 @@ def replaced(ended: Ended, index: np.ndarray, by: Ended) -> Ended:
     return jax.tree.map(put, ended, by)
 
 
-def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry:
+def _through_the_first(program: Program, lanes: Any, h: Any, most: int, fewest: int) -> Carry:
     """Where lanes stand after a first stretch, those that end in it making room for others on the way."""
     count = len(h)
     carry = jax.tree.map(lambda leaf: np.array(leaf)[:count], on_host(begun(program, *_all((lanes, h), count))))
@@ -172,9 +174,9 @@ def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry
     while len(waiting):
         side_by_side, waiting = waiting[:_LANES], waiting[_LANES:]
         number = len(side_by_side)
-        some, at = _filled(_of((lanes, carry), side_by_side), number)
+        some, at = _filled(_of((lanes, carry), side_by_side), number, fewest)
         length = len(at.s)
-        few = np.asarray(length // _SHARE if length > _FEWEST else 0)
+        few = np.asarray(length // _SHARE if length > fewest else 0)
         goes = np.arange(length) < number
         now, goes = on_host(until_few_go(program, some, at, goes, np.asarray(most), few))
 
@@ -279,9 +281,9 @@ def _all(tree: Any, count: int) -> Any:
     return _with_more(tree, -(-count // grain) * grain - count)
 
 
-def _filled(tree: Any, count: int) -> Any:
+def _filled(tree: Any, count: int, fewest: int = _FEWEST) -> Any:
     """Up to one of few lengths with the first lane once more: another number of lanes does not compile again."""
-    length = _FEWEST
+    length = fewest
     while length < count:
         length *= _SHARE
     return _with_more(tree, length - count)
