@@ -91,10 +91,7 @@ class Rows:
 
 
 class _Filling(NamedTuple):
-    """A stretch in progress: where it stands, the rows so far, how many they are, the next time's index, and `due`.
-
-    That is whether a cheap look allows that the state is at rest, so that a close one is due.
-    """
+    """A stretch in progress: the rows so far are `count`, and a look for rest is `due` where a cheap one allows it."""
 
     carry: Carry
     buffers: Any
@@ -205,8 +202,7 @@ class Integration(eqx.Module):
             carry, buffers, count, index, _ = state
             until = end if times is None else jnp.minimum(end, times[index])
             now = self.one(carry, until)
-            accepted = now.taken > carry.taken
-            saved = accepted if times is None else accepted & (now.s >= until)
+            saved = (now.taken > carry.taken) & (True if times is None else now.s >= until)
             if room:
                 # What is not to be kept is written where the next row will be.
                 buffers = _put(buffers, (None if times is None else now.taken, now.s, now.z), count)
@@ -262,8 +258,7 @@ class Integration(eqx.Module):
         left = left_to_do(self.flow, self.t0 + carry.s, z, *self._of_interest(carry))
         if self.gtol is not None:
             return left, self._rests_by_number(z), jnp.asarray(False)
-        before, now, blur = *self._energies(carry), self._blur(carry)
-        slowly = slow(self.speed(z), carry.fastest, dtype, blur)
+        before, now, blur, slowly = *self._energies(carry), self._blur(carry), self._is_slow(carry)
         rest = slowly & at_rest(left, carry.moved, before, now, dtype, blur=blur)
         spent = nothing_more(left, before, now, dtype, blur=blur)
         spent = slowly & (carry.taken >= carry.asks_from) & spent & ~rest & self.flow.has_energy
@@ -273,16 +268,19 @@ class Integration(eqx.Module):
         """Whether a close look could find rest, or nothing more to fall, where nobody has looked yet."""
         if not self.to_rest:
             return jnp.asarray(False)
-        due = self.is_unseen(carry)
         if size(carry.z) <= LARGEST_DENSE:
-            return due & self._may_rest(carry)
-        due = due & (carry.taken % _SELDOM == 0)
+            return self.is_unseen(carry) & self._may_rest(carry)
+        due = self.is_unseen(carry) & (carry.taken % _SELDOM == 0)
         return jax.lax.cond(due, lambda carry: self._may_rest(carry), lambda _: jnp.asarray(False), carry)
 
     def _may_rest(self, carry: Carry) -> Any:
         if self.gtol is not None:
             return self._rests_by_number(carry.z)
-        return may_be_at_rest(self.flow, carry.z, *self._of_interest(carry), self._fallen(carry))
+        near = may_be_at_rest(self.flow, carry.z, *self._of_interest(carry), self._fallen(carry))
+        return near & self._is_slow(carry)
+
+    def _is_slow(self, carry: Carry) -> Any:
+        return slow(self.speed(carry.z), carry.fastest, dtype_of(carry.z), self._blur(carry))
 
     def _rests_by_number(self, z: Any) -> Any:
         return (max_norm(self.flow.residual(z)) <= self.gtol) & (self.speed(z) <= self.gtol)
@@ -298,18 +296,16 @@ class Integration(eqx.Module):
 
     def seen_by_now(self, carry: Carry) -> Carry:
         """The same, once it is looked at closely whether it is at rest, where that is asked."""
-        if not self.to_rest:
-            return carry
-        return jax.lax.cond(self.is_unseen(carry), lambda carry: self._looked_at(carry), lambda carry: carry, carry)
 
-    def _looked_at(self, carry: Carry) -> Carry:
-        left, rest, spent = self.judged(carry)
-        return dataclasses.replace(carry, left=left, looked=carry.taken, rest=rest, spent=spent)
+        def look(carry: Carry) -> Carry:
+            left, rest, spent = self.judged(carry)
+            return dataclasses.replace(carry, left=left, looked=carry.taken, rest=rest, spent=spent)
 
-    def _energies(self, carry: Carry) -> tuple[Any, Any]:
+        return jax.lax.cond(self.is_unseen(carry), look, lambda carry: carry, carry) if self.to_rest else carry
+
+    def _energies(self, carry: Carry) -> Any:
         """E at the start and where it stands."""
-        value, position = self.flow.energy.value, self.flow.position
-        return value(position(self.z0)), value(position(carry.z))
+        return tuple(self.flow.energy.value(self.flow.position(z)) for z in (self.z0, carry.z))
 
     def _blur(self, carry: Carry) -> Any:
         """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
