@@ -246,14 +246,14 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     units = 1 / xp.sqrt(diagonal)
     finite = xp.isfinite(H).all() & xp.isfinite(residual).all()
     values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)), xp)
-    carried = vectors.T @ (units * residual)
+    carried = (units * residual) @ vectors
     # What rounding leaves of a gradient that vanishes.
     rounding = _ULPS * eps * xp.linalg.norm(units * (xp.abs(gradient) + size_of @ place))
     cut = _ULPS * eps * xp.max(xp.abs(values), initial=0)
     curved = xp.abs(values) > cut
     away = xp.where(curved, carried / xp.where(curved, values, 1), 0)
     # A flow that is not E's own may go to a saddle.
-    leads_back = curved & False if motion is None else (vectors.T @ (motion / units)) * away < 0
+    leads_back = curved & False if motion is None else ((motion / units) @ vectors) * away < 0
     held = (values > cut) | (curved & leads_back)
     lost = ~finite | (~held & (xp.abs(carried) > rounding)).any()
     along = xp.where(held, away, 0)
