@@ -222,14 +222,13 @@ class Integration(eqx.Module):
             )
             return part._replace(buffers=put_rows(state.buffers, part.buffers, before), count=before + part.count)
 
-        k0 = carry.taken
         buffers = jax.tree.map(lambda leaf: jnp.zeros((room + block, *leaf.shape), leaf.dtype), first)
         buffers = _put(buffers, first, 0) if room else buffers
         state = _Filling(carry, buffers, jnp.ones((), int), index, jnp.asarray(False))
         # Without looks and blocks it is one loop.
         state = jax.lax.while_loop(going, steps, state) if self.to_rest or block else steps(state)
         k, s, z = jax.tree.map(lambda leaf: leaf[:room], state.buffers)
-        rows = Rows(state.count, k0 + jnp.arange(room) if times is None else k, s, z)
+        rows = Rows(state.count, carry.taken + jnp.arange(room) if times is None else k, s, z)
         return state.carry if self.to_rest else self.reached(state.carry), rows
 
     def goes_on(self, carry: Carry, end: Any) -> Any:
@@ -292,7 +291,8 @@ class Integration(eqx.Module):
 
     def _fallen(self, carry: Carry) -> Any:
         """How much E may still have to fall to have fallen."""
-        return little(*self._energies(carry), dtype_of(carry.z), blur=self._blur(carry))
+        before, now = self._energies(carry)
+        return little(before, now, dtype_of(carry.z), blur=self._blur(carry))
 
     def seen_by_now(self, carry: Carry) -> Carry:
         """The same, once it is looked at closely whether it is at rest, where that is asked."""
@@ -303,9 +303,9 @@ class Integration(eqx.Module):
 
         return jax.lax.cond(self.is_unseen(carry), look, lambda carry: carry, carry) if self.to_rest else carry
 
-    def _energies(self, carry: Carry) -> Any:
+    def _energies(self, carry: Carry) -> list[Any]:
         """E at the start and where it stands."""
-        return tuple(self.flow.energy.value(self.flow.position(z)) for z in (self.z0, carry.z))
+        return [self.flow.energy.value(self.flow.position(z)) for z in (self.z0, carry.z)]
 
     def _blur(self, carry: Carry) -> Any:
         """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
