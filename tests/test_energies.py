@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradientflow as gf
-from gradientflow.flows import landscapes, regression, standardized
+from gradientflow.flows import is_finite_everywhere, landscapes, regression, standardized
 
 from .thorough import THOROUGH, part
 
@@ -183,3 +183,25 @@ def test_sympy_expressions_are_energies():
 def test_sympy_expressions_that_are_no_energies(arguments, error, words):
     with pytest.raises(error, match=words):
         gf.from_sympy(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (lambda x: jnp.mean(jax.nn.softplus(-x)), True),
+        (lambda x: jnp.sum(jnp.log(jnp.cosh(x))), True),
+        (lambda x: jnp.sum(jnp.sqrt(1 + x * x)), True),
+        (lambda x: jnp.sum(x**2 / (1 + x**2)), True),
+        (lambda x: jnp.sum(jnp.log1p(jnp.exp(x))), True),
+        (lambda x: jnp.sum(jnp.log(x)), False),
+        (lambda x: jnp.sum(jnp.log(jnp.exp(x))), False),
+        (lambda x: jnp.sum(jnp.sqrt(x * x)), False),
+        (lambda x: jnp.sum(1 / (x * x)), False),
+        (lambda x: jnp.sum(jnp.log1p(x)), False),
+        (lambda x: jnp.sum(jnp.sqrt(1 - x * x)), False),
+        (lambda x: jnp.sum(x**-2), False),
+        (lambda x: jnp.sum((1 + x * x) ** -2), True),
+    ],
+)
+def test_where_an_energy_is_finite_is_read_off_its_program(value, told):
+    assert is_finite_everywhere(gf.energy(value), jnp.ones(3)) is told

@@ -315,3 +315,16 @@ def test_what_reads_a_key_is_swept_and_known_again():
 
     assert Same(holding(key)) == Same(holding(key))
     assert Same(holding(numbers)) == Same(holding(numbers.copy())) != Same(holding(numbers + 1))
+
+
+# Its code names `exp`, an attribute of jax.numpy, and that is what it is called itself.
+exp = gf.energy(lambda x: jnp.sum(jnp.exp(x) - x))
+
+
+def test_an_energy_that_is_called_like_what_it_reads_of_a_library_is_found_again(tmp_path):
+    def make(lr):
+        return gf.optimizers.gradient_descent(exp, lr=lr)
+
+    swept = gf.sweep(make, [1.0], over={"lr": [0.2, 0.5]}, steps=200, store=tmp_path / "kept")
+    assert swept.outcome.tolist() == ["converged", "converged"]
+    assert Same(make) == Same(make)

@@ -58,6 +58,7 @@ from .checks import users_line as users_line
 from .compiling import SMALL_LANES as SMALL_LANES
 from .compiling import SMALL_TRAINING as SMALL_TRAINING
 from .compiling import compiled as compiled
+from .compiling import entries_of as entries_of
 from .compiling import put_rows as put_rows
 from .compiling import rows_at_once as rows_at_once
 from .energies import landscapes as landscapes
@@ -118,6 +119,7 @@ from .numerics import is_numeric as is_numeric
 from .numerics import l2_norm as l2_norm
 from .numerics import max_norm as max_norm
 from .numerics import numbers_to_arrays as numbers_to_arrays
+from .numerics import on_host as on_host
 from .numerics import relaxed as relaxed
 from .numerics import scaled_to_unit as scaled_to_unit
 from .numerics import size as size

@@ -37,7 +37,14 @@ SMALL_TRAINING = 2**20
 _UNQUEUED, _MOST_AT_ONCE, _FEWEST_AT_ONCE = 512, 32, 4
 
 
-def compiled(function: Callable[P, T], small: int = _SMALL, jit: Any = None) -> Callable[P, T]:
+def entries_of(args: Any) -> int:
+    """How many numbers its arrays hold."""
+    return sum(leaf.size for leaf in jax.tree.leaves(args) if isinstance(leaf, (jax.Array, np.ndarray)))
+
+
+def compiled(
+    function: Callable[P, T], small: int = _SMALL, jit: Any = None, work: Callable[[Any], int] = entries_of
+) -> Callable[P, T]:
     """A function as a program of the host's, compiled in a moment where it is small.
 
     Of its arguments the arrays are traced, whatever else is in them is part of the program. In somebody's own trace, on
@@ -45,8 +52,9 @@ def compiled(function: Callable[P, T], small: int = _SMALL, jit: Any = None) -> 
 
     Args:
         function: what is compiled.
-        small: how many entries all its arguments have at most, where it is.
+        small: how much work it has at most, where it is.
         jit: what compiles it where its arguments are to be taken otherwise, `jax.jit` where all are traced.
+        work: how much that is, from its arguments: how many entries they have.
     """
     in_traces = (jit or eqx.filter_jit)(function)
     make = jit or functools.partial(_Program, told=in_traces)
@@ -57,7 +65,7 @@ def compiled(function: Callable[P, T], small: int = _SMALL, jit: Any = None) -> 
     def called(*args: P.args, **options: P.kwargs) -> T:
         if is_transformed():
             return in_traces(*args, **options)
-        if in_a_moment and _entries(args) <= small and jax.default_backend() == "cpu":
+        if in_a_moment and work(args) <= small and jax.default_backend() == "cpu":
             try:
                 return in_a_moment[0](*args, **options)
             except jax.errors.JaxRuntimeError as error:
@@ -135,10 +143,6 @@ def _parted(tree: Any) -> tuple[list[Any], _Rest]:
     leaves, structure = jax.tree.flatten(tree)
     arrays = [leaf for leaf in leaves if eqx.is_array(leaf)]
     return arrays, _Rest(structure, tuple([_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves]))
-
-
-def _entries(tree: Any) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(tree) if isinstance(leaf, (jax.Array, np.ndarray)))
 
 
 def rows_at_once(row: Any, room: int) -> int:

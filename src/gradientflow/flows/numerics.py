@@ -111,6 +111,16 @@ def numbers_to_arrays(tree: Any, dtype: Any, integers: bool = True) -> Any:
     return jax.tree.map(convert, tree)
 
 
+def on_host(tree: Any) -> Any:
+    """A pytree with NumPy's arrays for JAX's; on the CPU as views of what is there anyway.
+
+    There `jax.device_get` takes ten times as long, 8 µs an array.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.device_get(tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, tree)
+
+
 def is_concrete(*trees: Any) -> bool:
     """Whether values can be looked at: no leaf is being traced."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))

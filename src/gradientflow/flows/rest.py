@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 
 from .compiling import compiled
 from .flow import Flow
-from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
+from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, on_host, size
 from .state import lower
 
 # Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
@@ -91,29 +91,74 @@ def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
 def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
     """What is left to do from a position whose value is known: eigenvalues are NumPy's, which need no program."""
     if size(x) > LARGEST_DENSE or not flow.has_energy:
-        return jax.device_get(_compiled_left(flow, t, x, way))
+        return on_host(_compiled_left(flow, t, x, way))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
-        return _by_eigenvalues(jax.device_get(_compiled_terms(flow, t, x)), eps, np)
+        return _by_eigenvalues(on_host(_compiled_terms(flow, t, x)), eps, np)
 
 
 def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
-    r"""The cheap look: one product with the Hessian excludes most positions.
+    """The cheap look: one product with the Hessian excludes most positions."""
+    if not flow.has_energy:
+        return jnp.asarray(True)
+    return _is_near(_at_least(flow, x, residual), way, fall)
 
-    By Cauchy and Schwarz $\|H^{-1}g\| \ge \|g\|^2/\|Hg\|$ and $g^\top H^{-1}g \ge \|g\|^4/g^\top Hg$.
+
+def may_be_at_rest(flow: Flow, z: Any, way: Any, fall: Any, fallen: Any) -> Any:
+    """Whether a close look at a state could find it at rest, or that E has nothing more to fall, by a cheap one.
+
+    Args:
+        flow: whose state it is.
+        z: the state.
+        way: the longest Newton step that is of interest, as for `left_to_do` [X].
+        fall: how much E may still have to fall, likewise [E].
+        fallen: beyond how much that is no rest, as `little` says [E].
     """
     if not flow.has_energy:
         return jnp.asarray(True)
+    least = _at_least(flow, flow.position(z), lower(flow.residual(z)))
+    # What bounds the fall is rounded, and both are compared to decide whether it is worth a look, no more.
+    little_left = (least.fall_of_any <= 2 * fallen) | (least.way <= least.told_apart)
+    return _is_near(least, way, fall) & (little_left | (least.gradient == 0))
+
+
+class _AtLeast(NamedTuple):
+    r"""What one product with the Hessian says of what is left, by Cauchy and Schwarz, of a gradient g.
+
+    Attributes:
+        gradient: ‖g‖∞.
+        way: $\|H^{-1}g\| \ge \|g\|^2/\|Hg\|$ [X].
+        fall: $\tfrac12 g^\top H^{-1}g \ge \|g\|^4/2g^\top Hg$ of a convex energy, infinite where it is not [E].
+        fall_of_any: $\tfrac12 g^\top |H|^{-1}g \ge \|g\|^3/2\|Hg\|$ of any [E].
+        told_apart: a way that is rounding [X].
+    """
+
+    gradient: Any
+    way: Any
+    fall: Any
+    fall_of_any: Any
+    told_apart: Any
+
+
+def _at_least(flow: Flow, x: Any, residual: Any) -> _AtLeast:
     eps = float(jnp.finfo(dtype_of(residual)).eps)
     # In units of the gradient, or its square would overflow.
     scale = max_norm(residual)
     unit = jax.tree.map(lambda leaf: leaf / jnp.where(scale > 0, scale, 1).astype(leaf.dtype), residual)
     image = flow.energy.hvp(x, unit)
-    square, curved = inner(unit, unit), inner(unit, image)
-    least_way = scale * square / jnp.sqrt(inner(image, image) * size(x))
-    least_fall = scale**2 * square**2 / (2 * curved)
-    near = (scale == 0) | (least_way <= jnp.maximum(way, _ULPS * eps * max_norm(x)))
-    return near | ((curved > 0) & (least_fall <= fall))
+    square, curved, bent = inner(unit, unit), inner(unit, image), jnp.sqrt(inner(image, image))
+    return _AtLeast(
+        scale,
+        scale * square / (bent * size(x) ** 0.5),
+        jnp.where(curved > 0, scale**2 * square**2 / (2 * curved), jnp.inf),
+        scale**2 * square * jnp.sqrt(square) / (2 * bent),
+        _ULPS * eps * max_norm(x),
+    )
+
+
+def _is_near(least: _AtLeast, way: Any, fall: Any) -> Any:
+    near = (least.gradient == 0) | (least.way <= jnp.maximum(way, least.told_apart))
+    return near | (least.fall <= fall)
 
 
 def nothing_known(dtype: Any) -> Left:
@@ -201,14 +246,14 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     units = 1 / xp.sqrt(diagonal)
     finite = xp.isfinite(H).all() & xp.isfinite(residual).all()
     values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)), xp)
-    carried = vectors.T @ (units * residual)
+    carried = (units * residual) @ vectors
     # What rounding leaves of a gradient that vanishes.
     rounding = _ULPS * eps * xp.linalg.norm(units * (xp.abs(gradient) + size_of @ place))
     cut = _ULPS * eps * xp.max(xp.abs(values), initial=0)
     curved = xp.abs(values) > cut
     away = xp.where(curved, carried / xp.where(curved, values, 1), 0)
     # A flow that is not E's own may go to a saddle.
-    leads_back = curved & False if motion is None else (vectors.T @ (motion / units)) * away < 0
+    leads_back = curved & False if motion is None else ((motion / units) @ vectors) * away < 0
     held = (values > cut) | (curved & leads_back)
     lost = ~finite | (~held & (xp.abs(carried) > rounding)).any()
     along = xp.where(held, away, 0)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from gradientflow.flows import Trajectory
@@ -66,8 +65,8 @@ def show_trajectory(trajectory: "Trajectory") -> str:
     return "\n".join(["<div>", head, *([_line(detail)] if t.ndim == 1 and detail else []), show_fields(rows), "</div>"])
 
 
-def show_table(table: pd.DataFrame) -> str:
-    """A table with all its words, numbers short, and formulas as formulas."""
+def show_table(table: Any) -> str:
+    """A pandas table with all its words, numbers short, and formulas as formulas."""
     table = table.loc[:, [not (column == "").all() for _, column in table.items()]]
     heads = ["" if table.index.name is None else str(table.index.name), *map(str, table.columns)]
     rows = [(label, row) for label, row in zip(table.index, table.itertuples(index=False), strict=True)]

@@ -9,7 +9,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 
 from gradientflow.discretizers import Method
 from gradientflow.flows import Energy, Flow, check_integer, looks_at_numbers
@@ -76,8 +75,10 @@ class Basins(Measured, Drawn):
     starts: int
     of: str
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> Any:
         """One row a minimum, and one for each way to reach none: where it is, E there, its share of the box."""
+        import pandas as pd
+
         rows = []
         for label in [*range(len(self.minima)), *sorted(Elsewhere, reverse=True)]:
             share = float((self.labels == int(label)).mean())

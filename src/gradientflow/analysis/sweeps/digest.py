@@ -28,16 +28,17 @@ def digest(thing: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Leaf:
-    """What is neither a function nor a plain value."""
+    """What is neither a function nor a plain value, and what it is reached from."""
 
     thing: Any
+    within: tuple[int, ...] = ()
 
 
 def _pieces(thing: Any) -> Any:
     """What a thing is written down as."""
     match thing:
-        case _Leaf(thing=inner):
-            yield from _pieces_of_object(inner)
+        case _Leaf(thing=inner, within=within):
+            yield from _pieces_of_object(inner, within)
         case tuple():
             yield "("
             for part in thing:
@@ -54,7 +55,7 @@ def _pieces(thing: Any) -> Any:
             yield thing
 
 
-def _pieces_of_object(thing: Any) -> Any:
+def _pieces_of_object(thing: Any, within: tuple[int, ...]) -> Any:
     name = getattr(thing, "__qualname__", None)
     if isinstance(thing, types.ModuleType):
         yield thing.__name__
@@ -71,12 +72,12 @@ def _pieces_of_object(thing: Any) -> Any:
         yield f"{type(thing).__module__}.{type(thing).__qualname__}"
         for field in dataclasses.fields(thing):
             yield field.name
-            yield from _pieces(made_of(getattr(thing, field.name, None), leaf=_Leaf))
+            yield from _pieces(made_of(getattr(thing, field.name, None), within, leaf=_Leaf))
     elif isinstance(thing, list | dict | set | frozenset):
         yield type(thing).__name__
         parts = sorted(thing.items(), key=repr) if isinstance(thing, dict) else thing
         for part in parts:
-            yield from _pieces(made_of(part, leaf=_Leaf))
+            yield from _pieces(made_of(part, within, leaf=_Leaf))
     elif isinstance(thing, functools.partial | slice | range):
         yield repr(thing)
     else:

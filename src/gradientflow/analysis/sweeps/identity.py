@@ -40,13 +40,13 @@ class _Object:
         return id(self.thing)
 
 
-def _as_it_is(thing: Any) -> Any:
+def _as_it_is(thing: Any, within: tuple[int, ...]) -> Any:
     """A module by what it holds, a few numbers by their values, and anything else as itself."""
     if isinstance(thing, eqx.Module):
         leaves, structure = jax.tree.flatten(thing)
         with contextlib.suppress(TypeError):
             hash(structure)
-            return structure, tuple(map(made_of, leaves))
+            return structure, tuple(made_of(part, within) for part in leaves)
     elif isinstance(thing, (np.ndarray, np.generic, jax.Array)) and is_concrete(thing) and not is_key(thing):
         values = np.asarray(thing)
         if values.nbytes <= _FEW_BYTES and not values.dtype.hasobject:
@@ -75,7 +75,7 @@ class Same:
         return self._hash
 
 
-def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any] = _as_it_is) -> Any:
+def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any, tuple[int, ...]], Any] = _as_it_is) -> Any:
     """What a thing is made of, as something that can be compared: code, values, and what they read.
 
     A list or a dictionary is itself, whatever is in it: what is changed in place is not seen, as by `jax.jit`.
@@ -83,7 +83,7 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
     Args:
         thing: a function, or anything.
         within: what it is reached from.
-        leaf: what stands for an object that is neither a function nor a plain value.
+        leaf: what stands for an object that is neither a function nor a plain value, given what it is reached from.
     """
     if id(thing) in within:
         return within.index(id(thing))
@@ -97,7 +97,7 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
     match thing:
         case types.FunctionType() if not _is_of_a_library(thing):
             # What it counts or collects for itself is no part of what it is.
-            stored = set(_stored(thing.__code__))
+            stored = _stored(thing.__code__)
             cells = [
                 cell.cell_contents
                 for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
@@ -114,7 +114,7 @@ def made_of(thing: Any, within: tuple[int, ...] = (), leaf: Callable[[Any], Any]
             return type(thing), parts(thing)
         case _ if isinstance(thing, _PLAIN):
             return type(thing), repr(thing)
-    return leaf(thing)
+    return leaf(thing, inside)
 
 
 def _is_of_a_library(function: Any) -> bool:
@@ -150,11 +150,12 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _stored(code: types.CodeType) -> Iterator[str]:
+@functools.lru_cache(1024)
+def _stored(code: types.CodeType) -> frozenset[str]:
     """The outer names that code assigns to."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("STORE_GLOBAL", "STORE_DEREF") and instruction.argval not in code.co_cellvars:
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _stored(constant)
+    found = {
+        instruction.argval
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("STORE_GLOBAL", "STORE_DEREF") and instruction.argval not in code.co_cellvars
+    }
+    return frozenset(found.union(*(_stored(part) for part in code.co_consts if isinstance(part, types.CodeType))))

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 
 from gradientflow.flows import OUTCOMES, Ended, take_apart
 
@@ -96,8 +95,10 @@ class Sweep(Measured, Drawn):
             lines.append(f"  least energy {self.energy.ravel()[lane]:.6g} at {values}")
         return "\n".join(lines)
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> Any:
         """One row a lane: its values, energy, gradient, outcome, where that began, and steps or time taken."""
+        import pandas as pd
+
         index = np.arange(len(self.lanes))
         places = np.unravel_index(index, self.lanes.shape)
         data: dict[str, Any] = {}

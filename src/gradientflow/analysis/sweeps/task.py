@@ -217,8 +217,8 @@ def task_of(
     made = _made(make, first)
     for name, column in lanes.columns.items():
         if column.kind == "number":
-            for value in (column.values.min(), column.values.max()):
-                _made(make, {**first, name: float(value)})
+            for value in {float(column.values.min()), float(column.values.max())} - {first[name]}:
+                _made(make, {**first, name: value})
     if isinstance(made, Method):
         if steps is None:
             raise TypeError("sweep: a Method takes `steps`, how many: steps=1000")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
 from gradientflow.flows import check_integer, looks_at_numbers
 
@@ -35,11 +34,13 @@ class Tuned(Measured, Drawn):
     energy: dict[str, float]
     sweeps: dict[str, Sweep]
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> Any:
         """One row a method: its best values, E there, E's median and ninth decile over all trials, what diverged.
 
         How far the median lies above the best is how much the method asks of whoever tunes it.
         """
+        import pandas as pd
+
         rows = []
         for label, found in self.sweeps.items():
             energy = np.where(np.isfinite(found.energy) & (found.outcome != "diverged"), found.energy, np.inf).ravel()

@@ -5,11 +5,9 @@ ended that rose nowhere above its start and goes through no cycle. Of what is lo
 in a second pass that goes no further; the other lanes are run again, with their rows.
 """
 
-import dataclasses
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,25 +18,27 @@ from gradientflow.flows import (
     SMALL_LANES,
     Ended,
     Left,
-    Status,
     all_finite,
     compiled,
     decide,
     dtype_of,
+    entries_of,
     is_finite_everywhere,
     left_to_do,
     max_norm,
+    on_host,
     once_per_shape,
     replaced,
     size,
     small,
-    unseen,
 )
 
 from ..iteration import Carry, Iteration
 from .evidence import ends_of, is_noisy, measured, seen_of, uneventful
+from .lost import all_lost
 from .returning import TAIL, returns
 from .run import run_traced
+from .side_by_side import SIDE_BY_SIDE, Build, bare, filled
 
 # What lanes that run side by side may take, with and without their rows [bytes].
 _WITH_ROWS, _WITHOUT = 2**27, 2**25
@@ -46,12 +46,11 @@ _WITH_ROWS, _WITHOUT = 2**27, 2**25
 _SELDOM = 64
 # Lanes with rows at once: more of them only leave the caches.
 _MOST_WITH_ROWS = 1024
-# Lost lanes at once, few and many: those that are lost at about the same time.
-_LOST_AT_ONCE = 64, 1024
-
-
-# (what all lanes share, what a lane has) ↦ its iteration, its first state, and the time there.
-Build = Callable[[Any, Any], tuple[Iteration, Any, Any]]
+# Of those that there is memory for such a share at once: their rows stay in the caches (measured: 128 lanes in the
+# plane take 1,000 steps in 7 ms, 512 of them at once in 54). Of long histories still so many.
+_ROWS_IN_CACHE, _FEWEST_WITH_ROWS = 8, 4
+# Steps of all lanes together that are over before a loop is compiled for speed.
+_SMALL_STEPS = 2**20
 
 
 def run_batch(
@@ -76,14 +75,15 @@ def run_batch(
         return _all_with_rows(build, shared, lanes, steps, gtol, keep, 1)
     count, tail = len(jax.tree.leaves(lanes)[0]), min(TAIL, steps + 1)
     # Another number of lanes is one of few, most of which are there.
-    all_of_them = _filled(lanes, -(-count // (grain := max(8, 1 << max(count.bit_length() - 4, 0)))) * grain)
-    found = jax.device_get(_without_rows(build, shared, all_of_them, np.asarray(steps), tail, gtol))
+    all_of_them = filled(lanes, -(-count // (grain := max(8, 1 << max(count.bit_length() - 4, 0)))) * grain)
+    way = _without_rows(build, shared, all_of_them, np.asarray(steps), tail)
+    found = on_host((*_seen(build, shared, all_of_them, way, gtol), way.lost))
     ended, plain, lost_by = jax.tree.map(lambda leaf: leaf[:count], found)
     # What is lost early first, so that those that go side by side end together.
     if len(lost := np.flatnonzero(lost_by >= 0)):
         lost = lost[np.argsort(lost_by[lost], kind="stable")]
         found = _of(ended, lost)
-        status = _all_lost(build, shared, _of(lanes, lost), found, steps)
+        status = all_lost(build, shared, _of(lanes, lost), found, steps)
         ended = replaced(ended, lost, found._replace(status=status))
     if len(again := np.flatnonzero(~plain & (lost_by < 0))):
         ended = replaced(ended, again, _all_with_rows(build, shared, _of(lanes, again), steps, gtol, (), 1))
@@ -92,12 +92,6 @@ def run_batch(
 
 def _of(lanes: Any, index: np.ndarray) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], lanes)
-
-
-def _filled(lanes: Any, count: int) -> Any:
-    """So many lanes, by the first one once more."""
-    more = count - len(jax.tree.leaves(lanes)[0])
-    return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[:1], more, axis=0)]), lanes)
 
 
 def lanes_at_once(build: Build, shared: Any, lanes: Any, steps: int, with_rows: bool, save_every: int) -> int:
@@ -147,18 +141,43 @@ def _states(build: Build, shared: Any, lane: Any) -> Any:
     return eqx.filter_eval_shape(started, shared, lane)
 
 
-# Lanes on the last axis, side by side in memory as vector units take them; the step's number is the same in all.
-_SIDE_BY_SIDE: Any = Carry(-1, None, -1, -1, -1, -1, -1)
+class _Way(NamedTuple):
+    """What is kept of the way of lanes of which no rows are: carries, and what the rows in between tell.
+
+    Attributes:
+        first: where they start.
+        step: how long their first step is [T].
+        last: where they end, the time untold.
+        returned: whether the last states were there before, as `returns` tells.
+        unharmed: how far they have been, as `_unharmed` tells.
+        lost: by which step they are lost, or −1.
+    """
+
+    first: Carry
+    step: Any
+    last: Carry
+    returned: Any
+    unharmed: Any
+    lost: Any
 
 
-@functools.partial(compiled, small=SMALL_LANES)
-def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, gtol: Any) -> tuple[Ended, Any, Any]:
-    """How lanes end, of which this is all that there is to know, and by which step the others are lost, or −1."""
+_LANES: Any = _Way(SIDE_BY_SIDE, 0, SIDE_BY_SIDE, -1, -1, 0)
 
-    def start(lane: Any) -> tuple[Carry, Carry, Any]:
+
+def _steps_of_all(args: Any) -> int:
+    """How many entries are stepped, all steps together."""
+    _, _, lanes, steps, _ = args
+    return entries_of(lanes) * int(steps)
+
+
+@functools.partial(compiled, small=_SMALL_STEPS, work=_steps_of_all)
+def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int) -> _Way:
+    """All steps of all lanes."""
+
+    def start(lane: Any) -> tuple[Carry, Any, Any]:
         iteration, z0, t0 = build(shared, lane)
         carry = iteration.start(z0, t0)
-        return carry, iteration.one(carry), _unharmed(iteration, carry)
+        return carry, iteration.one(carry).t - carry.t, _unharmed(iteration, carry)
 
     def one(lane: Any, carry: Carry) -> Carry:
         return build(shared, lane)[0].advanced(carry)
@@ -166,13 +185,9 @@ def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, 
     def watch(lane: Any, carry: Carry, unharmed: Any) -> Any:
         return jax.tree.map(jnp.maximum, unharmed, _unharmed(build(shared, lane)[0], carry))
 
-    def see(lane: Any, first: Carry, second: Carry, last: Carry, returned: Any, unharmed: Any) -> tuple[Ended, Any]:
-        iteration, _, _ = build(shared, lane)
-        return _end(iteration, first, second, iteration.with_time(last), returned, unharmed, gtol)
-
-    one_of_each = jax.vmap(one, in_axes=(0, _SIDE_BY_SIDE), out_axes=_SIDE_BY_SIDE)
-    watch_each = jax.vmap(watch, in_axes=(0, _SIDE_BY_SIDE, -1), out_axes=-1)
-    first, second, unharmed = jax.vmap(start, out_axes=(_SIDE_BY_SIDE, 0, -1))(lanes)
+    one_of_each = jax.vmap(one, in_axes=(0, SIDE_BY_SIDE), out_axes=SIDE_BY_SIDE)
+    watch_each = jax.vmap(watch, in_axes=(0, SIDE_BY_SIDE, -1), out_axes=-1)
+    first, length, unharmed = jax.vmap(start, out_axes=(SIDE_BY_SIDE, 0, -1))(lanes)
     every = 1 if _must_be_watched(build, shared, lanes) else _SELDOM
 
     def watched(carry: Carry, looped: tuple[Carry, Any, Any]) -> tuple[Carry, Any, Any]:
@@ -188,18 +203,27 @@ def _without_rows(build: Build, shared: Any, lanes: Any, steps: Any, tail: int, 
         carry = one_of_each(lanes, looped[0])
         return watched(carry, looped) if every == 1 else (carry, *looped[1:]), carry.z
 
-    blocks, rest = jnp.divmod(steps - tail + 1, every)
+    before_tail = steps - tail + 1
     none = jnp.full(len(jax.tree.leaves(lanes)[0]), -1)
-    looped = jax.lax.fori_loop(0, blocks, lambda _, looped: some(every, looped), (first, unharmed, none))
-    looped = some(rest, looped) if every > 1 else looped
+    blocks = -(-before_tail // every)
+    looped = jax.lax.fori_loop(
+        0, blocks, lambda i, looped: some(jnp.minimum(every, before_tail - i * every), looped), (first, unharmed, none)
+    )
     before = looped[0].z
     looped, states = jax.lax.scan(step, looped, None, length=tail - 1)
     last, unharmed, lost = watched(looped[0], looped)
     states = jax.tree.map(lambda leaf, rows: jnp.concatenate([leaf[None], rows]), before, states)
-    ended, plain = jax.vmap(see, in_axes=(0, _SIDE_BY_SIDE, 0, _SIDE_BY_SIDE, -1, -1))(
-        lanes, first, second, last, returns(jnp, states, lanes=1), unharmed
-    )
-    return ended, plain, lost
+    return _Way(first, length, last, returns(jnp, states, lanes=1), unharmed, lost)
+
+
+@functools.partial(compiled, small=SMALL_LANES, work=lambda args: entries_of(args[2]))
+def _seen(build: Build, shared: Any, lanes: Any, way: _Way, gtol: Any) -> tuple[Ended, Any]:
+    """How lanes end, and of which this is all that there is to know."""
+
+    def see(lane: Any, way: _Way) -> tuple[Ended, Any]:
+        return _end(build(shared, lane)[0], way, gtol)
+
+    return jax.vmap(see, in_axes=(0, _LANES))(lanes, way)
 
 
 def _must_be_watched(build: Build, shared: Any, lanes: Any) -> bool:
@@ -225,11 +249,9 @@ def _unharmed(iteration: Iteration, carry: Carry) -> Any:
     return jnp.where(finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm), 0.0, jnp.inf)
 
 
-def _end(
-    iteration: Iteration, first: Carry, second: Carry, last: Carry, returned: Any, unharmed: Any, gtol: Any
-) -> tuple[Ended, Any]:
+def _end(iteration: Iteration, way: _Way, gtol: Any) -> tuple[Ended, Any]:
     """How a run ended that was finite on its way and ends no higher than it began, and whether it was and does."""
-    flow = iteration.flow
+    flow, first, last = iteration.flow, way.first, iteration.with_time(way.last)
     pairs = [(carry.z, iteration.position(carry)) for carry in (first, last)]
     energy, grad_norm, finite = (
         jnp.stack(both) for both in zip(*(measured(pair, flow) for pair in pairs), strict=True)
@@ -239,87 +261,26 @@ def _end(
     if gtol is None:
         end = flow.init(ends.last)
         left = left_to_do(flow, last.t, end, small(dtype_of(end)).way * ends.moved)
-    course = uneventful(first, second, last, energy, grad_norm)
-    seen = seen_of(iteration, course, last.z, returned, ends, left, gtol)
+    course = uneventful(way.step, last, energy, grad_norm)
+    seen = seen_of(iteration, course, last.z, way.returned, ends, left, gtol)
     finite = finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm)
     # A polynomial of the eighth degree does not overflow there; an exponential that does takes the state along.
-    never_far = max_norm(unharmed) <= float(jnp.finfo(energy.dtype).max) ** 0.125
+    never_far = max_norm(way.unharmed) <= float(jnp.finfo(energy.dtype).max) ** 0.125
     plain = finite.all() & never_far & (energy[1] <= energy[0]) & (seen.period <= 1)
-    return Ended(ends.last, energy[1], grad_norm[1], last.t, last.k, _bare(decide(seen)), {}), plain
-
-
-def _all_lost(build: Build, shared: Any, lanes: Any, ended: Ended, steps: int) -> Status:
-    """The statuses of lanes that are lost, in the order in which they are."""
-    few, many = _LOST_AT_ONCE
-    count = len(ended.energy)
-    at_once = few if count <= few else many
-    parts = []
-    for start in range(0, count, at_once):
-        some = _filled(jax.tree.map(lambda leaf, i=start: leaf[i : i + at_once], lanes), at_once)
-        parts.append(jax.device_get(_where_lost(build, shared, some, np.asarray(steps))))
-    lost_from, rises_from = (np.concatenate(part)[:count] for part in zip(*parts, strict=True))
-    seen = unseen(np, np.stack([ended.energy] * 2), np.stack([ended.grad_norm] * 2))
-    seen = dataclasses.replace(seen, lost_from=lost_from, rises_from=rises_from)
-    return _bare(decide(seen))
-
-
-@functools.partial(compiled, small=SMALL_LANES)
-def _where_lost(build: Build, shared: Any, lanes: Any, most: Any) -> tuple[Any, Any]:
-    """The first steps after which something is not finite, and the first ones of the rises of E that lead there.
-
-    That is what rows tell, which are not kept: the last stretch over which E is no higher than at the start, and the
-    last of its lowest points.
-    """
-
-    def look(lane: Any, carry: Carry) -> tuple[Any, Any]:
-        iteration, _, _ = build(shared, lane)
-        energy, grad_norm, finite = measured((carry.z, iteration.position(carry)), iteration.flow)
-        return energy, finite & jnp.isfinite(energy) & jnp.isfinite(grad_norm)
-
-    def start(lane: Any) -> Carry:
-        iteration, z0, t0 = build(shared, lane)
-        return iteration.start(z0, t0)
-
-    def one(lane: Any, carry: Carry) -> Carry:
-        return build(shared, lane)[0].one(carry)
-
-    one_of_each = jax.vmap(one, in_axes=(0, _SIDE_BY_SIDE), out_axes=_SIDE_BY_SIDE)
-    look_at_each = jax.vmap(look, in_axes=(0, _SIDE_BY_SIDE))
-    first = jax.vmap(start, out_axes=_SIDE_BY_SIDE)(lanes)
-    energy0, finite = look_at_each(lanes, first)
-
-    def goes_on(looped: Any) -> Any:
-        carry, lost, *_ = looped
-        return (carry.k < most) & (lost < 0).any()
-
-    def step(looped: Any) -> Any:
-        carry, lost, was_low, least, begin = looped
-        carry = one_of_each(lanes, carry)
-        energy, finite = look_at_each(lanes, carry)
-        alive, low = lost < 0, finite & (energy <= energy0)
-        lowest = alive & low & (~was_low | (energy <= least))
-        return (
-            carry, jnp.where(alive & ~finite, carry.k, lost), low, jnp.where(lowest, energy, least),
-            jnp.where(lowest, carry.k, begin),
-        )  # fmt: skip
-
-    zero = jnp.zeros_like(energy0, dtype=int)
-    begun = first, jnp.where(finite, -1, 0), finite, energy0, zero
-    _, lost, _, _, begin = jax.lax.while_loop(goes_on, step, begun)
-    return lost, jnp.where(lost > 0, begin + 1, -1)
+    return Ended(ends.last, energy[1], grad_norm[1], last.t, last.k, bare(decide(seen)), {}), plain
 
 
 def _all_with_rows(
     build: Build, shared: Any, lanes: Any, steps: int, gtol: Any, keep: tuple[str, ...], save_every: int
 ) -> Ended:
     count = len(jax.tree.leaves(lanes)[0])
-    most = lanes_at_once(build, shared, lanes, steps, True, save_every)
+    most = max(_FEWEST_WITH_ROWS, lanes_at_once(build, shared, lanes, steps, True, save_every) // _ROWS_IN_CACHE)
     parts = []
     for start in range(0, count, most):
         some = jax.tree.map(lambda leaf, i=start: leaf[i : i + most], lanes)
         length = min(most, count - start)
-        filled = _filled(some, 1 << (length - 1).bit_length())
-        found = jax.device_get(_with_rows(build, shared, filled, steps, gtol, keep, save_every))
+        whole = filled(some, 1 << (length - 1).bit_length())
+        found = on_host(_with_rows(build, shared, whole, steps, gtol, keep, save_every))
         parts.append(jax.tree.map(lambda leaf, n=length: leaf[:n], found))
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
@@ -335,10 +296,6 @@ def _with_rows(
             lambda leaf: leaf[-1], (rows.x, rows.energy, rows.grad_norm, rows.t, rows.k)
         )
         asked = {name: getattr(rows, name) for name in (*keep, "k")} if keep else {}
-        return Ended(x, energy, grad_norm, t, k, _bare(status), asked)
+        return Ended(x, energy, grad_norm, t, k, bare(status), asked)
 
     return jax.vmap(run)(lanes)
-
-
-def _bare(status: Status) -> Status:
-    return eqx.tree_at(lambda status: status.evidence, status, None)

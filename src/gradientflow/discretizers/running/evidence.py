@@ -155,21 +155,20 @@ class Course(eqx.Module):
     change: Any
 
 
-def uneventful(first: Carry, second: Carry, last: Carry, energy: Any, grad_norm: Any) -> Course:
+def uneventful(step: Any, last: Carry, energy: Any, grad_norm: Any) -> Course:
     """The course of a run that chance does not move, that was finite on its way and ends no higher than it began.
 
     Of such a run no row is needed: where it rose, and how far, decides nothing.
 
     Args:
-        first: where it starts.
-        second: where its first step ends.
+        step: the first one's length [T].
         last: where it ends.
         energy: E at the start and at the end.
         grad_norm: ‖∇E‖∞ there.
     """
     none, zero = jnp.full_like(last.k, -1), jnp.zeros_like(energy[0])
     return Course(
-        steps=last.k, every=jnp.ones_like(last.k), step=second.t - first.t, time=last.t, energy=energy,
+        steps=last.k, every=jnp.ones_like(last.k), step=step, time=last.t, energy=energy,
         grad_norm=grad_norm, lost_from=none, lost=jnp.zeros_like(none), rises_from=none, rise=energy[-1] - energy[0],
         rise_before=zero, change=zero,
     )  # fmt: skip

@@ -26,6 +26,7 @@ from gradientflow.flows import (
     left_where_known,
     max_norm,
     nothing_known,
+    on_host,
     put_rows,
     rows_at_once,
     rows_of,
@@ -51,7 +52,7 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
     rows, ends, carries = _loop(iteration, z0, t0, np.asarray(blocks), every, _capacity(count, z0))
     rows = rows_of(rows, count)
     tail = jax.tree.map(lambda leaf: leaf[max(count - TAIL, 0) :], rows.z)
-    told, tail, ends = jax.device_get((dataclasses.replace(rows, z=None, x=None), tail, ends))
+    told, tail, ends = on_host((dataclasses.replace(rows, z=None, x=None), tail, ends))
     left: Left | None = None
     if gtol is None:
         left = nothing_known(told.energy.dtype)

@@ -1,5 +1,7 @@
 """Where an energy is finite, read off its program."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,6 +21,8 @@ _TOTAL = frozenset({
     "reshape", "rev", "select_n", "sign", "sin", "sinh", "slice", "split", "square", "squeeze", "stop_gradient", "sub",
     "tanh", "transpose", "atan", "and", "or", "not",
 })  # fmt: skip
+# A root or a logarithm of more than this is finite, as a quotient by it is, in any precision.
+_AWAY = 1e-30
 _WRAPPERS = frozenset({"pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"})
 
 
@@ -28,28 +32,79 @@ def is_finite_everywhere(energy: Energy, x: Any) -> bool:
     A quotient, a root, a logarithm or an infinity that is written out may fail, and whatever is not known.
     """
     program = jax.make_jaxpr(energy.value)(x)
-    return _all_finite(program.consts) and _is_total(program.jaxpr)
+    return _all_finite(program.consts) and _floors(program.jaxpr) is not None
 
 
-def _is_total(jaxpr: Jaxpr) -> bool:
+def _floors(jaxpr: Jaxpr, given: Sequence[float] = ()) -> list[float] | None:
+    """What each output of a program is at least, −∞ where that is not known; `None` where one may be not finite.
+
+    Args:
+        jaxpr: the program.
+        given: what each of its inputs is at least.
+    """
+    known: dict[Any, float] = dict(zip(jaxpr.invars, given, strict=False))
+
+    def floor_of(variable: Any) -> float:
+        if isinstance(variable, Literal):
+            return float(np.min(variable.val)) if np.size(variable.val) else -math.inf
+        return known.get(variable, -math.inf)
+
     for equation in jaxpr.eqns:
-        name = equation.primitive.name
+        name, floors = equation.primitive.name, [floor_of(variable) for variable in equation.invars]
         # An infinity that is written out is a wall.
         if not _all_finite([variable.val for variable in equation.invars if isinstance(variable, Literal)]):
-            return False
+            return None
         if name in _WRAPPERS:
             inner = [_open(value) for value in equation.params.values() if isinstance(value, ClosedJaxpr | Jaxpr)]
-            if not (inner and all(map(_is_total, inner))):
-                return False
-        elif name == "integer_pow":
-            if equation.params["y"] < 0:
-                return False
-        elif name == "div":
-            if not isinstance(equation.invars[1], Literal):
-                return False
-        elif name not in _TOTAL:
-            return False
-    return True
+            found = [_floors(program, floors) for program in inner]
+            if not found or any(one is None for one in found):
+                return None
+            if len(found) == 1:
+                known.update(zip(equation.outvars, found[0] or (), strict=False))
+        elif not _is_total(equation, floors):
+            return None
+        else:
+            known[equation.outvars[0]] = _floor(equation, floors)
+    return [floor_of(variable) for variable in jaxpr.outvars]
+
+
+def _is_total(equation: Any, floors: Sequence[float]) -> bool:
+    """Whether one operation is finite, with its derivatives, where its operands are at least so much."""
+    match equation.primitive.name:
+        case "integer_pow":
+            return equation.params["y"] >= 0 or floors[0] > _AWAY
+        case "div":
+            return isinstance(equation.invars[1], Literal) or floors[1] > _AWAY
+        case "log" | "sqrt" | "rsqrt":
+            return floors[0] > _AWAY
+        case "log1p":
+            return floors[0] >= 0
+        case name:
+            return name in _TOTAL
+
+
+def _floor(equation: Any, floors: Sequence[float]) -> float:
+    """What the result of one operation is at least."""
+    match equation.primitive.name:
+        case "abs" | "exp" | "exp2" | "logistic" | "square":
+            return 0.0
+        case "cosh":
+            return 1.0
+        case "integer_pow" if equation.params["y"] % 2 == 0:
+            return 0.0
+        case "add" | "add_any":
+            return sum(floors)
+        case "max":
+            return max(floors)
+        case "mul" if equation.invars[0] is equation.invars[1]:
+            return 0.0
+        case "mul" if min(floors) >= 0:
+            return math.prod(floors)
+        case "broadcast_in_dim" | "reshape" | "reduce_max" | "reduce_min" | "slice" | "squeeze" | "transpose":
+            return floors[0]
+        case "reduce_sum" if floors[0] >= 0:
+            return 0.0
+    return -math.inf
 
 
 def _all_finite(values: Any) -> bool:

@@ -51,7 +51,7 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples, HasIntercept):
 
     def grad(self, x: Any) -> Any:
         """X̃ᵀ(X̃x − y)/N + ρw."""
-        return self.X.T @ (self.X @ x - self.y) / self.y.size + self.penalty * x
+        return (self.X @ x - self.y) @ self.X / self.y.size + self.penalty * x
 
     @property
     def hessian(self) -> jax.Array:
@@ -61,7 +61,7 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples, HasIntercept):
     @property
     def linear(self) -> jax.Array:
         """X̃ᵀy/N."""
-        return self.X.T @ self.y / self.y.size
+        return self.y @ self.X / self.y.size
 
     @property
     def minimizer(self) -> Any:
@@ -139,7 +139,7 @@ class LogisticRegression(MeanOverExamples, HasIntercept):
         """−X̃ᵀ(s·σ(−s·X̃x))/N + ρw."""
         x = jnp.asarray(x)
         pull = self.signs * jax.nn.sigmoid(-self.signs * (self.X @ x))
-        return self.penalty * x - self.X.T @ pull / self.signs.size
+        return self.penalty * x - pull @ self.X / self.signs.size
 
     @property
     def curvature(self) -> Curvature:

@@ -59,13 +59,13 @@ class ExactAffine(dfx.AbstractAdaptiveSolver):
         y, unravel = ravel_pytree(y0)
         h = jnp.asarray(t1 - t0, y.dtype)
         first = jax.lax.cond(made_jump, lambda: terms.vf(t0, y0, args), lambda: solver_state)
-        slopes = self.eigenvectors.T @ ravel_pytree(first)[0]
+        slopes = ravel_pytree(first)[0] @ self.eigenvectors
         z = h * self.eigenvalues
         # h φ₁(hλ), which is h itself where hλ is below rounding.
         weights = h * jnp.where(z == 0, 1, jnp.expm1(z) / jnp.where(z == 0, 1, z))
         y1 = unravel(y + self.eigenvectors @ (weights * slopes))
         after = terms.vf(t1, y1, args)
-        unforeseen = self.eigenvectors.T @ ravel_pytree(after)[0] - jnp.exp(z) * slopes
+        unforeseen = ravel_pytree(after)[0] @ self.eigenvectors - jnp.exp(z) * slopes
         error = unravel(self.eigenvectors @ (weights * unforeseen))
         dense = {"y0": y0, "y1": y1, "k": jax.tree.map(lambda *ends: h * jnp.stack(ends), first, after)}
         return y1, error, dense, after, dfx.RESULTS.successful

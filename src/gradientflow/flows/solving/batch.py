@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..numerics import dtype_of, size
+from ..numerics import dtype_of, on_host, size
 from ..status import Status, decide
 from .choice import first_step, held_back, is_stiff, most_explicit
 from .integration import Carry
@@ -22,21 +22,22 @@ from .side_by_side import (
     Program,
     advanced_each,
     begun,
-    block,
     ends,
     handed_over_each,
     kind_of,
     look_at,
     may_hand_over,
     radii,
+    until_few_go,
 )
 from .solve import STEPS_BETWEEN_TIMES, looking_later, padded, room_for, tolerances_of
 from .stretch import cut, joined
 from .watched import Limits, Watched, ending, surely_ended
 
-# Steps that lanes are tried for until those that have ended are dropped, and lanes that go side by side: with the
-# memory of their solver they stay in a processor's cache.
-_TRIES, _LANES, _FEWEST = 16, 1024, 16
+# Lanes that go side by side: with the memory of their solver they stay in a processor's cache. Those that have ended
+# are dropped when no more than a share is left; of so few as the least number none is, which of small states are more:
+# a hundred of those take hardly longer than ten, and another number of lanes is another program.
+_LANES, _FEWEST, _FEWEST_SMALL, _SHARE = 1024, 16, 128, 8
 # What the rows of lanes that go side by side may take [bytes].
 _ROWS = 2**27
 # Steps that stability alone may ask of an explicit solver, where states are so small that an implicit step costs as
@@ -88,18 +89,19 @@ def solve_batch(
         limits.to_rest,
     )  # fmt: skip
     count = len(jax.tree.leaves(lanes)[0])
-    looks = _of(jax.device_get(look_at(program, _filled(lanes, count))), np.arange(count))
+    looks = _of(on_host(look_at(program, _all(lanes, count))), np.arange(count))
     stiff = is_stiff(looks.radius, end, _STIFF_STEPS if size(kind.z0) <= _SMALL else asked.most_explicit)
     h = np.asarray(first_step(looks, end, np), dtype)
     parts: list[tuple[np.ndarray, Ended]] = []
     for is_so in (False, True):
-        # Lanes that take as long stay together.
+        # Lanes that take as long go together.
         index = np.flatnonzero(stiff == is_so)
         index = index[np.argsort(looks.radius[index], kind="stable")]
-        for some in np.array_split(index, -(-len(index) // _LANES) or 1):
-            if len(some):
-                group = dataclasses.replace(program, stiff=is_so)
-                parts.append((some, _solved(group, _of(lanes, some), h[some], looks.radius[some], asked)))
+        if len(index):
+            group = dataclasses.replace(program, stiff=is_so)
+            parts.append((index, _solved(group, _of(lanes, index), h[index], looks.radius[index], asked)))
+    if len(parts) == 1 and (parts[0][0] == np.arange(count)).all():
+        return parts[0][1]
     order = np.argsort(np.concatenate([index for index, _ in parts]))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[order], *(ended for _, ended in parts))
 
@@ -133,14 +135,15 @@ class _Asked(NamedTuple):
 
 
 def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) -> Ended:
-    """Lanes of about one stiffness."""
+    """Lanes that one kind of solver is for."""
     limits, count = asked.limits, len(h)
     if asked.keep:
         return _with_rows(program, lanes, h, radius, asked)
     room = room_for(asked.kind.z0)
-    carry = _through_the_first(program, lanes, h, min(room, limits.max_steps))
+    fewest = _FEWEST_SMALL if size(asked.kind.z0) <= _SMALL else _FEWEST
+    carry = _through_the_first(program, lanes, h, min(room, limits.max_steps), fewest)
     known = surely_ended(limits, asked.dtype, room, carry)
-    first, last, end = jax.device_get(ends(program, *_filled((lanes, carry), count)))
+    first, last, end = on_host(ends(program, *_all((lanes, carry), count)))
     first, last, end = _of((first, last, end), np.arange(count))
     evidence = ending(limits, asked.dtype, carry, first, last, end, False, carry.stuck, radius, asked.kind.has_energy)
     status = eqx.tree_at(lambda status: status.evidence, decide(evidence), None)
@@ -163,25 +166,25 @@ def replaced(ended: Ended, index: np.ndarray, by: Ended) -> Ended:
     return jax.tree.map(put, ended, by)
 
 
-def _through_the_first(program: Program, lanes: Any, h: Any, most: int) -> Carry:
-    """Where lanes stand after a first stretch, those that end in it being dropped on the way."""
+def _through_the_first(program: Program, lanes: Any, h: Any, most: int, fewest: int) -> Carry:
+    """Where lanes stand after a first stretch, those that end in it making room for others on the way."""
     count = len(h)
-    carry = jax.tree.map(
-        lambda leaf: np.array(leaf)[:count], jax.device_get(begun(program, *_filled((lanes, h), count)))
-    )
-    going = np.arange(count)
-    for tried in range(0, most, _TRIES):
-        tries = np.asarray(min(_TRIES, most - tried))
-        some, at = _filled(_of((lanes, carry), going), len(going))
-        now, goes_on = jax.device_get(block(program, some, at, tries))
+    carry = jax.tree.map(lambda leaf: np.array(leaf)[:count], on_host(begun(program, *_all((lanes, h), count))))
+    waiting = np.arange(count)
+    while len(waiting):
+        side_by_side, waiting = waiting[:_LANES], waiting[_LANES:]
+        number = len(side_by_side)
+        some, at = _filled(_of((lanes, carry), side_by_side), number, fewest)
+        length = len(at.s)
+        few = np.asarray(length // _SHARE if length > fewest else 0)
+        goes = np.arange(length) < number
+        now, goes = on_host(until_few_go(program, some, at, goes, np.asarray(most), few))
 
-        def put(whole: Any, part: Any, index: Any = going) -> None:
+        def put(whole: Any, part: Any, index: Any = side_by_side) -> None:
             whole[index] = part[: len(index)]
 
         jax.tree.map(put, carry, now)
-        going = going[goes_on[: len(going)]]
-        if not len(going):
-            break
+        waiting = np.concatenate([side_by_side[goes[:number]], waiting])
     return carry
 
 
@@ -202,7 +205,7 @@ def _with_rows(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked)
 def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: _Asked) -> None:
     """Stretch after stretch, until all lanes have ended."""
     count, limits, times = len(h), asked.limits, asked.times
-    carry = jax.tree.map(np.array, _of(jax.device_get(begun(program, *_filled((lanes, h), count))), np.arange(count)))
+    carry = jax.tree.map(np.array, _of(on_host(begun(program, *_filled((lanes, h), count))), np.arange(count)))
     groups = [(program, np.arange(count), carry)]
     while groups:
         program, index, carry = groups.pop()
@@ -212,7 +215,7 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
         some, at, tries = _filled((_of(lanes, index), carry, most), len(index))
         whole = np.asarray(program.whole, asked.dtype)
         carry, stretch = advanced_each(program, some, at, tries, times, whole, asked.room)
-        carry, stretch = _of(jax.device_get((carry, stretch)), np.arange(len(index)))
+        carry, stretch = _of(on_host((carry, stretch)), np.arange(len(index)))
         for i, lane in enumerate(index):
             state = _of(dataclasses.replace(carry, z=None, solver=None, controller=None), i)
             watched[lane].take(state, cut(_of(stretch, i), first=0 if tried[i] == 0 else 1))
@@ -235,9 +238,7 @@ def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: 
             after = dataclasses.replace(program, handed_over=True)
             over = np.flatnonzero(held)
             given = _filled(_of((_of(lanes, index), carry), over), len(over))
-            groups.append(
-                (after, index[over], _of(jax.device_get(handed_over_each(after, *given)), np.arange(len(over))))
-            )
+            groups.append((after, index[over], _of(on_host(handed_over_each(after, *given)), np.arange(len(over)))))
         if not held.all():
             groups.append((program, index[~held], _of(carry, np.flatnonzero(~held))))
 
@@ -274,10 +275,19 @@ def _of(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[index], tree)
 
 
-def _filled(tree: Any, count: int) -> Any:
-    """Up to a power of eight with the first lane once more: another number of lanes does not compile again."""
-    length = _FEWEST
+def _all(tree: Any, count: int) -> Any:
+    """All lanes, and the first once more up to a number of which there are few; what takes a moment is done at once."""
+    grain = max(_FEWEST, 1 << max(count.bit_length() - 4, 0))
+    return _with_more(tree, -(-count // grain) * grain - count)
+
+
+def _filled(tree: Any, count: int, fewest: int = _FEWEST) -> Any:
+    """Up to one of few lengths with the first lane once more: another number of lanes does not compile again."""
+    length = fewest
     while length < count:
-        length *= 8
-    more = length - count
+        length *= _SHARE
+    return _with_more(tree, length - count)
+
+
+def _with_more(tree: Any, more: int) -> Any:
     return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[:1], more, axis=0)]), tree) if more else tree

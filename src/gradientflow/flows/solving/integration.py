@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from ..compiling import put_rows, rows_at_once
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, dtype_of, inner, max_norm, size
-from ..rest import Left, at_rest, left_to_do, little, nothing_known, nothing_more, slow, small
+from ..rest import Left, at_rest, left_to_do, little, may_be_at_rest, nothing_known, nothing_more, slow, small
 from ..state import lower
 from .choice import growth_of
 from .control import Controller, Tolerances, finite_drift, held_to, held_to_the_motion, is_inside
@@ -91,12 +91,13 @@ class Rows:
 
 
 class _Filling(NamedTuple):
-    """A stretch in progress: where it stands, the rows so far, how many they are, and the next time's index."""
+    """A stretch in progress: the rows so far are `count`, and a look for rest is `due` where a cheap one allows it."""
 
     carry: Carry
     buffers: Any
     count: Any
     index: Any
+    due: Any
 
 
 class Integration(eqx.Module):
@@ -168,7 +169,7 @@ class Integration(eqx.Module):
             # A step that failed is followed by a shorter one, as long as time has a shorter one.
             stuck=~(carry.s + h > carry.s) | ~jnp.isfinite(h) | (~keep & (h >= end - carry.s)),
         )
-        return self._reached(carry) if self.to_rest else carry
+        return self.reached(carry) if self.to_rest else carry
 
     def stretch(self, carry: Carry, times: Any, end: Any, most: Any, room: int) -> tuple[Carry, Rows]:
         """Steps up to the end, to rest, a standstill, `most` tried ones, or as many rows as there is room for.
@@ -187,56 +188,56 @@ class Integration(eqx.Module):
         block = rows_at_once(first, room)
 
         def steps_on(carry: Carry, count: Any) -> Any:
-            stopped = carry.rest | carry.spent | carry.stuck
             return (
-                (carry.s < end)
-                & ~stopped
+                self.goes_on(carry, end)
                 & (carry.taken + carry.rejected < tried + most)
                 & ((count < room) | (room == 0))
             )
 
-        def going(carry: Carry, count: Any) -> Any:
+        def going(state: _Filling) -> Any:
             # Nothing is left without a look for rest.
-            return (steps_on(carry, count) | self._unseen(carry)) if self.to_rest else steps_on(carry, count)
+            return steps_on(state.carry, state.count) | self.is_unseen(state.carry)
 
         def step(state: _Filling) -> _Filling:
-            carry, buffers, count, index = state
+            carry, buffers, count, index, _ = state
             until = end if times is None else jnp.minimum(end, times[index])
-            if self.to_rest:
-                # What a look takes is compiled once: before a step, the last one of all is not taken.
-                often = size(carry.z) <= LARGEST_DENSE
-                due = self._unseen(carry) & (often | (carry.taken % _SELDOM == 0) | ~steps_on(carry, count))
-                carry = jax.lax.cond(due, lambda carry: self._looked_at(carry), lambda carry: carry, carry)
-                on = steps_on(carry, count)
-                now = jax.tree.map(lambda new, old: jnp.where(on, new, old), self.one(carry, until), carry)
-            else:
-                now = self.one(carry, until)
-            accepted = now.taken > carry.taken
-            saved = accepted if times is None else accepted & (now.s >= until)
+            now = self.one(carry, until)
+            saved = (now.taken > carry.taken) & (True if times is None else now.s >= until)
             if room:
                 # What is not to be kept is written where the next row will be.
                 buffers = _put(buffers, (None if times is None else now.taken, now.s, now.z), count)
-            return _Filling(now, buffers, count + saved, index + saved)
+            return _Filling(now, buffers, count + saved, index + saved, self.is_worth_a_look(now))
 
-        def filled(state: _Filling) -> _Filling:
-            """With one block of rows more."""
+        def steps(state: _Filling) -> _Filling:
+            """As many as go before a close look, which is taken first."""
+            state = state._replace(carry=self.seen_by_now(state.carry), due=jnp.asarray(False))
+            if not block:
+                return jax.lax.while_loop(lambda now: steps_on(now.carry, now.count) & ~now.due, step, state)
             before = state.count
             part = jax.tree.map(lambda leaf: jnp.zeros((block, *leaf.shape[1:]), leaf.dtype), state.buffers)
             part = jax.lax.while_loop(
-                lambda inner: going(inner.carry, before + inner.count) & (inner.count < block),
+                lambda now: steps_on(now.carry, before + now.count) & (now.count < block) & ~now.due,
                 step,
                 state._replace(buffers=part, count=jnp.zeros_like(before)),
             )
             return part._replace(buffers=put_rows(state.buffers, part.buffers, before), count=before + part.count)
 
-        k0 = carry.taken
         buffers = jax.tree.map(lambda leaf: jnp.zeros((room + block, *leaf.shape), leaf.dtype), first)
         buffers = _put(buffers, first, 0) if room else buffers
-        state = _Filling(carry, buffers, jnp.ones((), int), index)
-        state = jax.lax.while_loop(lambda state: going(state.carry, state.count), filled if block else step, state)
+        state = _Filling(carry, buffers, jnp.ones((), int), index, jnp.asarray(False))
+        # Without looks and blocks it is one loop.
+        state = jax.lax.while_loop(going, steps, state) if self.to_rest or block else steps(state)
         k, s, z = jax.tree.map(lambda leaf: leaf[:room], state.buffers)
-        rows = Rows(state.count, k0 + jnp.arange(room) if times is None else k, s, z)
-        return state.carry if self.to_rest else self._reached(state.carry), rows
+        rows = Rows(state.count, carry.taken + jnp.arange(room) if times is None else k, s, z)
+        return state.carry if self.to_rest else self.reached(state.carry), rows
+
+    def goes_on(self, carry: Carry, end: Any) -> Any:
+        """Whether there is a step to take from where it stands, as far as was looked."""
+        return (carry.s < end) & ~(carry.rest | carry.spent | carry.stuck)
+
+    def is_unseen(self, carry: Carry) -> Any:
+        """Whether rest is asked for and was not looked for where it stands."""
+        return carry.looked != carry.taken if self.to_rest else jnp.asarray(False)
 
     def speed(self, z: Any) -> Any:
         """The largest entry of the velocity, 0 where a state is only a position."""
@@ -252,21 +253,59 @@ class Integration(eqx.Module):
 
     def judged(self, carry: Carry) -> tuple[Left, Any, Any]:
         """What is left to do from where it stands, whether it is at rest, and whether E has nothing more to fall."""
-        dtype, energy, z = dtype_of(carry.z), self.flow.energy, carry.z
-        before, now = (energy.value(self.flow.position(state)) for state in (self.z0, z))
-        blur = self._blur(carry)
-        fallen = little(before, now, dtype, blur=blur)
-        asked = carry.taken >= carry.asks_from
-        way = jnp.maximum(small(dtype).way, blur) * carry.moved
-        left = left_to_do(self.flow, self.t0 + carry.s, z, way, jnp.where(asked, fallen, -1))
+        dtype, z = dtype_of(carry.z), carry.z
+        left = left_to_do(self.flow, self.t0 + carry.s, z, *self._of_interest(carry))
         if self.gtol is not None:
-            rest = (max_norm(self.flow.residual(z)) <= self.gtol) & (self.speed(z) <= self.gtol)
-            return left, rest, jnp.asarray(False)
-        slowly = slow(self.speed(z), carry.fastest, dtype, blur)
+            return left, self._rests_by_number(z), jnp.asarray(False)
+        before, now, blur, slowly = *self._energies(carry), self._blur(carry), self._is_slow(carry)
         rest = slowly & at_rest(left, carry.moved, before, now, dtype, blur=blur)
         spent = nothing_more(left, before, now, dtype, blur=blur)
-        spent = slowly & asked & spent & ~rest & self.flow.has_energy
+        spent = slowly & (carry.taken >= carry.asks_from) & spent & ~rest & self.flow.has_energy
         return left, rest, spent
+
+    def is_worth_a_look(self, carry: Carry) -> Any:
+        """Whether a close look could find rest, or nothing more to fall, where nobody has looked yet."""
+        if not self.to_rest:
+            return jnp.asarray(False)
+        if size(carry.z) <= LARGEST_DENSE:
+            return self.is_unseen(carry) & self._may_rest(carry)
+        due = self.is_unseen(carry) & (carry.taken % _SELDOM == 0)
+        return jax.lax.cond(due, lambda carry: self._may_rest(carry), lambda _: jnp.asarray(False), carry)
+
+    def _may_rest(self, carry: Carry) -> Any:
+        if self.gtol is not None:
+            return self._rests_by_number(carry.z)
+        near = may_be_at_rest(self.flow, carry.z, *self._of_interest(carry), self._fallen(carry))
+        return near & self._is_slow(carry)
+
+    def _is_slow(self, carry: Carry) -> Any:
+        return slow(self.speed(carry.z), carry.fastest, dtype_of(carry.z), self._blur(carry))
+
+    def _rests_by_number(self, z: Any) -> Any:
+        return (max_norm(self.flow.residual(z)) <= self.gtol) & (self.speed(z) <= self.gtol)
+
+    def _of_interest(self, carry: Carry) -> tuple[Any, Any]:
+        """The longest Newton step and the largest fall of E that are asked for."""
+        way = jnp.maximum(small(dtype_of(carry.z)).way, self._blur(carry)) * carry.moved
+        return way, jnp.where(carry.taken >= carry.asks_from, self._fallen(carry), -1)
+
+    def _fallen(self, carry: Carry) -> Any:
+        """How much E may still have to fall to have fallen."""
+        before, now = self._energies(carry)
+        return little(before, now, dtype_of(carry.z), blur=self._blur(carry))
+
+    def seen_by_now(self, carry: Carry) -> Carry:
+        """The same, once it is looked at closely whether it is at rest, where that is asked."""
+
+        def look(carry: Carry) -> Carry:
+            left, rest, spent = self.judged(carry)
+            return dataclasses.replace(carry, left=left, looked=carry.taken, rest=rest, spent=spent)
+
+        return jax.lax.cond(self.is_unseen(carry), look, lambda carry: carry, carry) if self.to_rest else carry
+
+    def _energies(self, carry: Carry) -> list[Any]:
+        """E at the start and where it stands."""
+        return [self.flow.energy.value(self.flow.position(z)) for z in (self.z0, carry.z)]
 
     def _blur(self, carry: Carry) -> Any:
         """To what share of the way the path is known: what its solver's tolerances feed an oscillation with for ever.
@@ -284,14 +323,7 @@ class Integration(eqx.Module):
         """What is left to do where a stretch ended, and whether it is at rest there."""
         return (carry.left, carry.rest) if self.to_rest else self.judged(carry)[:2]
 
-    def _unseen(self, carry: Carry) -> Any:
-        return carry.looked != carry.taken
-
-    def _looked_at(self, carry: Carry) -> Carry:
-        left, rest, spent = self.judged(carry)
-        return dataclasses.replace(carry, left=left, looked=carry.taken, rest=rest, spent=spent)
-
-    def _reached(self, carry: Carry) -> Carry:
+    def reached(self, carry: Carry) -> Carry:
         """With how far and how fast it has been by now, and stuck where it is out of all bounds."""
         far = max_norm(self.flow.position(carry.z)) > _FAR * (1 + max_norm(self.flow.position(self.z0)))
         return dataclasses.replace(

@@ -1,6 +1,5 @@
 """Lanes of solves side by side: what they have in common, and the compiled parts of their way."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,6 +21,9 @@ from .stretch import End, Measured, Stretch, advanced, measure
 
 # (what all lanes share, what a lane has) ↦ its flow and its first state.
 Build = Callable[[Any, Any], tuple[Flow, Any]]
+
+# Steps that lanes are tried for until those that may be at rest are looked at, all lanes together.
+_TRIES = 8
 
 
 class Program(eqx.Module):
@@ -107,23 +109,53 @@ def begun(program: Program, lanes: Any, h: Any) -> Carry:
 
 
 @functools.partial(compiled, small=SMALL_LANES)
-def block(program: Program, lanes: Any, carry: Carry, tries: Any) -> tuple[Carry, Any]:
-    """So many tries, and which lanes go on."""
+def until_few_go(program: Program, lanes: Any, carry: Carry, goes: Any, most: Any, few: Any) -> tuple[Carry, Any]:
+    """Lanes on their way, until no more than a few of them go on; and which these are.
+
+    Args:
+        program: what they have in common.
+        lanes: what each has.
+        carry: where each stands.
+        goes: which of them go on.
+        most: how many steps to try in a lane.
+        few: how many lanes are no longer worth the way of all.
+    """
     end = jnp.asarray(program.whole, carry.s.dtype)
 
-    def block(lane: Any, carry: Carry) -> tuple[Carry, Any]:
-        now, _ = program.integration(lane).stretch(carry, None, end, tries, room=0)
-        goes_on = (now.s < end) & ~(now.rest | now.spent | now.stuck)
-        if not program.to_rest:
-            # How far and how fast it has been is looked at where a stretch ends, and this one goes on.
-            now = dataclasses.replace(
-                now,
-                moved=jnp.where(goes_on, carry.moved, now.moved),
-                fastest=jnp.where(goes_on, carry.fastest, now.fastest),
-            )
-        return now, goes_on
+    def may_go_on(integration: Integration, carry: Carry) -> Any:
+        return integration.goes_on(carry, end) & (carry.taken + carry.rejected < most)
 
-    return jax.vmap(block)(lanes, carry)
+    def look(lane: Any, carry: Carry, goes: Any) -> tuple[Carry, Any]:
+        integration = program.integration(lane)
+        carry = integration.seen_by_now(carry)
+        return carry, goes & may_go_on(integration, carry)
+
+    def attempt(lane: Any, carry: Carry, on: Any) -> tuple[Carry, Any]:
+        integration = program.integration(lane)
+        now = jax.tree.map(lambda new, old: jnp.where(on, new, old), integration.one(carry, end), carry)
+        return now, on & may_go_on(integration, now) & ~integration.is_worth_a_look(now)
+
+    def some(looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
+        """Looks, which cost as much as steps, then some steps of all that go on."""
+        carry, goes = jax.vmap(look)(lanes, *looped)
+        carry, _, _ = jax.lax.while_loop(
+            lambda steps: (steps[1].sum() > few) & (steps[2] < _TRIES),
+            lambda steps: (*jax.vmap(attempt)(lanes, *steps[:2]), steps[2] + 1),
+            (carry, goes, 0),
+        )
+        return carry, goes & jax.vmap(has_more_to_do)(lanes, carry)
+
+    def has_more_to_do(lane: Any, carry: Carry) -> Any:
+        integration = program.integration(lane)
+        return may_go_on(integration, carry) | integration.is_unseen(carry)
+
+    def ended(lane: Any, carry: Carry, goes: Any) -> Carry:
+        reached = program.integration(lane).reached(carry)
+        return jax.tree.map(lambda new, old: jnp.where(goes, old, new), reached, carry)
+
+    carry, goes = jax.lax.while_loop(lambda looped: looped[1].sum() > few, some, (carry, goes))
+    # How far and how fast it has been is looked at at every step, or where it ends.
+    return carry if program.to_rest else jax.vmap(ended)(lanes, carry, goes), goes
 
 
 @functools.partial(compiled, small=SMALL_LANES)

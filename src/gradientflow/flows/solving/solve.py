@@ -18,7 +18,7 @@ import numpy as np
 
 from ..compiling import compiled
 from ..flow import Flow
-from ..numerics import dtype_of, size
+from ..numerics import dtype_of, on_host, size
 from ..trajectory import Stats, Trajectory
 from .choice import chosen, exact, first_look, first_step, for_stiff, held_back, is_stiff, may_switch, most_explicit
 from .control import Tolerances
@@ -48,7 +48,7 @@ class Solve:
         self.dtype = dtype_of(z0)
         self.times, self.end = limits.times(self.dtype), limits.end(self.dtype)
         t0 = np.asarray(limits.t0, self.dtype)
-        look = jax.device_get(first_look(flow, t0, z0))
+        look = on_host(first_look(flow, t0, z0))
         self.first_step = float(first_step(look, self.end, np))
         self.may_switch = may_switch(solver, flow, z0)
         self.most_explicit = most_explicit(flow.is_gradient_flow, z0, limits.rtol)
@@ -68,7 +68,7 @@ class Solve:
         carry, watched = _begin(self.integration, np.asarray(self.first_step, self.dtype)), self.watched
         while True:
             carry, stretch = self._stretch(carry)
-            state = jax.device_get(dataclasses.replace(carry, z=None, solver=None, controller=None))
+            state = on_host(dataclasses.replace(carry, z=None, solver=None, controller=None))
             watched.take(state, stretch)
             if watched.ended:
                 return self._finish(carry)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..compiling import compiled
 from ..flow import UnansweredQuestionError
-from ..numerics import all_finite, max_norm
+from ..numerics import all_finite, max_norm, on_host
 from ..rest import Left
 from ..trajectory import each_row
 from .integration import Carry, Integration, Rows
@@ -87,13 +87,13 @@ def measure(integration: Integration, s: Any, z: Any) -> Measured:
 def cut(stretch: Stretch, first: int) -> Stretch:
     """The rows that were filled, from the first that is new on; on the CPU as views of what is there anyway."""
     rows, measured, end = stretch
-    count, on_host = int(rows.count), jax.default_backend() == "cpu"
+    count, on_cpu = int(rows.count), jax.default_backend() == "cpu"
 
     def filled(leaf: Any) -> Any:
-        return (np.asarray(leaf) if on_host else leaf)[first:count]
+        return (np.asarray(leaf) if on_cpu else leaf)[first:count]
 
     k, s, z, measured = jax.tree.map(filled, (rows.k, rows.s, rows.z, measured))
-    return Stretch(Rows(np.asarray(count - first), k, s, z), measured, jax.device_get(end))
+    return Stretch(Rows(np.asarray(count - first), k, s, z), measured, on_host(end))
 
 
 def joined(stretches: list[Stretch]) -> Stretch:
