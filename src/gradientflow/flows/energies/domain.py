@@ -21,8 +21,8 @@ _TOTAL = frozenset({
     "reshape", "rev", "select_n", "sign", "sin", "sinh", "slice", "split", "square", "squeeze", "stop_gradient", "sub",
     "tanh", "transpose", "atan", "and", "or", "not",
 })  # fmt: skip
-# A root or a logarithm of more than this is finite, as a quotient by it is, in any precision.
-_AWAY = 1e-30
+# Roots and logarithms of more than this, and quotients by it, are finite, and their derivatives in single precision.
+_AWAY = 1e-12
 _WRAPPERS = frozenset({"pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"})
 
 
