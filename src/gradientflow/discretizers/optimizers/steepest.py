@@ -7,6 +7,7 @@ that average, or of what it is to be some steps ahead.
 from typing import Any
 
 from gradientflow.flows import SteepestMomentumFlow, check_nonnegative, energy, norms
+from gradientflow.flows.checks import in_a_line
 
 from ..running.method import Method, written
 from ..schemes.averages import AveragesAhead, AveragesEuler
@@ -45,6 +46,7 @@ def muon(
 
     Raises:
         ValueError: if a number is out of its range.
+        TypeError: if `nesterov` is neither True nor False.
 
     References:
         K. Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024.
@@ -58,6 +60,8 @@ def muon(
     """
     h, rate = clock("muon", lr)
     check_nonnegative("muon", eps=eps, weight_decay=weight_decay)
+    if not isinstance(nesterov, bool):
+        raise TypeError(f"muon: `nesterov` must be True or False, got {in_a_line(nesterov)}")
     scale = norms.WidthTransfer() if consistent_rms is None else norms.ConsistentRMS(consistent_rms)
     norm, tau = norms.NewtonSchulz(scale=scale), memory_time("muon", h, beta=beta)
     flow = SteepestMomentumFlow(energy(E), norm, tau, weight_decay, eps, rate)
