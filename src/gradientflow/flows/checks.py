@@ -8,6 +8,7 @@ import math
 import numbers
 import os
 import pathlib
+import sysconfig
 import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -261,7 +262,14 @@ def _is_number(value: Any) -> bool:
 
 
 def users_line(error: BaseException) -> str:
-    """Where an error was raised, outside the libraries that a user's function runs in: `, mine.py:12, the line`."""
-    libraries = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
-    return f", {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
+    """Where an error was raised, outside the libraries that a user's function runs in: `, mine.py:12, the line`.
+
+    A function of another library has no line of the user's: then it is that function's, the first of them.
+    """
+    around = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
+    installed = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(around)]
+    if not frames:
+        return ""
+    frame = next((frame for frame in reversed(frames) if not frame.filename.startswith(installed)), frames[0])
+    return f", {pathlib.Path(frame.filename).name}:{frame.lineno}, `{frame.line}`"
