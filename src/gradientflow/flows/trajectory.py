@@ -74,7 +74,7 @@ class Trajectory(eqx.Module):
         status: how it ended.
         stats: what it took: solver or scheme, steps, tolerances, precision.
         steps: the index of the step at which each row was saved.
-        evaluate: the dense evaluation behind `path(t)`, where there is one.
+        evaluate: the dense evaluation behind `path(t)`, where there is one: positions, energies and gradient norms.
 
     Example:
         >>> import gradientflow as gf
@@ -113,7 +113,7 @@ class Trajectory(eqx.Module):
         slack = 8 * float(jnp.finfo(self.t.dtype).eps) * max(abs(first), abs(last))
         if not np.all((asked >= first - slack) & (asked <= last + slack)):
             raise ValueError(f"path(t): `t` must lie in [{first}, {last}], got {t}")
-        return self.evaluate(np.clip(asked, first, last))
+        return self.evaluate(np.clip(asked, first, last))[0]
 
     def __len__(self) -> int:
         """The number of saved times."""
