@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from gradientflow._files import write_file
 
-from .checks import refuse_traced
+from .checks import by_name, refuse_traced
 from .compiling import compiled, put_rows
 from .energies.energy import Energy
 from .numerics import Number, max_norm
@@ -206,6 +206,7 @@ class Trajectory(eqx.Module):
         return show_trajectory(self)
 
 
+@by_name
 def load(file: str | os.PathLike[str]) -> Trajectory:
     """Reads what `Trajectory.save` wrote, with positions and states as they were: `load(file).state[-1]` goes on.
 

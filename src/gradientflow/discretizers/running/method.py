@@ -8,12 +8,18 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
+from gradientflow._meant import meant_argument
 from gradientflow.flows import Flow, Trajectory, unknown_name
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer
 from .as_optax import gradient_transformation
 from .checked import checked_run
+
+# What a run takes beside the method's own, and what `iterate` of a method names itself.
+_OPTIONS = [name for name in inspect.signature(checked_run).parameters if name not in (
+    "flow", "discretizer", "x0", "step", "steps", "save_every",
+)]  # fmt: skip
 
 # Longer representations are told by their type.
 _SHOWN = 60
@@ -30,11 +36,11 @@ def written(equation: str, made_of: str = "") -> Callable[[Callable[..., "Method
     """
 
     def mark(make: Callable[..., Method]) -> Any:
-        signature = inspect.signature(make)
+        signature, told = inspect.signature(make), by_name(make)
 
         @functools.wraps(make)
         def named(*args: Any, **options: Any) -> Method:
-            method = make(*args, **options)
+            method = told(*args, **options)
             given = signature.bind(*args, **options)
             given.apply_defaults()
             _, *parameters = given.arguments.items()
@@ -147,7 +153,13 @@ class Method(eqx.Module):
         return None if self.named is None else self.named.family
 
     def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
-        """The method's iterates from x0; the options are those of `iterate`."""
+        """The method's iterates from x0; the options are those of `iterate`.
+
+        Raises:
+            TypeError: for an option that `iterate` doesn't have; else as `iterate`.
+        """
+        if unknown := [name for name in options if name not in _OPTIONS]:
+            raise TypeError(meant_argument("iterate", unknown[0], ["x0", "steps", "save_every", *_OPTIONS]))
         return checked_run(
             self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options
         )

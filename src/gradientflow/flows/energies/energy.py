@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..checks import in_a_line
+from ..checks import by_name, in_a_line
 from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
 from ..numerics import as_floating
 from .hessian import solve_hessian
@@ -184,6 +184,7 @@ class CallableEnergy(Energy):
         return self.known_minimum
 
 
+@by_name
 def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None) -> Energy:
     """Any callable from a pytree to a real scalar, as an energy.
 

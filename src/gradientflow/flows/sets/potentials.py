@@ -12,7 +12,7 @@ import numpy as np
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
 
-from ..checks import bounds, check_positive, in_a_line
+from ..checks import bounds, by_name, check_positive, in_a_line
 from ..implicit import newton
 from ..inheriting import check_told_together
 from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
@@ -298,6 +298,7 @@ class ConvexPotential(Potential):
         return jax.tree.map(lambda leaf: jnp.where(good, leaf, jnp.nan), found.value)
 
 
+@by_name
 def potential(fn: Callable[[Any], Any]) -> Potential:
     """Any smooth, strictly convex function that grows faster than linearly, as a potential; its domain holds 0.
 
