@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import sympy
 
 import gradientflow as gf
 from gradientflow import _meant
@@ -384,3 +385,53 @@ def test_an_argument_by_another_name_of_the_fields_is_understood(call, words):
 def test_a_name_that_is_not_where_one_looks_for_it_is_told_by_where_it_is(look, words):
     with pytest.raises(AttributeError, match=re.escape(words)):
         look()
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (lambda run: run.loss, "'Trajectory' object has no attribute 'loss'; did you mean .energy?"),
+        (lambda run: run.ys, "did you mean .x?"),
+        (lambda run: run.times, "did you mean .t?"),
+        (lambda run: run.to_pandas(), "did you mean .table?"),
+        (lambda run: run.grad_nrom, "did you mean .grad_norm?"),
+        (
+            lambda run: gf.stability(FLOW, gf.ForwardEuler()).limt,
+            "'Stability' object has no attribute 'limt'; did you mean .lim",
+        ),
+        (lambda run: gf.order(gf.ForwardEuler()).to_dataframe(), "has no attribute 'to_dataframe'"),
+    ],
+)
+def test_what_a_result_does_not_have_is_told_with_what_it_has(look, words):
+    run = METHOD.iterate([1.0, 1.0], steps=2)
+    with pytest.raises(AttributeError, match=re.escape(words)):
+        look(run)
+    assert not hasattr(run, "__array__")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: gf.stability(FLOW, "euler"),
+            "got the name 'euler'; did you mean gradientflow.ForwardEuler?",
+        ),
+        (
+            lambda: gf.stability(FLOW, "rk4"),
+            'did you mean gradientflow.RungeKutta("rk4")?',
+        ),
+        (
+            lambda: gf.iterate(Q, gf.ForwardEuler(), [1.0, 1.0], step=0.1, steps=1),
+            "got an energy; give GradientFlow(energy)",
+        ),
+        (lambda: gf.stability(lambda x: x @ x, gf.ForwardEuler()), "got a function; give GradientFlow(function)"),
+        (lambda: gf.integrate(Q, [1.0, 1.0], 1.0), "got Quadratic; of an energy give GradientFlow(energy)"),
+        (lambda: gf.energy("x^2 + y^2"), "pass lambda x: ..., or from_expression(text) for a formula"),
+        (lambda: gf.energy(sympy.Symbol("x") ** 2), "pass from_sympy(expression)"),
+        (lambda: gf.optimizers.momentum(FLOW, lr=0.1), "pass its .energy"),
+        (lambda: METHOD.iterate([1.0, 1.0], 2).plot("run.png"), "plot().savefig('run.png') writes a file"),
+    ],
+)
+def test_what_was_given_for_something_else_is_told_with_what_to_give(call, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        call()

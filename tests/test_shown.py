@@ -299,6 +299,19 @@ def test_trajectories_show_themselves(run):
     assert [len(ax.lines) for ax in lanes.plot().axes] == [3, 3, 4]
 
 
+def test_a_trajectory_is_a_table_over_time(run):
+    table = run.table()
+    assert table.index.name == "t"
+    np.testing.assert_array_equal(table["energy"], run.energy)
+    np.testing.assert_array_equal(table[["x[0]", "x[1]"]], run.x)
+    nested = gf.iterate(gf.GradientFlow(lambda p: p["a"] ** 2 + jnp.sum(p["b"] ** 2)), gf.ForwardEuler(),
+                        {"a": 1.0, "b": np.ones((1, 2))}, step=0.1, steps=3)  # fmt: skip
+    assert [*nested.table()] == ["step", "energy", "grad norm", "x.a", "x.b[0, 0]", "x.b[0, 1]"]
+    lanes = jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * 3), run)
+    with pytest.raises(ValueError, match="table: a batch has no one time axis"):
+        lanes.table()
+
+
 def test_what_a_person_wrote_is_escaped():
     claims = gf.verify(FLOW).claims[:1]
     text = gf.analysis.Verification("<script>alert(1)</script>", claims)._repr_html_()

@@ -76,6 +76,35 @@ def meant_argument(where: str, name: str, known: Iterable[str]) -> str:
     return f"{where}: there is no argument `{name}`{hint} It takes {', '.join(known)}"
 
 
+# What people call what a run or a result has.
+_HELD = (
+    {"energy", "loss", "losses", "energies", "objective", "fun", "f", "E", "value", "values"},
+    {"x", "y", "xs", "ys", "path", "positions", "iterates", "trajectory", "solution", "params"},
+    {"t", "ts", "time", "times"},
+    {"grad_norm", "grad", "gradient", "gradients", "grad_norms"},
+    {"table", "to_pandas", "to_dataframe", "to_frame", "dataframe", "df", "summary"},
+    {"stats", "info", "statistics"},
+    {"status", "success", "message", "result", "converged", "diverged"},
+    {"save", "to_netcdf", "to_file"},
+    {"to_xarray", "to_dict", "dataset", "to_numpy"},
+    {"plot", "show", "draw", "figure"},
+    {"latex", "to_latex", "tex", "formula"},
+)
+
+
+def meant_attribute(thing: object, name: str) -> AttributeError:
+    """The error of an attribute that a run or a result doesn't have, with what it has for it."""
+    kind = type(thing)
+    said = f"{kind.__name__!r} object has no attribute {name!r}"
+    if not name.startswith("_"):
+        held = {*dir(kind), *getattr(kind, "__dataclass_fields__", ())}
+        known = sorted(one for one in held if not one.startswith("_"))
+        alike = [one for one in known for group in _HELD if name in group and one in group]
+        near = alike or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        said += f"; did you mean .{near[0]}?" if near else ""
+    return AttributeError(said, name=name, obj=thing)
+
+
 def meant(name: str, public: Iterable[str]) -> str:
     """The end of a message about a name that is not there: what was meant, where something is near.
 

@@ -36,7 +36,11 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
     """`prepare`, but for the energy's value, which whoever computes it anyway checks by `check_value`."""
     if not isinstance(flow, Flow):
         got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
-        hint = "; iterate a method by method.iterate(x0, steps)" if hasattr(flow, "iterate") else ""
+        hint = ""
+        if hasattr(flow, "iterate"):
+            hint = "; iterate a method by method.iterate(x0, steps)"
+        elif isinstance(flow, Energy) or (callable(flow) and not isinstance(flow, type)):
+            hint = "; of an energy give GradientFlow(energy)"
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {got}{hint}")
     if isinstance(x0, Vector) and not isinstance(x0, PytreeState):
         raise TypeError(

@@ -1,6 +1,7 @@
 """Figures that show themselves in a notebook, and how one is laid out from its panels."""
 
 import io
+import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -190,7 +191,8 @@ def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:
 def _given_axes(ax: Any, count: int) -> list[Axes]:
     given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
     if not given or not all(isinstance(one, Axes) for one in given):
-        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {in_a_line(ax)}")
+        remedy = f"; plot().savefig({ax!r}) writes a file" if isinstance(ax, str | os.PathLike) else ""
+        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {in_a_line(ax)}{remedy}")
     if len(given) not in (1, count):
         raise ValueError(f"plot: `ax` must be one axes, for the main panel, or {count}, got {len(given)}")
     return given

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
-from gradientflow._meant import meant_argument
-from gradientflow.flows import Flow, Trajectory, unknown_name
+import gradientflow
+from gradientflow._meant import meant, meant_argument
+from gradientflow.flows import Energy, Flow, Trajectory, unknown_name
 from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer
@@ -251,5 +252,11 @@ def _shown(thing: Any) -> str:
         return f"the class; make one, {thing.__name__}(…)"
     if hasattr(thing, "init") and hasattr(thing, "update"):
         return "a transformation of optax's; its scheme is FromOptax(transformation)"
+    if isinstance(thing, str):
+        return f"the name {thing!r}{meant(thing, dir(gradientflow))}"
+    if isinstance(thing, Energy):
+        return "an energy; give GradientFlow(energy)"
+    if callable(thing) and not isinstance(thing, eqx.Module):
+        return "a function; give GradientFlow(function)"
     text = repr(thing)
     return text if len(text) <= _SHOWN and "\n" not in text else type(thing).__name__

@@ -205,8 +205,18 @@ def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None)
     if isinstance(fn, Energy):
         return fn
     if not callable(fn):
-        raise TypeError(f"energy: `fn` must be a function of the position, got {in_a_line(fn)}; pass lambda x: ...")
+        raise TypeError(f"energy: `fn` must be a function of the position, got {in_a_line(fn)}; {_remedy(fn)}")
     return CallableEnergy(fn, minimizer, minimum)
+
+
+def _remedy(given: Any) -> str:
+    if isinstance(given, str):
+        return "pass lambda x: ..., or from_expression(text) for a formula"
+    if hasattr(given, "free_symbols"):
+        return "pass from_sympy(expression)"
+    if hasattr(given, "energy"):
+        return "pass its .energy"
+    return "pass lambda x: ..."
 
 
 def with_closures_as_leaves(energy: Energy, x: Any) -> Energy:
