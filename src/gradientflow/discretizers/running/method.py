@@ -95,6 +95,8 @@ class Method(eqx.Module):
         Array([2.43, 0.01], dtype=...)
         >>> gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.1).with_parameters(beta=0.5).parameters
         {'lr': 0.1, 'beta': 0.5}
+        >>> print(gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.25, beta=0.5))
+        momentum(lr=0.25, beta=0.5): MomentumEuler of HeavyBallFlow, step 0.5
     """
 
     flow: Flow
@@ -112,6 +114,13 @@ class Method(eqx.Module):
             raise TypeError(
                 f"Method: `discretizer` must be one such as ForwardEuler(), got {in_a_line(self.discretizer)}"
             )
+
+    def __str__(self) -> str:
+        """One line: the optimizer with its parameters, and what it is."""
+        if self.named is None:
+            return f"{self.name}, step {_briefly(self.step)}"
+        given = ", ".join(f"{name}={_briefly(value)}" for name, value in self.parameters.items())
+        return f"{self.named.make.__name__}({given}): {self.name}, step {_briefly(self.step)}"
 
     @property
     def name(self) -> str:
@@ -258,5 +267,9 @@ def _shown(thing: Any) -> str:
         return "an energy; give GradientFlow(energy)"
     if callable(thing) and not isinstance(thing, eqx.Module):
         return "a function; give GradientFlow(function)"
+    return _briefly(thing)
+
+
+def _briefly(thing: Any) -> str:
     text = repr(thing)
     return text if len(text) <= _SHOWN and "\n" not in text else type(thing).__name__
