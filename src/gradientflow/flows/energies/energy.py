@@ -42,7 +42,7 @@ _OF_A_VALUE = (
 
 
 class Energy(eqx.Module):
-    """A scalar function E of a pytree: what a flow descends.
+    r"""A scalar function $E: x \mapsto E(x) \in \mathbb R$ of a pytree: what a flow descends.
 
     A subclass defines `value`; the gradient is automatic differentiation unless it is given too. What is known of the
     energy (`minimizer`, `minimum`, `curvature`) is `None` until a subclass knows it.
@@ -153,7 +153,20 @@ class Energy(eqx.Module):
 
 
 class Proximable(Energy):
-    """An energy whose proximal map has a closed form."""
+    r"""An energy whose proximal map $\operatorname{prox}_{hE}(x) = \arg\min_y hE(y) + \tfrac12\|y-x\|^2$ is known.
+
+    A subclass defines `value` and `prox`; implicit schemes ask that in place of solving an equation.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> class Distance(gf.Proximable):
+        ...     def value(self, x):
+        ...         return jnp.abs(x)
+        ...     def prox(self, x, h):
+        ...         return jnp.sign(x) * jnp.maximum(jnp.abs(x) - h, 0)
+        >>> gf.optimizers.proximal_point(Distance(), lr=0.75).iterate(2.0, steps=4).x.tolist()
+        [2.0, 1.25, 0.5, 0.0, 0.0]
+    """
 
     @abc.abstractmethod
     def prox(self, x: Any, h: Any) -> Any:

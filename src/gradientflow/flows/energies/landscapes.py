@@ -18,7 +18,7 @@ Bounds = tuple[tuple[float, float], ...]
 
 
 class Landscape(Energy):
-    """A named energy on arrays of shape (n,).
+    r"""A named energy $E: \mathbb R^n \to \mathbb R$, on arrays of shape (n,).
 
     Attributes:
         name: its name in `names()`.
@@ -317,7 +317,7 @@ _LANDSCAPES: dict[str, Callable[[], Landscape]] = {
 
 
 def names() -> list[str]:
-    """The names of all landscapes, sorted.
+    r"""The names of all landscapes $E: \mathbb R^n \to \mathbb R$, sorted.
 
     Example:
         >>> import gradientflow as gf
@@ -329,7 +329,7 @@ def names() -> list[str]:
 
 @functools.lru_cache
 def get(name: str) -> Landscape:
-    """The landscape of that name, with its default parameters.
+    r"""The landscape $E: \mathbb R^n \to \mathbb R$ of that name, with its default parameters.
 
     Raises:
         ValueError: if there is none, naming the nearest.
