@@ -283,7 +283,7 @@ class HyperbolicEntropy(Separable):
 
 
 class ConvexPotential(Potential):
-    r"""A potential φ given by a Python function; made by `potential`. Newton's method solves $\nabla\varphi(x) = y$.
+    """A potential φ given by a Python function; made by `potential`. Newton's method solves ∇φ(x) = y.
 
     Example:
         >>> import gradientflow as gf
