@@ -84,6 +84,11 @@ def test_list_shows_every_energy_and_method():
     assert {"gradient_descent", "momentum", "rk4", "langevin", "adam"} <= set(names["methods of the command line"])
     assert all(text for table in names.values() for text in table.values())
     assert "rosenbrock" in call("list").stdout
+    only = call("list", "optimizers").stdout
+    assert "momentum" in only
+    assert "rosenbrock" not in only
+    assert json.loads(call("list", "step rules", "--json").stdout) == {"step rules": names["step rules"]}
+    assert "kind: unknown table 'optimisers'; did you mean 'optimizers'?" in call("list", "optimisers").stderr
 
 
 def test_the_documentations_tables_are_what_the_code_lists():
@@ -109,6 +114,7 @@ def files(tmp_path_factory):
     (folder / "broken.py").write_text("import nothing_of_this_name\n")
     (folder / "unknown.toml").write_text('enrgy = "beale"\n')
     (folder / "type.toml").write_text('t1 = "long"\n')
+    (folder / "methods.toml").write_text('[[methods]]\nname = "adam"\n')
     (folder / "invalid.toml").write_text("t1 = = 3\n")
     (folder / "semicolons.csv").write_text("a;y\n1,5;0\n2,5;1\n4,0;0\n")
     (folder / "file").write_text("a file, no directory")
@@ -157,7 +163,8 @@ BAD = [
     (("compare", *QUICK, "--out", "{}/file"), ("out", "can't be written")),
     (("run", "{}/none.toml"), ("experiment", "can't be read")),
     (("run", "{}/unknown.toml"), ("experiment", "'enrgy'", "did you mean 'energy'?")),
-    (("run", "{}/type.toml"), ("experiment", "t1", "wrong type", "long")),
+    (("run", "{}/type.toml"), ("experiment", "t1", "must be a number", "long")),
+    (("run", "{}/methods.toml"), ("experiment", "`methods` must be a list of texts", '["adam:0.01"')),
     (("run", "{}/invalid.toml"), ("experiment", "not valid TOML")),
     (("compare", "--energy", "rosenbrock", "--method", "exact:0.1"), ("solution", "no closed form", "fit")),
     (("compare", "--seed", str(10**24)), ("seed", "64 bits", str(10**24))),

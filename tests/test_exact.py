@@ -1,6 +1,7 @@
 """Exact arithmetic: the leaf refuses what would make a proof a lie; the algebra decides what floats only suggest."""
 
 import itertools
+import linecache
 import math
 from fractions import Fraction
 
@@ -151,6 +152,41 @@ def test_a_scheme_that_cannot_be_read_is_told_by_its_line(scheme):
     assert str(told.value).startswith(f"{scheme.__name__} ")
     if "`" in BLAMED[scheme]:
         assert "test_exact.py:" in str(told.value)
+
+
+CELL = """
+import gradientflow as gf
+
+class Misspelt(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + h * flow.drfit(t, z)
+
+class Rounded(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        return z + 0.1 * h * flow.drift(t, z)
+
+class Returnless(gf.Discretizer):
+    def step(self, flow, t, z, h, **_):
+        z + h * flow.drift(t, z)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("Misspelt", "because of 7.py:6, `return z + h * flow.drfit(t, z)`"),
+        ("Rounded", "because of 7.py:10, `return z + 0.1 * h * flow.drift(t, z)`: the float 0.1 is rounded"),
+        ("Returnless", "read exactly: it returns NoneType and not a state; let it return the new one"),
+    ],
+)
+def test_a_scheme_of_a_notebook_is_told_by_its_cells_line_and_never_by_a_librarys(name, line):
+    file = "/tmp/ipykernel_1/7.py"  # no file at all: a cell's lines are in the line cache alone
+    linecache.cache[file] = (len(CELL), None, CELL.splitlines(keepends=True), file)
+    cell = {"__name__": "__main__"}
+    exec(compile(CELL, file, "exec"), cell)
+    with pytest.raises(gf.NotExactError) as refused:
+        gf.order(cell[name]())
+    assert line in str(refused.value)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=name_of)

@@ -15,7 +15,8 @@ SLOW = {
     "c06_a_network_by_hand.py", "c07_batch_norm_and_curvature.py", "c08_residual_gradient_norms.py",
     "c14_batch_size.py", "c15_schedules.py", "c16_clipping_in_an_rnn.py", "c17_data_parallel.py",
     "c18_hessian_spectrum.py", "c19_trust_region.py", "c20_initialization.py",
-    "logistic_posterior_by_three_schemes.py", "saddle_escape_along_the_unstable_direction.py", "training_page.py",
+    "logistic_posterior_by_three_schemes.py", "noise_leaves_sharp_minima.py",
+    "saddle_escape_along_the_unstable_direction.py", "training_page.py",
 }  # fmt: skip
 # These compute more than they compile, so that compiling less carefully does not pay.
 COMPUTE = {"c13_ill_conditioned_least_squares.py", "logistic_posterior_by_three_schemes.py"}

@@ -257,3 +257,16 @@ def test_keys_move_the_film(film, tmp_path):
         page.wait_for_function("document.getElementById('play').textContent === 'Play'")
         assert page.locator("#at").input_value() == str(FRAMES - 1)
         assert failed == []
+
+
+def test_the_minimums_star_is_gold_though_runs_end_upon_it(tmp_path):
+    E = gf.Quadratic([[1.0, 0.0], [0.0, 25.0]])
+    methods = {"descent": (gf.ForwardEuler(), 0.07), "prox": (gf.BackwardEuler(), 0.07),
+               "momentum": gf.optimizers.momentum(E, lr=0.02, beta=0.7),
+               "nesterov": gf.optimizers.nesterov(E, lr=0.02, beta=0.7)}  # fmt: skip
+    found = gf.compare(gf.GradientFlow(E), methods, [3.0, 1.0], 4.0, orders=False)
+    gf.film(found, tmp_path / "film.gif", frames=20)
+    with Image.open(tmp_path / "film.gif") as film:
+        first = np.asarray(film.convert("RGB"), dtype=int)
+    gold = np.array([255, 215, 0])
+    assert (np.abs(first - gold).max(axis=-1) <= 3).sum() > 30

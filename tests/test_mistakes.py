@@ -1,5 +1,6 @@
 """Mistakes from Python: one line that names the argument, the user's own line, and the remedy."""
 
+import inspect
 import re
 from fractions import Fraction
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import sympy
 
 import gradientflow as gf
 from gradientflow import _meant
@@ -316,3 +318,120 @@ def test_what_the_field_says_for_a_class_stands_for_something():
 def test_parameters_of_another_type_are_told_by_it():
     with pytest.raises(TypeError, match=r"got arrays of int\d+; make them floating"):
         gf.why(lambda p: jnp.sum(p["w"] ** 2.0), {"w": jnp.array([1, 2])}, optax.sgd(3.0))
+
+
+def kinds_of(function):
+    return {one.kind for one in inspect.signature(function).parameters.values()}
+
+
+ROOMS = ("optimizers", "plots", "schedules", "landscapes", "potentials")
+PUBLIC = {
+    f"{room}.{name}": function
+    for room in ("", *ROOMS)
+    for name, function in inspect.getmembers(getattr(gf, room) if room else gf, inspect.isfunction)
+    # In a room stand what it imports too, and at the front door the door itself.
+    if not name.startswith("_") and name != "face" and room in inspect.unwrap(function).__module__
+    # What takes any name has parameters of the user's own.
+    and kinds_of(function) and inspect.Parameter.VAR_KEYWORD not in kinds_of(function)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", PUBLIC)
+def test_an_argument_that_a_function_does_not_have_is_told_with_those_that_it_has(where):
+    parameters = inspect.signature(PUBLIC[where]).parameters.values()
+    takes = [one.name for one in parameters if one.kind is not one.VAR_POSITIONAL]
+    with pytest.raises(TypeError, match="there is no argument `no_such`") as told:
+        PUBLIC[where](no_such=1)
+    assert str(told.value).endswith(f" It takes {', '.join(takes)}")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], lr=0.1, steps=3), "`lr`; did you mean `step`?"),
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], h=0.1, steps=3), "`h`; did you mean `step`?"),
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=0.1, n_steps=3), "did you mean `steps`?"),
+        (lambda: gf.integrate(FLOW, [1.0, 1.0], T=1.0), "integrate: there is no argument `T`; did you mean `t1`?"),
+        (lambda: gf.optimizers.momentum(Q, learning_rate=0.1), "did you mean `lr`?"),
+        (lambda: gf.optimizers.momentum(Q, lr=0.1, momentum=0.9), "did you mean `beta`?"),
+        (lambda: gf.optimizers.adam(Q, lr=0.1, betas=(0.9, 0.99)), "adam: there is no argument `betas`; did you mean"),
+        (
+            lambda: METHOD.iterate([1.0, 1.0], steps=3, seed=3),
+            "iterate: there is no argument `seed`; did you mean `key`?",
+        ),
+    ],
+)
+def test_an_argument_by_another_name_of_the_fields_is_understood(call, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (lambda: gf.optimizers.momentun, "module 'gradientflow.optimizers' has no attribute 'momentun'; did you mean "
+                                         "gradientflow.optimizers.momentum?"),
+        (lambda: gf.optimizers.sgd, "did you mean gradientflow.optimizers.gradient_descent?"),
+        (lambda: gf.plots.fild, "did you mean gradientflow.plots.field?"),
+        (lambda: gf.penalties.l1, "did you mean gradientflow.penalties.L1?"),
+        (lambda: gf.schedules.cosin, "did you mean gradientflow.schedules.cosine?"),
+        (lambda: gf.L1, "did you mean gradientflow.penalties.L1?"),
+        (lambda: gf.Entropy, "did you mean gradientflow.potentials.Entropy?"),
+        (lambda: gf.Box, "did you mean gradientflow.constraints.Box?"),
+        (lambda: gf.minimize, "did you mean gradientflow.iterate?"),
+        (lambda: gf.solve, "did you mean gradientflow.integrate?"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_not_where_one_looks_for_it_is_told_by_where_it_is(look, words):
+    with pytest.raises(AttributeError, match=re.escape(words)):
+        look()
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (lambda run: run.loss, "'Trajectory' object has no attribute 'loss'; did you mean .energy?"),
+        (lambda run: run.ys, "did you mean .x?"),
+        (lambda run: run.times, "did you mean .t?"),
+        (lambda run: run.to_pandas(), "did you mean .table?"),
+        (lambda run: run.grad_nrom, "did you mean .grad_norm?"),
+        (
+            lambda run: gf.stability(FLOW, gf.ForwardEuler()).limt,
+            "'Stability' object has no attribute 'limt'; did you mean .lim",
+        ),
+        (lambda run: gf.order(gf.ForwardEuler()).to_dataframe(), "has no attribute 'to_dataframe'"),
+    ],
+)
+def test_what_a_result_does_not_have_is_told_with_what_it_has(look, words):
+    run = METHOD.iterate([1.0, 1.0], steps=2)
+    with pytest.raises(AttributeError, match=re.escape(words)):
+        look(run)
+    assert not hasattr(run, "__array__")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: gf.stability(FLOW, "euler"),
+            "got the name 'euler'; did you mean gradientflow.ForwardEuler?",
+        ),
+        (
+            lambda: gf.stability(FLOW, "rk4"),
+            'did you mean gradientflow.RungeKutta("rk4")?',
+        ),
+        (
+            lambda: gf.iterate(Q, gf.ForwardEuler(), [1.0, 1.0], step=0.1, steps=1),
+            "got an energy; give GradientFlow(energy)",
+        ),
+        (lambda: gf.stability(lambda x: x @ x, gf.ForwardEuler()), "got a function; give GradientFlow(function)"),
+        (lambda: gf.integrate(Q, [1.0, 1.0], 1.0), "got Quadratic; of an energy give GradientFlow(energy)"),
+        (lambda: gf.energy("x^2 + y^2"), "pass lambda x: ..., or from_expression(text) for a formula"),
+        (lambda: gf.energy(sympy.Symbol("x") ** 2), "pass from_sympy(expression)"),
+        (lambda: gf.optimizers.momentum(FLOW, lr=0.1), "pass its .energy"),
+        (lambda: METHOD.iterate([1.0, 1.0], 2).plot("run.png"), "plot().savefig('run.png') writes a file"),
+    ],
+)
+def test_what_was_given_for_something_else_is_told_with_what_to_give(call, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        call()

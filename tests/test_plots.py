@@ -2,6 +2,7 @@
 
 import re
 
+import jax.numpy as jnp
 import matplotlib.figure
 import numpy as np
 import pytest
@@ -121,3 +122,18 @@ def test_the_plane_of_a_run_is_told_with_its_share():
 def test_what_can_not_be_drawn_is_one_line(draw, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         draw()
+
+
+def test_a_flow_is_drawn_between_the_steps_of_its_solver_too():
+    """Mirror descent of a linear energy is its flow: their energies are one curve, however few steps a solver takes."""
+    E = gf.energy(lambda p: p @ jnp.array([1.0, 2.0, 3.0]))
+    flow, start = gf.MirrorFlow(E, gf.potentials.Entropy()), jnp.ones(3) / 3
+    descent = gf.optimizers.mirror_descent(E, lr=0.5, potential=gf.potentials.Entropy())
+    found = gf.compare(flow, {"descent": descent}, start, 10.0, orders=False)
+    assert len(found.path) < 10
+    energies = found.plot().axes[0].lines
+    (times, drawn), (at, iterates) = (line.get_data() for line in energies)
+    np.testing.assert_allclose(np.interp(at, times, drawn), iterates, atol=1e-3)
+    own = gf.integrate(flow, start, 10.0)
+    times, drawn = own.plot().axes[0].lines[0].get_data()
+    np.testing.assert_allclose(np.interp(at, times, drawn), iterates, atol=1e-3)

@@ -449,6 +449,19 @@ def test_a_gradient_that_is_not_finite_at_the_start_is_told():
     assert run.status.detail == "not finite from step 0 on: ∇E"
 
 
+def test_a_step_whose_equation_has_no_solution_says_so_and_what_to_give():
+    """The proximal point method on |x|: a step to the kink solves no equation; with its prox it gets there."""
+    failed = gf.optimizers.proximal_point(jnp.abs, lr=0.3).iterate(2.0, steps=12)
+    assert failed.status.first_not_finite == 7
+    assert "the state and E, though nothing grew: if a step solves an equation" in failed.status.detail
+    assert "gf.penalties" in failed.status.detail
+    known = gf.optimizers.proximal_point(gf.penalties.L1(1.0), lr=0.3).iterate(2.0, steps=12)
+    assert known.x[7:].tolist() == [0.0] * 6
+    # What grows until it is no number any more is no such step.
+    grown = gf.iterate(gf.GradientFlow(lambda x: x**4), gf.ForwardEuler(), 3.0, step=0.2, steps=30)
+    assert "equation" not in grown.status.detail
+
+
 def test_what_comes_back_below_its_start_has_not_diverged():
     """A catapult: beyond 2/λ at the start ½(uv)² rises until u² + v² is small enough."""
     flow = gf.GradientFlow(gf.energy(lambda x: (x[0] * x[1]) ** 2 / 2))

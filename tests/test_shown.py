@@ -214,7 +214,7 @@ def test_all_panels_go_into_as_many_axes(run):
 
 def test_a_legend_that_would_cover_narrow_axes_stands_below_them():
     """However high they become; where there is room it stays where it was."""
-    figure = matplotlib.figure.Figure(figsize=(9, 3))
+    figure = matplotlib.figure.Figure(figsize=(12, 4))
     narrow, wide = figure.subplots(1, 2, width_ratios=[1, 4])
     labels = ["gradient descent", "heun", "momentum: its own flow", "momentum", "flow"]
 
@@ -236,6 +236,49 @@ def test_a_legend_that_would_cover_narrow_axes_stands_below_them():
     assert [text.get_text() for text in narrow.get_legend().get_texts()] == labels
 
 
+@pytest.mark.parametrize("size", [(12, 3.5), (7, 2.5), (6, 4)])
+@pytest.mark.parametrize("layout", [None, "tight", "constrained"])
+def test_what_was_drawn_into_given_axes_is_in_the_file_that_they_are_saved_in(size, layout):
+    """One legend for all of them, below and within the figure; no name over the axes beside."""
+    methods = {f"descent, {k} times": (gf.ForwardEuler(), 0.1) for k in range(7)}
+    found = gf.compare(FLOW, methods, [3.0, 1.0], 1.0, orders=False)
+    own = matplotlib.figure.Figure(figsize=size, layout=layout)
+    axes = own.subplots(1, 3)
+    found.plot(ax=axes)
+    own.draw_without_rendering()
+    edges = own.bbox
+    legend = axes[0].get_legend().get_window_extent()
+    assert edges.x0 <= legend.x0 < legend.x1 <= edges.x1
+    assert edges.y0 <= legend.y0
+    assert all(legend.y1 <= ax.xaxis.label.get_window_extent().y0 for ax in axes)
+    assert all(left.get_window_extent().x1 <= right.yaxis.label.get_window_extent().x0
+               for left, right in itertools.pairwise(axes))  # fmt: skip
+
+
+def test_a_narrow_figures_legend_is_within_it_and_what_its_owner_sets_later_holds():
+    own = matplotlib.figure.Figure(figsize=(4, 3))
+    ax = own.subplots()
+    methods = {f"a method of a long name, {k}": (gf.ForwardEuler(), 0.1) for k in range(4)}
+    gf.compare(FLOW, methods, [3.0, 1.0], 1.0, orders=False).plot(ax=ax)
+    own.draw_without_rendering()
+    legend = ax.get_legend().get_window_extent()
+    assert own.bbox.y0 <= legend.y0 < legend.y1 <= ax.xaxis.label.get_window_extent().y0
+    own.subplots_adjust(bottom=0.5)
+    own.draw_without_rendering()
+    assert ax.get_position().y0 == pytest.approx(0.5)
+
+
+def test_no_legend_covers_a_line_of_given_axes():
+    own = matplotlib.figure.Figure(figsize=(9, 3.5))
+    left, right = own.subplots(1, 2)
+    gf.stability(FLOW, gf.ForwardEuler()).plot(ax=left)
+    gf.plots.phase_portrait(gf.HeavyBallFlow(lambda x: x**2), ((-3, 3), (-3, 3)), ax=right)
+    own.draw_without_rendering()
+    for ax in (left, right):
+        below = ax.get_legend().get_window_extent()
+        assert own.bbox.y0 <= below.y0 < below.y1 <= ax.xaxis.label.get_window_extent().y0
+
+
 def test_a_title_stays_within_the_axes_that_were_given():
     own = matplotlib.figure.Figure(figsize=(9, 3), layout="constrained")
     for ax in own.subplots(1, 3):
@@ -254,6 +297,19 @@ def test_trajectories_show_themselves(run):
     assert "3 reached the end" in lanes._repr_html_()
     # One line a lane, and not one a time.
     assert [len(ax.lines) for ax in lanes.plot().axes] == [3, 3, 4]
+
+
+def test_a_trajectory_is_a_table_over_time(run):
+    table = run.table()
+    assert table.index.name == "t"
+    np.testing.assert_array_equal(table["energy"], run.energy)
+    np.testing.assert_array_equal(table[["x[0]", "x[1]"]], run.x)
+    nested = gf.iterate(gf.GradientFlow(lambda p: p["a"] ** 2 + jnp.sum(p["b"] ** 2)), gf.ForwardEuler(),
+                        {"a": 1.0, "b": np.ones((1, 2))}, step=0.1, steps=3)  # fmt: skip
+    assert [*nested.table()] == ["step", "energy", "grad norm", "x.a", "x.b[0, 0]", "x.b[0, 1]"]
+    lanes = jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * 3), run)
+    with pytest.raises(ValueError, match="table: a batch has no one time axis"):
+        lanes.table()
 
 
 def test_what_a_person_wrote_is_escaped():

@@ -380,3 +380,14 @@ def test_what_a_flow_claims_stands_in_its_class_and_is_not_inherited():
     names = {fact.name for fact in gf.GradientFlow.facts}
     assert names <= {claim.name for claim in gf.verify(gf.GradientFlow(E)).claims}
     assert names.isdisjoint(claim.name for claim in gf.verify(HalfSpeed(E)).claims)
+
+
+def test_closed_forms_and_lyapunov_functions_are_written_to_be_read():
+    """What decays stands behind one bracket, no fraction stands in another's numerator, and V is said."""
+    for flow in (gf.HeavyBallFlow(CENTERED), gf.HessianDampedFlow(CENTERED), gf.NesterovFlow(CENTERED)):
+        for claim in gf.verify(flow).claims:
+            assert r"\frac{\left(" not in claim.statement
+            if "closed form" in claim.name and "e^" in claim.statement:
+                assert claim.statement.split(r",\quad")[0].count("e^") == 1
+            if r"\dot V" in claim.statement:
+                assert "V = " in claim.statement

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from fractions import Fraction
 
 import jax
@@ -570,11 +571,25 @@ def test_a_negative_multiplier_proves_nothing():
 
 def test_the_proof_reads_as_a_formula():
     assert r"\rho = \tfrac{9}{11}" in gf.worst_case_rate(descent(Fraction(2, 11)), 1, 10).latex()
-    assert r"\tau = \tfrac{1}{6}" in gf.worst_case_bound(descent(1), 1, 0, 1).latex()
+    bound = gf.worst_case_bound(descent(1), 1, 0, 1).latex()
+    assert r"\tau = \tfrac{1}{6}" in bound
+    assert r"\tau\,\|x_{0} - x^*\|^2 - (E_{1} - E^*) = " in bound
     flow = gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 3.0), 1, 10)
     assert r"-\dot V - 2r V" in flow.latex()
     with pytest.raises(ValueError, match="no certificate"):
         gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 0.0), 1, 10).latex()
+
+
+def test_a_proof_with_long_fractions_says_that_it_is_rounded_or_writes_them_out():
+    found = gf.worst_case_rate(gf.HeavyBall(BOWL, 1.0, 3.0), 1, 10)
+    rounded, whole = found.latex(), found.latex(math.inf)
+    assert r"-\dot V - 2r V \approx " in rounded
+    assert r"-\dot V - 2r V = " in whole
+    assert not re.search(r"\d\.\d|\\cdot 10", whole)
+    assert rf"r = \tfrac{{{found.exact.numerator}}}{{{found.exact.denominator}}}" in whole
+    exact = gf.worst_case_bound(descent(1), 1, 0, 1)
+    assert r"\approx" not in exact.latex()
+    assert exact.latex() == exact.latex(math.inf)
 
 
 def test_the_formula_of_a_bound_is_true_on_an_energy():

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ._meant import meant
+from ._meant import meant, meant_in
 from ._names import MOVED
 
 _FRONT_DOOR = __name__.split(".")[0]
@@ -27,6 +27,22 @@ def old_name(package: str, name: str, public: Iterable[str] = ()) -> Any:
         raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
     where = ".".join([_FRONT_DOOR, *room]) if package == _FRONT_DOOR else package
     return getattr(importlib.import_module(where), now)
+
+
+class _Room(types.ModuleType):
+    """A module that the front door shows: of a name that it doesn't have it tells the nearest that it has."""
+
+    def __getattr__(self, name: str) -> Any:
+        door = self.__name__.rpartition(".")[2]
+        hint = "" if name.startswith("_") else meant_in(door, name, [one for one in vars(self) if one[0] != "_"])
+        raise AttributeError(f"module '{_FRONT_DOOR}.{door}' has no attribute {name!r}{hint}")
+
+
+def _shown(thing: Any) -> Any:
+    """The thing itself; a module as a room."""
+    if type(thing) is types.ModuleType:
+        thing.__class__ = _Room
+    return thing
 
 
 class _Face(types.ModuleType):
@@ -58,8 +74,8 @@ def face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
             return submodule or old_name(package, name, origin)
         module, original = origin[name]
         if module is None:
-            return importlib.import_module(f"{package}.{original}")
-        thing = getattr(importlib.import_module(f"{package}.{module}"), original)
+            return _shown(importlib.import_module(f"{package}.{original}"))
+        thing = _shown(getattr(importlib.import_module(f"{package}.{module}"), original))
         setattr(sys.modules[package], name, thing)
         return thing
 

@@ -317,6 +317,7 @@ def lab(
 
 @app.command("list")
 def list_names(
+    kind: Annotated[str, typer.Argument(help="Only this table: flows, schemes, optimizers, 'step rules', …")] = "",
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as a page of documentation.")] = False,
 ) -> None:
@@ -326,10 +327,12 @@ def list_names(
     if markdown:
         print(as_markdown(), end="")
         return
+    with bad_input_is_one_line():
+        tables = listing(kind)
     if as_json:
-        print(json.dumps(listing(), ensure_ascii=False, indent=2))
+        print(json.dumps(tables, ensure_ascii=False, indent=2))
         return
-    for title, entries in listing().items():
+    for title, entries in tables.items():
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         table.add_column("name", style="bold", no_wrap=True)
         table.add_column("what it is")

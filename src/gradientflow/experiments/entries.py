@@ -148,6 +148,15 @@ def _one_of(field: str, what: str, name: str, known: Iterable[str]) -> None:
         raise ValueError(f"{field}: {unknown_name(what, name, known)}")
 
 
+_WRITTEN = {
+    "ridge": "a number",
+    "t1": "a number",
+    "seed": "an integer",
+    "x0": "a list of numbers, x0 = [-1.2, 1] say",
+    "methods": 'a list of texts, methods = ["adam:0.01", "momentum:0.01:0.9"] say',
+}
+
+
 def _typed(name: str, value: Any) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if name in ("ridge", "t1") and number:
@@ -160,4 +169,4 @@ def _typed(name: str, value: Any) -> Any:
         return tuple(value)
     if name not in ("ridge", "t1", "seed", "x0", "methods") and isinstance(value, str):
         return value
-    raise ValueError(f"experiment: `{name}` has a value of the wrong type: {value!r}")
+    raise ValueError(f"experiment: `{name}` must be {_WRITTEN.get(name, 'text, in quotes')}, got {value!r}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradientflow
+from gradientflow._names import unknown_name
 from gradientflow.discretizers import (
     DeterministicOracle,
     Discretizer,
@@ -21,11 +22,18 @@ from .named import METHODS
 Table = Mapping[str, str]
 
 
-def listing() -> dict[str, Table]:
-    """Tables by title: names and what they stand for."""
+def listing(only: str = "") -> dict[str, Table]:
+    """Tables by title: names and what they stand for.
+
+    Args:
+        only: the title of the one table that is wanted.
+
+    Raises:
+        ValueError: if there is no table of that title.
+    """
     exported = [getattr(gradientflow, name) for name in dir(gradientflow)]
     makers = {name: make for name, make in vars(optimizers).items() if inspect.isfunction(make)}
-    return {
+    tables = {
         "energies": {name: landscapes.get(name).formula for name in landscapes.names()},
         "flows": _equations(exported, Flow),
         "schemes": _equations(exported, Discretizer),
@@ -38,6 +46,9 @@ def listing() -> dict[str, Table]:
         "constraints of projected flows": _first_lines(_public(constraints)),
         "methods of the command line": {name: kind.summary for name, kind in METHODS.items()},
     }
+    if only and only not in tables:
+        raise ValueError(f"kind: {unknown_name('table', only, tables)}")
+    return {title: table for title, table in tables.items() if only in ("", title)}
 
 
 def as_markdown() -> str:

@@ -105,6 +105,7 @@ from .flow import with_energy as with_energy
 from .flow import with_smooth_part as with_smooth_part
 from .linear.modes import modes_of as modes_of
 from .linear.oscillation import damped_oscillation as damped_oscillation
+from .loaded import load as load
 from .noise import Noise as Noise
 from .numerics import Number as Number
 from .numerics import all_finite as all_finite
@@ -167,7 +168,6 @@ from .trajectory import Trajectory as Trajectory
 from .trajectory import along as along
 from .trajectory import distance as distance
 from .trajectory import each_row as each_row
-from .trajectory import load as load
 from .trajectory import measure as measure
 from .trajectory import rows_of as rows_of
 from .transforming import is_transformed as is_transformed

@@ -4,10 +4,12 @@ Values that are not plain numbers (traced arrays, exact symbols) pass: there is 
 """
 
 import functools
+import inspect
 import math
 import numbers
 import os
 import pathlib
+import sysconfig
 import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -18,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gradientflow
+from gradientflow._meant import meant_argument
 from gradientflow._names import unknown_name as unknown_name
 
 from .numerics import as_floating, is_concrete
@@ -180,17 +183,40 @@ def refuse_traced(where: str, *trees: Any) -> None:
         )
 
 
+def by_name(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that tells whoever names an argument that it doesn't have which one was meant.
+
+    Raises:
+        TypeError: naming both, and all that it takes.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    names = frozenset(known)
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return function
+
+    @functools.wraps(function)
+    def called(*args: P.args, **options: P.kwargs) -> T:
+        if not names.issuperset(options):
+            unknown = next(name for name in options if name not in names)
+            raise TypeError(meant_argument(function.__name__, unknown, known))
+        return function(*args, **options)
+
+    return called
+
+
 def looks_at_numbers(question: Callable[P, T]) -> Callable[P, T]:
     """A question that looks at numbers: asked under jit, vmap or grad it is refused in one line, whatever it would do.
 
     Raises:
         TypeError: as `refuse_traced`.
     """
+    named = by_name(question)
 
     @functools.wraps(question)
     def asked(*args: P.args, **options: P.kwargs) -> T:
         refuse_traced(question.__name__, args, options)
-        return question(*args, **options)
+        return named(*args, **options)
 
     return asked
 
@@ -261,7 +287,14 @@ def _is_number(value: Any) -> bool:
 
 
 def users_line(error: BaseException) -> str:
-    """Where an error was raised, outside the libraries that a user's function runs in: `, mine.py:12, the line`."""
-    libraries = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
-    return f", {pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
+    """Where an error was raised, outside the libraries that a user's function runs in: `, mine.py:12, the line`.
+
+    A function of another library has no line of the user's: then it is that function's, the first of them.
+    """
+    around = tuple(module.__path__[0] for module in (jax, eqx, gradientflow))
+    installed = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(around)]
+    if not frames:
+        return ""
+    frame = next((frame for frame in reversed(frames) if not frame.filename.startswith(installed)), frames[0])
+    return f", {pathlib.Path(frame.filename).name}:{frame.lineno}, `{frame.line}`"

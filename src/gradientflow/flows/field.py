@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from .checks import in_a_line
+from .checks import by_name, in_a_line
 from .energies.energy import Energy
 from .flow import FirstOrder, UnansweredQuestionError
 from .numerics import is_numeric
@@ -82,6 +82,7 @@ class FieldFlow(FirstOrder):
         return force
 
 
+@by_name
 def field(fn: Any) -> FieldFlow:
     r"""Any vector field as a flow: $\dot x = f(x)$, with no energy behind it.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .checks import position_arrays, real_arrays, users_line
+from .clamped import entry_beyond
 from .compiling import compiled
 from .energies.energy import Energy
 from .flow import Flow
@@ -35,7 +36,11 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
     """`prepare`, but for the energy's value, which whoever computes it anyway checks by `check_value`."""
     if not isinstance(flow, Flow):
         got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
-        hint = "; iterate a method by method.iterate(x0, steps)" if hasattr(flow, "iterate") else ""
+        hint = ""
+        if hasattr(flow, "iterate"):
+            hint = "; iterate a method by method.iterate(x0, steps)"
+        elif isinstance(flow, Energy) or (callable(flow) and not isinstance(flow, type)):
+            hint = "; of an energy give GradientFlow(energy)"
         raise TypeError(f"{where}: `flow` must be a flow such as GradientFlow(energy), got {got}{hint}")
     if isinstance(x0, Vector) and not isinstance(x0, PytreeState):
         raise TypeError(
@@ -89,11 +94,11 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
 
     Raises:
         TypeError: if it can't be traced, with the user's line.
-        ValueError: if shapes don't fit.
+        ValueError: if shapes don't fit, or it reads an entry that isn't there.
     """
     shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(x))
     try:
-        value = jax.eval_shape(energy.value, x)
+        program, value = jax.make_jaxpr(energy.value, return_shape=True)(x)
     except jax.errors.JAXTypeError as error:
         raise TypeError(
             f"{where}: the energy can't be traced{users_line(error)}: write it with jax.numpy in place of numpy, math "
@@ -111,6 +116,12 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
             said = f"the energy{users_line(error)}: {reason}"
         raise ValueError(f"{where}: `{name}` of shape {shapes} does not fit {said}") from error
     _check_one_start(where, name, energy, x)
+    if beyond := entry_beyond(program.jaxpr):
+        index, size = beyond
+        raise ValueError(
+            f"{where}: `{name}` of shape {shapes} does not fit the energy: it reads entry {index} of {size} along an "
+            "axis, for which JAX would take the nearest that is there"
+        )
     leaves = jax.tree.leaves(value)
     if (
         len(leaves) != 1
@@ -119,7 +130,7 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
         or not jnp.issubdtype(leaves[0].dtype, jnp.floating)
     ):
         got = ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or repr(value)
-        remedy = "sum or average its terms"
+        remedy = "sum or average its terms" if leaves else "is its `return` missing?"
         if len(leaves) > 1:
             remedy = "of a loss with more to tell give the loss alone, or has_aux=True to a question that takes it"
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; {remedy}")

@@ -17,6 +17,15 @@ class Vector(eqx.Module):
 
     The other operand is a scalar, applied to every leaf, or a vector of the same structure. Indexing slices the
     leading axis of every leaf, so that `path.state[-1]` is the last state.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> class Pair(gf.Vector):
+        ...     a: jnp.ndarray
+        ...     b: jnp.ndarray
+        >>> total = Pair(jnp.ones(2), jnp.zeros(2)) + 2 * Pair(jnp.zeros(2), jnp.ones(2))
+        >>> total.b.tolist(), total[0].a.tolist()
+        ([2.0, 2.0], 1.0)
     """
 
     # NumPy scalars would otherwise turn the pytree into an object array instead of deferring to `__rmul__`.

@@ -300,6 +300,10 @@ def _sentence(status: Status) -> str:
         lost = f"not finite from step {lost_from} on: {what}"
         if 0 <= rose < lost_from:
             return f"the energy began to rise at step {rose} and did not stop; {lost}"
+        if lost_from > 1 and int(e.lost) & 1:
+            # It was the step that made it so, of what was finite and did not grow.
+            lost += ", though nothing grew: if a step solves an equation, it found no solution; where E has a kink "
+            lost += "give it a prox, as gf.penalties have"
         return lost
     if outcome is Outcome.DIVERGED:
         return f"the energy began to rise at step {rose} and did not stop: {path}"

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -12,13 +12,14 @@ import numpy as np
 from jax.core import Tracer
 
 from gradientflow._files import write_file
+from gradientflow._meant import meant_attribute
 
 from .checks import refuse_traced
 from .compiling import compiled, put_rows
 from .energies.energy import Energy
 from .numerics import Number, max_norm
-from .saved import as_netcdf, free_name, put_together, restored, storable, take_apart, unnamed
-from .status import Outcome, Status, said
+from .saved import as_netcdf, free_name, storable, take_apart
+from .status import Status
 
 # Positions evaluated at once: enough to fill the vector units, few enough to bound the memory of a large energy.
 _BATCH = 64
@@ -74,7 +75,7 @@ class Trajectory(eqx.Module):
         status: how it ended.
         stats: what it took: solver or scheme, steps, tolerances, precision.
         steps: the index of the step at which each row was saved.
-        evaluate: the dense evaluation behind `path(t)`, where there is one.
+        evaluate: the dense evaluation behind `path(t)`, where there is one: positions, energies and gradient norms.
 
     Example:
         >>> import gradientflow as gf
@@ -113,7 +114,7 @@ class Trajectory(eqx.Module):
         slack = 8 * float(jnp.finfo(self.t.dtype).eps) * max(abs(first), abs(last))
         if not np.all((asked >= first - slack) & (asked <= last + slack)):
             raise ValueError(f"path(t): `t` must lie in [{first}, {last}], got {t}")
-        return self.evaluate(np.clip(asked, first, last))
+        return self.evaluate(np.clip(asked, first, last))[0]
 
     def __len__(self) -> int:
         """The number of saved times."""
@@ -142,15 +143,46 @@ class Trajectory(eqx.Module):
         # Files hold the rows alone.
         return not np.any(self.energy) and bool(np.any(self.grad_norm))
 
+    if not TYPE_CHECKING:  # or a type checker would take any attribute for one that it has
+
+        def __getattr__(self, name: str) -> Any:
+            """Nothing: of what it doesn't have it tells what was meant."""
+            raise meant_attribute(self, name)
+
+    def table(self) -> Any:
+        """A `pandas.DataFrame` over t, a row a saved time: the step, energy, gradient norm, and the position's numbers.
+
+        Those of an array are x[0], x[1], …, of a pytree its leaves' names with their indices.
+
+        Raises:
+            TypeError: under jit, vmap or grad.
+            ValueError: for a batch.
+        """
+        import pandas as pd
+
+        refuse_traced("table", self.t)
+        self._refuse_batch("table")
+        leaves: dict[str, np.ndarray] = {}
+        take_apart("x", self.x, leaves)
+        columns: dict[str, Any] = {"step": self.steps, "energy": self.energy, "grad norm": self.grad_norm}
+        for name, leaf in leaves.items():
+            for index in np.ndindex(leaf.shape[1:]):
+                columns[f"{name}{list(index) if index else ''}"] = leaf[:, *index]
+        data = {name: np.asarray(column) for name, column in columns.items()}
+        return pd.DataFrame(data, index=pd.Index(np.asarray(self.t), name="t"))
+
+    def _refuse_batch(self, where: str) -> None:
+        if self.t.ndim > 1:
+            raise ValueError(
+                f"{where}: a batch has no one time axis; take a lane of it, jax.tree.map(lambda a: a[0], run) say"
+            )
+
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` over `t`: energy, grad_norm, step, and one variable a leaf of the position and state."""
         import xarray as xr
 
         refuse_traced("to_xarray", self.t)
-        if self.t.ndim > 1:
-            raise ValueError(
-                "to_xarray: a batch has no one time axis; take a lane of it, jax.tree.map(lambda a: a[0], run) say"
-            )
+        self._refuse_batch("to_xarray")
         data: dict[str, Any] = {
             "energy": ("t", storable(self.energy)),
             "grad_norm": ("t", storable(self.grad_norm)),
@@ -204,76 +236,6 @@ class Trajectory(eqx.Module):
         from gradientflow.analysis.results.html import show_trajectory
 
         return show_trajectory(self)
-
-
-def load(file: str | os.PathLike[str]) -> Trajectory:
-    """Reads what `Trajectory.save` wrote, with positions and states as they were: `load(file).state[-1]` goes on.
-
-    A class of the user's own comes back as a dictionary by its fields.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a saved trajectory.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> import gradientflow as gf
-        >>> run = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1).iterate([3.0, 1.0], steps=100)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     run.save(pathlib.Path(folder, "run.nc"))
-        ...     gf.load(pathlib.Path(folder, "run.nc")).x.shape
-        (101, 2)
-    """
-    name = os.fspath(file)
-    if not os.path.exists(name):
-        raise FileNotFoundError(f"load: there is no file {name!r}")
-    try:
-        data = _read(name)
-        return _trajectory(data, json.loads(data.attrs.get("structure", "null")))
-    except (KeyError, json.JSONDecodeError):
-        raise ValueError(f"load: {name!r} is not a trajectory saved by gradientflow") from None
-
-
-def _read(name: str) -> Any:
-    """A file's dataset."""
-    import xarray as xr
-
-    if not os.path.isfile(name):
-        raise ValueError(f"load: {name!r} is no file; give the one that `save` wrote")
-    try:
-        with xr.open_dataset(name, engine="h5netcdf") as dataset:
-            return dataset.load()
-    except PermissionError as error:
-        raise PermissionError(f"load: {name!r} can't be read: {error.strerror}") from None
-    # What is no NetCDF file fails in xarray, h5netcdf or HDF5, each in its own way.
-    except Exception:
-        raise ValueError(f"load: {name!r} is not a trajectory saved by gradientflow: it is no NetCDF file") from None
-
-
-def _trajectory(data: Any, structure: Any) -> Trajectory:
-    def number(*names: str) -> int | None:
-        value = next((int(data.attrs[name]) for name in names if name in data.attrs), -1)
-        return None if value < 0 else value
-
-    def floats(name: str) -> jax.Array:
-        return restored(data[name].values, structure["dtype"] if structure else "")
-
-    leaves = {str(name): data[name].values for name in data.data_vars}
-    return Trajectory(
-        t=floats("t"),
-        x=put_together(structure["x"] if structure else unnamed("x", leaves), leaves),
-        state=put_together(structure["state"] if structure else unnamed("state", leaves), leaves),
-        energy=floats("energy"),
-        grad_norm=floats("grad_norm"),
-        status=said(
-            Outcome(data.attrs["outcome"]),
-            data.attrs["detail"],
-            number("step", "diverged_at_step"),
-            number("first_not_finite"),
-        ),
-        stats=Stats(**json.loads(data.attrs["stats"])),
-        steps=jax.device_put(data["step"].values),
-    )
 
 
 def measure(energy: Energy, x: Any) -> tuple[jax.Array, jax.Array]:

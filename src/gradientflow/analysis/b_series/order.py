@@ -320,7 +320,7 @@ class _Run:
                 flow.late.clear()
                 after, _ = self.discretizer.step(flow, begin, zero, length, memory=memory)
             if not isinstance(after, TreeState):
-                raise NotExactError(f"it returns {type(after).__name__} and not a state")
+                raise NotExactError(f"it returns {type(after).__name__} and not a state; let it return the new one")
         self.late += flow.late
         self.asked_for_parts |= "parts" in flow.asked
         return after.values

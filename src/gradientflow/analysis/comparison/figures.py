@@ -95,10 +95,11 @@ def _label_orders(ax: Axes) -> None:
 
 def plot_trajectory(trajectory: Trajectory, **user: Any) -> Any:
     """Energy and gradient norm over time, and the path where it is in the plane; of a batch all lanes."""
-    panels: list[Panel] = [lambda ax: _draw_own_energy(ax, trajectory), lambda ax: _draw_own_gradient(ax, trajectory)]
+    fine = smooth(trajectory)
+    panels: list[Panel] = [lambda ax: _draw_own_energy(ax, fine), lambda ax: _draw_own_gradient(ax, fine)]
     planar = is_planar(trajectory.x, trajectory.t.ndim)
     if planar:
-        panels.append(lambda ax: _draw_own_path(ax, trajectory))
+        panels.append(lambda ax: _draw_own_path(ax, fine, trajectory))
     return lay_out(panels, (15 if planar else 10, 4.4), **user)
 
 
@@ -119,10 +120,15 @@ def _draw_own_gradient(ax: Axes, trajectory: Trajectory) -> None:
     ax.grid(True, alpha=0.3)
 
 
-def _draw_own_path(ax: Axes, trajectory: Trajectory) -> None:
-    points = np.asarray(trajectory.x).reshape(-1, len(np.atleast_2d(trajectory.t)[0]), 2)
-    for lane in points:
-        ax.plot(lane[:, 0], lane[:, 1], color=FLOW_COLOUR, marker=".", ms=3, lw=_WIDTHS[len(points) > 1])
+def _draw_own_path(ax: Axes, fine: Trajectory, trajectory: Trajectory) -> None:
+    def lanes(run: Trajectory) -> np.ndarray:
+        return np.asarray(run.x).reshape(-1, len(np.atleast_2d(run.t)[0]), 2)
+
+    points = lanes(trajectory)
+    # Marks stand where the solver stood.
+    marks = None if fine is trajectory else list(np.searchsorted(np.asarray(fine.t), np.asarray(trajectory.t, float)))
+    for lane in lanes(fine):
+        ax.plot(*lane.T, color=FLOW_COLOUR, marker=".", ms=3, lw=_WIDTHS[len(points) > 1], markevery=marks)
     ax.plot(points[:, 0, 0], points[:, 0, 1], "o", mfc="white", mec="black")
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title=str(trajectory.status))
     ax.grid(True, alpha=0.3)
@@ -175,17 +181,17 @@ def draw_plane(ax: Axes, comparison: "Comparison") -> None:
 
 def tracks_of(comparison: "Comparison") -> list[Track]:
     """The way of the flow, of each method, and of a method's own flow where that is another."""
-    found = [Track("flow", *smooth(comparison.path), FLOW_COLOUR, lw=3.0)]
+    found = [Track("flow", *rows_of(smooth(comparison.path)), FLOW_COLOUR, lw=3.0)]
     for (label, entry), colour, marker in styled(comparison):
         if not eqx.tree_equal(entry.method.flow, comparison.flow):
-            found.append(Track(f"{label}: its own flow", *smooth(entry.path), colour, lw=1.0, dashed=True))
+            found.append(Track(f"{label}: its own flow", *rows_of(smooth(entry.path)), colour, lw=1.0, dashed=True))
         found.append(Track(label, *rows_of(entry.run), colour, marker=marker))
     return found
 
 
 def draw_energy(ax: Axes, comparison: "Comparison") -> None:
     """The energy above its minimum, over time, on a logarithmic scale; the energy itself where there is no minimum."""
-    runs = [("flow", comparison.path, FLOW_COLOUR, None)]
+    runs = [("flow", smooth(comparison.path), FLOW_COLOUR, None)]
     runs += [(label, entry.run, colour, marker) for (label, entry), colour, marker in styled(comparison)]
     draw_energies(ax, runs, comparison.minimum)
 
@@ -222,8 +228,9 @@ def draw_distance(ax: Axes, comparison: "Comparison") -> None:
     def away(trajectory: Trajectory) -> np.ndarray:
         return np.linalg.norm((np.asarray(trajectory.x) - np.asarray(target)).reshape(len(trajectory), -1), axis=1)
 
-    distances = [away(comparison.path)]
-    _curve(ax, comparison.path, distances[0], FLOW_COLOUR, "flow", lw=2.2)
+    path = smooth(comparison.path)
+    distances = [away(path)]
+    _curve(ax, path, distances[0], FLOW_COLOUR, "flow", lw=2.2)
     for (label, entry), colour, marker in styled(comparison):
         distances.append(away(entry.run))
         _curve(ax, entry.run, distances[-1], colour, label, marker=_sparse_marker(entry.run, marker), ms=4, lw=1.0)

@@ -106,14 +106,17 @@ def rows_of(trajectory: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(trajectory.t, dtype=float), np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
 
 
-def smooth(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
-    """Times and positions of a path, between the saved times too where it knows them."""
-    times, saved = rows_of(path)
-    if path.evaluate is None or len(saved) >= _SMOOTH:
-        return times, saved
+def smooth(path: Trajectory) -> Trajectory:
+    """A path with its positions, energies and gradient norms between the saved times too, where it knows them.
+
+    Between two steps of the solver much may happen: a curve through their ends alone is another one.
+    """
+    if path.evaluate is None or path.t.ndim > 1 or len(path) >= _SMOOTH:
+        return path
+    times = np.asarray(path.t, dtype=float)
     finer = np.union1d(times, np.linspace(times[0], times[-1], _SMOOTH))
-    rows = [np.asarray(leaf, dtype=float) for leaf in jax.tree.leaves(path(finer))]
-    return finer, np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
+    x, energy, grad_norm = path.evaluate(finer)
+    return dataclasses.replace(path, t=finer, x=x, energy=energy, grad_norm=grad_norm)
 
 
 def bounds_around(tracks: Sequence[np.ndarray], extra: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:

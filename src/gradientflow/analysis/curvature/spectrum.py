@@ -13,7 +13,7 @@ from scipy.sparse.linalg import ArpackError, eigsh
 
 from gradientflow.flows import Energy, Trajectory, check_fits, check_integer, compiled, position_arrays, size
 from gradientflow.flows import energy as as_energy
-from gradientflow.flows.checks import in_a_line, moving_arrays
+from gradientflow.flows.checks import by_name, in_a_line, moving_arrays
 from gradientflow.flows.numerics import LARGEST_DENSE
 
 from ..linear_stability.curvature import certified, dense_hessian, double_hessian, matrix_free
@@ -102,6 +102,7 @@ class Spectrum(Drawn):
         return "\n".join([*lines, f"{self.grade}: {self.how}, residual ≤ {np.nanmax(self.residuals, initial=0):.1e}"])
 
 
+@by_name
 def curvature(E: Any, x: Any, top: int | None = None) -> Spectrum:
     """The Hessian's eigenvalues at a point, or along a run: all of a small one, the greatest of a large one.
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradientflow.flows.checks import by_name
+
 from .advice import fall, still_too_long
 from .batch_order import batch_order
 from .besides import left_alone
@@ -40,6 +42,7 @@ _STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_e
 _FAR_BELOW = 0.5
 
 
+@by_name
 def why(
     loss: Any,
     params: Any,

@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from gradientflow.discretizers import Discretizer
-from gradientflow.flows import Flow, UnansweredQuestionError
+from gradientflow.flows import Flow, UnansweredQuestionError, users_line
 
 from .draws import kept_generators
 from .leaf import ImpureError, NotExactError, heeded
-
-_HERE = str(pathlib.Path(__file__).parent)
 
 
 @contextmanager
@@ -45,17 +43,17 @@ def blaming(*recipes: Any) -> Iterator[None]:
 
 def _place(error: BaseException, recipes: tuple[Any, ...]) -> str:
     # A family's shared parts stand in its base's file; what every flow or scheme has is nobody's line.
-    own = {_file_of(base) for recipe in recipes for base in type(recipe).__mro__}
-    own -= {_file_of(base) for base in (*Flow.__mro__, *Discretizer.__mro__)} | {None}
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_HERE)]
-    mine = [frame for frame in frames if frame.filename in own] or [f for f in frames if "gradientflow" in f.filename]
-    if not mine:
-        return ""
-    return f", because of {pathlib.Path(mine[-1].filename).name}:{mine[-1].lineno}, `{mine[-1].line}`"
+    own = set().union(*(_files_of(base) for recipe in recipes for base in type(recipe).__mro__))
+    own -= set().union(*(_files_of(base) for base in (*Flow.__mro__, *Discretizer.__mro__)))
+    mine = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
+    if mine:
+        return f", because of {pathlib.Path(mine[-1].filename).name}:{mine[-1].lineno}, `{mine[-1].line}`"
+    # A function that a recipe was given stands in a file of its own; a library's line helps nobody.
+    line = users_line(error)
+    return f", because of {line.removeprefix(', ')}" if line else ""
 
 
-def _file_of(cls: type) -> str | None:
-    try:
-        return inspect.getfile(cls)
-    except (TypeError, OSError):
-        return None
+def _files_of(cls: type) -> set[str]:
+    """The files of a class's methods: a notebook's cells and a shell's input are no file of a class's."""
+    functions = (inspect.unwrap(getattr(one, "fget", one)) for one in vars(cls).values())
+    return {code.co_filename for one in functions if (code := getattr(one, "__code__", None))}

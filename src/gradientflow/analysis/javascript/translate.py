@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from gradientflow.flows.checks import by_name
+
 from .algebra import ALGEBRA
 from .control import evaluate
 from .elementwise import ELEMENTWISE
@@ -17,6 +19,7 @@ from .values import Cells, cells, dtype_name, flat, key
 _RULES = {**ELEMENTWISE, **SHAPING, **ALGEBRA, **RANDOMNESS}
 
 
+@by_name
 def to_javascript(fn: Callable[..., Any], *examples: Any) -> str:
     r"""A function of JAX as an expression of JavaScript, translated from its jaxpr: the same arithmetic, in one line.
 

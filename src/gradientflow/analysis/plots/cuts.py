@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from matplotlib.axes import Axes
 
 from gradientflow.flows import Trajectory, check_fits, check_positive
-from gradientflow.flows.checks import in_a_line, position_arrays
+from gradientflow.flows.checks import by_name, in_a_line, position_arrays
 
 from ..comparison.plane import draw_levels
 from ..curvature.spectrum import energy_of
@@ -24,6 +24,7 @@ _SEED = 0
 _ROOM = 1.3
 
 
+@by_name
 def slice(
     E: Any, x: Any, direction: Any = None, *, span: float = 1.0, ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,
@@ -77,6 +78,7 @@ def slice(
     return lay_out([draw], (6.4, 4.4), ax=ax, figsize=figsize, title=title)
 
 
+@by_name
 def plane(
     E: Any, x: Any, directions: Any = None, *, span: float = 1.0, ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,

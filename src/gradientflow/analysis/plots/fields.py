@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from matplotlib.axes import Axes
 
 from gradientflow.flows import Flow, GradientFlow, Trajectory, integrate
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..comparison.plane import draw_levels
 from ..results.figure import lay_out
@@ -27,6 +27,7 @@ _SIZE = (6.4, 5.6)
 _MOST_STEPS = 2_000
 
 
+@by_name
 def field(
     flow: Any, box: Any, *, t: float = 0.0, paths: Trajectory | Iterable[Trajectory] = (), ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,
@@ -72,6 +73,7 @@ def field(
     return lay_out([draw], _SIZE, ax=ax, figsize=figsize, title=title)
 
 
+@by_name
 def phase_portrait(
     flow: Any, box: Any, *, starts: Any = None, t1: float | None = None, ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,
@@ -135,6 +137,7 @@ def phase_portrait(
     return lay_out([draw], _SIZE, ax=ax, figsize=figsize, title=title)
 
 
+@by_name
 def surface(
     E: Any, box: Any, *, paths: Trajectory | Iterable[Trajectory] = (), figsize: Sequence[float] | None = None,
     title: str | None = None,

@@ -31,6 +31,13 @@ class Film:
     Attributes:
         scene: what is shown.
         seconds: how long it takes [s].
+
+    Example:
+        >>> import gradientflow as gf
+        >>> descent = gf.optimizers.gradient_descent(gf.landscapes.bowl(), lr=0.1)
+        >>> film = gf.film({"descent": descent.iterate([3.0, 1.0], steps=20)}, frames=10)
+        >>> film, film.html().startswith("<!doctype html>")
+        (Film(descent: 10 frames, 8 s); .save('film.gif') writes it, True)
     """
 
     def __init__(self, scene: Scene, seconds: float) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from gradientflow.flows import Energy, Flow, Trajectory
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..comparison.plane import draw_landscape, rows_of
 from ..curvature.spectrum import energy_of
@@ -23,6 +23,7 @@ from .fields import field, phase_portrait
 _FINE = 600
 
 
+@by_name
 def landscape(
     E: Any, box: Any = None, *, paths: Trajectory | Iterable[Trajectory] = (), ax: Any = None,
     figsize: Sequence[float] | None = None, title: str | None = None,

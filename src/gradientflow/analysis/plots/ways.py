@@ -35,7 +35,7 @@ Run = tuple[str, Trajectory, str, str | None]
 
 def of_comparison(comparison: Comparison, frames: int, title: str | None) -> Scene:
     """The flow, its discretizations, and what other flows those follow."""
-    runs: list[Run] = [("flow", comparison.path, FLOW_COLOUR, None)]
+    runs: list[Run] = [("flow", smooth(comparison.path), FLOW_COLOUR, None)]
     runs += [(label, entry.run, colour, marker) for (label, entry), colour, marker in styled(comparison)]
     return _scene(tracks_of(comparison), runs, runs[:1], comparison.flow.energy, comparison.minimum, frames, title)
 
@@ -51,10 +51,10 @@ def of_runs(given: Mapping[str, Trajectory], flow: Flow | None, frames: int, tit
             only = _is_path(trajectory) and FLOW_COLOUR not in (run[2] for run in runs)
             colour = COLOURS[len(runs) % len(COLOURS)] if len(lanes) <= _TOLD_APART else COLOURS[0]
             name = _name(shown, lanes, i)
-            runs.append((name, lane, FLOW_COLOUR if only else colour,
+            runs.append((name, smooth(lane), FLOW_COLOUR if only else colour,
                          None if _is_path(trajectory) else _MARKERS[len(runs) % len(_MARKERS)]))  # fmt: skip
     tracks = [
-        Track(label, *(rows_of(run) if marker else smooth(run)), colour, marker=marker, lw=1.0 if marker else 2.0)
+        Track(label, *rows_of(run), colour, marker=marker, lw=1.0 if marker else 2.0)
         for label, run, colour, marker in runs
     ]
     minimum = None if energy is None or energy.minimum is None else float(energy.minimum)

@@ -18,16 +18,17 @@ from .scene import Scene
 
 # Dots an inch of frames, and of the picture that lies below what a page draws.
 _DPI, _SHARP = 100, 200
-# A GIF has so many colours, of which so many are exact, and one that is none; its clock counts in hundredths of seconds
-# [ms], and browsers slow down what is faster than two.
-_COLOURS, _EXACT, _TICK, _FASTEST = 255, 64, 10, 20
+# A GIF has so many colours, of which so many are the most frequent ones, so many those that the others miss most, and
+# one that is none; its clock counts in hundredths of seconds [ms], and browsers slow down what is faster than two.
+_COLOURS, _EXACT, _MISSED, _TICK, _FASTEST = 255, 64, 32, 10, 20
 
 
 def as_gif(scene: Scene, seconds: float) -> bytes:
-    """The film as a GIF that begins again at its end; all frames have the colours of the last one."""
+    """The film as a GIF that begins again at its end; all frames have the colours of the first and the last one."""
     count = len(scene.said)
-    (last,) = pictures(scene.figure, scene.tracks, [count - 1])
-    shown = _changes(_palette(last), _drawn(scene))
+    # Runs end upon a minimum's star, and hide its colour.
+    ends = np.concatenate(list(pictures(scene.figure, scene.tracks, [0, count - 1])))
+    shown = _changes(_palette(ends), _drawn(scene))
     buffer = io.BytesIO()
     duration = max(_FASTEST, round(1000 * seconds / count / _TICK) * _TICK)
     next(shown).save(
@@ -38,11 +39,17 @@ def as_gif(scene: Scene, seconds: float) -> bytes:
 
 
 def _palette(picture: np.ndarray) -> np.ndarray:
-    """A picture's colours, shape (255, 3): those that most dots have, white and a star's say; means of the others."""
+    """A picture's colours, shape (255, 3): those of most dots, means of others, and what these miss, a star say."""
     colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
     exact = colours[np.argsort(-counts, kind="stable")[:_EXACT]]
-    means = Image.fromarray(picture).quantize(_COLOURS - len(exact), dither=Image.Dither.NONE).getpalette() or []
-    found = np.concatenate([exact, np.array(means, dtype=np.uint8).reshape(-1, 3)])[:_COLOURS]
+    rest = _COLOURS - _MISSED - len(exact)
+    means = Image.fromarray(picture).quantize(rest, dither=Image.Dither.NONE).getpalette() or []
+    found = np.concatenate([exact, np.array(means, dtype=np.uint8).reshape(-1, 3)[:rest]])
+    missed = KDTree(found).query(colours)[0]
+    for _ in range(_MISSED):
+        most = colours[np.argmax(missed**2 * counts)]
+        found = np.concatenate([found, most[None]])
+        missed = np.minimum(missed, np.linalg.norm(colours.astype(float) - most, axis=1))
     return np.pad(found, ((0, _COLOURS - len(found)), (0, 0)))
 
 

@@ -1,6 +1,7 @@
 """Figures that show themselves in a notebook, and how one is laid out from its panels."""
 
 import io
+import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -9,7 +10,9 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
+from matplotlib.legend import Legend
+from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 
 from gradientflow.flows import Number
 from gradientflow.flows.checks import in_a_line
@@ -20,8 +23,8 @@ _DRAWN, _SHOWN = 144, 72
 
 # A title too long for the user's axes is set in this size [points], a letter of which is so wide on average.
 _SMALL, _LETTER = 9, 0.5
-# A legend that covers more than this share of them is set below, in this size; beside each label what it stands for.
-_COVERED, _TINY, _HANDLE = 0.2, 7.5, 20
+# A legend that covers more than this share of them is set below, in this size.
+_COVERED, _TINY = 0.3, 7.5
 
 Panel = Callable[[Axes], Any]
 
@@ -39,6 +42,15 @@ class Figure(matplotlib.figure.Figure):
         self.savefig(buffer, format="png", dpi=_DRAWN)
         width, height = self.get_size_inches() * _SHOWN
         return buffer.getvalue(), {"width": float(width), "height": float(height)}
+
+
+class _LegendBelow(Legend):
+    """One that may be wider than its axes: a layout makes room for its height, and is not stretched by its width."""
+
+    def get_tightbbox(self, renderer: Any = None) -> Bbox:
+        """For layouts: as high as it is, and as wide as the axes."""
+        box, across = self.get_window_extent(renderer), self.parent.bbox
+        return Bbox([[across.x0, box.y0], [across.x1, box.y1]])
 
 
 def blank(width: float, height: float) -> Figure:
@@ -62,7 +74,8 @@ def lay_out(
     Args:
         panels: each draws into the axes that it is given; the first is the main one.
         size: the figure's size in inches, unless the user gives one.
-        ax: axes to draw into: one, for the main panel alone, or as many as there are panels.
+        ax: axes to draw into: one, for the main panel alone, or as many as there are panels. Where a
+            legend stands below them, and their figure has no layout of its own, room is made for it once.
         figsize: the user's size; with `ax` there is no figure to size.
         title: the user's title, of the figure, or of the first axes given.
         legend_below: in how many columns one legend stands below all panels, that of the main one; 0 for none.
@@ -95,9 +108,12 @@ def lay_out(
             figure.suptitle(title)
         else:
             drawn[0].set_title(title)
-    for axes in drawn if ax is not None else ():
-        _fit_title(axes)
-        _fit_legend(axes)
+    if ax is not None:
+        for axes in drawn:
+            _fit_title(axes)
+        moved = [_fit_legend(axes, drawn if legend_below and axes is drawn[0] else [axes]) for axes in drawn]
+        if any(moved) or isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+            _make_room(figure)
     return figure if ax is None else ax
 
 
@@ -117,32 +133,47 @@ def _fit_title(ax: Axes) -> None:
         text.set(text=broken.replace("\u00a0", " "), fontsize=min(_SMALL, float(text.get_fontsize())))
 
 
-def _fit_legend(ax: Axes) -> None:
-    """Sets a legend that would cover much of the axes below them."""
+def _fit_legend(ax: Axes, beside: Sequence[Axes]) -> bool:
+    """Sets a legend that would cover a line, or much of the axes, below them and those that it speaks of too.
+
+    Returns:
+        whether it did.
+    """
     legend = ax.get_legend()
     if legend is None or not legend.get_texts():
-        return
-    place, figure = ax.get_position(original=True), ax.figure.figure
-    width, height = place.width * figure.get_figwidth() * 72, place.height * figure.get_figheight() * 72
-    labels = [text.get_text() for text in legend.get_texts()]
-    handles: Any = legend.legend_handles
-    lengths = [_HANDLE + _LETTER * _TINY * len(label) for label in labels]
-    if max(lengths) * 1.5 * _TINY * len(labels) < _COVERED * width * height:
-        return
-
-    def span(columns: int) -> float:
-        # Matplotlib fills one column after the other.
-        rows = -(-len(lengths) // columns)
-        return sum(max(lengths[i : i + rows]) for i in range(0, len(lengths), rows))
-
-    columns = next((n for n in range(len(lengths), 1, -1) if span(n) <= 1.1 * width), 1)
+        return False
+    box = legend.get_window_extent()
+    paths = (line.get_transform().transform_path(line.get_path()) for line in ax.lines)
+    covers = any(path.intersects_bbox(box, False) for path in paths)
+    if box.width * box.height < _COVERED * ax.bbox.width * ax.bbox.height and not covers:
+        return False
+    figure = ax.figure.figure
+    places = [one.get_position(original=True) for one in beside if one.figure is ax.figure]
+    left, right = min(place.x0 for place in places), max(place.x1 for place in places)
+    middle, across = 0.5, ax.transAxes
+    if len(places) > 1:
+        middle, across = (left + right) / 2, blended_transform_factory(ax.figure.transSubfigure, ax.transAxes)
     # Below the numbers at the axis and its name, however high the axes become.
     lower = ScaledTranslation(0, -(4.2 if ax.get_xlabel() else 2.4) * _SMALL / 72, figure.dpi_scale_trans)
-    ax.legend(
-        handles, labels, fontsize=_TINY, frameon=False, loc="upper center", ncols=columns,
-        bbox_to_anchor=(0.5, 0), bbox_transform=ax.transAxes + lower, borderaxespad=0, columnspacing=1,
-        handlelength=1.5,
-    )  # fmt: skip
+    handles: Any = legend.legend_handles
+    for columns in range(len(handles), 0, -1):
+        below = ax.legend(
+            handles, [text.get_text() for text in legend.get_texts()], fontsize=_TINY, frameon=False, ncols=columns,
+            loc="upper center", bbox_to_anchor=(middle, 0), bbox_transform=across + lower, borderaxespad=0,
+            columnspacing=1, handlelength=1.5,
+        )  # fmt: skip
+        # Matplotlib has no way to be given the class of a legend.
+        below.__class__ = _LegendBelow
+        if below.get_window_extent().width <= (right - left) * ax.figure.bbox.width:
+            break
+    return True
+
+
+def _make_room(figure: Any) -> None:
+    """Lays a figure out that has no layout, once, as if its owner had asked for it: what they set afterwards holds."""
+    free = isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine | None)
+    if free and all(ax.get_subplotspec() and ax.figure is figure for ax in figure.axes):
+        figure.tight_layout()
 
 
 def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:
@@ -160,7 +191,8 @@ def _size(size: Sequence[Number], figsize: Any) -> tuple[float, float]:
 def _given_axes(ax: Any, count: int) -> list[Axes]:
     given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
     if not given or not all(isinstance(one, Axes) for one in given):
-        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {in_a_line(ax)}")
+        remedy = f"; plot().savefig({ax!r}) writes a file" if isinstance(ax, str | os.PathLike) else ""
+        raise TypeError(f"plot: `ax` must be matplotlib axes, or several, got {in_a_line(ax)}{remedy}")
     if len(given) not in (1, count):
         raise ValueError(f"plot: `ax` must be one axes, for the main panel, or {count}, got {len(given)}")
     return given

@@ -6,10 +6,11 @@ import importlib
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from gradientflow._meant import meant_attribute
 from gradientflow.flows import Number
 
 # Longer words of a field are cut.
@@ -58,6 +59,12 @@ class Result:
         """What it is, in a line or more: the name of its kind, unless a kind has words of its own."""
         first, *others = re.findall(r"[A-Z]+[a-z]*", type(self).__name__)
         return " ".join([first, *(word.lower() for word in others)])
+
+    if not TYPE_CHECKING:  # or a type checker would take any attribute for one that it has
+
+        def __getattr__(self, name: str) -> Any:
+            """Nothing: of what it doesn't have it tells what was meant."""
+            raise meant_attribute(self, name)
 
     def fields(self) -> dict[str, str]:
         """What it holds, by name, for reading: numbers and words as they are, arrays by their shape and range."""

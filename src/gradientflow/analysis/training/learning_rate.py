@@ -13,7 +13,7 @@ import pandas as pd
 
 from gradientflow.flows import SMALL_TRAINING, check_fits, check_integer, check_key, compiled, size
 from gradientflow.flows import energy as as_energy
-from gradientflow.flows.checks import in_a_line, moving_arrays, users_line
+from gradientflow.flows.checks import by_name, in_a_line, moving_arrays, users_line
 
 from ..linear_stability.held_step import HeldUpdate
 from ..linear_stability.preconditioned import preconditioned_curvatures
@@ -79,6 +79,7 @@ class SuggestedRate(Drawn):
         return f"learning rate {self.lr:.3g}{spread}\n{self.grade}: {self.reason}"
 
 
+@by_name
 def suggest_lr(
     loss: Any, params: Any, make: Any, batches: Any = None, *, steps: int = 100, key: Any = None, has_aux: bool = False
 ) -> SuggestedRate:

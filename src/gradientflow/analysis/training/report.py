@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from jax.flatten_util import ravel_pytree
 
+from gradientflow.flows.checks import by_name
+
 from ..diagnosis.causes import Cause
 from ..linear_stability.held_step import HeldUpdate
 from ..results.grades import Grade
@@ -93,6 +95,7 @@ class TrainingReport(Drawn):
         return "\n".join([*lines, f"what helps: {advice}"] if advice else lines)
 
 
+@by_name
 def report(state: Any) -> TrainingReport:
     """What a watched run says of itself, on the host.
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gradientflow.flows import all_finite, check_integer, check_number
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..linear_stability.held_step import HeldUpdate
 from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
@@ -60,6 +60,7 @@ class SafeStepState(eqx.Module):
     due: Any
 
 
+@by_name
 def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -> Any:
     r"""Wraps an optax optimizer so that its steps stay below the limit that the curvature sets.
 

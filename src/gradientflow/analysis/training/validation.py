@@ -9,6 +9,7 @@ import pandas as pd
 
 from gradientflow.flows import Energy, Trajectory, along, check_integer
 from gradientflow.flows import energy as as_energy
+from gradientflow.flows.checks import by_name
 
 from ..results.grades import Measured
 from ..results.result import Drawn
@@ -85,6 +86,7 @@ class ValidationCurve(Measured, Drawn):
         return "\n".join([*rows, str(self.grade)])
 
 
+@by_name
 def validation_curve(run: Any, energy: Any) -> ValidationCurve:
     """Follows another energy along a run: the same loss on examples that the run does not see.
 

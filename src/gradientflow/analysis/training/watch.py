@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import all_finite, check_integer, inner
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
 
@@ -60,6 +60,7 @@ class WatchState(eqx.Module):
     sees_loss: bool = eqx.field(static=True)
 
 
+@by_name
 def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> Any:
     """Wraps an optax optimizer so that a run that fails can say afterwards what happened.
 

@@ -198,12 +198,23 @@ def _statement(form: ClosedForm, state: Any, regime: Regime | None) -> str:
     # Words are no products of letters.
     words = [name for name in form.numbers if len(name) > 1 and sympy.latex(sympy.Symbol(name)) == name]
     names = {sympy.Symbol(name): rf"\mathit{{{name}}}" for name in words}
-    statement = f"x(t) = {sympy.latex(form.motion.expression(leaf, regime), symbol_names=names)}"
+    statement = f"x(t) = {sympy.latex(_readable(form.motion.expression(leaf, regime)), symbol_names=names)}"
     if regime is None:
         return statement
     discriminant = sympy.expand(form.motion.discriminant_in(leaf).value.as_expr() * (regime.sign or 1))
     shown = sympy.latex(discriminant, symbol_names=names)
     return statement + (rf",\quad \{regime.symbol}^2 = {shown}" if regime.sign else rf",\quad {shown} = 0")
+
+
+def _readable(expression: sympy.Expr) -> sympy.Expr:
+    """The same with what every term decays by behind it, and the oscillations collected: no fractions of fractions."""
+    terms = sympy.Add.make_args(sympy.expand(expression, power_exp=False, power_base=False))
+    if len(terms) == 1:
+        return expression
+    decays = [e for e in terms[0].atoms(sympy.exp) if all(term.has(e) for term in terms)]
+    inner = sympy.Add(*terms).xreplace(dict.fromkeys(decays, sympy.Integer(1)))
+    moving = sorted(inner.atoms(sympy.Function), key=str)
+    return sympy.Mul(sympy.collect(inner, [*moving, sympy.Symbol("t")]), *decays)
 
 
 def _consequence(form: ClosedForm, state: Any) -> str:

@@ -32,6 +32,7 @@ from gradientflow.flows import (
     begin,
     refuse_traced,
 )
+from gradientflow.flows.checks import by_name
 
 from ..exact.algebra import rational
 from ..exact.inertia import inertia
@@ -54,6 +55,7 @@ _LONGEST_SHOWN = 24
 _MOST_TRIED = 32
 
 
+@by_name
 def verify(subject: Flow | Method, run: Trajectory | None = None) -> Verification:
     r"""Proves what can be proved of a flow or a method, each claim beside a false one that the same code refutes.
 

@@ -130,11 +130,19 @@ class WorstCaseBound(Result):
             final = min(measured(self.final, x) for x in ends)
             return WorstRun(method, start, final / measured(self.initial, run.x[0]))
 
-    def latex(self) -> str:
-        """The proof as a formula."""
+    def latex(self, longest: float = 12) -> str:
+        """The proof as a formula.
+
+        Args:
+            longest: fractions of more characters are written as decimals, and what they are in with ≈; the certificate
+                has them all, and `latex(math.inf)` writes them all.
+
+        Raises:
+            ValueError: if there is no certificate.
+        """
         from .proof import bound_proof
 
-        return bound_proof(self)
+        return bound_proof(self, longest)
 
     def __repr__(self) -> str:
         """The bound in words."""

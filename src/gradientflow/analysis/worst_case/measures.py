@@ -19,7 +19,12 @@ Place = Literal["last", "best", "average"]
 PLACES = ("last", "best", "average")
 # How many powers of the unit of gradients a measure has: E, ‖x‖², ‖∇E‖², ‖z‖².
 POWERS = {"gap": 1, "distance": 0, "gradient": 2, "state": 0}
-_SHOWN = {"gap": "E_{{{0}}} - E^*", "distance": r"\|x_{{{0}}} - x^*\|^2", "gradient": r"\|g_{{{0}}}\|^2"}
+_SHOWN = {
+    "gap": "E_{{{0}}} - E^*",
+    "distance": r"\|x_{{{0}}} - x^*\|^2",
+    "gradient": r"\|g_{{{0}}}\|^2",
+    "state": r"\|z_{{{0}}} - z^*\|^2",
+}
 
 
 def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial, at: Place) -> Condition:
@@ -71,9 +76,15 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
         ]
         constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
     inequalities = Inequalities(points, asked.mu, asked.inverse_L, _further(known))
-    stated = r"\tau\,\text{initial} - " + (r"m" if at == "best" else r"\text{final}")
+    last = "m" if at == "best" else _in_brackets(final, ends[0][1])
+    stated = rf"\tau\,{_in_brackets(initial, '0')} - {last}"
     basis = tuple(run.basis)
     return Condition(stated, constant, (start[0][None], start[1][None]), inequalities, basis)
+
+
+def _in_brackets(measure: Initial, name: str) -> str:
+    shown = _SHOWN[measure].format(name).replace(r"x_{\bar x}", r"\bar x")
+    return f"({shown})" if measure == "gap" else shown
 
 
 class _Known(NamedTuple):

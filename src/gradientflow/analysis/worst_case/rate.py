@@ -66,11 +66,15 @@ class WorstCaseRate(Result):
         Of a sum f + g vectors are counted from where they rest, and of f(yᵢ) the tangent at x* is taken off, of g
         likewise.
         """
+        return {key: float(weight) for key, weight in self.exact_lyapunov().items()}
+
+    def exact_lyapunov(self) -> dict[tuple[str, str] | str, Fraction]:
+        """V as the certificate has it, without rounding."""
         if self.certificate is None:
             return {}
         space, found = self.problem.space, self.certificate.weights
         if len(found) == 1:
-            return {(space.names[0], space.names[0]): 1.0}
+            return {(space.names[0], space.names[0]): Fraction(1)}
         names = self.certificate.conditions[1].basis
         sizes = [*self.problem.scales, *[self.problem.unit] * (len(names) - space.states)]
         if self.problem.is_flow:
@@ -78,12 +82,12 @@ class WorstCaseRate(Result):
         by_name = dict(zip(names, sizes, strict=True))
         pairs = monomials(names)
         square = {
-            (a, b): float(w / (by_name[a] * by_name[b]))
+            (a, b): w / (by_name[a] * by_name[b])
             for (a, b), w in zip(pairs, found[: len(pairs)], strict=True) if w
         }  # fmt: skip
         of_what = ["fg"[part] for part in space.parts] if self.problem.nonsmooth else "E" * len(found)
         energies = {
-            f"{energy}_{i}": float(w / self.problem.unit)
+            f"{energy}_{i}": w / self.problem.unit
             for i, (energy, w) in enumerate(zip(of_what, found[len(pairs) :], strict=False), start=1)
         }
         return square | energies
@@ -111,11 +115,19 @@ class WorstCaseRate(Result):
         """By what distances shrink a step, or a unit of time: ρ, or e^{−r}."""
         return math.exp(-self.rate) if self.problem.is_flow else self.rate
 
-    def latex(self) -> str:
-        """The proof as a formula: what is a nonnegative combination of which inequalities and squares."""
+    def latex(self, longest: float = 12) -> str:
+        """The proof as a formula: what is a nonnegative combination of which inequalities and squares.
+
+        Args:
+            longest: fractions of more characters are written as decimals, and what they are in with ≈; the certificate
+                has them all, and `latex(math.inf)` writes them all.
+
+        Raises:
+            ValueError: if there is no certificate.
+        """
         from .proof import rate_proof
 
-        return rate_proof(self)
+        return rate_proof(self, longest)
 
     def __repr__(self) -> str:
         """Rate, grade, and what the quadratics alone would give."""

@@ -28,8 +28,10 @@ from gradientflow.flows import (
     small,
     unseen,
 )
+from gradientflow.flows.checks import by_name
 
 
+@by_name
 def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None = None) -> Trajectory:
     """Nelder and Mead's simplex search, by SciPy: a baseline that asks for values only, and discretizes no flow.
 

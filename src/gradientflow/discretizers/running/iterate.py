@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 
 from gradientflow.flows import Flow, Number, Trajectory
+from gradientflow.flows.checks import by_name
 
 from ..discretizer import Discretizer
 from .checked import checked_run
 from .method import Method, as_run
 
 
+@by_name
 def iterate(
     flow: Flow | Method,
     discretizer: Discretizer | Any = None,

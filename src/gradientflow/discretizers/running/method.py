@@ -8,12 +8,19 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
-from gradientflow.flows import Flow, Trajectory, unknown_name
-from gradientflow.flows.checks import in_a_line
+import gradientflow
+from gradientflow._meant import meant, meant_argument
+from gradientflow.flows import Energy, Flow, Trajectory, unknown_name
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer
 from .as_optax import gradient_transformation
 from .checked import checked_run
+
+# What a run takes beside the method's own, and what `iterate` of a method names itself.
+_OPTIONS = [name for name in inspect.signature(checked_run).parameters if name not in (
+    "flow", "discretizer", "x0", "step", "steps", "save_every",
+)]  # fmt: skip
 
 # Longer representations are told by their type.
 _SHOWN = 60
@@ -30,11 +37,11 @@ def written(equation: str, made_of: str = "") -> Callable[[Callable[..., "Method
     """
 
     def mark(make: Callable[..., Method]) -> Any:
-        signature = inspect.signature(make)
+        signature, told = inspect.signature(make), by_name(make)
 
         @functools.wraps(make)
         def named(*args: Any, **options: Any) -> Method:
-            method = make(*args, **options)
+            method = told(*args, **options)
             given = signature.bind(*args, **options)
             given.apply_defaults()
             _, *parameters = given.arguments.items()
@@ -88,6 +95,8 @@ class Method(eqx.Module):
         Array([2.43, 0.01], dtype=...)
         >>> gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.1).with_parameters(beta=0.5).parameters
         {'lr': 0.1, 'beta': 0.5}
+        >>> print(gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.25, beta=0.5))
+        momentum(lr=0.25, beta=0.5): MomentumEuler of HeavyBallFlow, step 0.5
     """
 
     flow: Flow
@@ -105,6 +114,13 @@ class Method(eqx.Module):
             raise TypeError(
                 f"Method: `discretizer` must be one such as ForwardEuler(), got {in_a_line(self.discretizer)}"
             )
+
+    def __str__(self) -> str:
+        """One line: the optimizer with its parameters, and what it is."""
+        if self.named is None:
+            return f"{self.name}, step {_briefly(self.step)}"
+        given = ", ".join(f"{name}={_briefly(value)}" for name, value in self.parameters.items())
+        return f"{self.named.make.__name__}({given}): {self.name}, step {_briefly(self.step)}"
 
     @property
     def name(self) -> str:
@@ -147,7 +163,13 @@ class Method(eqx.Module):
         return None if self.named is None else self.named.family
 
     def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
-        """The method's iterates from x0; the options are those of `iterate`."""
+        """The method's iterates from x0; the options are those of `iterate`.
+
+        Raises:
+            TypeError: for an option that `iterate` doesn't have; else as `iterate`.
+        """
+        if unknown := [name for name in options if name not in _OPTIONS]:
+            raise TypeError(meant_argument("iterate", unknown[0], ["x0", "steps", "save_every", *_OPTIONS]))
         return checked_run(
             self.flow, self.discretizer, x0, step=self.step, steps=steps, save_every=save_every, **options
         )
@@ -239,5 +261,15 @@ def _shown(thing: Any) -> str:
         return f"the class; make one, {thing.__name__}(…)"
     if hasattr(thing, "init") and hasattr(thing, "update"):
         return "a transformation of optax's; its scheme is FromOptax(transformation)"
+    if isinstance(thing, str):
+        return f"the name {thing!r}{meant(thing, dir(gradientflow))}"
+    if isinstance(thing, Energy):
+        return "an energy; give GradientFlow(energy)"
+    if callable(thing) and not isinstance(thing, eqx.Module):
+        return "a function; give GradientFlow(function)"
+    return _briefly(thing)
+
+
+def _briefly(thing: Any) -> str:
     text = repr(thing)
     return text if len(text) <= _SHOWN and "\n" not in text else type(thing).__name__

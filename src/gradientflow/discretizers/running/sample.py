@@ -27,7 +27,7 @@ from gradientflow.flows import (
     numbers_to_arrays,
     prepare,
 )
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration, Seen
@@ -138,6 +138,7 @@ class Chains(eqx.Module):
         return tree if convert is None else convert(tree)
 
 
+@by_name
 def sample(
     flow: Flow | Method,
     discretizer: Discretizer | Any = None,

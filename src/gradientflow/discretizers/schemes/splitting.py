@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, exact_transition, is_stochastic, unknown_name
+from gradientflow.flows.checks import by_name
 
 from ..discretizer import Discretizer
 
@@ -102,6 +103,7 @@ class StrangSplitting(Discretizer):
         return 2 if any(is_stochastic(part, z) for part in outer) else 1
 
 
+@by_name
 def BAOAB() -> StrangSplitting:
     r"""BAOAB for kinetic Langevin: half a kick, half a drift, friction and noise exactly, half a drift, half a kick.
 

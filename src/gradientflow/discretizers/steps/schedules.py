@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import check_integer, check_nonnegative, check_positive, check_rate, is_concrete
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import by_name, in_a_line
 
 from ..step_rule import StepRule
 
@@ -20,6 +20,7 @@ from ..step_rule import StepRule
 StepOf = Callable[[Any], Any]
 
 
+@by_name
 def step_decay(h: Any, factor: Any, every: Any) -> StepOf:
     r"""Step decay: h_k = h·f^⌊k/n⌋.
 
@@ -46,6 +47,7 @@ def _step_decay(k: Any, h: Any, factor: Any, every: Any) -> Any:
     return h * jnp.power(factor, jnp.floor(k / every))
 
 
+@by_name
 def exponential(h: Any, rate: Any, every: Any = 1) -> StepOf:
     r"""Exponential decay: h_k = h·r^(k/n). With r < 1 all its steps reach no further than h/(1 − r^(1/n)).
 
@@ -72,6 +74,7 @@ def _exponential(k: Any, h: Any, rate: Any, every: Any) -> Any:
     return h * jnp.power(rate, k / every)
 
 
+@by_name
 def cosine(h: Any, steps: Any, floor: Any = 0.0) -> StepOf:
     r"""Cosine annealing without restarts: h_k = a + (h − a)(1 + cos(π·min(k/N, 1)))/2.
 
@@ -102,6 +105,7 @@ def _cosine(k: Any, h: Any, steps: Any, floor: Any) -> Any:
     return floor + (h - floor) * (1 + jnp.cos(jnp.pi * jnp.minimum(k / steps, 1))) / 2
 
 
+@by_name
 def warm_up(steps: Any, then: Any) -> StepOf:
     """A linear rise from 0 to the first step of what follows: h_k = min(k/N, 1) · then(max(k − N, 0)).
 
@@ -134,6 +138,7 @@ def _warm_up(k: Any, steps: Any, then: Any) -> Any:
     return jnp.minimum(k / steps, 1) * after
 
 
+@by_name
 def harmonic(h: Any, k0: Any = 1.0) -> StepOf:
     r"""Robbins and Monro's steps: h_k = h/(1 + k/k₀). Their sum is infinite, that of their squares finite.
 
@@ -160,6 +165,7 @@ def _harmonic(k: Any, h: Any, k0: Any) -> Any:
     return jnp.divide(h, 1 + k / k0)
 
 
+@by_name
 def inverse_square_root(h: Any, k0: Any = 1.0) -> StepOf:
     r"""The steps of averaged stochastic and of subgradient descent: h_k = h/√(1 + k/k₀).
 
@@ -186,6 +192,7 @@ def _inverse_square_root(k: Any, h: Any, k0: Any) -> Any:
     return h / jnp.sqrt(1 + k / k0)
 
 
+@by_name
 def chebyshev(mu: Any, L: Any, steps: Any) -> StepOf:
     r"""The best N steps of gradient descent on quadratics with μ ≤ λ ≤ L, over and over.
 

@@ -33,6 +33,12 @@ class Lab(Page):
 
     Attributes:
         scenes: what it shows, one at a time.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> E = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
+        >>> gf.lab(E, {"descent": gf.optimizers.gradient_descent(E, lr=0.1)}, x0=[3.0, 1.0])
+        Lab(E = 0.5x² + 4.5y²); .save('lab.html') writes the page
     """
 
     def __init__(

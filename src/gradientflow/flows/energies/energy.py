@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..checks import in_a_line
+from ..checks import by_name, in_a_line
 from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
 from ..numerics import as_floating
 from .hessian import solve_hessian
@@ -42,7 +42,7 @@ _OF_A_VALUE = (
 
 
 class Energy(eqx.Module):
-    """A scalar function E of a pytree: what a flow descends.
+    r"""A scalar function $E: x \mapsto E(x) \in \mathbb R$ of a pytree: what a flow descends.
 
     A subclass defines `value`; the gradient is automatic differentiation unless it is given too. What is known of the
     energy (`minimizer`, `minimum`, `curvature`) is `None` until a subclass knows it.
@@ -153,7 +153,20 @@ class Energy(eqx.Module):
 
 
 class Proximable(Energy):
-    """An energy whose proximal map has a closed form."""
+    r"""An energy whose proximal map $\operatorname{prox}_{hE}(x) = \arg\min_y hE(y) + \tfrac12\|y-x\|^2$ is known.
+
+    A subclass defines `value` and `prox`; implicit schemes ask that in place of solving an equation.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> class Distance(gf.Proximable):
+        ...     def value(self, x):
+        ...         return jnp.abs(x)
+        ...     def prox(self, x, h):
+        ...         return jnp.sign(x) * jnp.maximum(jnp.abs(x) - h, 0)
+        >>> gf.optimizers.proximal_point(Distance(), lr=0.75).iterate(2.0, steps=4).x.tolist()
+        [2.0, 1.25, 0.5, 0.0, 0.0]
+    """
 
     @abc.abstractmethod
     def prox(self, x: Any, h: Any) -> Any:
@@ -184,6 +197,7 @@ class CallableEnergy(Energy):
         return self.known_minimum
 
 
+@by_name
 def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None) -> Energy:
     """Any callable from a pytree to a real scalar, as an energy.
 
@@ -204,8 +218,18 @@ def energy(fn: Callable[[Any], Any], minimizer: Any = None, minimum: Any = None)
     if isinstance(fn, Energy):
         return fn
     if not callable(fn):
-        raise TypeError(f"energy: `fn` must be a function of the position, got {in_a_line(fn)}; pass lambda x: ...")
+        raise TypeError(f"energy: `fn` must be a function of the position, got {in_a_line(fn)}; {_remedy(fn)}")
     return CallableEnergy(fn, minimizer, minimum)
+
+
+def _remedy(given: Any) -> str:
+    if isinstance(given, str):
+        return "pass lambda x: ..., or from_expression(text) for a formula"
+    if hasattr(given, "free_symbols"):
+        return "pass from_sympy(expression)"
+    if hasattr(given, "energy"):
+        return "pass its .energy"
+    return "pass lambda x: ..."
 
 
 def with_closures_as_leaves(energy: Energy, x: Any) -> Energy:

@@ -19,6 +19,7 @@ from gradientflow._formula import (
     variables_of,
 )
 
+from ..checks import by_name
 from .energy import Energy
 from .quadratic import Quadratic
 
@@ -68,6 +69,7 @@ class QuadraticExpression(ExpressionEnergy, Quadratic):
         return Quadratic.value(self, x) if is_long(parse(self.text)) else ExpressionEnergy.value(self, x)
 
 
+@by_name
 def from_expression(text: str, variables: tuple[str, ...] | None = None) -> ExpressionEnergy:
     """An energy from a formula such as `"(1 - x)^2 + 100*(y - x^2)^2"`.
 

@@ -11,14 +11,14 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ..checks import check_integer, check_positive, unknown_name
+from ..checks import by_name, check_integer, check_positive, unknown_name
 from .energy import Curvature, Energy
 
 Bounds = tuple[tuple[float, float], ...]
 
 
 class Landscape(Energy):
-    """A named energy on arrays of shape (n,).
+    r"""A named energy $E: \mathbb R^n \to \mathbb R$, on arrays of shape (n,).
 
     Attributes:
         name: its name in `names()`.
@@ -62,6 +62,7 @@ class Landscape(Energy):
         return None if self.bounds is None else Curvature(*self.bounds)
 
 
+@by_name
 def rosenbrock(n: int = 2, a: float = 1.0, b: float = 100.0) -> Landscape:
     """Rosenbrock's valley: Σ (a − xᵢ)² + b(xᵢ₊₁ − xᵢ²)². For n ≥ 4 there is a second, local, minimum near x₁ = −1.
 
@@ -195,6 +196,7 @@ def monkey_saddle() -> Landscape:
     return Landscape(fn, "monkey_saddle", "x³ − 3xy²", domain=((-1.0, 1.0), (-1.0, 1.0)), start=(0.5, 0.1))
 
 
+@by_name
 def rastrigin(n: int = 2) -> Landscape:
     """Rastrigin's egg box: 10n + Σ xᵢ² − 10 cos 2πxᵢ; the global minimum, 0, is at the origin.
 
@@ -280,6 +282,7 @@ def tilted_quartic() -> Landscape:
     )  # fmt: skip
 
 
+@by_name
 def bowl(mu: float = 1.0, L: float = 9.0) -> Landscape:
     """An elliptic bowl: ½(μx² + Ly²), with κ = L/μ.
 
@@ -314,7 +317,7 @@ _LANDSCAPES: dict[str, Callable[[], Landscape]] = {
 
 
 def names() -> list[str]:
-    """The names of all landscapes, sorted.
+    r"""The names of all landscapes $E: \mathbb R^n \to \mathbb R$, sorted.
 
     Example:
         >>> import gradientflow as gf
@@ -326,7 +329,7 @@ def names() -> list[str]:
 
 @functools.lru_cache
 def get(name: str) -> Landscape:
-    """The landscape of that name, with its default parameters.
+    r"""The landscape $E: \mathbb R^n \to \mathbb R$ of that name, with its default parameters.
 
     Raises:
         ValueError: if there is none, naming the nearest.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
-from ..checks import check_positive, real_arrays
+from ..checks import by_name, check_positive, real_arrays
 from ..compiling import compiled
 from ..implicit import newton, or_nan
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, inner, max_norm, size
@@ -21,6 +21,7 @@ from .energy import Energy, Proximable
 from .energy import energy as as_energy
 
 
+@by_name
 def prox(energy: Callable[[Any], Any], x: Any, h: Any) -> Any:
     r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$, compiled once for each kind of energy and shape.
 

@@ -22,6 +22,13 @@ class Mode(Proximable):
 
     Args:
         lam: the curvature λ.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> import gradientflow as gf
+        >>> mode = gf.GradientFlow(gf.Mode(Fraction(3)))
+        >>> gf.ForwardEuler().step(mode, 0, Fraction(1), Fraction(1, 6))  # 1 − hλ
+        Fraction(1, 2)
     """
 
     lam: Any

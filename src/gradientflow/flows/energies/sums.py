@@ -17,6 +17,19 @@ class MeanOverExamples(Energy):
     r"""An energy that is a mean over N examples, $E = \frac1N\sum_i E_i$, and so has minibatches.
 
     A subclass defines `count` and `subset`. What every example shares, a penalty say, belongs to each $E_i$.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> class Mean(gf.MeanOverExamples):
+        ...     points: jnp.ndarray
+        ...     count = property(lambda self: len(self.points))
+        ...     def value(self, x):
+        ...         return jnp.mean((x - self.points) ** 2) / 2
+        ...     def subset(self, indices):
+        ...         return Mean(self.points[self.checked(indices)])
+        >>> E = Mean(jnp.arange(4.0))
+        >>> float(E.grad(0.0)), float(E.subset([0, 1]).grad(0.0)), E.losses(1.0).tolist()
+        (-1.5, -0.5, [0.5, 0.0, 0.5, 2.0])
     """
 
     @property

@@ -9,7 +9,7 @@ import equinox as eqx
 
 from gradientflow._formula import Polynomial, coefficients, plus, times
 
-from ..checks import in_a_line
+from ..checks import by_name, in_a_line
 from .energy import Energy
 from .quadratic import Quadratic
 
@@ -44,6 +44,7 @@ class QuadraticSymbolic(SymbolicEnergy, Quadratic):
         Quadratic.__init__(self, H, b, c)
 
 
+@by_name
 def from_sympy(expr: Any, symbols: Any) -> SymbolicEnergy:
     """An energy from a SymPy expression, on arrays of shape (n,); of second degree it is a quadratic.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import unknown_name
+from ..checks import by_name, unknown_name
 from .energy import Energy
 from .regression import LinearRegression, LogisticRegression
 
@@ -16,6 +16,7 @@ _LARGEST = 256_000_000
 MODELS = ("linear", "ridge", "logistic")
 
 
+@by_name
 def read_table(
     file: str | os.PathLike[str], target: str, sep: str = ",", decimal: str = "."
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -76,6 +77,7 @@ def read_table(
     return np.delete(table, column, axis=1), y, features
 
 
+@by_name
 def standardized(X: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and variance 1, of whatever size; a constant column becomes 0."""
 
@@ -90,6 +92,7 @@ def standardized(X: np.ndarray) -> np.ndarray:
     return (shifted - shifted.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
 
 
+@by_name
 def regression(model: str, X: Any, y: Any, ridge: float = 0.0) -> Energy:
     """The energy of a model on data: `linear`, `ridge` or `logistic`, with an unpenalized intercept.
 

@@ -16,9 +16,20 @@ _ROUNDINGS = 1e3
 
 
 class Constraint(eqx.Module):
-    """A closed convex set C.
+    r"""A closed convex set C, told by its projections $P_C(x) = \arg\min_{y \in C} \|y - x\|$, and that on tangents.
 
     Where its methods are asked about lists of numbers, these are arrays, as everywhere.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> class UpperHalf(gf.constraints.Constraint):
+        ...     def project(self, x):
+        ...         return jnp.asarray(x).at[1].max(0.0)
+        ...     def project_tangent(self, x, v):
+        ...         return jnp.where((jnp.arange(2) == 1) & (x <= 0), jnp.maximum(v, 0), v)
+        >>> flow = gf.ProjectedFlow(lambda x: x @ x / 2 + x[1], UpperHalf())
+        >>> gf.integrate(flow, [1.0, 1.0], 3.0).x[-1].round(4)
+        Array([0.0498, 0.    ], dtype=...)
     """
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
 
-from ..checks import bounds, check_positive, in_a_line
+from ..checks import bounds, by_name, check_positive, in_a_line
 from ..implicit import newton
 from ..inheriting import check_told_together
 from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
@@ -22,9 +22,14 @@ _ROUNDINGS = 64
 
 
 class Potential(eqx.Module):
-    """A strictly convex function φ, its gradient, which maps positions to dual variables, and the inverse of that.
+    r"""A strictly convex φ, its gradient $y = \nabla\varphi(x)$, the dual variables, and $x = \nabla\varphi^*(y)$.
 
     Where its methods are asked about lists of numbers, these are arrays, as everywhere.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.potentials.PositiveEntropy().inverse([0.0]).tolist()  # φ = x log x − x, so that x = e^y
+        [1.0]
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -79,7 +84,13 @@ class Potential(eqx.Module):
 
 
 class Separable(Potential):
-    """A potential that is a sum of functions of one coordinate each: its Hessian is diagonal."""
+    r"""A potential that is a sum $\varphi(x) = \sum_i \varphi_i(x_i)$: its Hessian and its `root` are diagonal.
+
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> gf.potentials.PositiveEntropy().root(jnp.array([0.25, 4.0]))(jnp.ones(2)).tolist()  # ∇²φ = 1/x
+        [2.0, 0.5]
+    """
 
     def root(self, x: Any) -> Callable[[Any], Any]:
         """The roots of the second derivatives, coordinate by coordinate."""
@@ -272,7 +283,13 @@ class HyperbolicEntropy(Separable):
 
 
 class ConvexPotential(Potential):
-    """A potential given by a Python function; made by `potential`."""
+    """A potential φ given by a Python function; made by `potential`. Newton's method solves ∇φ(x) = y.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> gf.potentials.potential(lambda x: x @ x).inverse([1.0]).round(4).tolist()
+        [0.5]
+    """
 
     fn: Callable[[Any], Any]
 
@@ -298,6 +315,7 @@ class ConvexPotential(Potential):
         return jax.tree.map(lambda leaf: jnp.where(good, leaf, jnp.nan), found.value)
 
 
+@by_name
 def potential(fn: Callable[[Any], Any]) -> Potential:
     """Any smooth, strictly convex function that grows faster than linearly, as a potential; its domain holds 0.
 

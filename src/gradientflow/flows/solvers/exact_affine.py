@@ -23,6 +23,13 @@ class ExactAffine(dfx.AbstractAdaptiveSolver):
         eigenvalues: of J, shape (n,) [1/T].
         eigenvectors: in columns, shape (n, n).
 
+    Example:
+        >>> import jax.numpy as jnp, gradientflow as gf
+        >>> solver = gf.solvers.ExactAffine(jnp.array([-1.0, -100.0]), jnp.eye(2))
+        >>> flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 100.0]]))
+        >>> gf.integrate(flow, [1.0, 1.0], 1.0, solver=solver).x[-1].round(4)
+        Array([0.3679, 0.    ], dtype=...)
+
     References:
         M. Hochbruck, A. Ostermann, Exponential integrators, Acta Numerica 19, 2010, section 2.4.
     """

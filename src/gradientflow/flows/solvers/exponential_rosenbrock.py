@@ -24,6 +24,7 @@ from ..linear.krylov import krylov_basis, phi_times
 class ExponentialRosenbrock(dfx.AbstractAdaptiveSolver):
     r"""The exponential Rosenbrock method exprb32 of order 3 with an embedded one of order 2; no matrix is formed.
 
+    $u = y + h\varphi_1(hJ)f(y)$, $y' = u + 2h\varphi_3(hJ)(f(u) - f(y) - J(u - y))$, $\varphi_1(z) = (e^z - 1)/z$.
     For large stiff states whose field is nearly linear, as that of a gradient flow near a minimizer or on an energy
     that is nearly quadratic: of an affine field a step is the solution itself. Functions of the Jacobian times a vector
     are taken on a Krylov space; what they miss counts into the error of the step, so that steps get as long as that

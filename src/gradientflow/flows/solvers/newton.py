@@ -69,7 +69,7 @@ class RejectsFailedStages:
 
 
 class NewtonKvaerno5(RejectsFailedStages, dfx.Kvaerno5):
-    """Kvaerno's 5(4) pair, its stages solved by Newton's method with a dense Jacobian.
+    r"""Kvaerno's 5(4) pair, its stages $k_i = f(y + h\sum_j a_{ij}k_j)$ solved by Newton's method with a Jacobian.
 
     References:
         A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004.
@@ -84,7 +84,7 @@ class NewtonKvaerno5(RejectsFailedStages, dfx.Kvaerno5):
 
 
 class NewtonKvaerno3(RejectsFailedStages, dfx.Kvaerno3):
-    """Kvaerno's 3(2) pair, its stages solved by Newton's method without a matrix.
+    r"""Kvaerno's 3(2) pair, its stages $k_i = f(y + h\sum_j a_{ij}k_j)$ solved by Newton's method without a matrix.
 
     References:
         A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004.

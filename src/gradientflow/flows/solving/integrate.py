@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..checks import check_integer, check_positive, in_a_line, real_arrays
+from ..checks import by_name, check_integer, check_positive, in_a_line, real_arrays
 from ..energies.composite import kinks_of
 from ..flow import Flow, is_stochastic
 from ..numerics import Number, default_rtol, dtype_of, tightest_rtol
@@ -26,6 +26,7 @@ from .watched import Limits
 _TOLD_APART = 1e-5
 
 
+@by_name
 def integrate(
     flow: Flow,
     x0: Any,

@@ -130,7 +130,7 @@ class Solve:
         t, steps, x, kept, energies, grad_norms = jax.device_put((times.astype(self.dtype), *saved))
         return Trajectory(
             t=t, x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
-            stats=Stats(**stats), steps=steps, evaluate=self._evaluator(times, saved[2]),
+            stats=Stats(**stats), steps=steps, evaluate=self._evaluator(times, kept, (x, energies, grad_norms)),
         )  # fmt: skip
 
     def _count_rises(self, values: Any, taken: int) -> int:
@@ -154,8 +154,8 @@ class Solve:
             )
         return rises
 
-    def _evaluator(self, times: np.ndarray, states: Any) -> Callable[[Any], Any]:
-        """Dense evaluation: the solve is resumed at the saved state before the time asked for."""
+    def _evaluator(self, times: np.ndarray, states: Any, seen: Any) -> Callable[[Any], Any]:
+        """Dense evaluation of what is seen: the solve is resumed at the saved state before the time asked for."""
         flow, solver = self.integration.flow, self.integration.solver
 
         def evaluate(t: Any) -> Any:
@@ -163,17 +163,18 @@ class Solve:
             if not len(asked):
                 raise ValueError("path(t): `t` must hold at least one time, got none")
             row = int(np.searchsorted(times, asked[0], side="right")) - 1
-            at_row = jax.device_put(jax.tree.map(lambda leaf: leaf[row], states))
             start = float(times[row])
             later = asked[asked > start]
-            positions = jax.tree.map(lambda leaf: np.asarray(leaf)[None], flow.position(at_row))
+            answers = jax.tree.map(lambda leaf: np.asarray(leaf)[row][None], seen)
             if len(later):
                 limits = dataclasses.replace(self.limits, t0=start, t1=float(later[-1]), ts=later, gtol=None)
-                resumed = Solve(flow, at_row, limits, solver, None).run()
-                positions = jax.tree.map(lambda a, b: np.concatenate([a, np.asarray(b)]), positions, resumed.x)
+                at_row = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[row], states))
+                found = Solve(flow, at_row, limits, solver, None).run()
+                resumed = found.x, found.energy, found.grad_norm
+                answers = jax.tree.map(lambda a, b: np.concatenate([a, np.asarray(b)]), answers, resumed)
             first = 0 if asked[0] == start else 1
             index = np.searchsorted(asked, np.asarray(t, dtype=float)) + first
-            return jax.device_put(jax.tree.map(lambda leaf: leaf[index], positions))
+            return jax.device_put(jax.tree.map(lambda leaf: leaf[index], answers))
 
         return evaluate
 

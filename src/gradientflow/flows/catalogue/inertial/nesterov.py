@@ -77,7 +77,7 @@ class NesterovFlow(Inertial):
         ),
         Decrease(
             name="NesterovFlow's own Lyapunov function never rises",
-            statement=r"\dot V \le 0",
+            statement=r"\dot V = -\tfrac rt\|v\|^2,\quad V = E + \tfrac12\|v\|^2",
             bound=lambda q: 0 * q["E"],
             wrong=(r"\dot V \le -10^6\,(E - E^*)", lambda q: 10**6 * q["E"]),
             squares=lambda q: ((q["r"] / q["s"], q["v"]),),
