@@ -13,6 +13,7 @@ _ROOMS = {
     "plots": "analysis/plots/__init__.py",
     "landscapes": "flows/energies/landscapes.py",
     "schedules": "discretizers/steps/schedules.py",
+    "norms": "flows/sets/norms/__init__.py",
     "penalties": "flows/sets/penalties/__init__.py",
     "potentials": "flows/sets/potentials.py",
     "constraints": "flows/sets/constraints.py",

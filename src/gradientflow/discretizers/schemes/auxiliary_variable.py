@@ -24,7 +24,7 @@ class _AuxiliaryVariable(Discretizer):
         check_number(type(self).__name__, constant=constant)
         self.constant = constant
 
-    def root(self, flow: Flow, z: Any) -> Any:
+    def _root(self, flow: Flow, z: Any) -> Any:
         """√(E + C) at a state; NaN where that is negative."""
         if not flow.is_gradient_flow:
             raise UnansweredQuestionError(flow, "drift", "auxiliary variables are for ẋ = −∇E(x) and nothing else")
@@ -78,11 +78,11 @@ class ScalarAuxiliaryVariable(_AuxiliaryVariable):
 
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """√(E + C)."""
-        return self.root(flow, z)
+        return self._root(flow, z)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and r'."""
-        return _fallen(flow, z, h, self.root(flow, z), memory)
+        return _fallen(flow, z, h, self._root(flow, z), memory)
 
 
 class RelaxedAuxiliaryVariable(_AuxiliaryVariable):
@@ -125,13 +125,13 @@ class RelaxedAuxiliaryVariable(_AuxiliaryVariable):
 
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """√(E + C)."""
-        return self.root(flow, z)
+        return self._root(flow, z)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and r', which never exceeds r."""
-        after, r = _fallen(flow, z, h, self.root(flow, z), memory)
+        after, r = _fallen(flow, z, h, self._root(flow, z), memory)
         allowed = jnp.sqrt(r**2 + self.relaxation * inner(after - z, after - z) / h)
-        return after, jnp.minimum(self.root(flow, after), allowed)
+        return after, jnp.minimum(self._root(flow, after), allowed)
 
 
 class VectorAuxiliaryVariable(_AuxiliaryVariable):
@@ -168,12 +168,12 @@ class VectorAuxiliaryVariable(_AuxiliaryVariable):
 
     def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
         """√(E + C) in every coordinate."""
-        root = self.root(flow, z)
+        root = self._root(flow, z)
         return jax.tree.map(lambda leaf: jnp.full_like(leaf, root), z)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and every rᵢ'."""
-        root = self.root(flow, z)
+        root = self._root(flow, z)
         unit = jax.tree.map(lambda g: g / root.astype(g.dtype), flow.gradient(z))
         fallen = jax.tree.map(lambda r, u: r / (1 + h * u * u / 2), memory, unit)
         return jax.tree.map(lambda x, r, u: x - h * r * u, z, fallen, unit), fallen
