@@ -144,6 +144,14 @@ class CentralFlow(Flow):
         """The method's."""
         return self.flow.position(z.z)
 
+    def velocity(self, z: CentralState) -> Any:
+        """The method's."""
+        return self.flow.velocity(z.z)
+
+    def check_start(self, t: Any, z: CentralState) -> None:
+        """As the method's flow."""
+        self.flow.check_start(t, z.z)
+
     def drift(self, t: Any, z: CentralState) -> CentralState:
         """The mean step over h, and the frame's round of subspace iteration over h."""
         _, _, mean, frame = self._mean_step(t, z)
