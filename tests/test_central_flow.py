@@ -130,6 +130,10 @@ def test_rmsprop_past_its_edge_too():
         (lambda: gf.CentralFlow(gf.optimizers.gradient_descent(BEALE, lambda k: 0.1)), "constant learning rate"),
         (lambda: gf.CentralFlow(gf.optimizers.adam(BEALE, lambda k: 0.1)), "constant learning rate"),
         (lambda: gf.CentralFlow(BEALE), "`method` must be one such as"),
+        (
+            lambda: jax.grad(lambda lr: gf.CentralFlow(gf.optimizers.gradient_descent(BEALE, lr)).step)(0.1),
+            "the method's learning rate must be known",
+        ),
         (lambda: gf.CentralFlow(METHODS["adam"](BEALE), modes=3).init(jnp.zeros(2)), "`modes` is 3"),
     ],
 )

@@ -335,7 +335,7 @@ STAND_ALONE = {
     gf.Energy: "value count subset checked sparing_the_last proximal_point plot f g",
     gf.Flow: "drift gradient energy name init position velocity residual lyapunov check_start has_energy held settled "
     "is_gradient_flow noise diffusion brownian inverse_preconditioner frozen mechanics decay descent rows time_of "
-    "plot along covariance spread",
+    "plot along covariance spread leading",
     gf.Discretizer: "step init position increments check_start clock_only discrete_gradient weights",
 }
 

@@ -169,6 +169,22 @@ def test_the_step_limit_of_spectral_descent_is_the_sum_of_products_of_squared_si
         assert energy.value(step(x, 0.999 * found.step_limit)) < energy.value(x)
 
 
+@pytest.mark.parametrize(
+    ("energy", "norm"), part([(E, N.Spectral()), (gf.Quadratic([[2.0, -1.0], [-1.0, 2.0]]), N.Maximum())])
+)
+def test_a_linearization_that_there_is_not_says_nothing(energy, norm):
+    """On a quadratic the step is homogeneous, but no sum of what it does to two parts: no Jacobian has it."""
+    flow = gf.SteepestDescentFlow(energy, norm, q=2.0, smoothing=0.0)
+    found = gf.stability(flow, gf.ForwardEuler())
+    assert found.grade == "unknown"
+    assert "smoothness(E, norm).step_limit" in found.why_so()
+    # The Euclidean one is the gradient flow.
+    round_ = gf.stability(
+        gf.SteepestDescentFlow(energy, N.Euclidean(), q=2.0, smoothing=0.0), gf.ForwardEuler(), at=energy.minimizer
+    )
+    np.testing.assert_allclose(round_.limit, gf.smoothness(energy, N.Euclidean()).step_limit, rtol=1e-6)
+
+
 def test_in_the_maximum_norm_all_signs_are_tried_and_in_the_euclidean_the_eigenvalue_is_proved():
     H = matrix((5, 5))
     Q = gf.Quadratic((H @ H.T + (H @ H.T).T) / 2)

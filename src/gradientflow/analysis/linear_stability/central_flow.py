@@ -19,7 +19,17 @@ from gradientflow.discretizers import (
     MomentumEuler,
     as_step_rule,
 )
-from gradientflow.flows import Energy, Flow, GradientFlow, HeavyBallFlow, Vector, check_integer, norms
+from gradientflow.flows import (
+    Energy,
+    Flow,
+    GradientFlow,
+    HeavyBallFlow,
+    Vector,
+    check_integer,
+    compiled,
+    is_concrete,
+    norms,
+)
 from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow
 from gradientflow.flows.numerics import zeros_like
 
@@ -109,6 +119,11 @@ class CentralFlow(Flow):
             )
         if not isinstance(rule, ConstantStep) or callable(getattr(method.flow, "rate", None)):
             raise TypeError("CentralFlow: `method` must have a constant learning rate, got a schedule or a step rule")
+        if not is_concrete(rule.h):
+            raise TypeError(
+                "CentralFlow: the method's learning rate must be known, for its edge is read off the step; make the "
+                "flow outside of jit, vmap and grad"
+            )
         self.flow, self.discretizer, self.step, self.modes = method.flow, method.discretizer, rule.h, int(modes)
         self.edge = _least_unstable_curvature(method, float(rule.h))
 
@@ -130,15 +145,7 @@ class CentralFlow(Flow):
         flat, _ = ravel_pytree(self.flow.position(z))
         if flat.size < self.modes:
             raise ValueError(f"CentralFlow: `modes` is {self.modes}, and the position has {flat.size} unknowns")
-        start = jax.random.normal(jax.random.key(_SEED), (self.modes, flat.size), flat.dtype)
-        t = jnp.asarray(t, flat.dtype)
-        after = self._after(t, z)
-        root = self._root(t + self.step, after)
-
-        def again(_: int, frame: Any) -> Any:
-            return jnp.linalg.qr(self._curved(z, root, frame).T)[0].T
-
-        return CentralState(z, jax.lax.fori_loop(0, _ROUNDS, again, start))
+        return CentralState(z, _leading(self, jnp.asarray(t, flat.dtype), z))
 
     def position(self, z: CentralState) -> Any:
         """The method's."""
@@ -165,6 +172,17 @@ class CentralFlow(Flow):
         """tr Σ, the mean square of the oscillation's distance from the path [X²]."""
         X, shifts, _, _ = self._mean_step(t, z)
         return jnp.einsum("an,ab,bn->", shifts, X, shifts)
+
+    def leading(self, t: Any, z: Any) -> Any:
+        """The directions of largest curvature a step later, by subspace iteration from random ones."""
+        flat, _ = ravel_pytree(self.flow.position(z))
+        root = self._root(t + self.step, self._after(t, z))
+
+        def again(_: int, frame: Any) -> Any:
+            return jnp.linalg.qr(self._curved(z, root, frame).T)[0].T
+
+        start = jax.random.normal(jax.random.key(_SEED), (self.modes, flat.size), flat.dtype)
+        return jax.lax.fori_loop(0, _ROUNDS, again, start)
 
     def _mean_step(self, t: Any, z: CentralState) -> tuple[Any, Any, Any, Any]:
         """X, the oscillations on which it stands, the mean state after a step, and the frame there."""
@@ -214,6 +232,11 @@ class CentralFlow(Flow):
 
     def _unravel(self, z: Any) -> Callable[[Any], Any]:
         return ravel_pytree(self.flow.position(z))[1]
+
+
+@compiled
+def _leading(flow: CentralFlow, t: Any, z: Any) -> Any:
+    return flow.leading(t, z)
 
 
 def _at_position(z: Any, shift: Any) -> Any:

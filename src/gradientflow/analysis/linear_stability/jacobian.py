@@ -26,7 +26,7 @@ UNCHANGED, LATEST = 1e-7, 1e10
 _FOR_EVER = 1e30
 # Points near and nearer, as powers of the rounding: what a step does to them is seen in its digits. A step is carried
 # off that is longer than so many times the distance, and two sides differ that do by so much of their sum.
-_NEAR, _LEAP, _BEND = (0.6, 0.65), 1e2, 0.05
+_NEAR, _LEAP, _BEND, _OF_THE_REST = (0.6, 0.65), 1e2, 0.05, 5
 # It is as long from nearer if it carries off more by this share of what the distance is less by.
 _ALL = 0.8
 # Up to so many unknowns a characteristic polynomial is worth its digits.
@@ -140,13 +140,16 @@ def leaves_at_once(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
 
 
 def has_no_derivative(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
-    """Whether what a step does differs from one side of the point to the other, or from near to nearer."""
+    """Whether what a step does differs from side to side, from near to nearer, or is no sum for two ways together."""
     near, nearer = _quotients(flow, discretizer, z)
     return bool(max(near[1], nearer[1]) > _BEND or abs(nearer[0] - near[0]) > _BEND * (near[0] + nearer[0]))
 
 
 def _quotients(flow: Flow, discretizer: Discretizer, z: Any) -> list[tuple[float, float]]:
-    """Near the point, and nearer: how far a step carries off what is away by 1, and how much the two sides differ."""
+    """Near the point, and nearer: how far a step carries off what is away by 1, and how much it is unlike a linear map.
+
+    That is, by how much the two sides differ, or two ways together from their sum, as a share.
+    """
     dtype = dtype_of(z)
     late = late_time(flow, discretizer, z)
     t = late if math.isfinite(late) else time_scale(flow, z)
@@ -154,11 +157,14 @@ def _quotients(flow: Flow, discretizer: Discretizer, z: Any) -> list[tuple[float
     found = []
     for rounding in _NEAR:
         distance = float(jnp.finfo(dtype).eps) ** rounding * max(1.0, size)
-        pairs = ((0.0, 0.0), (distance, 0.0), (-distance, 0.0))
-        rest, there, back = _moved(flow, discretizer, z, t, pairs)
+        pairs = ((0.0, 0.0), (distance, 0.0), (-distance, 0.0), (0.0, distance), (distance, distance))
+        rest, there, back, aside, both = _moved(flow, discretizer, z, t, pairs)
         right, left = (there - rest) / distance, (rest - back) / distance
         scale = float(jnp.abs(right).max() + jnp.abs(left).max())
-        found.append((scale / 2, float(jnp.abs(right - left).max()) / max(scale, 1e-300)))
+        # Most of a short step is the identity, which is a sum: what is none of the rest is a smaller share.
+        no_sum = _OF_THE_REST * jnp.abs((both - aside) / distance - right).max()
+        apart = max(float(jnp.abs(right - left).max()), float(no_sum))
+        found.append((scale / 2, apart / max(scale, 1e-300)))
     return found
 
 

@@ -21,6 +21,7 @@ from gradientflow.flows import (
     Energy,
     Flow,
     Mode,
+    SteepestDescentFlow,
     Trajectory,
     WrappedFlow,
     dtype_of,
@@ -160,13 +161,15 @@ def row_of(where: str, run: Trajectory, step: int | None) -> int:
     return int(found[0])
 
 
-def says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curvatures) -> str:
-    """Why the linearization of what is no quadratic says nothing at the point; empty where it does."""
-    if isinstance(flow.energy, (AbstractQuadratic, Mode, Composite)):
+def says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curvatures, is_read: bool) -> str:
+    """Why the linearization says nothing at the point; empty where it does, as of a step read on a quadratic."""
+    if isinstance(flow.energy, Composite) or (is_read and isinstance(flow.energy, (AbstractQuadratic, Mode))):
         return ""
     if flow.has_energy and curvatures.greatest[0] <= 0:
         return "the Hessian vanishes at the point, and says nothing of what is near: follow a run instead"
     if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
+        if isinstance(flow, SteepestDescentFlow):
+            return "a step of steepest descent has no derivative at the point; smoothness(E, norm).step_limit limits it"
         return (
             "the gradient has a kink at the point: the curvature differs from side to side; ask `at` a point beside it"
         )

@@ -275,7 +275,7 @@ def stability(
         curvatures = rates_at(flow_on_arrays, z)
         check_rest(flow_on_arrays, z, curvatures)
     reading, unread = _try_reading(recipe := Recipe(flow, discretizer))
-    silent = says_nothing(flow_on_arrays, discretizer, z, curvatures)
+    silent = says_nothing(flow_on_arrays, discretizer, z, curvatures, reading is not None)
     limit = _limit(silent, recipe, reading, curvatures, lambda: measured_limit(flow_on_arrays, discretizer, z))
     global_limit, reason, global_grade = global_limit_of(flow_on_arrays, reading and discretizer, curvatures)
     return Stability(
