@@ -169,6 +169,38 @@ def test_the_step_limit_of_spectral_descent_is_the_sum_of_products_of_squared_si
         assert energy.value(step(x, 0.999 * found.step_limit)) < energy.value(x)
 
 
+def test_nothing_is_certified_of_a_norm_or_an_energy_that_is_another():
+    class Halved(N.Spectral):
+        def value(self, v):
+            return super().value(v) * 2
+
+        def support(self, g, smoothing=0.0):
+            size, v = super().support(g, smoothing)
+            return size / 2, v / 2
+
+    class Other(gf.MatrixLeastSquares):
+        def value(self, x):
+            return 3 * super().value(x)
+
+        def grad(self, x):
+            return 3 * super().grad(x)
+
+        def prox(self, x, h):
+            return super().prox(x, 3 * h)
+
+    own, whole = gf.smoothness(E, Halved()), gf.smoothness(E, N.Spectral())
+    assert own.grade == "unknown"
+    np.testing.assert_allclose(own.low, whole.value / 4, rtol=1e-6)
+    other = gf.smoothness(Other(E.A, E.B, E.C), N.Spectral(), x=W0)
+    assert other.grade == "measured"
+    assert other.low <= 3 * whole.value * (1 + 1e-9) <= other.high * (1 + 1e-9)
+    assert gf.smoothness(gf.landscapes.rosenbrock(), N.Maximum(), x=[1.0, 1.0]).grade == "measured"
+    # A direction of Muon's polynomial is longer than 1, and counts as one of norm 1.
+    approximate = gf.smoothness(E, N.NewtonSchulz())
+    assert approximate.low <= whole.value * (1 + 1e-9)
+    np.testing.assert_allclose(N.Spectral().value(approximate.direction), 1.0, rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("energy", "norm"), part([(E, N.Spectral()), (gf.Quadratic([[2.0, -1.0], [-1.0, 2.0]]), N.Maximum())])
 )
