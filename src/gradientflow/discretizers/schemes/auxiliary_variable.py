@@ -30,6 +30,10 @@ class _AuxiliaryVariable(Discretizer):
             raise UnansweredQuestionError(flow, "drift", "auxiliary variables are for ẋ = −∇E(x) and nothing else")
         return jnp.sqrt(flow.energy.value(flow.position(z)) + self.constant)
 
+    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+        """√(E + C)."""
+        return self._root(flow, z)
+
     def check_start(self, flow: Flow, t: Any, z: Any, h: Any) -> None:
         """E + C must be positive."""
         value = float(flow.energy.value(flow.position(z)))
@@ -76,10 +80,6 @@ class ScalarAuxiliaryVariable(_AuxiliaryVariable):
     order: ClassVar[int | None] = 1
     series_order: ClassVar[int | None] = 0
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
-        """√(E + C)."""
-        return self._root(flow, z)
-
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and r'."""
         return _fallen(flow, z, h, self._root(flow, z), memory)
@@ -122,10 +122,6 @@ class RelaxedAuxiliaryVariable(_AuxiliaryVariable):
         super().__init__(constant)
         check_fraction("RelaxedAuxiliaryVariable", relaxation=relaxation)
         self.relaxation = relaxation
-
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
-        """√(E + C)."""
-        return self._root(flow, z)
 
     def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and r', which never exceeds r."""
