@@ -57,8 +57,10 @@ from .checks import unknown_name as unknown_name
 from .checks import users_line as users_line
 from .compiling import SMALL_LANES as SMALL_LANES
 from .compiling import SMALL_TRAINING as SMALL_TRAINING
+from .compiling import Distinct as Distinct
 from .compiling import compiled as compiled
 from .compiling import entries_of as entries_of
+from .compiling import on_device as on_device
 from .compiling import put_rows as put_rows
 from .compiling import rows_at_once as rows_at_once
 from .energies import landscapes as landscapes
@@ -97,6 +99,7 @@ from .flow import FirstOrder as FirstOrder
 from .flow import Flow as Flow
 from .flow import Parts as Parts
 from .flow import UnansweredQuestionError as UnansweredQuestionError
+from .flow import ask as ask
 from .flow import check_energy as check_energy
 from .flow import exact_transition as exact_transition
 from .flow import is_stochastic as is_stochastic

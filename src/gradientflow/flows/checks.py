@@ -221,6 +221,7 @@ def looks_at_numbers(question: Callable[P, T]) -> Callable[P, T]:
     return asked
 
 
+@functools.cache
 def machine_memory() -> float:
     """What this machine has [bytes]; infinite where that is not known."""
     return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) if hasattr(os, "sysconf") else math.inf

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
@@ -91,7 +91,9 @@ class _Program:
     def __init__(self, function: Callable[..., Any], told: Callable[..., Any], **options: Any) -> None:
         def of_arrays(arrays: list[Any], rest: _Rest) -> tuple[list[Any], _Rest]:
             args, named = rest.around(arrays)
-            return _parted(function(*args, **named))
+            answers, around = _parted(function(*args, **named))
+            distinct = Distinct.of(answers)
+            return distinct.leaves(answers), around.at(distinct.places)
 
         of_arrays.__name__ = getattr(function, "__name__", type(function).__name__)  # Which logs and profiles show.
         self._told = told
@@ -120,29 +122,91 @@ def _no_word_of_equinox(record: logging.LogRecord) -> bool:
     return not (record.exc_info and record.exc_info[0] and record.exc_info[0].__name__ == _OF_EQUINOX)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Place:
+    """Stands for the array of a number, one for each; a leaf itself may be anything else."""
+
+    number: int
+
+
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class _Rest:
-    """What of a pytree is no array: its structure, and its leaves with `_ARRAY` in an array's place."""
+    """What of a pytree is no array: its structure, and its leaves with a `_Place` where an array is."""
 
     structure: Any
     leaves: tuple[Any, ...]
 
-    def around(self, arrays: list[Any]) -> Any:
+    def around(self, arrays: Sequence[Any]) -> Any:
         """The pytree with its arrays."""
-        each = iter(arrays)
-        return jax.tree.unflatten(self.structure, [next(each) if leaf is _ARRAY else leaf for leaf in self.leaves])
+        each = [arrays[leaf.number] if type(leaf) is _Place else leaf for leaf in self.leaves]
+        return jax.tree.unflatten(self.structure, each)
 
-
-# Stands where an array is; a leaf itself may be anything else.
-_ARRAY = object()
+    def at(self, places: Sequence[int]) -> "_Rest":
+        """The same, with its arrays in other places."""
+        each = [_place(places[leaf.number]) if type(leaf) is _Place else leaf for leaf in self.leaves]
+        return _Rest(self.structure, tuple(each))
 
 
 def _parted(tree: Any) -> tuple[list[Any], _Rest]:
     """The arrays of a pytree, and the rest."""
     leaves, structure = jax.tree.flatten(tree)
-    arrays = [leaf for leaf in leaves if eqx.is_array(leaf)]
-    return arrays, _Rest(structure, tuple([_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves]))
+    arrays: list[Any] = []
+    for place, leaf in enumerate(leaves):
+        if eqx.is_array(leaf):
+            leaves[place] = _place(len(arrays))
+            arrays.append(leaf)
+    return arrays, _Rest(structure, tuple(leaves))
+
+
+@functools.cache
+def _place(number: int) -> _Place:
+    return _Place(number)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Distinct:
+    """Which leaves of a pytree are one and the same, as those of a state that is the position too: held once.
+
+    Attributes:
+        structure: the pytree's.
+        places: of each leaf its number among those that are distinct.
+        firsts: the leaf at which each of these is met first.
+    """
+
+    structure: Any
+    places: tuple[int, ...]
+    firsts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tree: Any) -> "Distinct":
+        """Those of a pytree as it is, traced or not."""
+        leaves, structure = jax.tree.flatten(tree)
+        numbers: dict[int, int] = {}
+        places = tuple([numbers.setdefault(id(leaf), len(numbers)) for leaf in leaves])
+        return cls(structure, places, tuple([places.index(number) for number in range(len(numbers))]))
+
+    def leaves(self, tree: Any) -> list[Any]:
+        """Each distinct leaf of a pytree of the same kind."""
+        leaves = jax.tree.leaves(tree)
+        return [leaves[first] for first in self.firsts]
+
+    def around(self, leaves: Sequence[Any]) -> Any:
+        """The pytree, from its distinct leaves."""
+        return self.structure.unflatten([leaves[place] for place in self.places])
+
+
+def map_distinct(function: Callable[[Any], Any], tree: Any) -> Any:
+    """`jax.tree.map`, but that leaves which are one stay one, and are asked for once."""
+    distinct = Distinct.of(tree)
+    return distinct.around([function(leaf) for leaf in distinct.leaves(tree)])
+
+
+def on_device(tree: Any) -> Any:
+    """A pytree's arrays as JAX's; leaves which are one stay one. `jnp.asarray` makes a program for every shape."""
+    distinct = Distinct.of(tree)
+    return distinct.around(jax.device_put(distinct.leaves(tree)))
 
 
 def rows_at_once(row: Any, room: int) -> int:

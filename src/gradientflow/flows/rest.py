@@ -94,7 +94,10 @@ def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
         return on_host(_compiled_left(flow, t, x, way))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
-        return _by_eigenvalues(on_host(_compiled_terms(flow, t, x)), eps, np)
+        terms = on_host(_compiled_terms(flow, t, x))
+        if not _is_near(_at_least_of_terms(terms, eps), way):
+            return nothing_known(terms.x.dtype)
+        return _by_eigenvalues(terms, eps, np)
 
 
 def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
@@ -146,18 +149,33 @@ def _at_least(flow: Flow, x: Any, residual: Any) -> _AtLeast:
     scale = max_norm(residual)
     unit = jax.tree.map(lambda leaf: leaf / jnp.where(scale > 0, scale, 1).astype(leaf.dtype), residual)
     image = flow.energy.hvp(x, unit)
-    square, curved, bent = inner(unit, unit), inner(unit, image), jnp.sqrt(inner(image, image))
-    return _AtLeast(
-        scale,
-        scale * square / (bent * size(x) ** 0.5),
-        jnp.where(curved > 0, scale**2 * square**2 / (2 * curved), jnp.inf),
-        scale**2 * square * jnp.sqrt(square) / (2 * bent),
-        _ULPS * eps * max_norm(x),
+    products = inner(unit, unit), inner(unit, image), inner(image, image)
+    return _by_products(jnp, scale, *products, size(x), _ULPS * eps * max_norm(x))
+
+
+def _at_least_of_terms(terms: Terms, eps: float) -> _AtLeast:
+    scale = np.max(np.abs(terms.residual), initial=0)
+    unit = terms.residual / scale if scale > 0 else terms.residual
+    image = terms.H @ unit
+    return _by_products(
+        np, scale, unit @ unit, unit @ image, image @ image, len(unit), _ULPS * eps * np.max(np.abs(terms.x), initial=0)
     )
 
 
-def _is_near(least: _AtLeast, way: Any, fall: Any) -> Any:
-    near = (least.gradient == 0) | (least.way <= jnp.maximum(way, least.told_apart))
+def _by_products(xp: Any, scale: Any, square: Any, curved: Any, bent: Any, n: int, told_apart: Any) -> _AtLeast:
+    """From ‖g‖∞ and, of the gradient u in units of it, u·u, u·Hu and Hu·Hu."""
+    bent = xp.sqrt(bent)
+    return _AtLeast(
+        scale,
+        scale * square / (bent * n**0.5),
+        xp.where(curved > 0, scale**2 * square**2 / (2 * curved), xp.inf),
+        scale**2 * square * xp.sqrt(square) / (2 * bent),
+        told_apart,
+    )
+
+
+def _is_near(least: _AtLeast, way: Any, fall: Any = -1.0) -> Any:
+    near = (least.gradient == 0) | (least.way <= way) | (least.way <= least.told_apart)
     return near | (least.fall <= fall)
 
 

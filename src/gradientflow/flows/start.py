@@ -10,7 +10,7 @@ from .checks import position_arrays, real_arrays, users_line
 from .clamped import entry_beyond
 from .compiling import compiled
 from .energies.energy import Energy
-from .flow import Flow
+from .flow import Flow, ask
 from .numerics import as_floating, as_floating_on_host, dtype_of, numbers_to_arrays
 from .state import PytreeState, Vector
 from .transforming import is_transformed, once_per_shape
@@ -53,7 +53,7 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
         # What is only handed to a program needs no device before; a user's own `init` may ask for JAX's arrays.
         ours = type(flow).init.__module__.partition(".")[0] == __name__.partition(".")[0]
         convert = as_floating_on_host if ours and not is_transformed() else as_floating
-        z = flow.init(position_arrays(where, "x0", x0, convert))
+        z = ask(flow, "init", position_arrays(where, "x0", x0, convert))
     elif isinstance(state, tuple):
         template = flow.init(real_arrays(where, "state", state[0]))
         z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
@@ -62,7 +62,7 @@ def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[F
     if not is_transformed():
         if not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(z)):
             raise ValueError(f"{where}: `{name}` must be finite, got {x0 if state is None else state}")
-        flow.check_start(t0, z)
+        ask(flow, "check_start", t0, z)
     flow = numbers_to_arrays(flow, dtype_of(z))
     dtypes = _carried(where, name, flow, z)
     return flow, jax.tree.map(lambda leaf, dtype: leaf if leaf.dtype == dtype else leaf.astype(dtype), z, dtypes)

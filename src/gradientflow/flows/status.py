@@ -9,7 +9,6 @@ import enum
 from collections import Counter
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,7 +133,9 @@ def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
     )  # fmt: skip
 
 
-class Status(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Status:
     """How a trajectory ended; it equals the name of its outcome, and another with the same codes.
 
     A pytree of arrays, so that it goes through `jit` and `vmap`; of a batch each holds an entry a lane, and `tally`
@@ -158,7 +159,7 @@ class Status(eqx.Module):
     _step: Any
     _first_not_finite: Any
     evidence: Evidence | None = None
-    said: str | None = eqx.field(default=None, static=True)
+    said: str | None = dataclasses.field(default=None, metadata={"static": True})
 
     @property
     def outcome(self) -> Any:
@@ -270,17 +271,19 @@ def decide(evidence: Evidence) -> Status:
         (e.still, Outcome.PRECISION_FLOOR),
         (e.out_of_steps, Outcome.OUT_OF_STEPS),
     ]
-    conditions = [xp.asarray(condition) for condition, _ in rules]
-    codes = [xp.asarray(_CODES[outcome]) for _, outcome in rules]
-    code = xp.select(conditions, codes, _CODES[Outcome.REACHED_END])
+    code = _first_that_holds(xp, [(holds, _CODES[outcome]) for holds, outcome in rules], _CODES[Outcome.REACHED_END])
     began = xp.where(e.rises_from >= 0, e.rises_from, e.lost_from)
-    none = xp.full_like(e.lost_from, -1)
-    step = xp.select(
-        [code == _CODES[o] for o in (Outcome.DIVERGED, Outcome.CYCLING, Outcome.STANDING_STILL)],
-        [began, e.cycle_from, e.steps],
-        none,
-    )
+    steps = ((Outcome.DIVERGED, began), (Outcome.CYCLING, e.cycle_from), (Outcome.STANDING_STILL, e.steps))
+    step = _first_that_holds(xp, [(code == _CODES[outcome], step) for outcome, step in steps], -1)
     return Status(code, step, e.lost_from, e)
+
+
+def _first_that_holds(xp: Any, rules: list[tuple[Any, Any]], otherwise: int) -> Any:
+    """The value of the first rule whose condition holds."""
+    if all(not np.ndim(condition) for condition, _ in rules) and xp is np:
+        return np.asarray(next((value for condition, value in rules if condition), otherwise))
+    conditions, values = zip(*rules, strict=True)
+    return xp.select([xp.asarray(each) for each in conditions], [xp.asarray(each) for each in values], otherwise)
 
 
 def _sentence(status: Status) -> str:

@@ -1,5 +1,6 @@
 """Trajectories: what integrating a flow and iterating a discretizer both return."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from gradientflow._files import write_file
 from gradientflow._meant import meant_attribute
 
 from .checks import refuse_traced
-from .compiling import compiled, put_rows
+from .compiling import compiled, map_distinct, put_rows
 from .energies.energy import Energy
 from .numerics import Number, max_norm
 from .saved import as_netcdf, free_name, storable, take_apart
@@ -25,15 +26,27 @@ from .status import Status
 _BATCH = 64
 
 
-class Stats(eqx.Module, Mapping[str, Any]):
+@jax.tree_util.register_pytree_node_class
+class Stats(Mapping[str, Any]):
     """What a trajectory took, by name: numbers, which may be traced, and words, which belong to its structure."""
 
     numbers: dict[str, Any]
-    words: tuple[tuple[str, str], ...] = eqx.field(static=True)
+    words: tuple[tuple[str, str], ...]
 
     def __init__(self, **named: Any) -> None:
         self.numbers = {name: value for name, value in named.items() if not isinstance(value, str)}
         self.words = tuple((name, value) for name, value in named.items() if isinstance(value, str))
+
+    def tree_flatten(self) -> tuple[tuple[Any], Any]:
+        """The numbers, and the words."""
+        return (self.numbers,), self.words
+
+    @classmethod
+    def tree_unflatten(cls, words: Any, numbers: Any) -> "Stats":
+        """From both."""
+        stats = cls()
+        (stats.numbers,), stats.words = numbers, words
+        return stats
 
     def __getitem__(self, name: str) -> Any:
         """The number or the word of that name."""
@@ -61,7 +74,9 @@ class Stats(eqx.Module, Mapping[str, Any]):
         return hash(self.words)
 
 
-class Trajectory(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trajectory:
     """A path of a flow or a run of a discretizer, saved at n times.
 
     It is a pytree: runs go in and out of `jit`, `vmap` and `grad`. Of a batch all arrays have the lanes' axis first.
@@ -93,7 +108,7 @@ class Trajectory(eqx.Module):
     status: Status
     stats: Stats
     steps: jax.Array
-    evaluate: Callable[[Any], Any] | None = eqx.field(default=None, static=True)
+    evaluate: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
     def __call__(self, t: Any) -> Any:
         """The position at any time between the first and the last, at the accuracy of the solve itself.
@@ -119,6 +134,10 @@ class Trajectory(eqx.Module):
     def __len__(self) -> int:
         """The number of saved times."""
         return len(self.t)
+
+    def __eq__(self, other: object) -> Any:
+        """Whether all rows and words are the same."""
+        return eqx.tree_equal(self, other)
 
     def __repr__(self) -> str:
         """One line: how it ended, and where; of a batch how many lanes ended how."""
@@ -289,7 +308,7 @@ def each_row(function: Callable[..., Any], rows: Any, count: Any, batch: int = _
 def rows_of(rows: Any, count: int) -> Any:
     """The first rows of buffers; on the CPU by NumPy, without a program for every number of them."""
     on_host = jax.default_backend() == "cpu"
-    return jax.tree.map(lambda leaf: (np.asarray(leaf) if on_host else leaf)[:count], rows)
+    return map_distinct(lambda leaf: (np.asarray(leaf) if on_host else leaf)[:count], rows)
 
 
 def distance(left: Any, right: Any) -> np.ndarray:

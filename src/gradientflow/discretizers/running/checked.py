@@ -13,6 +13,7 @@ from gradientflow.flows import (
     Stats,
     Trajectory,
     UnansweredQuestionError,
+    ask,
     begin,
     check_finite,
     check_integer,
@@ -118,7 +119,7 @@ def _iteration(
     rule = numbers_to_arrays(as_step_rule(step), dtype)
     discretizer, oracle = numbers_to_arrays((discretizer, oracle), dtype, integers=False)
     check_oracle(where, oracle)
-    shape = flow.brownian(z0)
+    shape = ask(flow, "brownian", z0)
     noise: Any = None
     key: Any = None
     if is_random(oracle):

@@ -6,7 +6,6 @@ The same formulas run on NumPy's arrays, where values are known and nothing need
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +27,9 @@ _FEW = 8
 _ROUNDING = 64
 
 
-class Rows(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
     """What is saved: arrays with one row a saved step.
 
     Attributes:
@@ -50,7 +51,9 @@ class Rows(eqx.Module):
     finite: Any
 
 
-class Ends(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ends:
     """What only the flow can say of the two ends of a run.
 
     Attributes:
@@ -119,11 +122,15 @@ def evidence_of(iteration: Iteration, rows: Rows, tail: Any, ends: Ends, left: L
     z = jax.tree.map(lambda leaf: leaf[-1], tail)
     course = _course_of(xp, rows, is_noisy(iteration))
     seen = seen_of(iteration, course, z, returns(xp, tail), ends, left, gtol)
+    if xp is np and not seen.recurs:
+        return seen
     since = rows.k[_recurs_from(xp, rows.energy, seen.recurs // course.every)]
     return dataclasses.replace(seen, cycle_from=xp.where(seen.recurs > 0, since, -1))
 
 
-class Course(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Course:
     """What the way from the start to the end tells.
 
     Attributes:
@@ -291,6 +298,8 @@ def _rises_from(xp: Any, energy: Any, k: Any, last: Any) -> Any:
 
     Between the last time that E was above its start before and the last time that it was not, that is.
     """
+    if xp is np and energy[last] <= energy[0]:
+        return np.asarray(-1)
     index = np.arange(len(energy))
     low = (energy <= energy[0]) & (index <= last)
     turn = xp.max(xp.where(low, index, -1))

@@ -47,9 +47,9 @@ def _largest(xp: Any, entries: Any) -> Any:
 
     XLA's reductions take so short an axis number by number.
     """
-    if len(entries) <= _FEW_ENTRIES and xp is not np:
+    if isinstance(entries, list) or (xp is not np and len(entries) <= _FEW_ENTRIES):
         return functools.reduce(xp.maximum, [entries[i] for i in range(len(entries))])
-    return xp.max(xp.stack(entries) if isinstance(entries, list) else entries, axis=0)
+    return xp.max(entries, axis=0)
 
 
 def _first(xp: Any, once: Any, twice: Any, tolerance: Any) -> Any:

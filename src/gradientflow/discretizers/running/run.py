@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
+    Distinct,
     Left,
     Status,
     all_finite,
@@ -26,6 +27,7 @@ from gradientflow.flows import (
     left_where_known,
     max_norm,
     nothing_known,
+    on_device,
     on_host,
     put_rows,
     rows_at_once,
@@ -63,7 +65,7 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
         status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
             status = _to_the_step(iteration, status, carries, save_every)
-    return jax.device_put(rows), status
+    return on_device(dataclasses.replace(rows, finite=None)), status
 
 
 @eqx.filter_jit
@@ -120,15 +122,19 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
     def saved(carry: Carry) -> tuple[Any, Any]:
         return _kept(iteration, carry), None if every is None else carry
 
+    # What is saved is often a leaf of what else is: the position of a state that is one.
+    shapes, distinct = jax.eval_shape(lambda carry: (saved(carry), Distinct.of(saved(carry))), first)
+    shapes = distinct.leaves(shapes)
+
     def put(buffers: Any, index: Any, carry: Carry) -> Any:
-        return put_rows(buffers, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], saved(carry)), index)
+        row = [jnp.asarray(leaf)[None] for leaf in distinct.leaves(saved(carry))]
+        return put_rows(buffers, row, index)
 
     def block(index: Any, looped: tuple[Carry, Any]) -> tuple[Carry, Any]:
         carry, buffers = looped
         carry = iteration.one(carry) if every is None else iteration.many(carry, every[0])
         return carry, put(buffers, index, carry)
 
-    shapes = jax.eval_shape(saved, first)
     at_once = rows_at_once(shapes, capacity)
 
     def empty(room: int) -> Any:
@@ -152,7 +158,7 @@ def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capac
         # Without a rest this writes the last row once more.
         buffers = put(buffers, blocks + (every[1] > 0), iteration.many(carry, every[1]))
         count = count + (every[1] > 0)
-    (k, t, z, x), carries = buffers
+    (k, t, z, x), carries = distinct.around(buffers)
     rows = Rows(k, t, z, x, *each_row(lambda row: measured(row, iteration.flow), (z, x), count))
     ends = ends_of(iteration.flow, *(jax.tree.map(lambda leaf, i=i: leaf[i], (z, x)) for i in (0, count - 1)))
     return rows, ends, carries

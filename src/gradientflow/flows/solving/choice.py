@@ -12,7 +12,7 @@ from diffrax import with_stepsize_controller_tols
 from ..checks import unknown_name
 from ..compiling import compiled
 from ..energies.constant_hessian import has_constant_hessian
-from ..flow import Flow
+from ..flow import Flow, ask
 from ..implicit import krylov
 from ..numerics import LARGEST_DENSE, dtype_of, max_norm, size
 from ..solvers.exact_affine import ExactAffine
@@ -87,7 +87,7 @@ def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.Ab
     if solver is None:
         # How far rest is, nobody knows: a large state may be there before small steps have cost as much as others do,
         # and one with inertia oscillates on its way, for which small steps are wanted anyway.
-        settles = size(z) <= LARGEST_DENSE and flow.velocity(z) is None
+        settles = size(z) <= LARGEST_DENSE and ask(flow, "velocity", z) is None
         hurries = stiff and (settles or math.isfinite(whole))
         return for_stiff(flow, z) if may_switch(None, flow, z) and hurries else explicit()
     if not isinstance(solver, dfx.AbstractAdaptiveSolver):
@@ -140,7 +140,7 @@ def for_stiff(flow: Flow, z: Any) -> dfx.AbstractSolver:
 
     Of gradient flows that is a stabilized explicit method, of others Kvaerno's 3(2) with Newton–Krylov stages.
     """
-    if size(flow.position(z)) <= LARGEST_DENSE and (size(z) <= LARGEST_DENSE or is_second_order(flow, z)):
+    if size(ask(flow, "position", z)) <= LARGEST_DENSE and (size(z) <= LARGEST_DENSE or is_second_order(flow, z)):
         return _rosenbrock_wanner(flow, z)
     return StabilizedChebyshev() if flow.is_gradient_flow else _krylov_kvaerno(z)
 

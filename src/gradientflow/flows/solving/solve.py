@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..compiling import compiled
+from ..compiling import compiled, on_device
 from ..flow import Flow
 from ..numerics import dtype_of, on_host, size
 from ..trajectory import Stats, Trajectory
@@ -126,8 +126,7 @@ class Solve:
         if self.times is not None and len(times) > 1 and self.times[0] > 0:
             # The start was not asked for.
             times, saved = times[1:], jax.tree.map(lambda leaf: leaf[1:], saved)
-        # Not by jnp.asarray, which makes a program for every number of rows.
-        t, steps, x, kept, energies, grad_norms = jax.device_put((times.astype(self.dtype), *saved))
+        t, steps, x, kept, energies, grad_norms = on_device((times.astype(self.dtype), *saved))
         return Trajectory(
             t=t, x=x, state=kept, energy=energies, grad_norm=grad_norms, status=status,
             stats=Stats(**stats), steps=steps, evaluate=self._evaluator(times, kept, (x, energies, grad_norms)),

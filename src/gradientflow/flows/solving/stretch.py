@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..compiling import compiled
-from ..flow import UnansweredQuestionError
+from ..compiling import compiled, map_distinct
+from ..flow import Flow, UnansweredQuestionError
 from ..numerics import all_finite, max_norm, on_host
 from ..rest import Left
 from ..trajectory import each_row
@@ -67,9 +67,19 @@ def advanced(
     """A stretch, with what is to be known of its rows, all in one program."""
     carry, rows = integration.stretch(carry, times, end, most, room)
     measured = each_row(lambda row: measure(integration, *row), (rows.s, rows.z), rows.count, _BATCH)
+    if is_position(integration.flow, carry.z):
+        measured = measured._replace(x=rows.z)
     left, rest = integration.seen(carry)
     finite = all_finite(integration.flow.drift(integration.t0 + carry.s, carry.z))
     return carry, Stretch(rows, measured, End(left, rest, finite, integration.climbs(carry.z)))
+
+
+def is_position(flow: Flow, z: Any) -> bool:
+    """Whether a state is its position, leaf by leaf."""
+    position = flow.position(z)
+    leaves = jax.tree.leaves(z), jax.tree.leaves(position)
+    alike = jax.tree.structure(z) == jax.tree.structure(position)
+    return alike and all(a is b for a, b in zip(*leaves, strict=True))
 
 
 def measure(integration: Integration, s: Any, z: Any) -> Measured:
@@ -92,7 +102,7 @@ def cut(stretch: Stretch, first: int) -> Stretch:
     def filled(leaf: Any) -> Any:
         return (np.asarray(leaf) if on_cpu else leaf)[first:count]
 
-    k, s, z, measured = jax.tree.map(filled, (rows.k, rows.s, rows.z, measured))
+    k, s, z, measured = map_distinct(filled, (rows.k, rows.s, rows.z, measured))
     return Stretch(Rows(np.asarray(count - first), k, s, z), measured, on_host(end))
 
 
