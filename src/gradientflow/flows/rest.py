@@ -156,20 +156,17 @@ def _at_least(flow: Flow, x: Any, residual: Any) -> _AtLeast:
 def _at_least_of_terms(terms: Terms, eps: float) -> _AtLeast:
     scale = np.max(np.abs(terms.residual), initial=0)
     unit = terms.residual / scale if scale > 0 else terms.residual
-    image = terms.H @ unit
-    return _by_products(
-        np, scale, unit @ unit, unit @ image, image @ image, len(unit), _ULPS * eps * np.max(np.abs(terms.x), initial=0)
-    )
+    image, extent = terms.H @ unit, np.max(np.abs(terms.x), initial=0)
+    return _by_products(np, scale, unit @ unit, unit @ image, image @ image, len(unit), _ULPS * eps * extent)
 
 
 def _by_products(xp: Any, scale: Any, square: Any, curved: Any, bent: Any, n: int, told_apart: Any) -> _AtLeast:
     """From ‖g‖∞ and, of the gradient u in units of it, u·u, u·Hu and Hu·Hu."""
-    bent = xp.sqrt(bent)
     return _AtLeast(
         scale,
-        scale * square / (bent * n**0.5),
+        scale * square / xp.sqrt(bent * n),
         xp.where(curved > 0, scale**2 * square**2 / (2 * curved), xp.inf),
-        scale**2 * square * xp.sqrt(square) / (2 * bent),
+        scale**2 * square * xp.sqrt(square / bent) / 2,
         told_apart,
     )
 
