@@ -212,3 +212,85 @@ def test_a_bound_of_a_sum_holds_on_the_lasso_and_its_certificate_is_about_its_g(
     strongly = gf.worst_case_bound(ista, 4, mu=0, L=L, nonsmooth=(1, math.inf))
     assert strongly.value < found.value
     assert not dataclasses.replace(found, exact=strongly.exact, certificate=strongly.certificate).check()
+
+
+# ---- energies that attain a bound, and claims
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (gf.optimizers.ista, {}),
+        (gf.optimizers.ista, {"mu": Fraction(1, 10), "final": "distance"}),
+        (gf.optimizers.ista, {"nonsmooth": (0, 2)}),
+        (gf.optimizers.ista, {"nonsmooth": "indicator"}),
+        (gf.optimizers.ista, {"at": "average"}),
+        (gf.optimizers.fista, {"steps": 3}),
+        (gf.optimizers.douglas_rachford, {"initial": "state"}),
+        (gf.optimizers.admm, {"initial": "state"}),
+    ],
+)
+def test_a_sum_of_the_class_attains_the_bound(make, options):
+    """f and g are rebuilt from the program's dual, and the method that is run on them is as bad as the bound says."""
+    found = gf.worst_case_bound(make(SUM, 1), **{"steps": 2, "mu": 0, "L": 1} | options)
+    worst = found.worst()
+    assert worst.ratio == pytest.approx(found.value, rel=1e-6)
+    f, g = worst.method.flow.energy.f, worst.method.flow.energy.g
+    points = np.random.default_rng(0).normal(size=(12, len(worst.x0)))
+    of_f, slopes = np.array([f.value(x) for x in points]), np.array([f.grad(x) for x in points])
+    mu = float(options.get("mu", 0))
+    for i, j in np.ndindex(12, 12):
+        dx, dg = points[i] - points[j], slopes[i] - slopes[j]
+        bent = dg @ dg + mu * dx @ dx - 2 * mu * dg @ dx
+        assert of_f[i] - of_f[j] - slopes[j] @ dx - bent / (2 * (1 - mu)) >= -1e-9
+    for x in points:
+        # A proximal step's end is where the step's subgradient is one.
+        y = g.prox(x, 0.7)
+        others = [g.prox(z, 0.7) for z in points]
+        assert min(float(g.value(z) - g.value(y) - (x - y) @ (z - y) / 0.7) for z in others) >= -1e-8
+
+
+def test_without_a_bound_on_the_curvature_the_worst_energy_is_polyhedral():
+    """Of the proximal point 1/(4hN), which |x| far from its minimum attains (Güler 1991)."""
+    found = gf.worst_case_bound(gf.optimizers.proximal_point(BOWL, 1), 2, 0, math.inf)
+    assert found.exact == Fraction(1, 8)
+    assert found.worst().ratio == pytest.approx(1 / 8, rel=1e-6)
+
+
+def test_a_claim_about_a_sum_is_proved_or_refuted_by_two_energies():
+    ista = gf.optimizers.ista(SUM, 1)
+    true = gf.settle(lambda run: run.x[0] * run.x[0] / 4 - run.E[1], ista, 0, 1)
+    assert true.grade is gf.Grade.PROVED
+    assert true.check()
+    false = gf.settle(lambda run: run.x[0] * run.x[0] / 5 - run.E[1], ista, 0, 1)
+    assert false.grade is gf.Grade.REFUTED
+    assert false.check()
+    assert false.counterexample.run() == pytest.approx(false.counterexample.violation, rel=1e-9)
+    # The energy of a sum falls for every h ≤ 2/L where it is known at the start, and for none beyond.
+    for h, grade in ((2, gf.Grade.PROVED), (Fraction(5, 2), gf.Grade.REFUTED)):
+        assert gf.settle(lambda run: run.E[0] - run.E[1], gf.optimizers.ista(SUM, h), 0, 1).grade is grade
+
+
+def test_a_claim_names_the_gradient_at_the_minimizer():
+    """∇f(x) − ∇f(x*) contracts with x where f is strongly convex; without q the same is false."""
+    douglas = gf.optimizers.ista(SUM, Fraction(2, 3))
+    close = gf.settle(lambda run: run.x[0] * run.x[0] / 9 - run.x[1] * run.x[1], douglas, 1, 2)
+    assert close.grade is gf.Grade.PROVED
+    steep = gf.settle(lambda run: 4 * run.x[0] * run.x[0] - (run.g[0] - run.q) * (run.g[0] - run.q), douglas, 1, 2)
+    assert steep.grade is gf.Grade.PROVED
+    without = gf.settle(lambda run: 4 * run.x[0] * run.x[0] - run.g[0] * run.g[0], douglas, 1, 2)
+    assert without.grade is gf.Grade.REFUTED
+    assert without.check()
+
+
+def test_a_claim_about_an_indicator_is_about_f_on_a_set():
+    """f after a projected step is within ¼‖x₀ − x*‖² of its least on the set, and not within a fifth."""
+    projected = gf.optimizers.ista(SUM, 1)
+    true = gf.settle(lambda run: run.x[0] * run.x[0] / 4 - run.E[1], projected, 0, 1, nonsmooth="indicator")
+    assert true.grade is gf.Grade.PROVED
+    false = gf.settle(lambda run: run.x[0] * run.x[0] / 5 - run.E[1], projected, 0, 1, nonsmooth="indicator")
+    assert false.grade is gf.Grade.REFUTED
+    with pytest.raises(ValueError, match="`nonsmooth` is of the g of a Composite"):
+        gf.settle(lambda run: run.E[0], gf.optimizers.gradient_descent(BOWL, 1), 0, 1, nonsmooth="indicator")
+    with pytest.raises(ValueError, match="`mu` must not be negative"):
+        gf.settle(lambda run: run.E[0], projected, -1, 1)

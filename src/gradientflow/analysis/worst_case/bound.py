@@ -19,13 +19,15 @@ from ..results.result import Result
 from .certificate import Certificate, plain_proof, quadratic_motions, recognized, with_slack, without_slack
 from .conditions import Condition
 from .growth import assumed
-from .interpolant import extreme
-from .measures import MEASURES, PLACES, POWERS, Initial, Measure, Place, bound_condition
-from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, run_problem
+from .interpolant import extreme, positions_of
+from .measures import MEASURES, PLACES, POWERS, Initial, Measure, Place, bound_condition, bounded_run
+from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, refuse_what_is_no_sum, run_problem
 from .semidefinite import Solution, solve
 from .sums import rest_of_sum
 
 _SLACKS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+# What rounding may add to a run's ratio.
+_ROUNDED = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -106,29 +108,36 @@ class WorstCaseBound(Result):
         """An energy of the class, and a start, from the program's dual, and what the method does there.
 
         Raises:
-            ValueError: if the class has no bound above or holds energies that are not convex, whose least value is not
-                known then; if more is assumed of them; or if there is no bound.
+            ValueError: if the class holds energies that are not convex, whose least value is not known then; if more is
+                assumed of them; if there is no bound; or if the energy is too steep to run on.
         """
-        others = self.energies.mu < 0 or self.problem.nonsmooth or self.problem.assuming
-        if self.energies.L is None or self.exact is None or others:
-            raise ValueError(
-                "worst: needs a bound, and a class of convex energies with a finite L, not of sums f + g, and nothing "
-                "assumed beside"
-            )
-        condition = bound_condition(self.problem, self.steps, self.final, self.initial, self.at)
-        method, start = extreme(self.problem, condition, solve([condition.as_floats()], least=[1.0]))
+        if self.exact is None or self.energies.mu < 0 or self.problem.assuming:
+            raise ValueError("worst: needs a bound, and a class of convex energies with nothing assumed beside")
+        asked, condition = bounded_run(self.problem, self.steps, self.final, self.initial, self.at)
+        method, start, basis = extreme(self.problem, asked, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
-            run = method.iterate(jnp.asarray(start), steps=self.steps)
+            x = positions_of(method, start, self.steps)
 
-            def measured(measure: Initial, x: Any) -> float:
+            def measured(measure: Measure, x: Any) -> float:
                 if measure == "gap":
                     return float(method.flow.energy.value(x))
                 vector = x if measure == "distance" else method.flow.energy.grad(x)
                 return float(jnp.vdot(vector, vector))
 
-            ends = {"last": run.x[-1:], "best": run.x, "average": jnp.mean(run.x, axis=0)[None]}[self.at]
+            counted = x[1:] if self.problem.nonsmooth else x
+            ends = {"last": x[-1:], "best": counted, "average": jnp.mean(counted, axis=0)[None]}[self.at]
             final = min(measured(self.final, x) for x in ends)
-            return WorstRun(method, start, final / measured(self.initial, run.x[0]))
+            if self.initial == "state":
+                first = float(np.sum((asked.moved[:, : asked.size].astype(float) @ basis) ** 2))
+            else:
+                first = measured(self.initial, x[0])
+        ratio = final / first
+        if ratio > self.value * (1 + _ROUNDED):
+            raise ValueError(
+                f"worst: on the energy that was found the ratio is {ratio:.9g}, above the bound: it is too steep for "
+                "double precision to run on"
+            )
+        return WorstRun(method, start, ratio)
 
     def latex(self, longest: float = 12) -> str:
         """The proof as a formula.
@@ -233,8 +242,7 @@ def worst_case_bound(
     of_g = class_of_g("worst_case_bound", nonsmooth)
     conditions = assumed("worst_case_bound", assuming)
     asked = run_problem("worst_case_bound", method, energies, steps, of_g)
-    if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
-        raise ValueError("worst_case_bound: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
+    refuse_what_is_no_sum("worst_case_bound", asked, of_g)
     if asked.nonsmooth is None and initial == "state":
         raise ValueError(
             "worst_case_bound: `initial` may be the `state` of a method of a sum f + g only; give `distance`"

@@ -6,15 +6,15 @@ $c_i = f'_i - \|g'_i\|^2/(2L')$,
 $$E(x) = \tfrac\mu2\|x\|^2 + \min_{\alpha\in\Delta}\Big(\tfrac{L'}2\|x - \textstyle\sum\alpha_ip_i\|^2
 + \sum\alpha_ic_i\Big)$$
 
-lies in F_{μ,L} for any numbers whatever, and interpolates them if they satisfy the inequalities. So what is found on it
-is found on an energy of the class, rounding of the solver's numbers notwithstanding.
+lies in F_{μ,L} for any numbers whatever, and interpolates them if they satisfy the inequalities. Without a bound L it
+is $\frac\mu2\|x\|^2 + \max_i(f'_i + \langle g'_i, x - x_i\rangle)$, and of an indicator the points' convex hull. So
+what is found on it is found on an energy of the class, rounding of the solver's numbers notwithstanding.
 
 References:
-    A. B. Taylor, J. M. Hendrickx, F. Glineur, Smooth strongly convex interpolation and exact worst-case performance of
-    first-order methods, Math. Programming 161, 2017.
+    A. B. Taylor, J. M. Hendrickx, F. Glineur, Exact worst-case performance of first-order methods for composite convex
+    optimization, SIAM J. Optim. 27, 2017, section 2.
 """
 
-import itertools
 from typing import Any
 
 import equinox as eqx
@@ -22,23 +22,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradientflow.discretizers import Method
-from gradientflow.flows import Energy
+from gradientflow.discretizers import Method, iteration_of
+from gradientflow.flows import Composite, Nonsmooth, Proximable
 
-from .conditions import Condition
-from .problem import Problem, on_energy
+from .problem import EnergyClass, Problem, on_energy
+from .run import Run
 from .semidefinite import Solution
+from .simplex import faces_of, least_on_simplex
 
-# Directions of a Gram matrix below this, relative to its greatest, are rounding.
-_FLAT = 1e-6
+# What is as far as rounding lets one see: of a set, and of what is as large as the largest.
+_INSIDE = 1e-7
+# The share of a step's length by which a cone's projection is told from the set's.
+_SHORT = 1e-4
 
 
-class InterpolatedEnergy(Energy):
+class SmoothInterpolant(Proximable):
     """An energy in F_{μ,L} through given points; its gradient is exact, its evaluation a small quadratic program.
 
     Args:
         centers: the pᵢ, shape (k, r).
         heights: the cᵢ, shape (k,).
+        slope: a gradient that is added everywhere, shape (r,).
         mu: μ, which may be negative.
         L: L > μ.
         faces: of the simplex, as rows of 0 and 1, shape (f, k).
@@ -46,68 +50,156 @@ class InterpolatedEnergy(Energy):
 
     centers: jax.Array
     heights: jax.Array
+    slope: jax.Array
     mu: Any
     L: Any
     faces: np.ndarray = eqx.field(converter=np.asarray)
 
     def value(self, x: Any) -> Any:
         """E(x), x of shape (r,)."""
-        return self.mu * jnp.vdot(x, x) / 2 + self._least(x)[0]
+        alpha = self._weights(x)
+        away = x - alpha @ self.centers
+        curved = (self.mu * jnp.vdot(x, x) + (self.L - self.mu) * jnp.vdot(away, away)) / 2
+        return curved + alpha @ self.heights + jnp.vdot(self.slope, x)
 
     def grad(self, x: Any) -> Any:
-        """μx + L'(x − Σαᵢpᵢ) at the minimizing α."""
-        return self.mu * x + (self.L - self.mu) * (x - self._least(x)[1] @ self.centers)
+        """μx + L'(x − Σαᵢpᵢ) at the minimizing α, and the slope."""
+        return self.mu * x + (self.L - self.mu) * (x - self._weights(x) @ self.centers) + self.slope
 
-    @eqx.filter_jit
-    def _least(self, x: Any) -> tuple[Any, Any]:
-        """The minimum over the simplex and where it is: a stationary point on every face, the best feasible one."""
-        bend, count = self.L - self.mu, len(self.heights)
-        pull = bend * self.centers @ x - self.heights
-        gram = bend * self.centers @ self.centers.T
+    def prox(self, x: Any, h: Any) -> Any:
+        """The minimum over both the point and α: of the point for each α, which leaves a program in α."""
+        bend, total = self.L - self.mu, self.L + 1 / h
+        pulled = x / h - self.slope
+        curved = bend * (1 - bend / total)
+        alpha = self._least(curved, bend / total * self.centers @ pulled - self.heights)
+        return (bend * alpha @ self.centers + pulled) / total
 
-        def on_face(face: Any) -> tuple[Any, Any]:
-            both = face[:, None] * face[None, :]
-            top = jnp.hstack([gram * both + jnp.diag(1 - face), face[:, None]])
-            system = jnp.vstack([top, jnp.append(face, 0.0)])
-            alpha = (jnp.linalg.pinv(system, hermitian=True) @ jnp.append(pull * face, 1.0))[:count] * face
-            alpha = jnp.clip(alpha, 0, None)
-            alpha = alpha / jnp.sum(alpha)
-            away = x - alpha @ self.centers
-            value = bend * jnp.vdot(away, away) / 2 + alpha @ self.heights
-            return jnp.where(jnp.isfinite(value), value, jnp.inf), alpha
+    def _weights(self, x: Any) -> Any:
+        bend = self.L - self.mu
+        return self._least(bend, bend * self.centers @ x - self.heights)
 
-        values, weights = jax.vmap(on_face)(jnp.asarray(self.faces, self.centers.dtype))
-        best = jnp.argmin(values)
-        return values[best], weights[best]
+    def _least(self, curved: Any, pull: Any) -> Any:
+        return least_on_simplex(curved * self.centers @ self.centers.T, pull, self.faces)
 
 
-def interpolant(x: np.ndarray, gradients: np.ndarray, values: np.ndarray, mu: float, L: float) -> InterpolatedEnergy:
-    """The energy through points (k, r) with gradients (k, r) and values (k,), the first being 0 with 0 and 0."""
-    bend = L - mu
-    flat = gradients - mu * x
-    centers = x - flat / bend
-    heights = values - mu * (x * x).sum(axis=1) / 2 - (flat * flat).sum(axis=1) / (2 * bend)
-    # The first point is the minimizer, 0 with the value 0. It is one exactly, whatever the rounding of the others,
-    # where no other height is less.
-    heights = np.maximum(heights, 0)
-    count, dimension = x.shape
-    faces = [
-        [float(i in chosen) for i in range(count)]
-        for size in range(1, min(count, dimension + 1) + 1)
-        for chosen in itertools.combinations(range(count), size)
-    ]
+class PolyhedralInterpolant(Nonsmooth):
+    """A strongly convex energy, or a convex one, through given points: the greatest of the tangents there.
+
+    Args:
+        slopes: the g'ᵢ, shape (k, r).
+        heights: of the tangents at 0, shape (k,).
+        slope: a gradient that is added everywhere, shape (r,): by itself, since it may be long beside the others.
+        mu: μ ≥ 0.
+        faces: of the simplex, as rows of 0 and 1, shape (f, k).
+    """
+
+    slopes: jax.Array
+    heights: jax.Array
+    slope: jax.Array
+    mu: Any
+    faces: np.ndarray = eqx.field(converter=np.asarray)
+
+    def value(self, x: Any) -> Any:
+        """E(x), x of shape (r,)."""
+        return self.mu * jnp.vdot(x, x) / 2 + jnp.vdot(self.slope, x) + jnp.max(self._tangents(x))
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """(x/h − Σαᵢg'ᵢ)/(μ + 1/h) at the α of the dual program, the slope aside."""
+        total, pulled = self.mu + 1 / h, x / h - self.slope
+        gram, pull = self.slopes @ self.slopes.T / total, self.slopes @ pulled / total + self.heights
+        return (pulled - least_on_simplex(gram, pull, self.faces) @ self.slopes) / total
+
+    def least_subgradient(self, x: Any, slope: Any) -> Any:
+        """The least combination of the slopes of the tangents that are met there."""
+        fixed, tangents = slope + self.slope + self.mu * x, self._tangents(x)
+        size = jnp.max(jnp.abs(tangents), initial=1.0)
+        met = tangents >= jnp.max(tangents) - _INSIDE * size
+        # Those that are not met cost more than any combination of the others.
+        far = jnp.where(met, 0, 1e3 * (1 + jnp.sum(self.slopes**2) + jnp.vdot(fixed, fixed)))
+        alpha = least_on_simplex(self.slopes @ self.slopes.T, -self.slopes @ fixed - far, self.faces)
+        return fixed + alpha @ self.slopes
+
+    def _tangents(self, x: Any) -> Any:
+        return self.slopes @ x + self.heights
+
+
+class HullIndicator(Nonsmooth):
+    """The indicator of a convex hull.
+
+    Args:
+        corners: points, shape (k, r), not all of which need be corners.
+        faces: of the simplex, as rows of 0 and 1, shape (f, k).
+    """
+
+    corners: jax.Array
+    faces: np.ndarray = eqx.field(converter=np.asarray)
+
+    def value(self, x: Any) -> Any:
+        """0 in the hull, ∞ elsewhere."""
+        away = jnp.max(jnp.abs(x - self.prox(x, 1.0)))
+        return jnp.where(away <= _INSIDE * (1 + jnp.max(jnp.abs(self.corners))), 0.0, jnp.inf)
+
+    def prox(self, x: Any, h: Any) -> Any:
+        """The nearest point of the hull."""
+        alpha = least_on_simplex(self.corners @ self.corners.T, self.corners @ x, self.faces)
+        return alpha @ self.corners
+
+    def least_subgradient(self, x: Any, slope: Any) -> Any:
+        """The slope less what the normal cone takes of it: how the nearest point moves along it."""
+        step = _SHORT / (1 + jnp.sqrt(jnp.vdot(slope, slope)))
+        return (x - self.prox(x - step * slope, 1.0)) / step
+
+
+def interpolant(x: np.ndarray, gradients: np.ndarray, values: np.ndarray, energies: EnergyClass) -> Proximable:
+    """The energy of a class through points (k, r) with gradients (k, r) and values (k,), the first being 0 with 0.
+
+    Of which the minimum is there, but for the slope that it has: whatever the rounding of the others, it is exact.
+    """
+    faces = faces_of(len(x), x.shape[1])
     with jax.enable_x64(True):
-        return InterpolatedEnergy(jnp.asarray(centers), jnp.asarray(heights), mu, L, np.array(faces))
+        if energies.indicator:
+            return HullIndicator(jnp.asarray(x), faces)
+        mu, slope = float(energies.mu), gradients[0]
+        flat = gradients - slope - mu * x
+        level = values - x @ slope - mu * (x * x).sum(axis=1) / 2
+        if energies.L is None:
+            heights = np.minimum(level - (flat * x).sum(axis=1), 0)
+            return PolyhedralInterpolant(*map(jnp.asarray, (flat, heights, slope)), mu, faces)
+        bend = float(energies.L) - mu
+        heights = np.maximum(level - (flat * flat).sum(axis=1) / (2 * bend), 0)
+        centers = x - flat / bend
+        return SmoothInterpolant(*map(jnp.asarray, (centers, heights, slope)), mu, float(energies.L), faces)
 
 
-def extreme(asked: Problem, condition: Condition, found: Solution) -> tuple[Method, np.ndarray]:
-    """The method on the energy that a program's dual describes, where its condition is tight or fails; the start."""
-    sizes, vectors = np.linalg.eigh(found.gram)
-    kept = sizes > _FLAT * sizes[-1]
-    basis = vectors[:, kept] * np.sqrt(sizes[kept])
-    x, gradients, _ = condition.as_floats().inequalities.at
-    unit = float(asked.unit)
-    values = np.concatenate([[0.0], found.values[: len(x) - 1]]) * unit
-    mu, L = float(asked.energies.mu), float(asked.energies.L or 0)
-    energy = interpolant(x @ basis, gradients @ basis * unit, values, mu, L)
-    return on_energy(asked.subject, energy), basis[0]
+def positions_of(method: Method, x0: np.ndarray, steps: int) -> Any:
+    """The iterates x₀ … x_N from rest, (N + 1, r), in double precision whatever is set; E need not be finite there."""
+    with jax.enable_x64(True):
+        x0 = jnp.asarray(x0, float)
+        iteration, z0, t0 = iteration_of("worst", method.flow, method.discretizer, x0, step=method.step)
+        carry = iteration.start(z0, t0)
+        found = [iteration.position(carry)]
+        for _ in range(steps):
+            carry = iteration.one(carry)
+            found.append(iteration.position(carry))
+        return jnp.stack(found)
+
+
+def extreme(asked: Problem, run: Run, found: Solution) -> tuple[Method, np.ndarray, np.ndarray]:
+    """What a program's dual describes, where its condition is tight or fails.
+
+    Returns:
+        The method on that energy, or on that sum, its start (r,), and the vectors of the run's basis (d, r).
+    """
+    basis = found.vectors
+    unit, values = float(asked.unit), found.values * float(asked.unit)
+    classes = [asked.energies]
+    if asked.nonsmooth is not None:
+        classes.append(asked.nonsmooth.counted_in(1 / asked.unit))
+    energies = []
+    for part, of_class in enumerate(classes):
+        x, gradients = (rows.astype(float) @ basis for rows in run.points(part)[:2])
+        own, values = np.split(values, [len(x) - 1])
+        energies.append(interpolant(x, gradients * unit, np.concatenate([[0.0], own]), of_class))
+    energy = Composite(*energies) if len(energies) > 1 else energies[0]
+    start = run.started[: run.size].astype(float) @ basis
+    return on_energy(asked.subject, energy), start, basis

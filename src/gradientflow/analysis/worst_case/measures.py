@@ -29,6 +29,11 @@ _SHOWN = {
 
 def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial, at: Place) -> Condition:
     """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
+    return bounded_run(asked, steps, final, initial, at)[1]
+
+
+def bounded_run(asked: Problem, steps: int, final: Measure, initial: Initial, at: Place) -> tuple[Run, Condition]:
+    """The same, with the run, at all of whose points it is asked."""
     run = Run(asked, steps)
     # A sum need not be finite where it starts.
     counted = run.positions[1:] if asked.nonsmooth else run.positions
@@ -56,12 +61,12 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
     known = [_bounded_below(place, points, asked) for place in range(sizes[0])] if asked.mu < 0 else []
     for name, m in asked.assuming:
         unit = asked.unit ** GROWTH[name].power
-        known += [_Known(*growth_at(place, points, name, m), unit) for place in range(sizes[0])]
+        known += [Known(*growth_at(place, points, name, m), unit) for place in range(sizes[0])]
     if others is not None and asked.nonsmooth is not None:
         # An indicator is zero where a proximal map leads, and where a start has an energy.
         inside = [] if not asked.nonsmooth.indicator else run.by_prox(1) + places[0][1:]
         of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside)
-        known += [_Known(*one) for one in zip(*of_g, strict=True)]
+        known += [Known(*one) for one in zip(*of_g, strict=True)]
         for _, values in (start, *finals):
             values[[sizes[0] + place for place in inside]] = Fraction(0)
     constant = (-finals[0][0], -finals[0][1])
@@ -71,15 +76,15 @@ def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial
         unit = asked.unit ** POWERS[final]
         known = [one._replace(values=_with(one.values, 0)) for one in known]
         known += [
-            _Known(form, _with(values, -1), rf"({_SHOWN[final].format(name)} - m)", unit)
+            Known(form, _with(values, -1), rf"({_SHOWN[final].format(name)} - m)", unit)
             for (form, values), (_, name) in zip(finals, ends, strict=True)
         ]
         constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
-    inequalities = Inequalities(points, asked.mu, asked.inverse_L, _further(known))
+    inequalities = Inequalities(points, asked.mu, asked.inverse_L, further(known))
     last = "m" if at == "best" else _in_brackets(final, ends[0][1])
     stated = rf"\tau\,{_in_brackets(initial, '0')} - {last}"
     basis = tuple(run.basis)
-    return Condition(stated, constant, (start[0][None], start[1][None]), inequalities, basis)
+    return run, Condition(stated, constant, (start[0][None], start[1][None]), inequalities, basis)
 
 
 def _in_brackets(measure: Initial, name: str) -> str:
@@ -87,7 +92,7 @@ def _in_brackets(measure: Initial, name: str) -> str:
     return f"({shown})" if measure == "gap" else shown
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """An inequality beside those of the class, as `Further` has them."""
 
     form: np.ndarray
@@ -97,7 +102,8 @@ class _Known(NamedTuple):
     far: float = 1.0
 
 
-def _further(known: list[_Known]) -> Further | None:
+def further(known: list[Known]) -> Further | None:
+    """All of them as arrays; `None` for none."""
     if not known:
         return None
     forms, values = (np.array(arrays, dtype=object) for arrays in ([k.form for k in known], [k.values for k in known]))
@@ -109,13 +115,13 @@ def _with(values: np.ndarray, coefficient: int) -> np.ndarray:
     return np.array([*values, Fraction(coefficient)], dtype=object)
 
 
-def _bounded_below(place: int, points: Points, asked: Problem) -> _Known:
+def _bounded_below(place: int, points: Points, asked: Problem) -> Known:
     """E − E* − ‖g‖²/(2L) ≥ 0: a step of 1/L from there leads no further down than E*, convex or not."""
     g, name = points.gradients[place + 1], points.names[place + 1]
     gap = np.full(len(points.names) - 1, Fraction(0), dtype=object)
     gap[place] += 1
     shown = rf"(E_{{{name}}} - E^* - \tfrac1{{2L}}\|g_{{{name}}}\|^2)"
-    return _Known(-product(g, g) * (asked.inverse_L / 2), gap, shown, asked.unit)
+    return Known(-product(g, g) * (asked.inverse_L / 2), gap, shown, asked.unit)
 
 
 def _measured(

@@ -70,6 +70,16 @@ def class_of_g(where: str, nonsmooth: Any) -> EnergyClass:
     return energy_class(where, *nonsmooth, strongly=False)
 
 
+def refuse_what_is_no_sum(where: str, asked: "Problem", of_g: EnergyClass) -> None:
+    """Refuses a class for the g of a method that has none.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
+        raise ValueError(f"{where}: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
+
+
 def energy_class(where: str, mu: Any, L: Any, strongly: bool, convex: bool = True) -> EnergyClass:
     """The class, its bounds taken as the rationals that they are.
 

@@ -19,6 +19,7 @@ class Run:
     Attributes:
         positions: x₀ − x*, …, x_N − x*, each (d,): of a method whose position is a proximal point of the state, x₀ is
             one already, and not what the run was started from.
+        started: what it was started from less x*, likewise.
         basis: the names of the vectors, in LaTeX.
     """
 
@@ -40,6 +41,7 @@ class Run:
                 start = start + self._rest[0, 0] / space.start[0, 0] * self._unit[1:2]
                 self.basis = ["(z_0 - z^*)"]
             self.basis.append("g_{*}")
+        self.started = start[0]
         first = self._gradients(space.start_points[:, :1] @ start, space.start_points[:, 1:], "0", space.start_parts)
         state = space.start @ np.vstack([start, first])
         self.positions, self._state = [], state

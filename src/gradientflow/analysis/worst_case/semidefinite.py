@@ -14,6 +14,8 @@ from .conditions import Condition
 
 # Tighter than the solver's default: numbers are to be recognized as fractions.
 _TOLERANCE = 1e-10
+# Directions of a Gram matrix below this, relative to its greatest, are rounding; and what one is opened to.
+_SEEN, _OPENED = 1e-6, 1e-8
 # What is left, relatively, of an equation that others imply.
 _DEPENDENT = 1e-10
 
@@ -26,7 +28,7 @@ class Solution:
         weights: w, (w,).
         multipliers: λ of every condition.
         margin: t, by which the least eigenvalue of every remainder S exceeds zero, or is asked to.
-        gram: of the dual: inner products of vectors for which the first condition fails, or is tight.
+        vectors: of the dual: those for which the first condition fails, or is tight, (d, r).
         values: of the dual: the energies that go with them.
         status: the solver's own word.
         is_solved: whether it converged.
@@ -35,7 +37,7 @@ class Solution:
     weights: np.ndarray
     multipliers: list[np.ndarray]
     margin: float
-    gram: np.ndarray
+    vectors: np.ndarray
     values: np.ndarray
     status: str
     is_solved: bool
@@ -61,7 +63,7 @@ def solve(
     count = conditions[0].terms[0].shape[0]
     sizes = [len(condition.inequalities.names) for condition in conditions]
     unknowns = count + sum(sizes) + 1
-    zero, positive, cones = [], [], []
+    zero, positive, cones, held = [], [], [], []
     right_zero, right_positive = [], []
     semidefinite, right_semidefinite = [], []
     offset = count
@@ -73,6 +75,7 @@ def solve(
         bend = condition.inequalities.scale
         rows[:count], rows[own] = of_weights.T, bend * of_multipliers.T
         kept = _independent(rows, len(condition.constant[1]))
+        held.append(kept)
         zero.append(rows[:, kept])
         right_zero.append(sums[kept])
         forms = np.zeros((unknowns, condition.size, condition.size))
@@ -128,8 +131,11 @@ def solve(
     dual, size = np.asarray(found.z), conditions[0].size
     start = zeros + positives
     gram = _unstacked(dual[start : start + size * (size + 1) // 2], size)
-    values = -dual[: conditions[0].constant[1].size]
-    return Solution(x[:count], multipliers, float(x[-1]), gram, values, status, status in ("Solved", "AlmostSolved"))
+    count_of_values = conditions[0].constant[1].size
+    values = -dual[:count_of_values]
+    places = held[0][count_of_values:] - count_of_values
+    vectors = _vectors(gram, conditions[0].unsupported, places, dual[count_of_values:])
+    return Solution(x[:count], multipliers, float(x[-1]), vectors, values, status, status in ("Solved", "AlmostSolved"))
 
 
 def _independent(columns: np.ndarray, first: int) -> np.ndarray:
@@ -141,6 +147,44 @@ def _independent(columns: np.ndarray, first: int) -> np.ndarray:
     sizes = np.abs(np.diagonal(triangle))
     kept = order[: np.count_nonzero(sizes > _DEPENDENT * np.abs(columns).max(initial=0.0))]
     return np.array([*range(first), *sorted((first + kept).tolist())])
+
+
+def _vectors(gram: np.ndarray, unsupported: np.ndarray, places: np.ndarray, dual: np.ndarray) -> np.ndarray:
+    """Vectors with the inner products that a program's dual tells, (d, r).
+
+    Those whose squares no form holds have their products from the equations' duals, and may be as long as they must: a
+    direction in which the others vanish, but not their products with these, is opened a little. The worst case is only
+    approached then.
+
+    Args:
+        gram: the semidefinite cone's dual, (d, d).
+        unsupported: the vectors whose squares no form holds.
+        places: of the equations that were kept, vector and entry as one number.
+        dual: theirs, first.
+    """
+    size, gram = len(gram), gram.copy()
+    for place, number in zip(places.tolist(), dual, strict=False):
+        row, entry = unsupported[place // size], place % size
+        gram[row, entry] -= number / 2
+        gram[entry, row] -= number / 2
+    others = np.setdiff1d(np.arange(size), unsupported)
+    sizes, directions = np.linalg.eigh(gram[np.ix_(others, others)])
+    products = gram[np.ix_(unsupported, others)] @ directions
+    pulled = np.abs(products).max(axis=0, initial=0) > _SEEN**0.5 * sizes[-1]
+    seen = (sizes > _SEEN * sizes[-1]) | pulled
+    lengths = np.sqrt(np.maximum(sizes, _OPENED * sizes[-1]))[seen]
+    found = np.zeros((size, np.count_nonzero(seen)))
+    found[others] = directions[:, seen] * lengths
+    found[unsupported] = products[:, seen] / lengths
+    left = (gram - found @ found.T)[np.ix_(unsupported, unsupported)]
+    np.fill_diagonal(left, 0)
+    if np.abs(left).max(initial=0) <= _SEEN * sizes[-1]:
+        return found
+    # Products among themselves, in directions of their own.
+    own, turned = np.linalg.eigh(left + np.diag(np.abs(left).sum(axis=1)))
+    beside = np.zeros((size, len(own)))
+    beside[unsupported] = turned * np.sqrt(np.maximum(own, 0))
+    return np.hstack([found, beside])
 
 
 def _widened(condition: Condition) -> np.ndarray:

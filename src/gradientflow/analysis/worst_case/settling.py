@@ -1,7 +1,8 @@
 """Claims about runs on a whole class of energies: proved by a certificate, or refuted by an energy that one can run."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,10 +23,12 @@ from ..results.grades import Grade, Graded
 from ..results.result import Result
 from .certificate import Certificate, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
-from .interpolant import extreme
-from .problem import EnergyClass, Problem, energy_class, run_problem
+from .interpolant import extreme, positions_of
+from .measures import Known, further
+from .problem import EnergyClass, Problem, class_of_g, energy_class, refuse_what_is_no_sum, run_problem
 from .run import Run
 from .semidefinite import solve
+from .sums import known_of_g
 
 # Below this, relative to the claim's largest coefficient, a violation is not told from rounding: a gradient of the
 # energy that is built is off by the root of the rounding of its value.
@@ -38,13 +41,15 @@ class Quantities:
 
     Attributes:
         x: the iterates less the minimizer, x[0], …, x[N].
-        g: the gradients at the iterates.
-        E: the energies of the iterates less the minimum.
+        g: the gradients at the iterates; of a sum f + g those of f.
+        E: the energies of the iterates less the minimum; of a sum those of the sum.
+        q: the gradient of f at the minimizer; 0 but of a sum.
     """
 
     x: Sequence[Any]
     g: Sequence[Any]
     E: Sequence[Any]
+    q: Any
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -111,7 +116,7 @@ class Settled(Result):
         if not self.problem.is_of(self.subject, self.energies):
             return False
         if self.certificate is not None:
-            stated, _ = _condition(self.claim, self.problem, self.steps)
+            _, stated, _ = _condition(self.claim, self.problem, self.steps)
             return dataclasses.replace(self.certificate, conditions=(_plain(stated),)).check()
         if self.counterexample is None:
             return False
@@ -124,7 +129,7 @@ class Settled(Result):
 
 
 @looks_at_numbers
-def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
+def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1, nonsmooth: Any = (0, math.inf)) -> Settled:
     r"""Whether an inequality holds for every run of a method on every energy of F_{μ,L}.
 
     It is proved if it is a nonnegative combination of the class's inequalities and squares, in exact arithmetic.
@@ -132,12 +137,15 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
     class that has them is built, and the method is run on it.
 
     Args:
-        claim: (quantities) ↦ what is claimed not to be negative, from the quantities' `x`, `g` and `E`: a combination
-            of energies and of products of two vectors. Numbers in it are integers, fractions or dyadic floats.
-        method: a method with a constant step; its own energy is not used.
+        claim: (quantities) ↦ what is claimed not to be negative, from the quantities' `x`, `g`, `E` and `q`: a
+            combination of energies and of products of two vectors. Numbers in it are integers, fractions or dyadic
+            floats. Of a sum whose E[0] is named, x₀ has an energy.
+        method: a method with a constant step, or a schedule of steps; its own energy is not used.
         mu: μ; −L for energies that are smooth but not convex. Then the "minimizer" is a stationary point.
         L: L > μ, finite.
         steps: N.
+        nonsmooth: (μ, L) of g, or `"indicator"`, where the method's energy is a `Composite(f, g)`; mu and L are then
+            f's, and μ ≥ 0. Unless given g is convex.
 
     Raises:
         ValueError: if a number is out of its range, or the claim is not of this kind.
@@ -160,12 +168,16 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
     energies = energy_class("settle", mu, L, strongly=False, convex=False)
     if energies.L is None:
         raise ValueError("settle: `L` must be finite")
-    asked = run_problem("settle", method, energies, steps)
+    of_g = class_of_g("settle", nonsmooth)
+    asked = run_problem("settle", method, energies, steps, of_g)
+    refuse_what_is_no_sum("settle", asked, of_g)
+    if asked.nonsmooth is not None and energies.mu < 0:
+        raise ValueError(f"settle: of a sum f + g `mu` must not be negative, got {mu}")
 
     def settled(grade: Grade, reason: str, **found: Any) -> Settled:
         return Settled(method, energies, grade, reason, claim, steps, asked, **found)
 
-    condition, largest = _condition(claim, asked, steps)
+    run, condition, largest = _condition(claim, asked, steps)
     best = solve([condition.as_floats()], least=[1.0])
     if not best.is_solved:
         return settled(Grade.UNKNOWN, f"the solver did not converge: {best.status}")
@@ -175,14 +187,14 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1) -> Settled:
         without = dataclasses.replace(best, weights=np.zeros(0))
         certificate = with_slack([plain], solve([plain.as_floats()], fixed=[])) if lacking < 0 else None
         known = plain.inequalities
-        motions = quadratic_motions(known.at, [known.mu, 1 / known.inverse_L])
+        motions = [] if asked.nonsmooth else quadratic_motions(known.at, [known.mu, 1 / known.inverse_L])
         for kernel in (*motions, *([np.vstack(motions)] if motions else []), None):
             certificate = certificate or without_slack(plain, without, kernel)
         if certificate is not None:
             words = "a nonnegative combination of inequalities and squares, exactly"
             return settled(Grade.PROVED, words, certificate=certificate)
         return settled(Grade.UNKNOWN, "it holds up to rounding, but no exact certificate was found")
-    method_there, start = extreme(asked, condition, best)
+    method_there, start, _ = extreme(asked, run, best)
     violation = _on_the_run(method_there, start, steps, claim)
     # By duality the claimed quantity should be −w times the coefficient that the form was divided by.
     if not violation < -lacking * float(largest) / 2:
@@ -197,22 +209,32 @@ def _plain(condition: Condition) -> Condition:
     return dataclasses.replace(condition, terms=tuple(part[:0] for part in condition.terms))
 
 
-def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple[Condition, Fraction]:
-    """The claimed form, divided by its largest coefficient, plus w times all squares; and that coefficient."""
+def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple[Run, Condition, Fraction]:
+    """The run, the claimed form, divided by its largest coefficient, plus w times all squares; and that coefficient."""
     run = Run(asked, steps)
-    places = [run.place(k) for k in range(steps + 1)]
+    places = [run.place_of(run.positions[k], str(k)) for k in range(steps + 1)]
+    of_g = (
+        {} if asked.nonsmooth is None else {k: run.place_of(run.positions[k], str(k), 1) for k in _named(claim, steps)}
+    )
     at, size = run.points(), run.size
-    ring = polynomials([f"v{i}" for i in range(size)] + [f"E{i}" for i in range(size - 1)])
+    others = run.points(1) if asked.nonsmooth else None
+    counts = [len(each.names) - 1 for each in (at, others) if each]
+    ring = polynomials([f"v{i}" for i in range(size)] + [f"E{i}" for i in range(sum(counts))])
     vectors, heights = ([Exact(generator) for generator in part] for part in (ring.gens[:size], ring.gens[size:]))
     # What each vector of the basis is counted in.
     units = [Fraction(1), *[asked.unit] * (size - 1)]
-    positions = []
-    for k in range(steps + 1):
-        row = zip(run.row(k)[0], units, vectors, strict=True)
-        positions.append(sum((Exact(Fraction(c) / unit) * v for c, unit, v in row), 0 * vectors[0]))
-    gradients, gaps = [vectors[1 + place] for place in places], [heights[place] for place in places]
+
+    def vector(row: np.ndarray, counted_in: Fraction) -> Any:
+        terms = zip(row[:size], units, vectors, strict=True)
+        return sum((Exact(Fraction(c) * counted_in / unit) * v for c, unit, v in terms), 0 * vectors[0])
+
+    positions = [vector(run.positions[k], Fraction(1)) for k in range(steps + 1)]
+    gradients = [vector(at.gradients[1 + place], asked.unit) for place in places]
+    gaps = [heights[place] for place in places]
+    for k, place in of_g.items():
+        gaps[k] = gaps[k] + heights[counts[0] + place]
     try:
-        value = claim(Quantities(positions, gradients, gaps))
+        value = claim(Quantities(positions, gradients, gaps, vector(at.gradients[0], asked.unit)))
     except IndexError:
         raise ValueError(f"settle: `claim` asks for an iterate beyond `steps` = {steps}") from None
     except (NotExactError, TypeError, CoercionFailed, ExactQuotientFailed) as error:
@@ -221,19 +243,47 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple
             f"settle: `claim` returns what is claimed not to be negative, a combination of energies and products of "
             f"two vectors, without comparisons, roots and quotients: a >= b is a - b. {error}"
         ) from error
-    form, values = _parsed(value, units)
+    form, values = _parsed(value, units, sum(counts))
     largest = max(abs(c) for c in (*form.ravel(), *values)) or Fraction(1)
     unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
-    term = (unit[None], np.full((1, size - 1), Fraction(0), dtype=object))
-    basis = tuple(run.basis)
-    known = Inequalities(at, asked.mu, asked.inverse_L)
-    return Condition(r"\text{claimed}", (form / largest, values / largest), term, known, basis), largest
+    term = (unit[None], np.full((1, len(values)), Fraction(0), dtype=object))
+    known = []
+    if others is not None and asked.nonsmooth is not None:
+        inside = run.by_prox(1) + list(of_g.values()) if asked.nonsmooth.indicator else []
+        values[[counts[0] + place for place in inside]] = Fraction(0)
+        all_of_g = known_of_g(others, asked.nonsmooth.bounds, counts[0], asked.unit, inside)
+        known = [Known(*one) for one in zip(*all_of_g, strict=True)]
+    within = Inequalities(at, asked.mu, asked.inverse_L, further(known))
+    stated = Condition(r"\text{claimed}", (form / largest, values / largest), term, within, tuple(run.basis))
+    return run, stated, largest
 
 
-def _parsed(value: Any, units: Sequence[Fraction]) -> tuple[np.ndarray, np.ndarray]:
-    """A polynomial in vectors and energies as a form in balanced units, and its coefficients of values."""
+def _named(claim: Callable[[Any], Any], steps: int) -> list[int]:
+    """Of which iterates a claim names the energy: of a sum only those need have one."""
+    named: set[int] = set()
+
+    class Energies(list[Any]):
+        def __getitem__(self, k: Any) -> Any:
+            named.update(range(steps + 1)[k] if isinstance(k, slice) else [range(steps + 1)[k]])
+            return super().__getitem__(k)
+
+        def __iter__(self) -> Iterator[Any]:
+            named.update(range(steps + 1))
+            return super().__iter__()
+
+    ring = polynomials(["v", "E"])
+    v, E = map(Exact, ring.gens)
+    try:
+        claim(Quantities([v] * (steps + 1), [v] * (steps + 1), Energies([E] * (steps + 1)), v))
+    except Exception:
+        return []  # What is wrong with it is told where it is read.
+    return sorted(named)
+
+
+def _parsed(value: Any, units: Sequence[Fraction], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A polynomial in vectors and energies as a form in balanced units, and its coefficients of so many values."""
     size = len(units)
-    form, values = (np.full(shape, Fraction(0), dtype=object) for shape in ((size, size), size - 1))
+    form, values = (np.full(shape, Fraction(0), dtype=object) for shape in ((size, size), count))
     terms = value.value.terms() if isinstance(value, Exact) and isinstance(value.value, PolyElement) else [((), QQ(1))]
     for powers, coefficient in terms:
         c = fraction(coefficient)
@@ -255,11 +305,11 @@ def _parsed(value: Any, units: Sequence[Fraction]) -> tuple[np.ndarray, np.ndarr
 def _on_the_run(method: Method, x0: np.ndarray, steps: int, claim: Callable[[Any], Any]) -> float:
     """The claimed quantity along the method's run, in double precision whatever is set."""
     with jax.enable_x64(True):
-        run = method.iterate(jnp.asarray(x0), steps=steps)
-        energy = method.flow.energy
-        x = [_Vector(np.asarray(row)) for row in run.x]
-        g = [_Vector(np.asarray(energy.grad(row))) for row in run.x]
-        return float(claim(Quantities(x, g, [float(value) for value in run.energy])))
+        energy, found = method.flow.energy, positions_of(method, x0, steps)
+        x = [_Vector(np.asarray(row)) for row in found]
+        g = [_Vector(np.asarray(energy.smooth.grad(row))) for row in found]
+        q = _Vector(np.asarray(energy.smooth.grad(jnp.zeros_like(found[0]))))
+        return float(claim(Quantities(x, g, [float(energy.value(row)) for row in found], q)))
 
 
 class _Vector:
