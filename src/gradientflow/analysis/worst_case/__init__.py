@@ -9,6 +9,8 @@ from .cycles import Cycle as Cycle
 from .cycles import find_cycle as find_cycle
 from .designing import Design as Design
 from .designing import design as design
+from .noise import WorstCaseNoise as WorstCaseNoise
+from .noise import worst_case_noise as worst_case_noise
 from .rate import WorstCaseRate as WorstCaseRate
 from .rate import worst_case_rate as worst_case_rate
 from .settling import Counterexample as Counterexample

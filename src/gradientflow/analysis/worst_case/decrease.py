@@ -10,7 +10,7 @@ References:
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -35,6 +35,22 @@ def _monomials(rows: np.ndarray) -> np.ndarray:
 def monomials(names: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs of names that the weights of V's quadratic part stand before."""
     return list(itertools.combinations_with_replacement(names, 2))
+
+
+def told(
+    weights: Sequence[Fraction], sizes: Mapping[str, Fraction], energies: Sequence[str], unit: Fraction
+) -> dict[tuple[str, str] | str, Fraction]:
+    """V in the user's own units: what stands before every product of two vectors, and before every energy.
+
+    Args:
+        weights: of the products by rows, then of energies.
+        sizes: what each vector is counted in, by name.
+        energies: their names.
+        unit: what they are counted in.
+    """
+    pairs = monomials(list(sizes))
+    products = {(a, b): w / (sizes[a] * sizes[b]) for (a, b), w in zip(pairs, weights[: len(pairs)], strict=True) if w}
+    return products | {name: w / unit for name, w in zip(energies, weights[len(pairs) :], strict=False)}
 
 
 class Bounds(NamedTuple):

@@ -164,18 +164,19 @@ def interpolant(x: np.ndarray, gradients: np.ndarray, values: np.ndarray, energi
         level = values - x @ slope - mu * (x * x).sum(axis=1) / 2
         if energies.L is None:
             heights = np.minimum(level - (flat * x).sum(axis=1), 0)
-            return PolyhedralInterpolant(*map(jnp.asarray, (flat, heights, slope)), mu, faces)
+            return PolyhedralInterpolant(jnp.asarray(flat), jnp.asarray(heights), jnp.asarray(slope), mu, faces)
         bend = float(energies.L) - mu
         heights = np.maximum(level - (flat * flat).sum(axis=1) / (2 * bend), 0)
         centers = x - flat / bend
-        return SmoothInterpolant(*map(jnp.asarray, (centers, heights, slope)), mu, float(energies.L), faces)
+        shape = jnp.asarray(centers), jnp.asarray(heights), jnp.asarray(slope)
+        return SmoothInterpolant(*shape, mu, float(energies.L), faces)
 
 
 def positions_of(method: Method, x0: np.ndarray, steps: int) -> Any:
     """The iterates x₀ … x_N from rest, (N + 1, r), in double precision whatever is set; E need not be finite there."""
     with jax.enable_x64(True):
-        x0 = jnp.asarray(x0, float)
-        iteration, z0, t0 = iteration_of("worst", method.flow, method.discretizer, x0, step=method.step)
+        start = jnp.asarray(x0, float)
+        iteration, z0, t0 = iteration_of("worst", method.flow, method.discretizer, start, step=method.step)
         carry = iteration.start(z0, t0)
         found = [iteration.position(carry)]
         for _ in range(steps):

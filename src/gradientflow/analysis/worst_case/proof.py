@@ -11,6 +11,7 @@ from .certificate import Certificate
 
 if TYPE_CHECKING:
     from .bound import WorstCaseBound
+    from .noise import WorstCaseNoise
     from .rate import WorstCaseRate
 
 # Decimals stand for longer fractions.
@@ -23,6 +24,14 @@ def rate_proof(found: "WorstCaseRate", longest: float) -> str:
     head = _equation("r" if problem.is_flow else r"\rho", _number(found.exact or Fraction(0), longest))
     if len(certificate.conditions) > 1:
         head += r",\quad " + _equation("V" if problem.is_flow else "V_k", _lyapunov(found.exact_lyapunov(), longest))
+    return _lines(head, certificate, longest, problem.scales, problem.unit)
+
+
+def noise_proof(found: "WorstCaseNoise", longest: float) -> str:
+    r"""That $\gamma\|e\|^2 + V_k - V_{k+1} - \|x_k - x^*\|^2 + \langle e, c_k\rangle \ge 0$, and V."""
+    certificate, problem = _given(found.certificate), found.problem
+    head = _equation(r"\gamma", _number(found.exact or Fraction(0), longest))
+    head += r",\quad " + _equation("V_k", _lyapunov(found.exact_lyapunov(), longest))
     return _lines(head, certificate, longest, problem.scales, problem.unit)
 
 

@@ -11,7 +11,7 @@ from gradientflow.flows import Flow, looks_at_numbers
 from ..results.grades import Grade
 from ..results.result import Result
 from .certificate import Certificate, without_slack
-from .decrease import distance_conditions, monomials
+from .decrease import distance_conditions, told
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem
 from .search import certificate_at, conditions_at, fastest_rate, given_up, is_definite
 from .semidefinite import solve
@@ -79,18 +79,9 @@ class WorstCaseRate(Result):
         sizes = [*self.problem.scales, *[self.problem.unit] * (len(names) - space.states)]
         if self.problem.is_flow:
             names, sizes = names[: space.states], sizes[: space.states]
-        by_name = dict(zip(names, sizes, strict=True))
-        pairs = monomials(names)
-        square = {
-            (a, b): w / (by_name[a] * by_name[b])
-            for (a, b), w in zip(pairs, found[: len(pairs)], strict=True) if w
-        }  # fmt: skip
         of_what = ["fg"[part] for part in space.parts] if self.problem.nonsmooth else "E" * len(found)
-        energies = {
-            f"{energy}_{i}": w / self.problem.unit
-            for i, (energy, w) in enumerate(zip(of_what, found[len(pairs) :], strict=False), start=1)
-        }
-        return square | energies
+        energies = [f"{energy}_{i}" for i, energy in enumerate(of_what, start=1)]
+        return told(found, dict(zip(names, sizes, strict=True)), energies, self.problem.unit)
 
     def check(self) -> bool:
         """Whether the certificate proves the rate, by exact arithmetic alone: no solver is asked."""
