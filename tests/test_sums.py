@@ -10,6 +10,8 @@ import pytest
 
 import gradientflow as gf
 
+from .thorough import thorough
+
 BOWL = gf.landscapes.bowl()
 SUM = gf.Composite(BOWL, gf.penalties.L1(1.0))
 
@@ -34,7 +36,14 @@ def test_douglas_rachford_contracts_as_giselsson_and_boyd_say(h, mu, L):
 
 
 @pytest.mark.parametrize(
-    ("h", "f", "g"), [("2/11", (1, 10), (0, math.inf)), ("1/10", (0, 10), (1, math.inf)), ("1/4", (1, 3), (2, 8))]
+    ("h", "f", "g"),
+    [
+        ("2/11", (1, 10), (0, math.inf)),
+        ("1/10", (0, 10), (1, math.inf)),
+        ("1/4", (1, 3), (2, 8)),
+        ("1/4", (2, 4), (-1, math.inf)),
+        ("2/5", (2, 4), (Fraction(-1, 2), 3)),
+    ],
 )
 def test_the_proximal_gradient_method_contracts_by_what_its_two_halves_do(h, f, g):
     """By max(|1 − hμ|, |1 − hL|)/(1 + hμ_g): both are attained by quadratics that share their modes."""
@@ -223,6 +232,7 @@ def test_a_bound_of_a_sum_holds_on_the_lasso_and_its_certificate_is_about_its_g(
         (gf.optimizers.ista, {}),
         (gf.optimizers.ista, {"mu": Fraction(1, 10), "final": "distance"}),
         (gf.optimizers.ista, {"nonsmooth": (0, 2)}),
+        (gf.optimizers.ista, {"mu": Fraction(1, 2), "nonsmooth": (Fraction(-1, 4), math.inf)}),
         (gf.optimizers.ista, {"nonsmooth": "indicator"}),
         (gf.optimizers.ista, {"at": "average"}),
         (gf.optimizers.fista, {"steps": 3}),
@@ -243,11 +253,13 @@ def test_a_sum_of_the_class_attains_the_bound(make, options):
         dx, dg = points[i] - points[j], slopes[i] - slopes[j]
         bent = dg @ dg + mu * dx @ dx - 2 * mu * dg @ dx
         assert of_f[i] - of_f[j] - slopes[j] @ dx - bent / (2 * (1 - mu)) >= -1e-9
-    for x in points:
-        # A proximal step's end is where the step's subgradient is one.
-        y = g.prox(x, 0.7)
-        others = [g.prox(z, 0.7) for z in points]
-        assert min(float(g.value(z) - g.value(y) - (x - y) @ (z - y) / 0.7) for z in others) >= -1e-8
+    # A proximal step's end is where the step's subgradient is one.
+    steps = [(x, g.prox(x, 0.7)) for x in points]
+    of_g = [float(g.value(y)) for _, y in steps]
+    low = 0.0 if options.get("nonsmooth") == "indicator" else float(options.get("nonsmooth", (0,))[0])
+    for i, j in np.ndindex(12, 12):
+        (x, y), away = steps[j], steps[i][1] - steps[j][1]
+        assert of_g[i] - of_g[j] - (x - y) @ away / 0.7 - low * away @ away / 2 >= -1e-8
 
 
 def test_without_a_bound_on_the_curvature_the_worst_energy_is_polyhedral():
@@ -255,6 +267,26 @@ def test_without_a_bound_on_the_curvature_the_worst_energy_is_polyhedral():
     found = gf.worst_case_bound(gf.optimizers.proximal_point(BOWL, 1), 2, 0, math.inf)
     assert found.exact == Fraction(1, 8)
     assert found.worst().ratio == pytest.approx(1 / 8, rel=1e-6)
+
+
+def test_a_weakly_convex_part_is_made_up_for_or_refused():
+    with pytest.raises(ValueError, match="as strongly convex"):
+        gf.worst_case_bound(gf.optimizers.ista(SUM, 1), 2, 0, 1, nonsmooth=(-1, math.inf))
+    with pytest.raises(ValueError, match="as strongly convex"):
+        gf.worst_case_rate(gf.optimizers.ista(SUM, 1), Fraction(1, 2), 1, nonsmooth=(-1, math.inf))
+
+
+@pytest.mark.parametrize("k", [4, pytest.param(5, marks=thorough)])
+def test_a_long_schedule_of_floats_is_bounded_without_endless_fractions(k):
+    """2^k − 1 silver steps: as their theorem says (Altschuler & Parrilo 2023), and no better than on a Huber function."""
+    powers, steps = [0], 2**k - 1
+    while len(powers) < steps:
+        powers = [*powers, max(powers) + 1, *powers]
+    lengths = jnp.asarray(1 + (1 + math.sqrt(2)) ** (np.array(powers) - 1.0))
+    found = gf.worst_case_bound(gf.optimizers.gradient_descent(BOWL, lambda k: lengths[k]), steps, 0, 1)
+    assert found.check()
+    assert 1 / (4 * float(lengths.sum()) + 2) <= found.value * (1 + 1e-6)
+    assert found.value <= 1 / (1 + math.sqrt(4 * (1 + math.sqrt(2)) ** (2 * k) - 3))
 
 
 def test_a_claim_about_a_sum_is_proved_or_refuted_by_two_energies():
@@ -292,5 +324,5 @@ def test_a_claim_about_an_indicator_is_about_f_on_a_set():
     assert false.grade is gf.Grade.REFUTED
     with pytest.raises(ValueError, match="`nonsmooth` is of the g of a Composite"):
         gf.settle(lambda run: run.E[0], gf.optimizers.gradient_descent(BOWL, 1), 0, 1, nonsmooth="indicator")
-    with pytest.raises(ValueError, match="`mu` must not be negative"):
+    with pytest.raises(ValueError, match="as strongly convex"):
         gf.settle(lambda run: run.E[0], projected, -1, 1)

@@ -205,8 +205,9 @@ def worst_case_bound(
             scheme keeps, each counted as positions are (Douglas–Rachford's z, ADMM's x and u): z* is where it rests.
         at: at the `last` iterate x_N, at the `best` of x₀, …, x_N, or at their `average`.
         nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
-            is convex; `"indicator"` says that it is a convex set's, so that f is minimized on that. Of a sum the `best`
-            and the `average` are of x₁, …, x_N: x₀ need not have an energy.
+            is convex; μ < 0 is weakly convex, where f's μ makes up for it; `"indicator"` says that it is a convex
+            set's, so that f is minimized on that. Of a sum the `best` and the `average` are of x₁, …, x_N: x₀ need not
+            have an energy.
         assuming: what else is known of the energy, by name, each with its m > 0 [E/X²], at every x, x* being the
             minimizer: `polyak_lojasiewicz` ‖∇E‖² ≥ 2m(E − E*); `quadratic_growth` E − E* ≥ m‖x − x*‖²/2;
             `restricted_secant` ⟨∇E, x − x*⟩ ≥ m‖x − x*‖²; `quasi_strong` ⟨∇E, x − x*⟩ ≥ E − E* + m‖x − x*‖²/2;

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,8 @@ _DENOMINATORS = (20, 200, 2_000)
 _CHANCE = 0.04
 # Of fractions with such denominators one says that they can be read.
 _READABLE = 10_000
+# Elimination takes that many rows, pivots, columns and bits in ten seconds or so: of long fractions a float's are.
+_LONGEST_ELIMINATION = 1e9
 # How precise what a solver minimizes is, relatively.
 _PRECISION = 1e-7
 # What a solver leaves of a number that is zero, relative to the largest.
@@ -145,6 +148,8 @@ def without_slack(condition: Condition, found: Solution, kernel: np.ndarray | No
     active = np.flatnonzero(multipliers > _VANISHING * multipliers.max())
     of_weights, of_multipliers, sums = condition.annihilating(kernel)
     rows = np.hstack([of_weights, of_multipliers[:, active], -sums[:, None]]).tolist()
+    if len(rows) * min(len(rows), len(rows[0])) * len(rows[0]) * _longest(rows) > _LONGEST_ELIMINATION:
+        return None
     guess = [_simplest_near(number) for number in (*found.weights, *multipliers[active])]
     solved = solution_near(rows, guess)
     if solved is None:
@@ -176,6 +181,12 @@ def plain_proof(condition: Condition, weight: Fraction, kernels: Sequence[np.nda
             return proof
         found = found or proof
     return found
+
+
+def _longest(rows: Sequence[Sequence[Any]]) -> int:
+    """How many bits the longest fraction has."""
+    fractions = (Fraction(entry) for row in rows for entry in row if entry)
+    return max((f.numerator.bit_length() + f.denominator.bit_length() for f in fractions), default=0)
 
 
 def recognized(number: float) -> Fraction | None:

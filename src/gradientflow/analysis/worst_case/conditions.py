@@ -138,9 +138,22 @@ class Inequalities:
 
     def __matmul__(self, vector: np.ndarray) -> np.ndarray:
         """Every matrix times a vector, (p, d)."""
-        half = _half(self.at.x)
-        images = self._form(lambda a, b: half * (a * (b @ vector)[:, None] + b * (a @ vector)[:, None]))
-        return images if self.further is None else np.concatenate([images, self.further.forms @ vector])
+        half, (x, g, _) = _half(self.at.x), self.at
+        (i, j), along_x, along_g = (self._first, self._second), x @ vector, g @ vector
+        moved, turned = along_x[i] - along_x[j], along_g[i] - along_g[j]
+        # Iᵢⱼ's matrix times it is a combination of xᵢ − xⱼ, gᵢ − gⱼ and gⱼ.
+        both = self._bend * self.mu * self.inverse_L
+        of_x = both * turned - half * along_g[j] - self._bend * self.mu * moved
+        of_g = both * moved - self._bend * self.inverse_L * turned
+        images = _rows_times((of_x, x[i]), (-of_x, x[j]), (of_g, g[i]), (-of_g - half * moved, g[j]))
+        if self.further is None:
+            return images
+        (forms, of_forms), (entries, of_entries) = self._further_as_integers, integers(vector)
+        return np.concatenate([images, over(of_forms * of_entries, forms @ entries)])
+
+    @functools.cached_property
+    def _further_as_integers(self) -> tuple[np.ndarray, int]:
+        return integers(self.further.forms if self.further else np.zeros(()))
 
     def combined(self, multipliers: Sequence[Any]) -> np.ndarray:
         """The matrix of Σ λᵢⱼIᵢⱼ, without forming any of them, and of what else is known."""
@@ -190,8 +203,24 @@ class Inequalities:
         """The formula of Iᵢⱼ for any symmetric bilinear product."""
         x, g, _ = self.at
         dx, dg = x[self._first] - x[self._second], g[self._first] - g[self._second]
-        bent = self.inverse_L * times(dg, dg) + self.mu * times(dx, dx) - 2 * self.mu * self.inverse_L * times(dg, dx)
-        return -times(g[self._second], dx) - self._bend * bent
+        form = -times(g[self._second], dx)
+        # What has the factor 0 would cost as much as the rest: fractions are slow.
+        for factor, a, b in (
+            (self.inverse_L, dg, dg), (self.mu, dx, dx), (-2 * self.mu * self.inverse_L, dg, dx)
+        ):  # fmt: skip
+            if factor:
+                form = form - self._bend * factor * times(a, b)
+        return form
+
+
+def _rows_times(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The sum of rows, each times its factor, over all parts; fractions as integers until the end."""
+    scaled = [(*integers(factors), *integers(rows)) for factors, rows in parts]
+    common = math.lcm(*(of_factors * of_rows for _, of_factors, _, of_rows in scaled))
+    terms = (
+        (common // (of_factors * of_rows)) * factors[:, None] * rows for factors, of_factors, rows, of_rows in scaled
+    )
+    return over(common, sum(terms, start=0 * parts[0][1]))
 
 
 def _half(like: np.ndarray) -> Any:
@@ -253,6 +282,10 @@ class Condition:
 
     def equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What weights and multipliers must satisfy: rows over the Tₖ, over the Iᵢⱼ, and what they sum to."""
+        return self._equations
+
+    @functools.cached_property
+    def _equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         unit = np.eye(self.size, dtype=int).astype(self.constant[0].dtype)
         return self.annihilating(unit[self.unsupported])
 

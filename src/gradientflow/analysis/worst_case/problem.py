@@ -67,17 +67,22 @@ def class_of_g(where: str, nonsmooth: Any) -> EnergyClass:
         raise ValueError(
             f"{where}: `nonsmooth` must be a pair (mu, L) of g, or 'indicator', got {in_a_line(nonsmooth)}"
         )
-    return energy_class(where, *nonsmooth, strongly=False)
+    return energy_class(where, *nonsmooth, strongly=False, convex=False)
 
 
 def refuse_what_is_no_sum(where: str, asked: "Problem", of_g: EnergyClass) -> None:
-    """Refuses a class for the g of a method that has none.
+    """Refuses a class for the g of a method that has none, and one that makes the sum not convex.
 
     Raises:
         ValueError: saying so.
     """
     if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
         raise ValueError(f"{where}: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
+    if asked.nonsmooth is not None and asked.energies.mu + of_g.mu < 0:
+        raise ValueError(
+            f"{where}: a weakly convex g needs an f that is as strongly convex, or their sum has no one minimizer: got "
+            f"mu = {float(asked.energies.mu):g} of f and {float(of_g.mu):g} of g"
+        )
 
 
 def energy_class(where: str, mu: Any, L: Any, strongly: bool, convex: bool = True) -> EnergyClass:

@@ -12,7 +12,7 @@ from ..results.grades import Grade
 from ..results.result import Result
 from .certificate import Certificate, without_slack
 from .decrease import distance_conditions, told
-from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem
+from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem, refuse_what_is_no_sum
 from .search import certificate_at, conditions_at, fastest_rate, given_up, is_definite
 from .semidefinite import solve
 from .sums import INFINITE, follows_state, motions
@@ -143,7 +143,7 @@ def worst_case_rate(subject: Any, mu: Any, L: Any, nonsmooth: Any = (0, math.inf
         mu: μ > 0; of a sum also 0, where g is strongly convex.
         L: L > μ; `math.inf` for proximal schemes and flows.
         nonsmooth: (μ, L) of g, where the method's energy is a `Composite(f, g)`; mu and L are then f's. Unless given g
-            is convex.
+            is convex; μ < 0 is weakly convex, where f's μ makes up for it.
 
     Raises:
         ValueError: if μ ≤ 0 or μ ≥ L.
@@ -163,10 +163,9 @@ def worst_case_rate(subject: Any, mu: Any, L: Any, nonsmooth: Any = (0, math.inf
         (Fraction(9, 11), None)
     """
     of_g = class_of_g("worst_case_rate", nonsmooth)
-    energies = energy_class("worst_case_rate", mu, L, strongly=not of_g.mu)
+    energies = energy_class("worst_case_rate", mu, L, strongly=of_g.mu <= 0)
     asked = problem("worst_case_rate", subject, energies, flows=True, nonsmooth=of_g)
-    if asked.nonsmooth is None and of_g != EnergyClass(Fraction(0), None):
-        raise ValueError("worst_case_rate: `nonsmooth` is of the g of a Composite(f, g), and this is no method of one")
+    refuse_what_is_no_sum("worst_case_rate", asked, of_g)
     return rate_of(asked)
 
 

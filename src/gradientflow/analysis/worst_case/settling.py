@@ -171,8 +171,6 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1, nonsmooth: 
     of_g = class_of_g("settle", nonsmooth)
     asked = run_problem("settle", method, energies, steps, of_g)
     refuse_what_is_no_sum("settle", asked, of_g)
-    if asked.nonsmooth is not None and energies.mu < 0:
-        raise ValueError(f"settle: of a sum f + g `mu` must not be negative, got {mu}")
 
     def settled(grade: Grade, reason: str, **found: Any) -> Settled:
         return Settled(method, energies, grade, reason, claim, steps, asked, **found)
