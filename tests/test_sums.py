@@ -4,6 +4,7 @@ import dataclasses
 import math
 from fractions import Fraction
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -269,6 +270,14 @@ def test_without_a_bound_on_the_curvature_the_worst_energy_is_polyhedral():
     assert found.worst().ratio == pytest.approx(1 / 8, rel=1e-6)
 
 
+def test_the_energies_that_are_built_run_in_single_precision_too():
+    worst = gf.worst_case_bound(gf.optimizers.ista(SUM, 1), 2, 0, 1).worst()
+    with jax.enable_x64(False):
+        run = worst.method.iterate(jnp.asarray(worst.x0, jnp.float32), 2)
+        assert run.energy.dtype == jnp.float32
+        assert float(run.energy[-1]) == pytest.approx(float(worst.x0 @ worst.x0) / 8, rel=1e-5)
+
+
 def test_a_weakly_convex_part_is_made_up_for_or_refused():
     with pytest.raises(ValueError, match="as strongly convex"):
         gf.worst_case_bound(gf.optimizers.ista(SUM, 1), 2, 0, 1, nonsmooth=(-1, math.inf))
@@ -278,7 +287,7 @@ def test_a_weakly_convex_part_is_made_up_for_or_refused():
 
 @pytest.mark.parametrize("k", [4, pytest.param(5, marks=thorough)])
 def test_a_long_schedule_of_floats_is_bounded_without_endless_fractions(k):
-    """2^k − 1 silver steps: as their theorem says (Altschuler & Parrilo 2023), and no better than on a Huber function."""
+    """2^k − 1 silver steps: as Altschuler & Parrilo (2023) say, and no better than on a Huber function."""
     powers, steps = [0], 2**k - 1
     while len(powers) < steps:
         powers = [*powers, max(powers) + 1, *powers]

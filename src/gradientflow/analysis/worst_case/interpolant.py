@@ -15,9 +15,10 @@ References:
     optimization, SIAM J. Optim. 27, 2017, section 2.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,6 +37,17 @@ _INSIDE = 1e-7
 _SHORT = 1e-4
 
 
+def _in_its_precision(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of x on the energy's numbers in x's precision: they are double, and need not be where it is run."""
+
+    @functools.wraps(method)
+    def asked(self: Any, x: Any, *others: Any) -> Any:
+        numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(x)), self)
+        return method(numbers, x, *others)
+
+    return asked
+
+
 class SmoothInterpolant(Proximable):
     """An energy in F_{μ,L} through given points; its gradient is exact, its evaluation a small quadratic program.
 
@@ -48,13 +60,14 @@ class SmoothInterpolant(Proximable):
         faces: of the simplex, as rows of 0 and 1, shape (f, k).
     """
 
-    centers: jax.Array
-    heights: jax.Array
-    slope: jax.Array
+    centers: Any
+    heights: Any
+    slope: Any
     mu: Any
     L: Any
-    faces: np.ndarray = eqx.field(converter=np.asarray)
+    faces: Any
 
+    @_in_its_precision
     def value(self, x: Any) -> Any:
         """E(x), x of shape (r,)."""
         alpha = self._weights(x)
@@ -62,10 +75,12 @@ class SmoothInterpolant(Proximable):
         curved = (self.mu * jnp.vdot(x, x) + (self.L - self.mu) * jnp.vdot(away, away)) / 2
         return curved + alpha @ self.heights + jnp.vdot(self.slope, x)
 
+    @_in_its_precision
     def grad(self, x: Any) -> Any:
         """μx + L'(x − Σαᵢpᵢ) at the minimizing α, and the slope."""
         return self.mu * x + (self.L - self.mu) * (x - self._weights(x) @ self.centers) + self.slope
 
+    @_in_its_precision
     def prox(self, x: Any, h: Any) -> Any:
         """The minimum over both the point and α: of the point for each α, which leaves a program in α."""
         bend, total = self.L - self.mu, self.L + 1 / h
@@ -93,22 +108,25 @@ class PolyhedralInterpolant(Nonsmooth):
         faces: of the simplex, as rows of 0 and 1, shape (f, k).
     """
 
-    slopes: jax.Array
-    heights: jax.Array
-    slope: jax.Array
+    slopes: Any
+    heights: Any
+    slope: Any
     mu: Any
-    faces: np.ndarray = eqx.field(converter=np.asarray)
+    faces: Any
 
+    @_in_its_precision
     def value(self, x: Any) -> Any:
         """E(x), x of shape (r,)."""
         return self.mu * jnp.vdot(x, x) / 2 + jnp.vdot(self.slope, x) + jnp.max(self._tangents(x))
 
+    @_in_its_precision
     def prox(self, x: Any, h: Any) -> Any:
         """(x/h − Σαᵢg'ᵢ)/(μ + 1/h) at the α of the dual program, the slope aside."""
         total, pulled = self.mu + 1 / h, x / h - self.slope
         gram, pull = self.slopes @ self.slopes.T / total, self.slopes @ pulled / total + self.heights
         return (pulled - least_on_simplex(gram, pull, self.faces) @ self.slopes) / total
 
+    @_in_its_precision
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """The least combination of the slopes of the tangents that are met there."""
         fixed, tangents = slope + self.slope + self.mu * x, self._tangents(x)
@@ -131,19 +149,22 @@ class HullIndicator(Nonsmooth):
         faces: of the simplex, as rows of 0 and 1, shape (f, k).
     """
 
-    corners: jax.Array
-    faces: np.ndarray = eqx.field(converter=np.asarray)
+    corners: Any
+    faces: Any
 
+    @_in_its_precision
     def value(self, x: Any) -> Any:
         """0 in the hull, ∞ elsewhere."""
         away = jnp.max(jnp.abs(x - self.prox(x, 1.0)))
         return jnp.where(away <= _INSIDE * (1 + jnp.max(jnp.abs(self.corners))), 0.0, jnp.inf)
 
+    @_in_its_precision
     def prox(self, x: Any, h: Any) -> Any:
         """The nearest point of the hull."""
         alpha = least_on_simplex(self.corners @ self.corners.T, self.corners @ x, self.faces)
         return alpha @ self.corners
 
+    @_in_its_precision
     def least_subgradient(self, x: Any, slope: Any) -> Any:
         """The slope less what the normal cone takes of it: how the nearest point moves along it."""
         step = _SHORT / (1 + jnp.sqrt(jnp.vdot(slope, slope)))
@@ -156,20 +177,16 @@ def interpolant(x: np.ndarray, gradients: np.ndarray, values: np.ndarray, energi
     Of which the minimum is there, but for the slope that it has: whatever the rounding of the others, it is exact.
     """
     faces = faces_of(len(x), x.shape[1])
-    with jax.enable_x64(True):
-        if energies.indicator:
-            return HullIndicator(jnp.asarray(x), faces)
-        mu, slope = float(energies.mu), gradients[0]
-        flat = gradients - slope - mu * x
-        level = values - x @ slope - mu * (x * x).sum(axis=1) / 2
-        if energies.L is None:
-            heights = np.minimum(level - (flat * x).sum(axis=1), 0)
-            return PolyhedralInterpolant(jnp.asarray(flat), jnp.asarray(heights), jnp.asarray(slope), mu, faces)
-        bend = float(energies.L) - mu
-        heights = np.maximum(level - (flat * flat).sum(axis=1) / (2 * bend), 0)
-        centers = x - flat / bend
-        shape = jnp.asarray(centers), jnp.asarray(heights), jnp.asarray(slope)
-        return SmoothInterpolant(*shape, mu, float(energies.L), faces)
+    if energies.indicator:
+        return HullIndicator(x, faces)
+    mu, slope = float(energies.mu), gradients[0]
+    flat = gradients - slope - mu * x
+    level = values - x @ slope - mu * (x * x).sum(axis=1) / 2
+    if energies.L is None:
+        return PolyhedralInterpolant(flat, np.minimum(level - (flat * x).sum(axis=1), 0), slope, mu, faces)
+    bend = float(energies.L) - mu
+    heights = np.maximum(level - (flat * flat).sum(axis=1) / (2 * bend), 0)
+    return SmoothInterpolant(x - flat / bend, heights, slope, mu, float(energies.L), faces)
 
 
 def positions_of(method: Method, x0: np.ndarray, steps: int) -> Any:

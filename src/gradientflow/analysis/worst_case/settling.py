@@ -233,6 +233,8 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple
         gaps[k] = gaps[k] + heights[counts[0] + place]
     try:
         value = claim(Quantities(positions, gradients, gaps, vector(at.gradients[0], asked.unit)))
+    except AttributeError as error:
+        raise ValueError(f"settle: `claim` is made of the quantities x, g, E and q: {error}") from error
     except IndexError:
         raise ValueError(f"settle: `claim` asks for an iterate beyond `steps` = {steps}") from None
     except (NotExactError, TypeError, CoercionFailed, ExactQuotientFailed) as error:

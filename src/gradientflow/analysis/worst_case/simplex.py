@@ -3,7 +3,6 @@
 import itertools
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +15,7 @@ def faces_of(count: int, dimension: int) -> np.ndarray:
     return np.array([[float(i in face) for i in range(count)] for face in chosen])
 
 
-@eqx.filter_jit
+@jax.jit
 def least_on_simplex(gram: Any, pull: Any, faces: Any) -> Any:
     r"""Where $\tfrac12\alpha^\top G\alpha - p^\top\alpha$ is least over α ≥ 0 with Σα = 1, G ⪰ 0.
 
@@ -42,5 +41,5 @@ def least_on_simplex(gram: Any, pull: Any, faces: Any) -> Any:
         value = alpha @ gram @ alpha / 2 - pull @ alpha
         return jnp.where(jnp.isfinite(value), value, jnp.inf), alpha
 
-    values, weights = jax.vmap(on_face)(jnp.asarray(faces, gram.dtype))
+    values, weights = jax.vmap(on_face)(faces)
     return weights[jnp.argmin(values)]
