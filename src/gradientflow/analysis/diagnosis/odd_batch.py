@@ -19,8 +19,10 @@ from .trouble import Kind, what_happened
 _UNLIKE = 5.0
 # ... or, where it is the one with which the loss jumps and the next step's is as usual, its loss so many times.
 _AT_THE_JUMP = 2.5
-# Of the fall without it so much must be gained where the run only gets less far with it.
+# Of the fall without it so much is gained where the run only gets less far with it.
 _GAINED = 0.2
+# The highest loss of the second half is less than so much of what it was where the batch that made it is left out.
+_LOWER_PEAK = 0.5
 # A run with so much of the step.
 _ELSEWHERE = 1 / 16
 # Whether the run's own losses by batch give reason to look: so many times those around them.
@@ -70,7 +72,7 @@ def bad_batch(case: Case) -> Finding | None:
         ),
         case.replays.start,
     )
-    named = "batch " + str(suspects[0]) if len(suspects) == 1 else f"batches {', '.join(map(str, suspects))}"
+    named = "batch " + str(suspects[0]) if len(suspects) == 1 else f"batches {', '.join(map(str, sorted(suspects)))}"
     change = Change(f"without {named}", without=culprits)
     without = mended = case.replay(change, start=before)
     scale = 1.0
@@ -137,11 +139,14 @@ def _of_the_jump(case: Case) -> int | None:
 
 
 def _mends(case: Case, outcome: Outcome, without: frozenset[int]) -> bool:
-    """Whether the trouble is gone; of a run that did not break, whether on the same batches it gets far further."""
+    """Whether the trouble is gone; of a run that did not break, whether it gets far further, or jumps no more."""
     if case.trouble.kind is not Kind.NONE:
         return outcome.mends
     start, own = (case.replays.compared(m.params, without) for m in (case.replays.start, case.ran.checkpoints[-1]))
-    return outcome.survives and own - outcome.loss > _GAINED * (start - outcome.loss) > 0
+    further = own - outcome.loss > _GAINED * (start - outcome.loss) > 0
+    middle = case.training.first + case.steps // 2
+    before, after = (float(np.max(ran.loss[ran.steps >= middle])) for ran in (case.ran, outcome.ran))
+    return outcome.survives and (further or after < _LOWER_PEAK * before)
 
 
 def _others(numbers: list[int], culprits: frozenset[int]) -> list[int]:
