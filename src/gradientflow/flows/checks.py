@@ -269,6 +269,8 @@ def bounds(where: str, lower: Any, upper: Any, fixed: bool = False) -> tuple[Any
     both = {"lower": lower, "upper": upper}
     both = {k: real_arrays(where, k, v) if isinstance(v, (list, tuple)) else v for k, v in both.items()}
     check_number(where, **both)
+    if not is_concrete(both):
+        return both["lower"], both["upper"]
     lowest, highest = np.asarray(both["lower"]), np.asarray(both["upper"])
     if not np.all(highest >= lowest if fixed else highest > lowest):
         relation = "not be below" if fixed else "be above"

@@ -50,12 +50,13 @@ def bad_batch(case: Case) -> Finding | None:
     at_jump = _of_the_jump(case)
     least = {n: _AT_THE_JUMP if n == at_jump else _UNLIKE for n in numbers}
     suspects = sorted((n for n in numbers if n in met and worst[n][0] > least[n]), key=lambda n: -worst[n][0])
-    if not calm and any(not worst[n][1] and math.isfinite(worst[n][0]) and n != at_jump for n in suspects):
-        # Where a run has been thrown about any batch may look odd: one that is, is so where a shorter step leads too.
+    # What its own entries show, or that it alone is high, is no accident of where the run has been thrown.
+    shown = {n: n == at_jump or unlike["entries"][i] > 0 or math.isinf(worst[n][0]) for i, n in enumerate(numbers)}
+    if not calm and not all(shown[n] for n in suspects):
         there = case.scaled(_ELSEWHERE)
         losses, gradients, _ = case.replays.measure(there.end.params if there.survives else training.params, numbers)
         again = np.maximum(_times_usual(losses), _times_usual(gradients))
-        suspects = [n for n in suspects if worst[n][1] or n == at_jump or again[numbers.index(n)] > _UNLIKE]
+        suspects = [n for n in suspects if shown[n] or again[numbers.index(n)] > _UNLIKE]
     # Many of a kind are no outliers.
     if not suspects or len(suspects) > max(1, len(numbers) // 8):
         return None
