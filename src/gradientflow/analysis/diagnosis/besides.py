@@ -31,15 +31,16 @@ def indices_outside(case: Case) -> str:
     batches = [training.batch(n) for n in case.replays.some()] if training.batched else []
     if not any(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(batches[:1])):
         return ""
-    outside, total, furthest = 0, 0, 0
+    rows = []
     for batch in batches:
         counts = programs.indexed(training.held, training.params, batch, training.key_of(training.first))
-        if not len(counts.outside):
-            return ""
         felt = not abs(float(counts.felt)) <= _FELT * abs(case.start_loss)
-        outside = outside + np.asarray(counts.outside, int) * felt
-        total = total + np.asarray(counts.total, int)
-        furthest = np.maximum(furthest, np.asarray(counts.furthest, int))
+        rows.append([np.asarray(counts.outside, int) * felt, np.asarray(counts.total, int),
+                     np.asarray(counts.furthest, int)])  # fmt: skip
+    if not all(len(row[0]) == len(programs.indices) > 0 for row in rows):
+        return ""
+    outside, total, furthest = (np.array(column) for column in zip(*rows, strict=True))
+    outside, total, furthest = outside.sum(axis=0), total.sum(axis=0), furthest.max(axis=0)
     if not np.any(outside):
         return ""
     worst = int(np.argmax(outside))
