@@ -67,9 +67,47 @@ def test_a_network_that_breaks_away_at_once_is_not_unknown():
     assert "not finite" not in found.helps[0]
 
 
-def test_a_first_line_of_numbers_is_told(tmp_path):
-    with pytest.raises(ValueError, match="has numbers in its first line; put the columns' names above"):
-        written(tmp_path, "1,2.5\n2,2.4\n")
+def test_a_table_without_names_is_read_where_its_columns_are_plain_and_asked_about_where_not(tmp_path):
+    assert written(tmp_path, "1,2.5\n2,2.4\n").to_numpy().tolist() == [[1, 2.5], [2, 2.4]]
+    assert written(tmp_path, "2.5\n2.4\n").to_numpy().tolist() == [[0, 2.5], [1, 2.4]]
+    (tmp_path / "log.csv").write_text("1,2.5,0.1\n2,2.4,0.1\n")
+    with pytest.raises(ValueError, match=r"numbers in its first line; .*by its place, --loss 2 say, of 3$"):
+        read_log(tmp_path / "log.csv")
+    assert read_log(tmp_path / "log.csv", "2")["loss"].tolist() == [2.5, 2.4]
+    for loss in ("4", "0", "loss"):
+        with pytest.raises(ValueError, match=f"of 3, not '{loss}'"):
+            read_log(tmp_path / "log.csv", loss)
+    # Of two columns neither of which counts either may be the loss.
+    with pytest.raises(ValueError, match="numbers in its first line"):
+        written(tmp_path, "2.5,1\n2.4,1\n")
+
+
+def test_a_spike_at_one_batch_in_ten_is_no_plateau(tmp_path):
+    """The one before is among what came before the next, and hides it from a look at that alone."""
+    k = np.arange(300)
+    for period, times in ((5, 3), (10, 5), (20, 4)):
+        usual = 0.3 + 0.02 * np.random.default_rng(0).normal(size=300)
+        rows = [f"{i},{value!r}" for i, value in enumerate(map(float, np.where(k % period == 3, times * usual, usual)))]
+        reading = read_off(written(tmp_path, "\n".join(["step,loss", *rows])))
+        assert reading.verdict == "spikes"
+        assert f"they come every {period} steps, as one batch of an epoch does" in reading.seen[-1]
+    heavy = 1 + 0.1 * np.abs(np.random.default_rng(0).standard_t(2, size=300))
+    rows = [f"{i},{value!r}" for i, value in enumerate(map(float, heavy))]
+    assert read_off(written(tmp_path, "\n".join(["step,loss", *rows]))).verdict == "plateau"
+
+
+def test_a_loss_that_doubles_after_its_lowest_is_no_plateau(tmp_path):
+    k = np.arange(250)
+    fallen = 2.1 * np.exp(-k / 120) + 0.2
+    loss = np.concatenate([fallen, fallen[-1] + 0.5 * k / 250]) * (1 + 0.03 * np.random.default_rng(0).normal(size=500))
+    rows = [f"{i},{value!r}" for i, value in enumerate(map(float, loss))]
+    assert read_off(written(tmp_path, "\n".join(["step,loss", *rows]))).verdict == "diverged"
+    # What wanders by its own size at the bottom of a fall has not left it.
+    bottom = np.where(np.arange(500) < 100, 2.3 * np.exp(-np.arange(500) / 7) + 1e-6, 1e-6)
+    rows = [
+        f"{i},{value!r}" for i, value in enumerate(map(float, bottom * np.random.default_rng(1).uniform(0.3, 1.7, 500)))
+    ]
+    assert read_off(written(tmp_path, "\n".join(["step,loss", *rows]))).verdict == "plateau"
 
 
 def test_of_two_losses_the_one_that_is_asked_for_is_read_and_its_rows_are_told_as_they_are(tmp_path):

@@ -304,19 +304,46 @@ def test_the_second_call_traces_nothing():
     assert len(traces) == known
 
 
-def test_no_derivative_is_made_up_where_a_constraint_holds_the_state_of_rest():
-    """½‖x − c‖² on a box: inside x* = c, whose derivative is 1; at the wall ∇E is not zero, and no root is there."""
+def test_a_state_of_rest_that_a_constraint_holds_has_its_derivative_but_where_it_only_just_does():
     box = gf.constraints.Box(-1.0, 1.0)
 
-    def rest(c):
+    def end(c):
         flow = gf.ProjectedFlow(gf.energy(lambda x: (x - c) ** 2 / 2), box)
-        return gf.integrate(flow, 0.1, math.inf).x[-1]
+        return gf.integrate(flow, jnp.asarray(0.5), math.inf).x[-1]
 
-    at = jax.jit(jax.value_and_grad(rest))
-    np.testing.assert_allclose(at(0.5), (0.5, 1.0), rtol=1e-6)
-    value, slope = at(2.0)
-    assert float(value) == pytest.approx(1.0)
-    assert bool(jnp.isnan(slope))
+    derivative = jax.jit(jax.grad(end))
+    assert derivative(0.25) == pytest.approx(1, abs=1e-6)
+    assert derivative(2.0) == 0
+    # From one side it is 1, from the other 0.
+    assert jnp.isnan(derivative(1.0))
+
+
+def test_a_bound_takes_its_coordinate_out_of_the_others_derivatives():
+    """With x₁ at its bound b, x₀ = c₀ − b/2."""
+
+    def end(c, bound):
+        flow = gf.ProjectedFlow(
+            gf.energy(lambda x: jnp.sum((x - c) ** 2) / 2 + 0.5 * x[0] * x[1]), gf.constraints.Box(0.0, bound)
+        )
+        return gf.integrate(flow, jnp.array([0.5, 0.5]), math.inf).x[-1]
+
+    by_c, by_bound = jax.jit(jax.jacobian(end, argnums=(0, 1)))(jnp.array([0.9, 2.0]), 1.0)
+    np.testing.assert_allclose(by_c, [[1, 0], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(by_bound, [-0.5, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("differentiate", [jax.jacrev, jax.jacfwd], ids=["reverse", "forward"])
+def test_on_a_curved_boundary_a_state_of_rest_turns_with_its_data(differentiate):
+    """The point of the disk nearest to c is c/‖c‖: its derivative projects on the tangent, over ‖c‖."""
+
+    def end(c):
+        flow = gf.ProjectedFlow(gf.energy(lambda x: jnp.sum((x - c) ** 2) / 2), gf.constraints.L2Ball(1.0))
+        return gf.integrate(flow, jnp.array([0.1, 0.1]), math.inf).x[-1]
+
+    c = jnp.array([1.5, 1.0])
+    normal, size = np.asarray(c) / np.linalg.norm(c), np.linalg.norm(c)
+    found = jax.jit(differentiate(end))(c)
+    np.testing.assert_allclose(found, (np.eye(2) - np.outer(normal, normal)) / size, atol=1e-6)
 
 
 def test_another_number_of_rows_compiles_nothing():

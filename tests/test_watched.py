@@ -97,6 +97,32 @@ def test_a_run_that_was_down_and_stays_up_is_not_healthy():
     assert gf.report(trained(gf.watch(optax.sgd(0.005), hole), hole, jnp.asarray(0.25))[0][1]).ok
 
 
+@pytest.mark.parametrize("far", [1.0, 0.02])
+def test_a_run_that_hardly_falls_is_not_healthy(far):
+    """A step too short, or a loss whose rest doesn't depend on the parameters: half of the loss must be gone."""
+
+    def loss(x):
+        return jnp.sum(x**2) + 10 * (1 - far)
+
+    (_, state), values = trained(gf.watch(optax.sgd(2e-4 if far == 1 else 0.1)), loss, jnp.ones(2))
+    found = gf.report(state)
+    assert values[-1] < values[0]
+    assert (found.cause, found.grade) == ("unknown", Grade.UNKNOWN)
+    assert "only: nothing says that the run learned" in found.reason
+
+
+def test_a_run_that_was_thrown_far_up_is_not_healthy_where_it_ends_below_its_start():
+    """Beyond its limit it leaves the valley for a plain that lies below the start."""
+
+    def loss(x):
+        return jnp.where(x < 60, (x - 1) ** 2 + 1, 5.0)
+
+    (_, state), values = trained(gf.watch(optax.sgd(1.1), loss), loss, jnp.asarray(5.0), steps=60)
+    assert values.max() > 100 * values[0]
+    assert values[-1] == 5 < values[0] / 2
+    assert gf.report(state).cause != "healthy"
+
+
 def test_noise_is_no_rise():
     noise = jax.random.normal(jax.random.key(0), (400, 2))
 

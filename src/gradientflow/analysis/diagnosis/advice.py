@@ -59,7 +59,7 @@ def shorter(case: Case, change: Change = AS_IT_IS) -> Outcome | None:
     if best is None:
         return None
     half = scaled(case, scale / 2, change)
-    return half if _as_good(case, half, best) else best
+    return half if as_good(case, half, best) else best
 
 
 def plain(case: Case) -> list[Outcome]:
@@ -70,10 +70,10 @@ def plain(case: Case) -> list[Outcome]:
 def longer(case: Case, best: Outcome) -> Outcome:
     """Half of the longer step that gets furthest, if that is as good."""
     half = case.scaled(scale_of(best) / 2)
-    return half if _as_good(case, half, best) else best
+    return half if as_good(case, half, best) else best
 
 
-def _as_good(case: Case, outcome: Outcome, best: Outcome) -> bool:
+def as_good(case: Case, outcome: Outcome, best: Outcome) -> bool:
     """Whether a replay gets all but as far as the one that gets furthest: margin is worth no more than that."""
     near = outcome.loss <= best.loss + (_AS_GOOD - 1) * abs(best.loss)
     return outcome.mends and (near or outcome.loss - best.loss <= _NOTHING * fall(case, best))

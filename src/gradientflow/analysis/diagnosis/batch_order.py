@@ -17,6 +17,8 @@ _SORTED = 10.0
 # The examples drawn anew must end at less than so much of what the run, or a shorter step, gets to.
 _LOWER = 0.7
 _FEWEST = 4
+# One batch of so many may be unlike the others: that is no order.
+_ODD_ONES = 8
 # Batches of more than so much are not put together.
 _MOST_BYTES = 2**29
 
@@ -67,8 +69,10 @@ def _apart(case: Case) -> float:
     for stack in _stacks(case, case.replays.some()) or ():
         with np.errstate(all="ignore"):
             examples = stack.reshape(*stack.shape[:2], -1).astype(float).mean(axis=2)
-            within = float(np.mean(examples.var(axis=1, ddof=1)))
-            between = examples.shape[1] * float(examples.mean(axis=1).var(ddof=1))
+            means = examples.mean(axis=1)
+            nearest = np.argsort(np.abs(means - np.median(means)))[: len(means) - len(means) // _ODD_ONES]
+            within = float(np.mean(examples[nearest].var(axis=1, ddof=1)))
+            between = examples.shape[1] * float(means[nearest].var(ddof=1))
         # Batches of one class each have nothing within.
         spread = max(within, 1e-6 * between)
         found.append(between / spread if np.isfinite(between) and between > 0 else 0.0)

@@ -1,21 +1,14 @@
 """Why a run breaks, diverges or spikes: each cause by its evidence, and by the replay that would refute it."""
 
-import math
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .advice import scale_of, scaled
 from .case import Case
 from .causes import Cause
-from .finding import Finding, clipped_helps, same_place, slower, tried
+from .finding import Finding, same_place, slower, tried
 from .replay import Change
-from .trouble import Kind, what_happened
 
-# A batch is unlike the others where its gradient, its loss or its entries are so many times theirs.
-_UNLIKE = 5.0
 # A loss that lies so many times its size below its start has fallen for ever.
 _FALLEN = 1e6
 
@@ -106,107 +99,6 @@ def precision_of_range(case: Case) -> Finding | None:
     )
 
 
-def bad_batch(case: Case) -> Finding | None:
-    """One batch is unlike the others, and without it the run does well; without another one it does not."""
-    training = case.training
-    if training.count == 1 or not training.batched:
-        return None
-    mark, stop = case.good, case.step
-    recent = [int(n) for n in case.ran.batch[max(0, stop - training.first - 4) : stop - training.first + 1]]
-    numbers = sorted({*case.replays.some(64 if training.count is not None else 24, stop), *recent})
-    met = {int(n) for n in case.ran.batch[: stop - training.first + 1]}
-    losses, gradients, _ = case.replays.measure(mark.params, numbers)
-    unlike = {name: _times_usual(values) for name, values in (("gradient", gradients), ("loss", losses))}
-    entries = [_largest([leaf for leaf in jax.tree.leaves(training.batch(n))]) for n in numbers]
-    count = max(len(row) for row in entries)
-    table = np.array([row if len(row) == count else [math.nan] * count for row in entries])
-    unlike["entries"] = (
-        np.nanmax(np.stack([_times_usual(column) for column in table.T]), axis=0) if count else losses * 0
-    )
-    worst = {
-        n: max((float(values[i]), name == "entries", name) for name, values in unlike.items())
-        for i, n in enumerate(numbers)
-    }
-    suspects = sorted((n for n in numbers if n in met and worst[n][0] > _UNLIKE), key=lambda n: -worst[n][0])
-    # Many of a kind are no outliers.
-    if not suspects or len(suspects) > max(1, len(numbers) // 8):
-        return None
-    # Of ordinary entries and an operation that has no value there it is the operation.
-    ordinary = all(unlike["entries"][numbers.index(n)] == 0 for n in suspects)
-    if ordinary and case.still_odd is not None and case.operation is not None and case.operation.name != "gather":
-        return None
-    culprits = frozenset(suspects)
-    before = next(
-        (
-            m
-            for m in reversed(case.ran.checkpoints)
-            if not culprits & {int(n) for n in case.ran.batch[: m.k - training.first]}
-        ),
-        case.replays.start,
-    )
-    named = "batch " + str(suspects[0]) if len(suspects) == 1 else f"batches {', '.join(map(str, suspects))}"
-    change = Change(f"without {named}", without=culprits)
-    without = mended = case.replay(change, start=before)
-    scale = 1.0
-    if not without.mends:
-        # Two faults may each be enough: without both the run must do well, and with a shorter step alone it must not.
-        probes = (scaled(case, factor, change) for factor in (1 / 4, 1 / 16))
-        both = next((o for o in probes if o.mends), None)
-        if both is None or case.scaled(scale_of(both)).mends:
-            return None
-        mended, scale, before = both, scale_of(both), case.replays.start
-    other = next((n for n in numbers if n not in culprits), None)
-    control = None
-    if other is not None:
-        instead = Change(f"without batch {other} instead", without=frozenset({other}))
-        control = case.replay(instead, start=before) if scale == 1 else scaled(case, scale, instead)
-    if control is not None and control.mends:
-        return None
-    times, _, name = worst[suspects[0]]
-    much = "not finite" if math.isinf(times) else f"{times:.3g} times as large as that of the others"
-    what = {
-        "gradient": "its gradient is",
-        "loss": "its loss is",
-        "entries": "an entry is" if math.isinf(times) else "its largest entry is",
-    }[name]
-    where = np.flatnonzero(np.isin(case.ran.batch, suspects))
-    step = int(
-        case.ran.steps[
-            where[-1]
-            if case.trouble.kind is Kind.NOT_FINITE and not len(where)
-            else where[where <= stop - training.first][-1]
-        ]
-    )
-    evidence = [f"{named}: {what} {much}, at the parameters before step {mark.k}", tried(without, training.first)]
-    evidence += [tried(mended, training.first)] if mended is not without else []
-    if scale == 1 and training.count is not None and case.trouble.sudden:
-        evidence.append(_in_another_order(case, culprits))
-    left = f"; left out, the run ends at a loss of {without.loss:.4g}" if without.mends else ""
-    evidence += [f"as a check, {tried(control, training.first)}"] if control is not None else []
-    return Finding(
-        Cause.BAD_BATCH,
-        step,
-        f"{named} is unlike the others: {what} {much}",
-        tuple(evidence),
-        (f"look at {named}{left}", *clipped_helps(case)),
-        change,
-        without,
-    )
-
-
-def _in_another_order(case: Case, culprits: frozenset[int]) -> str:
-    """In words, whether the trouble goes with the batch where the batches come in another order."""
-    shuffled = case.replay(Change("batches in another order", shuffled=True), start=case.replays.start)
-    ran = shuffled.ran
-    if shuffled.mends:
-        return f"{tried(shuffled, case.training.first)}: there the batch does no harm"
-    again = what_happened(ran.loss, not ran.finite, shuffled.survives, case.noisy)
-    met = {int(n) for n in ran.batch[max(0, again.place - 1) : again.place + 1]}
-    where = int(ran.steps[min(again.place, len(ran.steps) - 1)])
-    again_it = "right where that batch comes" if met & culprits else f"at batch {int(ran.batch[where - ran.steps[0]])}"
-    return f"with the batches in another order it begins at step {where}, {again_it}"
-
-
 def unbounded_below(case: Case) -> Finding | None:
     """Along the way that the run went the loss falls without an end in sight, further on by no less."""
     marks = case.ran.checkpoints
@@ -240,21 +132,3 @@ def unbounded_below(case: Case) -> Finding | None:
         ),
         ("bound the loss: a penalty on the parameters, a constraint, a likelihood whose variance has a floor",),
     )
-
-
-def _times_usual(values: np.ndarray) -> np.ndarray:
-    """How many times the usual size, beyond the usual spread; ∞ where not finite."""
-    values = np.asarray(values, float)
-    good = values[np.isfinite(values)]
-    if not len(good):
-        return np.zeros(len(values))
-    size = np.abs(values)
-    usual = float(np.median(np.abs(good)))
-    spread = float(np.median(np.abs(np.abs(good) - usual)))
-    with np.errstate(all="ignore"):
-        times = np.where(size > usual + 8 * spread, size / max(usual, 1e-300), 0.0)
-    return np.where(np.isfinite(values), times, np.inf)
-
-
-def _largest(leaves: list[Any]) -> list[float]:
-    return [float(jnp.max(jnp.abs(jnp.asarray(leaf, float)), initial=0)) for leaf in leaves]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .advice import fall, shorter
+from .besides import all_zero, holds_nothing, indices_outside
 from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
@@ -84,6 +85,11 @@ def doubt(case: Case) -> tuple[str, tuple[str, ...]]:
         return f"{fell}: {_in_words(times)}", (
             "a smaller initial scale, and the sizes of the gradient without the clip",
         )
+    outside = indices_outside(case)
+    if outside:
+        return f"{fell}: {outside}", ("look at the labels and at the number of classes, or of tokens",)
+    if all_zero(case):
+        return f"{fell}: {holds_nothing(case)}", ("look at what makes the batches",)
     if guess is None:
         return "", ()
     says = (

@@ -20,6 +20,12 @@ _WIDEST = 9
 _ALTERNATES = 0.9
 # A learning rate grows by so much at once; what differs by so many standard errors is no noise.
 _GROWN, _ERRORS = 1.5, 4.0
+# A loss that is back up by so much of its lowest, or of its fall, has left it.
+_BACK_UP, _OF_FALL = 0.5, 0.05
+# A single loss so many times above the usual one of so many rows around it is high; several are more than chance.
+_HIGH, _WINDOW, _SEVERAL = 1.5, 21, 3
+# Jumps come regularly where of the gaps between them so many are one and the same.
+_REGULAR = 0.8
 # Guessing among n classes costs ln n; a loss so close to that is taken for it.
 _GUESSING, _CLASSES = 5e-3, 100
 
@@ -133,7 +139,9 @@ def read_off(log: pd.DataFrame) -> LogReading:
     # The lowest of a noisy level lies below it.
     wander = 3 * float(np.median(np.abs(np.diff(loss)))) if noisy else 0.0
     alternating = _alternating(steps, loss)
-    rises = above or last - lowest > max(wander, 0.5 * (first - lowest)) > 0
+    # Back up by half of the fall, or by half of the lowest itself where that is more than the fall's last digits.
+    back = min(0.5 * (first - lowest), max(_BACK_UP * abs(lowest), _OF_FALL * (first - lowest)))
+    rises = above or last - lowest > max(wander, back) > 0
     # What comes down as far again, as noise and waves do, has not left its level.
     stays = float(np.min(smooth[-quarter:])) - lowest > max(wander / 3, 0.25 * (min(first, last) - lowest))
     if rises and stays and not alternating:
@@ -187,9 +195,11 @@ def read_off(log: pd.DataFrame) -> LogReading:
             *_norms(log, jumps[0], jumps[0]),
         ]
         gaps = np.diff(steps[jumps])
-        if len(jumps) >= 3 and np.all(gaps == gaps[0]):
+        every = float(np.median(gaps)) if len(jumps) >= 3 else math.nan
+        # One that is missing doubles a gap.
+        if len(jumps) >= 3 and np.all(gaps % every == 0) and np.mean(gaps == every) >= _REGULAR:
             like = "" if counter == "epoch" else ", as one batch of an epoch does"
-            seen.append(f"they come every {gaps[0]:g} {counter}s{like}")
+            seen.append(f"they come every {every:g} {counter}s{like}")
         return LogReading(
             "spikes",
             int(steps[jumps[0]]),
@@ -299,6 +309,9 @@ def _alternating(steps: np.ndarray, loss: np.ndarray) -> float:
 
 
 def _jumps(loss: np.ndarray, noisy: bool) -> list[int]:
+    again = _again_and_again(loss)
+    if again:
+        return again
     found: list[int] = []
     at = 0
     while len(loss) - at > _FEWEST:
@@ -312,6 +325,24 @@ def _jumps(loss: np.ndarray, noisy: bool) -> list[int]:
             break
         at = found[-1] + int(down[0])
     return found
+
+
+def _again_and_again(loss: np.ndarray) -> list[int]:
+    """The rows of single high losses among usual ones, where there are several: those that come every epoch, say.
+
+    `first_jump` looks at what came before, and a high one there hides the next.
+    """
+    half = _WINDOW // 2
+    if len(loss) < 2 * _WINDOW:
+        return []
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(loss, half, mode="reflect"), _WINDOW)
+    level = np.median(windows, axis=1)
+    spread = np.median(np.abs(windows - level[:, None]), axis=1)
+    ahead = loss - level
+    high = (ahead > _HIGH * np.abs(level)) & (ahead > 8 * spread)
+    single = high & ~np.append(high[1:], False) & ~np.append(False, high[:-1])
+    rows = [int(k) for k in np.flatnonzero(single)]
+    return rows if len(rows) >= _SEVERAL and single.sum() > 0.8 * high.sum() else []
 
 
 def _write(path: Any, page: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 
@@ -37,13 +38,17 @@ def read_log(file: str | os.PathLike[str], loss: str = "") -> pd.DataFrame:
 
     Args:
         file: the log.
-        loss: the column that is the loss, as its first line calls it; found unless given.
+        loss: the column that is the loss, as its first line calls it, or its place, 1 the first, where no line does;
+            found unless given. Without names one column is the loss, and of two the second, where the first counts.
 
     Raises:
         ValueError: naming the file, the line and the column.
     """
     name = os.fspath(file)
     header, rows = _json_rows(name) if name.endswith(".jsonl") else _rows(name)
+    if header and all(map(_is_number, header)):
+        header, rows = _named(name, header, rows, loss), [(1, header), *rows]
+        loss = ""
     cells = [_plain(cell) for cell in header]
     if loss:
         cells = _with_the_loss(name, header, cells, loss)
@@ -60,8 +65,6 @@ def read_log(file: str | os.PathLike[str], loss: str = "") -> pd.DataFrame:
     for column in ("step", "loss"):
         several = [cell for cell in cells if cell in _ALSO_CALLED[column]]
         if column not in cells and (several or column == "loss"):
-            if all(map(_is_number, cells)):
-                raise ValueError(f"why: {name!r} has numbers in its first line; put the columns' names above")
             alike = several or [cell for cell in cells if column in cell]
             why = f"could be any of {' and '.join(alike)}" if alike else "is not in its first line"
             got = ", ".join(header[:8])
@@ -84,6 +87,36 @@ def read_log(file: str | os.PathLike[str], loss: str = "") -> pd.DataFrame:
     table = table.sort_values("step", kind="stable").reset_index(drop=True)
     table.attrs["counter"] = counter
     return table
+
+
+def _named(name: str, first: list[str], rows: list[tuple[int, list[str]]], loss: str) -> list[str]:
+    """Names for the columns of a table that has none.
+
+    Raises:
+        ValueError: if it isn't known which is the loss.
+    """
+    width = len(first)
+    counts = width > 1 and _goes_up([first[0], *(_cell(row, 0) for _, row in rows)])
+    place = loss or (str(width) if width == 1 or (width == 2 and counts) else "")
+    if not (place.isdecimal() and 1 <= int(place) <= width):
+        got = f", not {loss!r}" if loss else ""
+        raise ValueError(
+            f"why: {name!r} has numbers in its first line; put the columns' names above, or say which column is the "
+            f"loss by its place, --loss 2 say, of {width}{got}"
+        )
+    names = [""] * width
+    names[0] = "step" if counts else ""
+    names[int(place) - 1] = "loss"
+    return names
+
+
+def _goes_up(cells: list[str]) -> bool:
+    """Whether a column holds whole numbers, each larger than the last."""
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        return False
+    return all(x == int(x) for x in numbers) and all(a < b for a, b in itertools.pairwise(numbers))
 
 
 def _with_the_loss(name: str, header: list[str], cells: list[str], loss: str) -> list[str]:

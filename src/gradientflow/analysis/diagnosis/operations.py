@@ -69,7 +69,7 @@ def first_not_finite(loss: Callable[..., Any], *arguments: Any) -> Operation | N
     if found is None:
         return None
     # Which operation of the loss itself has no derivative there: one on the same line rather than another.
-    place = _line_of(found.equation)
+    place = line_of(found.equation)
     others: list[_Found] = []
 
     def bends(equation: Any, values: Sequence[Any], out: Sequence[Any]) -> bool:
@@ -78,7 +78,7 @@ def first_not_finite(loss: Callable[..., Any], *arguments: Any) -> Operation | N
         return False
 
     _look(jax.make_jaxpr(loss)(*arguments), arguments, bends)
-    same = [other for other in others if _line_of(other.equation) == place]
+    same = [other for other in others if line_of(other.equation) == place]
     chosen = (same or others or [None])[0]
     return _operation(found, derivative=True) if chosen is None else _operation(chosen, derivative=True)
 
@@ -101,18 +101,17 @@ def _run(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], test: Call
 
     for own in jaxpr.eqns:
         # What a library compiled once and for all has no line of the user's: the one that called it has.
-        equation = own if outer is None or _line_of(own) else own.replace(source_info=outer.source_info)
+        equation = own if outer is None or line_of(own) else own.replace(source_info=outer.source_info)
         values = [read(variable) for variable in equation.invars]
         name = equation.primitive.name
-        inner = next((equation.params[key] for key in _CALLS if key in equation.params), None)
-        if name in _FOLLOWED and inner is not None:
-            body, held = (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
-            out = _run(body, held, values, test, equation)
+        inner = followed(equation)
+        if inner is not None:
+            out = _run(*inner, values, test, equation)
         elif name == "cond":
             branch = equation.params["branches"][int(np.clip(int(values[0]), 0, len(equation.params["branches"]) - 1))]
             out = _run(branch.jaxpr, branch.consts, values[1:], test, equation)
         else:
-            out = _bound(equation, values)
+            out = bound(equation, values)
             if name == "scan" and _broke(equation, values, out):
                 _scan(equation, values, test)
             if test(equation, values, out):
@@ -132,7 +131,16 @@ def _scan(equation: Any, values: Sequence[Any], test: Callable[..., bool]) -> No
         carry = _run(body.jaxpr, body.consts, given, test, equation)[:carried]
 
 
-def _bound(equation: Any, values: Sequence[Any]) -> list[Any]:
+def followed(equation: Any) -> tuple[Any, Sequence[Any]] | None:
+    """The program that an operation calls, and its constants; `None` of one that is looked at as a whole."""
+    inner = next((equation.params[key] for key in _CALLS if key in equation.params), None)
+    if equation.primitive.name not in _FOLLOWED or inner is None:
+        return None
+    return (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
+
+
+def bound(equation: Any, values: Sequence[Any]) -> list[Any]:
+    """What an operation answers."""
     asked: Any = equation.primitive.get_bind_params(equation.params)
     functions, parameters = asked if isinstance(asked, tuple) else ((), asked)
     out = equation.primitive.bind(*functions, *values, **parameters)
@@ -165,7 +173,7 @@ def _slope_is_not_finite(equation: Any, values: Sequence[Any]) -> bool:
         filled = list(values)
         for i, value in zip(floats, moved, strict=True):
             filled[i] = value
-        return _bound(equation, filled)[0]
+        return bound(equation, filled)[0]
 
     given = [jnp.asarray(values[i]) for i in floats]
     try:
@@ -187,7 +195,7 @@ def _operation(found: _Found, derivative: bool) -> Operation:
     first = first[~np.isfinite(first)]
     overflow = not derivative and bool(len(first)) and not np.isnan(first[0]) and _overflows(name, at)
     narrow = overflow and jnp.dtype(dtype).itemsize < 4
-    return Operation(name, derivative, _says(name, at, derivative, overflow, dtype, largest), _line_of(equation),
+    return Operation(name, derivative, _says(name, at, derivative, overflow, dtype, largest), line_of(equation),
                      narrow, dtype)  # fmt: skip
 
 
@@ -236,7 +244,7 @@ def _says(name: str, at: Sequence[float], derivative: bool, overflow: bool, dtyp
     return f"{shown} of {at[0]:.4g}" if at else f"{shown} is not finite"
 
 
-def _line_of(equation: Any) -> str:
+def line_of(equation: Any) -> str:
     """The user's own line: the innermost frame that is neither JAX's nor ours."""
     trace = equation.source_info.traceback
     for frame in trace.frames if trace is not None else ():

@@ -15,6 +15,7 @@ from gradientflow.flows import SMALL_TRAINING, all_finite, compiled
 
 from ..linear_stability.held_step import HeldUpdate
 from ..sweeps.identity import Same
+from .indices import Place, counted
 from .norms import leaf_norm, shape_of, tree_norm
 
 # Programs of so many trainings are kept, and with them what their losses and optimizers hold.
@@ -106,6 +107,8 @@ class Programs:
         self.preconditioned = compiled(self._preconditioned, SMALL_TRAINING, jax.jit)
         self.updated = compiled(self.recipe.update, SMALL_TRAINING, jax.jit)
         self.undriven = compiled(self._undriven, SMALL_TRAINING, jax.jit)
+        self.indexed = compiled(self._indexed, SMALL_TRAINING, jax.jit)
+        self.indices: list[Place] = []
 
     @functools.cached_property
     def held_update(self) -> HeldUpdate:
@@ -149,6 +152,10 @@ class Programs:
     def _measured(self, held: Any, params: Any, batch: Any, key: Any) -> Any:
         """A batch's loss and gradient."""
         return jax.value_and_grad(self.recipe.loss, argnums=1)(held, params, batch, key)
+
+    def _indexed(self, held: Any, params: Any, batch: Any, key: Any) -> Any:
+        """How many of the loss's indices lie outside; the operations that take by them are `indices`."""
+        return counted(lambda p, b: self.recipe.loss(held, p, b, key), self.indices, params, batch)
 
     def _preconditioned(self, held: Any, params: Any, root: Any, vector: Any, data: Any, keys: Any) -> Any:
         """P^{-1/2} H P^{-1/2} v, the Hessian a mean over a stack of batches."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .advice import fall, longer, scale_of, shorter
+from .besides import all_zero
 from .case import Case
 from .causes import Cause
 from .finding import Finding, tried
@@ -113,7 +114,11 @@ def vanishing_gradient(case: Case) -> Finding | None:
         case.training.first,
         says,
         (tried(level, case.training.first),),
-        ("activations that don't saturate, a larger initial scale, residual connections, normalization",),
+        (
+            "look at what makes the batches: all that were looked at hold nothing but 0"
+            if all_zero(case)
+            else "activations that don't saturate, a larger initial scale, residual connections, normalization",
+        ),
     )
 
 

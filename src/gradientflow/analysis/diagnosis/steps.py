@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from .advice import fall, shorter
+from .advice import as_good, shorter
 from .case import NEAR, Case
 from .causes import Cause
 from .finding import Finding, clipped_helps, slower, tried
+from .norms import host_norm
 from .outcome import Outcome
 from .replay import Change
 from .trouble import Kind
@@ -21,8 +24,10 @@ _SPIKED = 20.0
 _SHORT_MEMORY = 0.9
 # A rise in the first so many steps has no good place before it but the start.
 _AT_ONCE = 8
-# A warm-up that gets less than so much of the way that a shorter step gets is not what the run lacks.
-_AS_FAR = 0.8
+# Entries of batches are large from so many times 1 on.
+_LARGE = 3.0
+# Inputs make a gradient large where without their size so much of it would be left, or an ordinary one.
+_MOSTLY = 0.5
 
 
 def stale_second_moment(case: Case) -> Finding | None:
@@ -79,6 +84,9 @@ def exploding_gradient(case: Case) -> Finding | None:
     sudden = place > 3 and spiked > _SPIKED
     if not (sudden or (min(elastic, start) > _ELASTIC and place <= 5)):
         return None
+    # What large inputs do no layer does.
+    if not sudden and _inputs_do_it(case):
+        return None
     clipped, level = None, usual
     for level in (usual,) if sudden else (1.0, 0.1):
         clipped = case.replay(Change(f"gradient clipped at {level:.3g}", clip=level))
@@ -126,8 +134,8 @@ def warm_up_too_short(case: Case) -> Finding | None:
         # It must be the full step that is stable there, and not too few steps left to see that it isn't.
         if late is None or late.ratio >= 1.1 or not _settled(warm):
             return None
-        quarter = case.scaled(0.25)
-        if quarter.mends and fall(case, warm) < _AS_FAR * fall(case, quarter):
+        # One that gets less far than a shorter step is not what the run lacks.
+        if any(one.mends and not as_good(case, warm, one) for one in map(case.scaled, (1 / 4, 1 / 16))):
             return None
         return Finding(
             Cause.WARM_UP_TOO_SHORT,
@@ -175,6 +183,9 @@ def beyond_stability(case: Case) -> Finding | None:
     else:
         return None
     helps = (tried(shorter(case) or mended, case.training.first),)
+    inputs = _inputs_do_it(case)
+    if inputs:
+        evidence, helps = [*evidence, inputs], (*helps, "scale the inputs to a size of about 1 (that was not tried)")
     operation = case.operation
     if operation is not None and case.odd_place is not None and case.odd_place.k == case.step and operation.line:
         evidence.append(f"what first stops being finite there: {operation.says} in {operation.line}")
@@ -183,6 +194,48 @@ def beyond_stability(case: Case) -> Finding | None:
             "besides, write that operation so that it stays finite: log_softmax for a logarithm of a softmax",
         )
     return Finding(Cause.BEYOND_STABILITY, case.step, says, tuple(evidence), helps)
+
+
+def _inputs_do_it(case: Case) -> str:
+    """In words, that the start's gradient is as large as it is because the entries of the batches are; or nothing."""
+    whole = _elastic(case, case.training.batch(case.training.number(case.training.first)))
+    large, elastic = _elastic_of_inputs_of_size_1(case)
+    if not (large > _LARGE and whole > _ELASTIC and elastic <= max(_ELASTIC, _MOSTLY * whole)):
+        return ""
+    return (
+        f"entries of the batches have a size of about {large:.3g}: at a size of 1 they would give a more ordinary "
+        f"gradient at the start, with which 1 % of the parameters' size moves the loss by {elastic:.3g} %, and not by "
+        f"{whole:.3g} %"
+    )
+
+
+def _elastic_of_inputs_of_size_1(case: Case) -> tuple[float, float]:
+    """How large the start's batch is, and by how many percent 1 % of the parameters' size moves the loss without that.
+
+    The size is the root of the mean square, of the part where it is most; each larger than 1 is divided by its own.
+    """
+    batch = case.training.batch(case.training.number(case.training.first))
+    sizes = [1.0]
+
+    def divided(leaf: Any) -> Any:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating) or not leaf.size:
+            return leaf
+        size = float(np.sqrt(np.mean(np.square(np.asarray(leaf, float)))))
+        if not (math.isfinite(size) and size > _LARGE):
+            return leaf
+        sizes.append(size)
+        return (leaf / size).astype(leaf.dtype)
+
+    smaller = jax.tree.map(divided, batch)
+    return max(sizes), _elastic(case, smaller)
+
+
+def _elastic(case: Case, batch: Any) -> float:
+    """By how many percent 1 % of the start's parameters' size moves a batch's loss, along its gradient."""
+    training = case.training
+    value, gradient = case.replays.measured(training.params, batch, training.key_of(training.first))
+    with np.errstate(all="ignore"):
+        return host_norm(gradient) * host_norm(training.params) / max(abs(float(value)), 1e-300)
 
 
 def _from_the_start(case: Case) -> Iterator[Outcome]:

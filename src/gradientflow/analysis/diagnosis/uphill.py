@@ -23,7 +23,7 @@ def uphill(case: Case) -> Finding | None:
         return None
     # A step too long goes uphill as well, beyond a valley: not where it starts, and not by any multiple.
     found = [_slope(case, mark) for mark in case.ran.checkpoints[:-1] or case.ran.checkpoints]
-    along = [one for one in found if one]
+    along = [float(one.sum()) for one in found if one.any()]
     if not along or not along[0] > 0 or not np.mean(np.sign(along) > 0) > _MOST or not (case.stuck or _all_fail(case)):
         return None
     for scale in _TURNED:
@@ -34,16 +34,22 @@ def uphill(case: Case) -> Finding | None:
     else:
         return None
     share = float(np.mean(np.sign(along) > 0))
+    some = _some_layers(case, next(one for one in found if one.any()))
     return Finding(
         Cause.UPHILL,
         case.training.first,
-        "the updates point uphill: along them the loss rises, by its gradient",
+        f"the updates{f' of {some}' if some else ''} point uphill: along them the loss rises, by its gradient",
         (
             f"⟨update, gradient⟩ is above 0 at {share:.0%} of the {len(along)} steps looked at, the first one included",
             *(() if case.stuck else (f"no step is short enough: {tried(case.hardly_moved, case.training.first)}",)),
             tried(turned, case.training.first),
         ),
         (
+            f"look at what the optimizer does with {some}, and with no other layer: optax.masked hands on the gradient "
+            "itself where its mask is False",
+        )
+        if some
+        else (
             "scale by −learning rate: optax.scale_by_learning_rate(lr), which turns the sign, or optax.scale(-lr) "
             "at the end of the chain",
             tried(turned, case.training.first),
@@ -59,13 +65,21 @@ def _all_fail(case: Case) -> bool:
     return all(not one.survives or fall(case, one) <= digit for one in plain(case))
 
 
-def _slope(case: Case, mark: Checkpoint) -> float:
-    """⟨update, gradient⟩ of the step at a checkpoint; 0 where there is none, or it isn't finite."""
+def _some_layers(case: Case, slopes: np.ndarray) -> str:
+    """The layers whose updates go uphill, where those of others go down; empty where all are alike."""
+    names, owner = case.layers
+    by_layer = np.array([slopes[owner == i].sum() for i in range(len(names))])
+    up = [name for name, slope in zip(names, by_layer, strict=True) if slope > 0]
+    return ", ".join(up[:4]) + (" …" if len(up) > 4 else "") if (by_layer < 0).any() else ""
+
+
+def _slope(case: Case, mark: Checkpoint) -> np.ndarray:
+    """⟨update, gradient⟩ of the step at a checkpoint, leaf by leaf; 0 where there is none, or it isn't finite."""
     params, batch, key = case.arguments(mark)
     after = case.replays.run(AS_IT_IS, mark, 1).checkpoints[-1].params
     _, gradient = case.replays.measured(params, batch, key)
     pairs = zip(*map(jax.tree.leaves, (params, after, gradient)), strict=True)
     with np.errstate(all="ignore"):
-        total = sum(float(np.vdot(np.asarray(b, float) - np.asarray(a, float), np.asarray(g, float)))
-                    for a, b, g in pairs)  # fmt: skip
-    return total if np.isfinite(total) else 0.0
+        each = np.array([float(np.vdot(np.asarray(b, float) - np.asarray(a, float), np.asarray(g, float)))
+                         for a, b, g in pairs])  # fmt: skip
+    return each if np.isfinite(each).all() else np.zeros(len(each))

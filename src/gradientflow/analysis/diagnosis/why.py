@@ -8,15 +8,16 @@ import pandas as pd
 
 from gradientflow.flows.checks import by_name
 
-from .advice import fall, still_too_long
+from .advice import fall, scale_of, still_too_long
 from .batch_order import batch_order
-from .besides import left_alone
+from .besides import holds_nothing, indices_outside, left_alone
 from .case import Case
 from .causes import ORDER, Cause
 from .diagnosis import Diagnosis
-from .failures import bad_batch, not_finite_operation, precision_of_range, unbounded_below
+from .failures import not_finite_operation, precision_of_range, unbounded_below
 from .finding import Finding, tried
 from .learned import doubt, hidden_explosion, rose, rose_in_words
+from .odd_batch import bad_batch
 from .slope import not_its_gradient
 from .stalls import (
     ENOUGH,
@@ -36,10 +37,12 @@ from .uphill import uphill
 
 _BREAKS = (precision_of_range, bad_batch, weight_decay, not_finite_operation, uphill, unbounded_below, batch_order,
            stale_second_moment, hidden_explosion, exploding_gradient, warm_up_too_short, beyond_stability)  # fmt: skip
-_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, batch_order, too_long,
-           vanishing_gradient, held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
+_STALLS = (precision_of_updates, weight_decay, uphill, unbounded_below, hidden_explosion, bad_batch, batch_order,
+           too_long, vanishing_gradient, held_up, noise_floor, bounces, rose, step_too_short)  # fmt: skip
 # A replay that ends at less than so much of the run's own loss is worth a word where nothing is wrong.
 _FAR_BELOW = 0.5
+# A run that survives no more than so many times its updates is close to breaking.
+_ROOM = 1.5
 
 
 @by_name
@@ -145,7 +148,7 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
         says, helps = doubt(case)
     elif case.survived and case.trouble.kind is Kind.NONE and _got_somewhere(case):
         cause, step = Cause.HEALTHY, training.first
-        says = "nothing is wrong that was looked for" + rose_in_words(case) + _further(case)
+        says = "nothing is wrong that was looked for" + rose_in_words(case) + _close(case) + _further(case)
     elif case.level and case.trouble.kind is Kind.NONE:
         cause, step = Cause.HEALTHY, training.first
         says = "the loss wanders about the level that it had when the run was gone on with"
@@ -158,7 +161,8 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
                  "would tell more",)  # fmt: skip
     # A spike may be the least of what is wrong.
     doubtful = doubt(case)[0] if found and case.trouble.kind is Kind.SPIKE else ""
-    observed = (*observed, *filter(None, (doubtful, not_its_gradient(case), left_alone(case))))
+    besides = [not_its_gradient(case), left_alone(case), holds_nothing(case), indices_outside(case)]
+    observed = (*observed, *(one for one in (doubtful, *besides) if one and one not in says))
     start = case.readings[0]
     local = start.threshold / start.sharpness if start.sharpness > 0 and math.isfinite(start.threshold) else math.nan
     # Before it has seen a gradient an average of squares says nothing of the steps to come.
@@ -173,6 +177,15 @@ def _diagnosis(case: Case, found: list[Finding]) -> Diagnosis:
 def _got_somewhere(case: Case) -> bool:
     whole, own = case.start_loss - case.best, case.start_loss - case.end_loss
     return own > 0 and own >= ENOUGH * whole
+
+
+def _close(case: Case) -> str:
+    """That a little more of the step would have been too much, where that is so."""
+    if not 1 <= case.safe_scale < _ROOM:
+        return ""
+    failed = [o for o in case.outcomes.values() if o.label.startswith("learning rate × ") and not o.survives]
+    least = min((o for o in failed if scale_of(o) > 1), key=scale_of, default=None)
+    return "" if least is None else f"; but it is close to breaking: {tried(least, case.training.first)}"
 
 
 def _further(case: Case) -> str:

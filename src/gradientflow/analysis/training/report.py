@@ -23,6 +23,9 @@ _GREW = 10.0
 # A loss that rose on its way by so much of the start's, or is back up by so much of its fall, and ends with less than
 # so much of the start's gone, has gone wrong; of so many last steps, by more than so many times what they scatter.
 _PEAK, _BACK_UP, _LITTLE, _LAST, _SCATTERS = 0.5, 0.5, 0.5, 20, 3.0
+# One that rose by so many times the start's was thrown away from it, unless it came down to so much of the start's: a
+# catapult does.
+_FAR_UP, _FAR_DOWN = 100.0, 0.01
 _BAD = {
     BATCH: "the batch holds numbers that are not finite",
     VALUE: "the loss is not finite",
@@ -187,21 +190,28 @@ def _ratios(seen: WatchState) -> tuple[float, float]:
 
 
 def _gone_wrong(seen: WatchState, evidence: pd.DataFrame) -> str:
-    """In words, where a run of which no step was bad has got nowhere after a rise; or nothing."""
-    values = evidence["value"].to_numpy()[-_LAST:]
-    values = values[np.isfinite(values)]
-    if not values.size:
+    """In words, where a run of which no step was bad has got nowhere after a rise, or rose far; or nothing."""
+    first, level, got_down, scatter = _how_far(seen, evidence)
+    if not math.isfinite(level):
         return ""
-    first, low, high = (float(seen.rise[name]) for name in ("first", "low_mean", "high"))
-    level = float(np.median(values))
-    scatter = _SCATTERS * float(np.median(np.abs(values - level)))
-    got_down = first - level >= _LITTLE * max(abs(first), first - low)
+    low, high = (float(seen.rise[name]) for name in ("low_mean", "high"))
     risen = high - first > max(_PEAK * abs(first), scatter)
     back_up = level - low > max(_BACK_UP * (first - low), scatter)
-    if got_down or not (risen or back_up):
+    far_up = high - first > max(_FAR_UP * abs(first), scatter) and not level < _FAR_DOWN * first
+    if not far_up and (got_down or not (risen or back_up)):
         return ""
     rose = f"rose to {high:.4g} at step {int(seen.rise['high_step'])}" if risen else f"had come down to {low:.4g}"
-    return f"the loss started at {first:.4g}, {rose}, and stays at {level:.4g}"
+    return f"the loss started at {first:.4g}, {rose}, and {'ends' if got_down else 'stays'} at {level:.4g}"
+
+
+def _how_far(seen: WatchState, evidence: pd.DataFrame) -> tuple[float, float, bool, float]:
+    """The loss at the start and at the end, whether half of it is gone, and what the last ones scatter."""
+    values = evidence["value"].to_numpy()[-_LAST:]
+    values = values[np.isfinite(values)]
+    first, low = (float(seen.rise[name]) for name in ("first", "low_mean"))
+    level = float(np.median(values)) if values.size else math.nan
+    scatter = _SCATTERS * float(np.median(np.abs(values - level))) if values.size else math.nan
+    return first, level, first - level >= _LITTLE * max(abs(first), first - low), scatter
 
 
 def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, wrong: str, ratio: float,
@@ -217,8 +227,12 @@ def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, wrong: str, rati
         told = ("beyond_stability", f"{wrong}; {unstable}", Grade.MEASURED)
         return told if ratio > 1 else ("unknown", wrong + missing, Grade.UNKNOWN)
     if what == NOTHING:
-        if values.size and values[-1] < first:
-            return "healthy", f"the loss fell from {first:.4g} to {values[-1]:.4g}", Grade.MEASURED
+        _, level, got_down, _ = _how_far(seen, evidence)
+        if got_down:
+            return "healthy", f"the loss fell from {first:.4g} to {level:.4g}", Grade.MEASURED
+        if level < first:
+            little = f"the loss fell from {first:.4g} to {level:.4g} only: nothing says that the run learned"
+            return "unknown", little, Grade.UNKNOWN
         why = "the loss did not fall" if values.size else "no loss was given to update as value="
         return "unknown", why, Grade.UNKNOWN
     if what == BATCH:

@@ -196,10 +196,13 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
         updates = jax.tree.map(scaled, updates)
         stays = all_finite(jax.tree.map(lambda p, u: p + u, params, updates)) & all_finite(inner)
         back = lost | ~stays
-        # From the very start there is nothing to go back to.
-        home = jax.tree.map(lambda g, p: (g - p).astype(p.dtype), good[0], params)
-        updates = jax.tree.map(lambda u, h: jnp.where(back, h, u).astype(u.dtype), updates, home)
-        inner = jax.tree.map(lambda new, old: jnp.where(back, old, new), inner, good[1])
+
+        # From the very start there is nothing to go back to. Most steps stay, and read nothing of where that would be.
+        def go_back() -> Any:
+            home = jax.tree.map(lambda g, p, u: (g - p).astype(u.dtype), good[0], params, updates)
+            return home, jax.tree.map(lambda old, new: jnp.asarray(old, new.dtype), good[1], inner)
+
+        updates, inner = jax.lax.cond(back, go_back, lambda: (updates, inner))
         after = SafeStepState(
             inner, k + jnp.asarray(1, k.dtype), scale, held_back, sharpness, state.returns + back.astype(k.dtype),
             direction, good, reference, values, jnp.where(k == 0, _NONE * norm, state.least).astype(real), back,

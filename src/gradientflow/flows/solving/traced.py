@@ -6,16 +6,18 @@ s = (t − t0)/(t1 − t0) runs from 0 to 1, so that t0 and t1 may be traced and
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ..energies.energy import Energy, with_closures_as_leaves
-from ..flow import Flow, with_energy
+from ..energies.energy import with_closures_as_leaves
+from ..flow import Flow, UnansweredQuestionError, with_energy
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
 from ..rest import Left, nothing_more
 from ..status import decide, unseen
@@ -102,10 +104,11 @@ def rest_traced(
     r"""The path's two ends, of which the second is a state of rest.
 
     Derivatives of that state are those of the root of ∇E(x; θ) = 0, by the implicit function theorem,
-    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated.
-    NaN where the theorem says nothing: ∇E does not vanish, at the boundary of a constraint or where the solve did not
-    arrive; H is singular, in a valley of minima, along which the way decides; or it is a saddle that the flow leaves
-    with the least nudge. Beyond 200 unknowns that is not looked at.
+    $\partial x^* = -H^{-1}\,\partial_\theta\nabla E$: no step of the solve is differentiated. Held in a set C they are
+    those of the root of $x - P_C(x - \nabla E(x))$, up to 200 unknowns.
+    NaN where the theorem says nothing: that does not vanish, where the solve did not arrive; its derivative is
+    singular, in a valley of minima, along which the way decides, or jumps, where a bound only just holds; or it is a
+    saddle that the flow leaves with the least nudge. Beyond 200 unknowns that is not looked at.
     """
     dtype = dtype_of(z0)
     solver = named(solver, flow, z0) if isinstance(solver, str) else solver
@@ -126,15 +129,15 @@ def rest_traced(
         numbers = rest, carry.stuck, carry.s, carry.taken, carry.rejected, carry.moved, *jax.tree.leaves(left)
         # What custom_root hands along must have derivatives, be they zero.
         x = flow.position(carry.z)
-        x = _polished(flow.energy, x, rest & _is_root(flow, x, z0))
+        x = _polished(_vanishing(flow, t0), x, rest & _is_root(flow, t0, x, z0))
         return x, jnp.stack([jnp.asarray(number, dtype) for number in numbers])
 
-    x, told = jax.lax.custom_root(lambda x: flow.energy.grad(x), x0, solve, tangent_solve=_solve_linear, has_aux=True)
+    x, told = jax.lax.custom_root(_vanishing(flow, t0), x0, solve, tangent_solve=_solve_linear, has_aux=True)
     told = jax.lax.stop_gradient(told)
     rest, stuck, s, taken, rejected, moved = told[0] > 0, told[1] > 0, told[2], *told[3:5].astype(int), told[5]
     left = Left(told[6], told[7], told[8], told[9] > 0)
     leaves = left.unstable & (flow.is_gradient_flow or flow.velocity(z0) is not None)
-    holds = rest & _is_root(flow, x, z0) & _is_isolated(flow.energy, x) & ~leaves
+    holds = rest & _is_root(flow, t0, x, z0) & _is_isolated(flow, t0, x) & ~leaves
     known = jax.lax.stop_gradient(jnp.where(holds, 1.0, jnp.nan).astype(dtype))
     x = _with_derivative(x, x0, known)
     states = jax.tree.map(lambda a, b: jnp.stack([a, b]), z0, flow.init(x))
@@ -162,35 +165,75 @@ def rest_traced(
     )  # fmt: skip
 
 
-def _is_root(flow: Flow, x: Any, z0: Any) -> Any:
-    """Whether it is ∇E that vanishes at rest, and not only what of it no constraint takes up."""
-    gradient, residual = max_norm(flow.energy.grad(x)), max_norm(flow.residual(flow.init(x)))
+def _projection(flow: Flow, t: Any) -> Callable[[Any], Any] | None:
+    """The nearest point of the set that a flow of a position is held in; `None` of one that is not."""
+    try:
+        held = flow.parts.get("nonsmooth")
+    except UnansweredQuestionError:
+        return None
+    return None if held is None else lambda x: held.position(held.resolvent(t, held.init(x), 1.0))
+
+
+def _vanishing(flow: Flow, t: Any) -> Callable[[Any], Any]:
+    """What vanishes at rest, whose root knows its derivatives: ∇E(x), or x − P_C(x − ∇E(x)) in a set C."""
+    projection = _projection(flow, t)
+
+    # A function, not a bound method, which is hashed by what it is bound to: traced arrays.
+    def grad(x: Any) -> Any:
+        return flow.energy.grad(x)
+
+    if projection is None:
+        return grad
+
+    def moved(x: Any) -> Any:
+        there = projection(jax.tree.map(lambda a, b: a - b, x, grad(x)))
+        return jax.tree.map(lambda a, b: a - b, x, there)
+
+    # Beyond, its derivative would need another linear solver: not symmetric, as H is.
+    return lambda x: moved(x) if size(x) <= LARGEST_DENSE else grad(x)
+
+
+def _is_root(flow: Flow, t: Any, x: Any, z0: Any) -> Any:
+    """Whether that vanishes at rest, and not only what of ∇E no constraint takes up."""
+    vanishing, residual = max_norm(_vanishing(flow, t)(x)), max_norm(flow.residual(flow.init(x)))
     first = max_norm(flow.energy.grad(flow.position(z0)))
-    return gradient <= 2 * residual + float(jnp.finfo(gradient.dtype).eps) ** 0.5 * first
+    return vanishing <= 2 * residual + float(jnp.finfo(vanishing.dtype).eps) ** 0.5 * first
 
 
-def _polished(energy: Energy, x: Any, rest: Any) -> Any:
+def _polished(vanishing: Callable[[Any], Any], x: Any, rest: Any) -> Any:
     """A position at rest to its last digits, where Newton's method has them: its time is infinite, after all."""
 
     def newton(_: Any, x: Any) -> Any:
-        gradient = energy.grad(x)
-        step = _solve_linear(lambda v: energy.hvp(x, v), gradient)
+        value = vanishing(x)
+        step = _solve_linear(lambda v: jax.jvp(vanishing, (x,), (v,))[1], value)
         y = jax.tree.map(lambda a, b: a - b, x, step)
-        nearer = rest & (max_norm(energy.grad(y)) < max_norm(gradient))
+        nearer = rest & (max_norm(vanishing(y)) < max_norm(value))
         return jax.tree.map(lambda a, b: jnp.where(nearer, a, b), y, x)
 
     return jax.lax.fori_loop(0, 2, newton, x)
 
 
-def _is_isolated(energy: Energy, x: Any) -> Any:
-    """Whether H is regular: farther from singular than it changes over a Newton step, and than rounding."""
+def _is_isolated(flow: Flow, t: Any, x: Any) -> Any:
+    """Whether the derivative of what vanishes is regular: farther from singular than it changes, and than rounding.
+
+    It is looked at a Newton step away. Where a bound only just holds the projection bends: it is looked at a little to
+    both sides.
+    """
     if size(x) > LARGEST_DENSE:
         return jnp.asarray(True)
-    step = _solve_linear(lambda v: energy.hvp(x, v), energy.grad(x))
-    here, there = _hessian(energy, x), _hessian(energy, jax.tree.map(lambda a, b: a - b, x, step))
+    vanishing, projection = _vanishing(flow, t), _projection(flow, t)
+    step = _solve_linear(lambda v: jax.jvp(vanishing, (x,), (v,))[1], vanishing(x))
+    here, there = (_jacobian(vanishing, at) for at in (x, jax.tree.map(lambda a, b: a - b, x, step)))
+    bends = jnp.asarray(False)
+    if projection is not None:
+        flat, unravel = ravel_pytree(jax.tree.map(lambda a, b: a - b, x, flow.energy.grad(x)))
+        eps = float(jnp.finfo(flat.dtype).eps)
+        aside = eps**0.5 * (1 + max_norm(flat)) * np.random.default_rng(0).choice([-1.0, 1.0], size=flat.size)
+        sides = [_jacobian(projection, unravel((flat + sign * aside).astype(flat.dtype))) for sign in (1, -1)]
+        bends = ~(jnp.linalg.norm(sides[0] - sides[1]) < eps**0.25)
     singular = jnp.linalg.svd(here, compute_uv=False)
     rounding = len(here) * float(jnp.finfo(here.dtype).eps) * singular[0]
-    return singular[-1] > jnp.linalg.norm(there - here, 2) + rounding
+    return (singular[-1] > jnp.linalg.norm(there - here, 2) + rounding) & ~bends
 
 
 @jax.custom_jvp
@@ -206,17 +249,18 @@ def _(primals: Any, tangents: Any) -> Any:
     return x, jax.tree.map(lambda leaf: leaf * known + unknown, moved)
 
 
-def _hessian(energy: Energy, x: Any) -> Any:
+def _jacobian(function: Callable[[Any], Any], x: Any) -> Any:
     flat, unravel = ravel_pytree(x)
-    return jax.vmap(lambda row: ravel_pytree(energy.hvp(x, unravel(row)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
+    columns = jax.vmap(lambda v: ravel_pytree(jax.jvp(function, (x,), (unravel(v),))[1])[0])
+    return columns(jnp.eye(flat.size, dtype=flat.dtype)).T
 
 
-def _solve_linear(hvp: Any, v: Any) -> Any:
-    """H⁻¹v, as a linear function of v that can be transposed."""
+def _solve_linear(times: Any, v: Any) -> Any:
+    """A⁻¹v, as a linear function of v that can be transposed."""
     if size(v) > LARGEST_DENSE:
-        return jax.scipy.sparse.linalg.cg(hvp, v, tol=float(jnp.finfo(dtype_of(v)).eps) ** 0.65)[0]
+        return jax.scipy.sparse.linalg.cg(times, v, tol=float(jnp.finfo(dtype_of(v)).eps) ** 0.65)[0]
     flat, unravel = ravel_pytree(v)
-    matrix = jax.vmap(lambda row: ravel_pytree(hvp(unravel(row)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
+    matrix = jax.vmap(lambda row: ravel_pytree(times(unravel(row)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
     return unravel(jnp.linalg.solve(matrix.T, flat))
 
 
