@@ -142,6 +142,78 @@ def test_what_starts_at_rest_is_at_rest(energy, at, unstable):
     assert ("saddle or a maximum" in path.status.detail) == unstable
 
 
+class Inflections(gf.Energy):
+    """a(x₀ − c)ⁿ + bx₁² + c: of odd n no minimum, of even n one, both with a Hessian that vanishes along x₀."""
+
+    a: float
+    b: float
+    c: float
+    power: int = eqx.field(static=True)
+
+    def value(self, x):
+        return self.a * (x[0] - self.c) ** self.power + self.b * x[1] ** 2 + self.c
+
+
+NO_MINIMIZER = "no minimizer: "
+
+
+@pytest.mark.parametrize("dtype", part([jnp.float64, jnp.float32]))
+@pytest.mark.parametrize(
+    ("a", "power", "start", "none"),
+    [
+        (1 / 3, 3, 2.0, True), (1 / 3, 3, 0.0, True), (-1.0, 4, 0.0, True), (1.0, 4, 1.0, False), (1.0, 4, 0.0, False),
+        pytest.param(1.0, 5, 1.0, True, marks=thorough), pytest.param(1.0, 8, 1.0, False, marks=thorough),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("c", part([3.0, 0.0]))
+def test_a_rest_where_e_falls_on_beyond_is_said_to_be_no_minimizer(a, power, start, none, c, dtype):
+    """Gradient, Newton step and Hessian vanish at x³'s inflection and at −x⁴'s maximum as they do at x⁴'s minimum."""
+    E = Inflections(a, 2.0, c, power)
+    path = gf.integrate(gf.GradientFlow(E), jnp.asarray([c + start, 1.0 if start else 0.0], dtype), math.inf)
+    assert path.status == "converged"
+    assert (NO_MINIMIZER in path.status.detail) == none, path.status.detail
+
+
+def test_an_iterate_that_rests_at_an_inflection_is_told_so_too():
+    newton = gf.optimizers.newton(Inflections(1 / 3, 2.0, 0.0, 3)).iterate([1.0, 1.0], 30)
+    assert newton.status == "converged"
+    assert NO_MINIMIZER in newton.status.detail
+    quartic = gf.optimizers.newton(Inflections(1.0, 2.0, 0.0, 4)).iterate([1.0, 1.0], 36)
+    assert quartic.status == "converged"
+    assert NO_MINIMIZER not in quartic.status.detail
+
+
+def test_where_three_cubics_meet_e_falls_between_their_axes():
+    """x₀³ − 3x₀x₁² has three valleys and three ridges; along both axes of x₀x₁x₂ E is constant."""
+    for fn, n in ((lambda x: x[0] ** 3 - 3 * x[0] * x[1] ** 2, 2), (lambda x: x[0] * x[1] * x[2], 3)):
+        detail = gf.integrate(gf.GradientFlow(gf.energy(fn)), np.zeros(n), math.inf).status.detail
+        assert NO_MINIMIZER in detail
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+def test_on_the_way_into_a_valley_of_minima_nothing_is_a_saddle(dtype):
+    """(x₀x₁ − 1)²: as long as the residual is not zero an eigenvalue is negative, by no more than the residual."""
+    path = gf.integrate(
+        gf.GradientFlow(gf.energy(lambda x: (x[0] * x[1] - 1) ** 2)), jnp.array([2.0, 1.0], dtype), math.inf
+    )
+    assert path.status == "converged"
+    assert "saddle" not in path.status.detail, path.status.detail
+
+
+def test_a_saddle_that_is_come_to_is_one():
+    path = gf.integrate(gf.GradientFlow(gf.energy(lambda x: jnp.cosh(x[0]) - x[1] ** 2)), [1.0, 0.0], math.inf)
+    assert "saddle or a maximum" in path.status.detail
+
+
+def test_what_a_constraint_holds_is_no_saddle():
+    """−‖x‖² on a box is least at its corner, which no nudge leaves."""
+    flow = gf.ProjectedFlow(gf.energy(lambda x: -jnp.sum(x**2)), gf.constraints.Box(-1.0, 1.0))
+    path = gf.integrate(flow, [0.3, 0.2], math.inf)
+    np.testing.assert_allclose(path.x[-1], 1.0)
+    assert path.status == "converged"
+    assert "saddle" not in path.status.detail, path.status.detail
+
+
 def test_where_a_start_is_within_rounding_of_a_minimum_it_is_at_rest():
     E = gf.energy(lambda x: jnp.sum(jnp.cosh(x - jnp.pi)))
     path = gf.integrate(gf.GradientFlow(E), [math.pi * (1 + 2e-16)], math.inf)

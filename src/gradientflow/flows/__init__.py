@@ -5,6 +5,7 @@ import functools
 from gradientflow._lazy import old_name
 
 from . import solvers as solvers
+from .beyond import look_beyond as look_beyond
 from .brownian import BrownianPath as BrownianPath
 from .brownian import check_key as check_key
 from .catalogue.adaptive.adadelta import AdaDeltaFlow as AdaDeltaFlow

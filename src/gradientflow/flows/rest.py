@@ -94,7 +94,12 @@ def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
         return on_host(_compiled_left(flow, t, x, way))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
-        return _by_eigenvalues(on_host(_compiled_terms(flow, t, x)), eps, np)
+        return _by_eigenvalues(terms_where_known(flow, t, x), eps, np)
+
+
+def terms_where_known(flow: Flow, t: Any, x: Any) -> Terms:
+    """Those at a position whose value is known, on the host."""
+    return on_host(_compiled_terms(flow, t, x))
 
 
 def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
@@ -239,17 +244,12 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     """By the eigenvalues of the Hessian in coordinates in which its diagonal is ±1, whatever their units."""
     H, x, residual, gradient, motion = terms
     H = (H + H.T) / 2
-    size_of, place = xp.abs(H), xp.abs(x)
-    largest = xp.max(size_of, axis=1, initial=0)
-    diagonal = xp.abs(xp.diagonal(H))
-    diagonal = xp.where(diagonal > eps * largest, diagonal, xp.where(largest > 0, largest, 1))
-    units = 1 / xp.sqrt(diagonal)
     finite = xp.isfinite(H).all() & xp.isfinite(residual).all()
-    values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)), xp)
+    units, values, vectors, cut = own_modes(H, eps, xp, finite)
+    size_of, place = xp.abs(H), xp.abs(x)
     carried = (units * residual) @ vectors
-    # What rounding leaves of a gradient that vanishes.
-    rounding = _ULPS * eps * xp.linalg.norm(units * (xp.abs(gradient) + size_of @ place))
-    cut = _ULPS * eps * xp.max(xp.abs(values), initial=0)
+    noise = rounding_of(H, x, gradient, eps, xp)
+    rounding = xp.linalg.norm(units * noise)
     curved = xp.abs(values) > cut
     away = xp.where(curved, carried / xp.where(curved, values, 1), 0)
     # A flow that is not E's own may go to a saddle.
@@ -261,8 +261,24 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
         way=xp.where(lost, xp.inf, xp.max(xp.abs(units * (vectors @ along)), initial=0)).astype(H.dtype),
         fall=xp.where(lost, xp.inf, xp.sum(xp.abs(carried * along)) / 2).astype(H.dtype),
         resolved=8 * eps**2 * (place @ (size_of @ place)),
-        unstable=(values < -cut).any() & finite,
+        # What a constraint holds does not leave.
+        unstable=(values < -cut).any() & finite & (xp.abs(residual - gradient) <= noise).all(),
     )
+
+
+def own_modes(H: Any, eps: float, xp: Any, finite: Any = True) -> tuple[Any, Any, Any, Any]:
+    """Units of x in which a Hessian's diagonal is ±1, its modes in them, and what of an eigenvalue is rounding."""
+    largest = xp.max(xp.abs(H), axis=1, initial=0)
+    diagonal = xp.abs(xp.diagonal(H))
+    diagonal = xp.where(diagonal > eps * largest, diagonal, xp.where(largest > 0, largest, 1))
+    units = 1 / xp.sqrt(diagonal)
+    values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(H), dtype=H.dtype)), xp)
+    return units, values, vectors, _ULPS * eps * xp.max(xp.abs(values), initial=0)
+
+
+def rounding_of(H: Any, x: Any, gradient: Any, eps: float, xp: Any = np) -> Any:
+    """What rounding leaves of a gradient that vanishes."""
+    return _ULPS * eps * (xp.abs(gradient) + xp.abs(H) @ xp.abs(x))
 
 
 def _modes(matrix: Any, xp: Any) -> tuple[Any, Any]:
