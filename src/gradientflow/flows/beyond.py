@@ -49,9 +49,7 @@ def look_beyond(flow: Flow, t: Any, x: Any, status: Status) -> Status:
     seen: Any = status.evidence
     if status.outcome is not Outcome.CONVERGED or seen.left is None or not flow.has_energy:
         return status
-    # Quadratics have one Hessian, and what has kinks none that tells.
-    plain = not isinstance(flow.energy, AbstractQuadratic | Composite) and size(x) <= LARGEST_DENSE
-    if not plain or not (seen.left.unstable or _next_to_nothing(seen)):
+    if not _is_plain(flow, x) or not (seen.left.unstable or _next_to_nothing(seen)):
         return status
     with np.errstate(all="ignore"):
         here = _seen_from(flow, t, x)
@@ -60,6 +58,20 @@ def look_beyond(flow: Flow, t: Any, x: Any, status: Status) -> Status:
         left = dataclasses.replace(seen.left, unstable=np.asarray(False))
         far = _falls_on(flow, x, here, float(seen.moved))
         return dataclasses.replace(status, evidence=dataclasses.replace(seen, left=left, falls_on=far))
+
+
+def falls_on_beyond(flow: Flow, x: Any) -> bool:
+    """Whether E was seen to fall along a direction in which its Hessian vanishes at a position of rest."""
+    if not _is_plain(flow, x):
+        return False
+    with np.errstate(all="ignore"):
+        here = _seen_from(flow, np.zeros((), dtype_of(x)), x)
+        return here is not None and _falls_on(flow, x, here, 0.0) is not None
+
+
+def _is_plain(flow: Flow, x: Any) -> bool:
+    """Whether E has a Hessian that tells, and is worth a look: quadratics have one, and what has kinks none."""
+    return not isinstance(flow.energy, AbstractQuadratic | Composite) and size(x) <= LARGEST_DENSE
 
 
 def _next_to_nothing(seen: Any) -> bool:
