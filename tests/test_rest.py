@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.flows import left_where_known
 from gradientflow.flows.solving.control import Tolerances
 from gradientflow.flows.solving.integration import Carry, Integration, Rows
 from gradientflow.flows.solving.solve import handed_over
@@ -82,6 +83,32 @@ def test_a_steep_first_fall_does_not_excuse_the_valley_after_it():
     path = gf.integrate(gf.GradientFlow(E), [3.0, 3.0], math.inf)
     assert path.status.outcome == "converged"
     np.testing.assert_allclose(path.x[-1], [0.1, 1.0], atol=3e-6)
+
+
+def test_what_one_coordinate_is_counted_in_hides_no_curvature_of_another():
+    """NIST's MGH10 from its first start, b exp(c/(t + d)), whose least energy is 87.9.
+
+    b falls to 1e-18, and beside mixed curvatures of 1e45 those of c and d, 1e23, look like rounding: it ended as
+    converged at 1e9.
+    """
+    y = [34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744, 8261, 7030, 6005, 5147, 4427, 3820, 3307, 2872]
+    t = 50 + 5 * np.arange(1, 17)
+    E = gf.energy(lambda b: jnp.sum((b[0] * jnp.exp(b[1] / (t + b[2])) - jnp.asarray(y)) ** 2))
+    path = gf.integrate(gf.GradientFlow(E), [2.0, 4e5, 2.5e4], math.inf, max_steps=5_000)
+    assert path.status != "converged", path.status.detail
+
+
+@pytest.mark.parametrize("units", [(1e-18, 1e5), (1e12, 1e-12)])
+def test_coordinates_of_their_own_units_change_nothing(units):
+    """A rest and a saddle of two coordinates that are counted in units 1e23 apart."""
+    scale = jnp.asarray(units)
+    for sign, unstable in ((1.0, False), (-1.0, True)):
+        E = gf.energy(lambda x, s=sign: jnp.sum((x / scale) ** 2 * jnp.array([1.0, s])) + jnp.prod(x / scale) / 2)
+        flow = gf.GradientFlow(E)
+        left = left_where_known(flow, 0.0, scale * jnp.array([1e-3, 0.0]), 1e300)
+        assert bool(left.unstable) == unstable
+        if not unstable:
+            np.testing.assert_allclose(left.fall, 1e-6, rtol=1e-9)
 
 
 def test_an_ill_conditioned_quadratic_comes_to_rest_at_its_minimum():

@@ -21,7 +21,8 @@ from .energies.composite import Composite
 from .energies.quadratic import AbstractQuadratic
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, on_host, size
-from .rest import Terms, own_modes, rounding_of, terms_where_known
+from .own_units import own_modes, rounding_of
+from .rest import Terms, terms_where_known
 from .status import Outcome, Status
 
 # A curvature below this share of what E fell over the way is next to nothing.

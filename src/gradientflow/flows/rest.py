@@ -21,13 +21,12 @@ from jax.flatten_util import ravel_pytree
 from .compiling import compiled
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, on_host, size
+from .own_units import ULPS, own_modes, rounding_of
 from .state import lower
 
 # Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
 _DIRECTIONS = 100
 _FORCING = 0.1
-# Rounding errors of sums are a few units in the last place of their largest terms.
-_ULPS = 16
 
 
 class Small(NamedTuple):
@@ -157,7 +156,7 @@ def _at_least(flow: Flow, x: Any, residual: Any) -> _AtLeast:
         scale * square / (bent * size(x) ** 0.5),
         jnp.where(curved > 0, scale**2 * square**2 / (2 * curved), jnp.inf),
         scale**2 * square * jnp.sqrt(square) / (2 * bent),
-        _ULPS * eps * max_norm(x),
+        ULPS * eps * max_norm(x),
     )
 
 
@@ -264,39 +263,6 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
         # What a constraint holds does not leave.
         unstable=(values < -cut).any() & finite & (xp.abs(residual - gradient) <= noise).all(),
     )
-
-
-def own_modes(H: Any, eps: float, xp: Any, finite: Any = True) -> tuple[Any, Any, Any, Any]:
-    """Units of x in which a Hessian's diagonal is ±1, its modes in them, and what of an eigenvalue is rounding."""
-    largest = xp.max(xp.abs(H), axis=1, initial=0)
-    diagonal = xp.abs(xp.diagonal(H))
-    diagonal = xp.where(diagonal > eps * largest, diagonal, xp.where(largest > 0, largest, 1))
-    units = 1 / xp.sqrt(diagonal)
-    values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(H), dtype=H.dtype)), xp)
-    return units, values, vectors, _ULPS * eps * xp.max(xp.abs(values), initial=0)
-
-
-def rounding_of(H: Any, x: Any, gradient: Any, eps: float, xp: Any = np) -> Any:
-    """What rounding leaves of a gradient that vanishes."""
-    return _ULPS * eps * (xp.abs(gradient) + xp.abs(H) @ xp.abs(x))
-
-
-def _modes(matrix: Any, xp: Any) -> tuple[Any, Any]:
-    """Eigenvalues and eigenvectors of a symmetric matrix, those of two unknowns by one of Jacobi's rotations.
-
-    Of many small ones, a lane each, a library's call for every one would be all that is waited for.
-    """
-    if len(matrix) > 2:
-        return xp.linalg.eigh(matrix)
-    if len(matrix) < 2:
-        return xp.diagonal(matrix), xp.ones_like(matrix)
-    (p, q), (_, r) = matrix
-    slope = (r - p) / (2 * xp.where(q == 0, 1, q))
-    tangent = xp.where(q == 0, 0, xp.where(slope < 0, -1, 1) / (xp.abs(slope) + xp.sqrt(1 + slope * slope)))
-    cosine = 1 / xp.sqrt(1 + tangent * tangent)
-    sine = tangent * cosine
-    values = xp.stack([p - tangent * q, r + tangent * q])
-    return values, xp.stack([xp.stack([cosine, sine]), xp.stack([-sine, cosine])])
 
 
 def _of_a_field(flow: Flow, x: Any, residual: Any) -> Left:
