@@ -22,6 +22,7 @@ test: $(READY)
 
 # What takes longer than a change should: two thousand random schemes against brute force, twenty kills of a write.
 thorough: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[thorough]'
 	GRADIENTFLOW_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The site with all its figures: those of examples are made once, and again when an example changes.

@@ -245,6 +245,19 @@ def test_an_interrupt_while_computing_ends_with_130_and_one_line():
         assert (process.returncode, said, complained) == (130, "", "gradientflow: interrupted\n")
 
 
+def test_signals_are_heard_before_anything_else_is_imported():
+    """An interrupt while typer, rich or JAX are imported was Python's own, with a traceback, or was swallowed."""
+    code = (
+        "import sys; import gradientflow.__main__;"
+        "print({'typer', 'rich', 'jax', 'numpy'} & sys.modules.keys(), flush=True);"
+        "from gradientflow.experiments.signals import end_at_signals;"
+        "end_at_signals(); import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "gradientflow: interrupted\n")
+    assert done.stdout == "set()\n"
+
+
 def test_a_device_is_written_to_and_not_replaced():
     _files.write_file("save", "/dev/null", b"1")
     assert stat.S_ISCHR(pathlib.Path("/dev/null").stat().st_mode)

@@ -4,6 +4,7 @@ import inspect
 import re
 from fractions import Fraction
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -345,9 +346,52 @@ def test_an_argument_that_a_function_does_not_have_is_told_with_those_that_it_ha
     assert str(told.value).endswith(f" It takes {', '.join(takes)}")
 
 
+CLASSES = {
+    f"{room}.{name}": cls
+    for room in ("", "constraints", "flows", "norms", "penalties", "potentials")
+    for name, cls in inspect.getmembers(getattr(gf, room) if room else gf, inspect.isclass)
+    if issubclass(cls, gf.flows.Told) and not inspect.isabstract(cls) and cls is not gf.flows.Told
+    and inspect.Parameter.VAR_KEYWORD not in kinds_of(cls)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", CLASSES)
+def test_an_argument_that_a_class_does_not_have_is_told_with_those_that_it_has(where):
+    cls = CLASSES[where]
+    with pytest.raises(TypeError, match=f"{cls.__name__}: there is no argument `no_such`") as told:
+        cls(no_such=1)
+    assert str(told.value).endswith(f" It takes {', '.join(inspect.signature(cls).parameters)}")
+
+
+def test_whoever_is_made_from_parts_tells_its_arguments():
+    """But for states and what a run hands out, which nobody makes by names."""
+    made = {
+        name
+        for name, cls in inspect.getmembers(gf, inspect.isclass)
+        if issubclass(cls, eqx.Module) and not inspect.isabstract(cls)
+    }
+    assert made - {where[1:] for where in CLASSES} <= {
+        "Chains",
+        "Iteration",
+        "Phase",
+        "PytreeState",
+        "Status",
+        "Trajectory",
+        "Vector",
+    }
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (
+            lambda: gf.HeavyBallFlow(Q, gamma=1.0),
+            "HeavyBallFlow: there is no argument `gamma`; did you mean `friction`?",
+        ),
+        (lambda: gf.Langevin(Q, T=1.0), "Langevin: there is no argument `T`; did you mean `temperature`?"),
+        (lambda: gf.Minibatch(size=3), "Minibatch: there is no argument `size`; did you mean `batch_size`?"),
+        (lambda: gf.penalties.L1(lam=1.0), "L1: there is no argument `lam`; did you mean `weight`?"),
+        (lambda: gf.Method(FLOW, gf.ForwardEuler(), lr=0.1), "Method: there is no argument `lr`; did you mean `step`?"),
         (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], lr=0.1, steps=3), "`lr`; did you mean `step`?"),
         (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], h=0.1, steps=3), "`h`; did you mean `step`?"),
         (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=0.1, n_steps=3), "did you mean `steps`?"),

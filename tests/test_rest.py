@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gradientflow as gf
+from gradientflow.flows import left_where_known
 from gradientflow.flows.solving.control import Tolerances
 from gradientflow.flows.solving.integration import Carry, Integration, Rows
 from gradientflow.flows.solving.solve import handed_over
@@ -84,6 +85,32 @@ def test_a_steep_first_fall_does_not_excuse_the_valley_after_it():
     np.testing.assert_allclose(path.x[-1], [0.1, 1.0], atol=3e-6)
 
 
+def test_what_one_coordinate_is_counted_in_hides_no_curvature_of_another():
+    """NIST's MGH10 from its first start, b exp(c/(t + d)), whose least energy is 87.9.
+
+    b falls to 1e-18, and beside mixed curvatures of 1e45 those of c and d, 1e23, look like rounding: it ended as
+    converged at 1e9.
+    """
+    y = [34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744, 8261, 7030, 6005, 5147, 4427, 3820, 3307, 2872]
+    t = 50 + 5 * np.arange(1, 17)
+    E = gf.energy(lambda b: jnp.sum((b[0] * jnp.exp(b[1] / (t + b[2])) - jnp.asarray(y)) ** 2))
+    path = gf.integrate(gf.GradientFlow(E), [2.0, 4e5, 2.5e4], math.inf, max_steps=5_000)
+    assert path.status != "converged", path.status.detail
+
+
+@pytest.mark.parametrize("units", [(1e-18, 1e5), (1e12, 1e-12)])
+def test_coordinates_of_their_own_units_change_nothing(units):
+    """A rest and a saddle of two coordinates that are counted in units 1e23 apart."""
+    scale = jnp.asarray(units)
+    for sign, unstable in ((1.0, False), (-1.0, True)):
+        E = gf.energy(lambda x, s=sign: jnp.sum((x / scale) ** 2 * jnp.array([1.0, s])) + jnp.prod(x / scale) / 2)
+        flow = gf.GradientFlow(E)
+        left = left_where_known(flow, 0.0, scale * jnp.array([1e-3, 0.0]), 1e300)
+        assert bool(left.unstable) == unstable
+        if not unstable:
+            np.testing.assert_allclose(left.fall, 1e-6, rtol=1e-9)
+
+
 def test_an_ill_conditioned_quadratic_comes_to_rest_at_its_minimum():
     path = gf.integrate(gf.GradientFlow(gf.Quadratic(np.diag([1.0, 1e10]))), [1.0, 1.0], math.inf)
     assert path.status.outcome == "converged"
@@ -140,6 +167,78 @@ def test_what_starts_at_rest_is_at_rest(energy, at, unstable):
     assert path.status.outcome == "converged"
     assert float(path.t[-1]) == 0
     assert ("saddle or a maximum" in path.status.detail) == unstable
+
+
+class Inflections(gf.Energy):
+    """a(x₀ − c)ⁿ + bx₁² + c: of odd n no minimum, of even n one, both with a Hessian that vanishes along x₀."""
+
+    a: float
+    b: float
+    c: float
+    power: int = eqx.field(static=True)
+
+    def value(self, x):
+        return self.a * (x[0] - self.c) ** self.power + self.b * x[1] ** 2 + self.c
+
+
+NO_MINIMIZER = "no minimizer: "
+
+
+@pytest.mark.parametrize("dtype", part([jnp.float64, jnp.float32]))
+@pytest.mark.parametrize(
+    ("a", "power", "start", "none"),
+    [
+        (1 / 3, 3, 2.0, True), (1 / 3, 3, 0.0, True), (-1.0, 4, 0.0, True), (1.0, 4, 1.0, False), (1.0, 4, 0.0, False),
+        pytest.param(1.0, 5, 1.0, True, marks=thorough), pytest.param(1.0, 8, 1.0, False, marks=thorough),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("c", part([3.0, 0.0]))
+def test_a_rest_where_e_falls_on_beyond_is_said_to_be_no_minimizer(a, power, start, none, c, dtype):
+    """Gradient, Newton step and Hessian vanish at x³'s inflection and at −x⁴'s maximum as they do at x⁴'s minimum."""
+    E = Inflections(a, 2.0, c, power)
+    path = gf.integrate(gf.GradientFlow(E), jnp.asarray([c + start, 1.0 if start else 0.0], dtype), math.inf)
+    assert path.status == "converged"
+    assert (NO_MINIMIZER in path.status.detail) == none, path.status.detail
+
+
+def test_an_iterate_that_rests_at_an_inflection_is_told_so_too():
+    newton = gf.optimizers.newton(Inflections(1 / 3, 2.0, 0.0, 3)).iterate([1.0, 1.0], 30)
+    assert newton.status == "converged"
+    assert NO_MINIMIZER in newton.status.detail
+    quartic = gf.optimizers.newton(Inflections(1.0, 2.0, 0.0, 4)).iterate([1.0, 1.0], 36)
+    assert quartic.status == "converged"
+    assert NO_MINIMIZER not in quartic.status.detail
+
+
+def test_where_three_cubics_meet_e_falls_between_their_axes():
+    """x₀³ − 3x₀x₁² has three valleys and three ridges; along both axes of x₀x₁x₂ E is constant."""
+    for fn, n in ((lambda x: x[0] ** 3 - 3 * x[0] * x[1] ** 2, 2), (lambda x: x[0] * x[1] * x[2], 3)):
+        detail = gf.integrate(gf.GradientFlow(gf.energy(fn)), np.zeros(n), math.inf).status.detail
+        assert NO_MINIMIZER in detail
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+def test_on_the_way_into_a_valley_of_minima_nothing_is_a_saddle(dtype):
+    """(x₀x₁ − 1)²: as long as the residual is not zero an eigenvalue is negative, by no more than the residual."""
+    path = gf.integrate(
+        gf.GradientFlow(gf.energy(lambda x: (x[0] * x[1] - 1) ** 2)), jnp.array([2.0, 1.0], dtype), math.inf
+    )
+    assert path.status == "converged"
+    assert "saddle" not in path.status.detail, path.status.detail
+
+
+def test_a_saddle_that_is_come_to_is_one():
+    path = gf.integrate(gf.GradientFlow(gf.energy(lambda x: jnp.cosh(x[0]) - x[1] ** 2)), [1.0, 0.0], math.inf)
+    assert "saddle or a maximum" in path.status.detail
+
+
+def test_what_a_constraint_holds_is_no_saddle():
+    """−‖x‖² on a box is least at its corner, which no nudge leaves."""
+    flow = gf.ProjectedFlow(gf.energy(lambda x: -jnp.sum(x**2)), gf.constraints.Box(-1.0, 1.0))
+    path = gf.integrate(flow, [0.3, 0.2], math.inf)
+    np.testing.assert_allclose(path.x[-1], 1.0)
+    assert path.status == "converged"
+    assert "saddle" not in path.status.detail, path.status.detail
 
 
 def test_where_a_start_is_within_rounding_of_a_minimum_it_is_at_rest():

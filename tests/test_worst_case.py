@@ -555,6 +555,32 @@ def test_a_certificate_does_not_prove_more_than_it_does():
     assert not dataclasses.replace(bound, exact=bound.exact * Fraction(999, 1000)).check()
 
 
+CHECKED = {
+    "rate": lambda: gf.worst_case_rate(descent(Fraction(1, 10)), 1, 10),
+    "bound": lambda: gf.worst_case_bound(descent(1), 2, 0, 1),
+    "claim": lambda: gf.analysis.settle(lambda q: q.E[0] - q.E[1], descent(1), 0, 1),
+    "cycle": lambda: gf.find_cycle(gf.optimizers.momentum(BOWL, 4 / 36, 4 / 9), 1, 25),
+}
+# A field, and what nobody may take for it; what is only told of a proof is not looked at.
+WRONG = (None, "x", 3.0, -1, ())
+ONLY_TOLD = {"reason", "quadratics", "curvature", "conditions", "state", "points", "excess", "counterexample"}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_what_is_no_field_of_a_proof_proves_nothing(name):
+    found = CHECKED[name]()
+    assert found.check()
+    for field in dataclasses.fields(found):
+        for wrong in WRONG:
+            if field.name not in ONLY_TOLD and not (wrong is None and getattr(found, field.name) is None):
+                assert dataclasses.replace(found, **{field.name: wrong}).check() is False, (field.name, wrong)
+    for field in ("weights", "multipliers") if getattr(found, "certificate", None) is not None else ():
+        for wrong in (each for each in WRONG if each != getattr(found.certificate, field)):
+            other = dataclasses.replace(found.certificate, **{field: wrong})
+            assert other.check() is False, (field, wrong)
+            assert dataclasses.replace(found, certificate=other).check() is False, (field, wrong)
+
+
 def test_a_proof_that_meets_a_float_raises():
     found = gf.worst_case_rate(descent(Fraction(1, 10)), 1, 10)
     condition = found.certificate.conditions[0]

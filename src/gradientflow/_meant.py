@@ -59,6 +59,12 @@ _ALIKE = (
     {"draws", "samples", "n_samples", "num_samples"},
     {"burn_in", "burnin", "warmup", "warm_up"},
     {"chains", "n_chains", "particles"},
+    {"batch_size", "batch", "size", "minibatch"},
+    {"schedule", "fn", "function", "scheduler"},
+    {"weight", "lam", "lmbda", "reg", "penalty"},
+    {"radius", "r"},
+    {"H", "A", "Q", "hessian", "matrix"},
+    {"tableau", "name"},
 )  # fmt: skip
 
 

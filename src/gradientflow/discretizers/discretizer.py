@@ -5,11 +5,10 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gradientflow.flows import Flow, UnansweredQuestionError, drawn, dtype_of, lower, users_line
+from gradientflow.flows import Flow, Told, UnansweredQuestionError, drawn, dtype_of, lower, users_line
 
 _DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
 
@@ -37,7 +36,7 @@ def _check_arguments(cls: type, own: Any, arguments: str) -> None:
         ) from None
 
 
-class Discretizer(eqx.Module):
+class Discretizer(Told):
     """A one-step map z ↦ Φ_h(z) of any flow that answers what the recipe asks.
 
     A subclass defines `step` from `flow.drift`, `flow.resolvent`, `flow.parts` and `+ - * /` on states, and nothing

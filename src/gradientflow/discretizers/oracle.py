@@ -4,13 +4,13 @@ import abc
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import (
     Energy,
     Flow,
+    Told,
     WrappedEnergy,
     check_positive,
     l2_norm,
@@ -19,7 +19,7 @@ from gradientflow.flows import (
 from gradientflow.flows.checks import in_a_line
 
 
-class DeterministicOracle(eqx.Module):
+class DeterministicOracle(Told):
     """A map (flow, key, k) ↦ the flow that step k sees, without randomness: `iterate` needs no key for it.
 
     A subclass defines `__call__` and ignores its key, which is `None`.
@@ -35,7 +35,7 @@ class DeterministicOracle(eqx.Module):
         """The flow that step k sees."""
 
 
-class RandomOracle(eqx.Module):
+class RandomOracle(Told):
     """A map (flow, key, k) ↦ the flow that step k sees, which draws from its key.
 
     A plain function will do where every step has a key of its own. A subclass of this one may have several steps in a

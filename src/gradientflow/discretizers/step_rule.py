@@ -5,20 +5,19 @@ import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import eval_jaxpr
 
-from gradientflow.flows import Flow, check_positive
+from gradientflow.flows import Flow, Told, check_positive
 from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.inheriting import is_abstract, owners_of
 
 from .discretizer import Discretizer
 
 
-class StepRule(eqx.Module):
+class StepRule(Told):
     """A map (flow, discretizer, t, z, rule_state) ↦ (h, rule_state).
 
     Attributes:

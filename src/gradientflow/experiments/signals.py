@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from gradientflow import _files
 
+# Set once signals are heard.
+_heard = threading.Event()
 # Set while the first SIGINT is an exception, of which what is done comes back; and what is said then.
 _returning = threading.Event()
 _FINISHED_FIRST = "gradientflow: interrupted; what is at work is finished first, once more ends it\n"
@@ -20,8 +22,9 @@ def end_at_signals() -> None:
     Python's own exception is swallowed where it falls into a callback, and waits until a compilation is over. So the
     signal is read from a pipe in a thread of its own.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or _heard.is_set():
         return
+    _heard.set()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signals = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}

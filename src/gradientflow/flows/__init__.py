@@ -5,6 +5,8 @@ import functools
 from gradientflow._lazy import old_name
 
 from . import solvers as solvers
+from .beyond import falls_on_beyond as falls_on_beyond
+from .beyond import look_beyond as look_beyond
 from .brownian import BrownianPath as BrownianPath
 from .brownian import check_key as check_key
 from .catalogue.adaptive.adadelta import AdaDeltaFlow as AdaDeltaFlow
@@ -166,6 +168,7 @@ from .status import Status as Status
 from .status import decide as decide
 from .status import said as said
 from .status import unseen as unseen
+from .told import Told as Told
 from .trajectory import Stats as Stats
 from .trajectory import Trajectory as Trajectory
 from .trajectory import along as along

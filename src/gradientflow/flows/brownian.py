@@ -3,7 +3,6 @@
 from typing import Any
 
 import diffrax as dfx
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -11,9 +10,10 @@ from .checks import check_positive, in_a_line
 from .flow import Flow
 from .numerics import Number, dtype_of
 from .start import prepare
+from .told import Told
 
 
-class BrownianPath(eqx.Module):
+class BrownianPath(Told):
     """One realized Brownian motion over [t0, t1], to be shared by a flow and its discretizations.
 
     Args:

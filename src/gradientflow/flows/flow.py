@@ -12,6 +12,7 @@ from .implicit import solve_resolvent
 from .inheriting import forwards, owners_of
 from .noise import Noise
 from .state import lift, lower
+from .told import Told
 
 
 class UnansweredQuestionError(TypeError):
@@ -45,7 +46,7 @@ _OF_A_DRIFT = ("resolvent", "discrete_gradient_step", "parts", "solution")
 _BY_THE_POSITION = ("lyapunov", "residual")
 
 
-class Flow(eqx.Module):
+class Flow(Told):
     """A vector field ż = f(t, z) on states z.
 
     Discretizers and solvers know a flow only by the questions below. `drift` is answered by every flow, `resolvent` too

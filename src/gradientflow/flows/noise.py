@@ -5,8 +5,10 @@ from typing import Any
 
 import equinox as eqx
 
+from .told import Told
 
-class Noise(eqx.Module):
+
+class Noise(Told):
     r"""The noise of a flow, $dz = f(t, z)\,dt + \sigma(t, z)\,dW$ (Itô).
 
     Args:

@@ -21,13 +21,12 @@ from jax.flatten_util import ravel_pytree
 from .compiling import compiled
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, on_host, size
+from .own_units import ULPS, own_modes, rounding_of
 from .state import lower
 
 # Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
 _DIRECTIONS = 100
 _FORCING = 0.1
-# Rounding errors of sums are a few units in the last place of their largest terms.
-_ULPS = 16
 
 
 class Small(NamedTuple):
@@ -94,10 +93,15 @@ def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
         return on_host(_compiled_left(flow, t, x, way))
     eps = float(jnp.finfo(dtype_of(x)).eps)
     with np.errstate(all="ignore"):
-        terms = on_host(_compiled_terms(flow, t, x))
+        terms = terms_where_known(flow, t, x)
         if not _is_near(_at_least_of_terms(terms, eps), way):
             return nothing_known(terms.x.dtype)
         return _by_eigenvalues(terms, eps, np)
+
+
+def terms_where_known(flow: Flow, t: Any, x: Any) -> Terms:
+    """Those at a position whose value is known, on the host."""
+    return on_host(_compiled_terms(flow, t, x))
 
 
 def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
@@ -150,14 +154,14 @@ def _at_least(flow: Flow, x: Any, residual: Any) -> _AtLeast:
     unit = jax.tree.map(lambda leaf: leaf / jnp.where(scale > 0, scale, 1).astype(leaf.dtype), residual)
     image = flow.energy.hvp(x, unit)
     products = inner(unit, unit), inner(unit, image), inner(image, image)
-    return _by_products(jnp, scale, *products, size(x), _ULPS * eps * max_norm(x))
+    return _by_products(jnp, scale, *products, size(x), ULPS * eps * max_norm(x))
 
 
 def _at_least_of_terms(terms: Terms, eps: float) -> _AtLeast:
     scale = np.max(np.abs(terms.residual), initial=0)
     unit = terms.residual / scale if scale > 0 else terms.residual
     image, extent = terms.H @ unit, np.max(np.abs(terms.x), initial=0)
-    return _by_products(np, scale, unit @ unit, unit @ image, image @ image, len(unit), _ULPS * eps * extent)
+    return _by_products(np, scale, unit @ unit, unit @ image, image @ image, len(unit), ULPS * eps * extent)
 
 
 def _by_products(xp: Any, scale: Any, square: Any, curved: Any, bent: Any, n: int, told_apart: Any) -> _AtLeast:
@@ -254,17 +258,12 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     """By the eigenvalues of the Hessian in coordinates in which its diagonal is ±1, whatever their units."""
     H, x, residual, gradient, motion = terms
     H = (H + H.T) / 2
-    size_of, place = xp.abs(H), xp.abs(x)
-    largest = xp.max(size_of, axis=1, initial=0)
-    diagonal = xp.abs(xp.diagonal(H))
-    diagonal = xp.where(diagonal > eps * largest, diagonal, xp.where(largest > 0, largest, 1))
-    units = 1 / xp.sqrt(diagonal)
     finite = xp.isfinite(H).all() & xp.isfinite(residual).all()
-    values, vectors = _modes(xp.where(finite, units[:, None] * H * units, xp.eye(len(x), dtype=H.dtype)), xp)
+    units, values, vectors, cut = own_modes(H, eps, xp, finite)
+    size_of, place = xp.abs(H), xp.abs(x)
     carried = (units * residual) @ vectors
-    # What rounding leaves of a gradient that vanishes.
-    rounding = _ULPS * eps * xp.linalg.norm(units * (xp.abs(gradient) + size_of @ place))
-    cut = _ULPS * eps * xp.max(xp.abs(values), initial=0)
+    noise = rounding_of(H, x, gradient, eps, xp)
+    rounding = xp.linalg.norm(units * noise)
     curved = xp.abs(values) > cut
     away = xp.where(curved, carried / xp.where(curved, values, 1), 0)
     # A flow that is not E's own may go to a saddle.
@@ -276,26 +275,9 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
         way=xp.where(lost, xp.inf, xp.max(xp.abs(units * (vectors @ along)), initial=0)).astype(H.dtype),
         fall=xp.where(lost, xp.inf, xp.sum(xp.abs(carried * along)) / 2).astype(H.dtype),
         resolved=8 * eps**2 * (place @ (size_of @ place)),
-        unstable=(values < -cut).any() & finite,
+        # What a constraint holds does not leave.
+        unstable=(values < -cut).any() & finite & (xp.abs(residual - gradient) <= noise).all(),
     )
-
-
-def _modes(matrix: Any, xp: Any) -> tuple[Any, Any]:
-    """Eigenvalues and eigenvectors of a symmetric matrix, those of two unknowns by one of Jacobi's rotations.
-
-    Of many small ones, a lane each, a library's call for every one would be all that is waited for.
-    """
-    if len(matrix) > 2:
-        return xp.linalg.eigh(matrix)
-    if len(matrix) < 2:
-        return xp.diagonal(matrix), xp.ones_like(matrix)
-    (p, q), (_, r) = matrix
-    slope = (r - p) / (2 * xp.where(q == 0, 1, q))
-    tangent = xp.where(q == 0, 0, xp.where(slope < 0, -1, 1) / (xp.abs(slope) + xp.sqrt(1 + slope * slope)))
-    cosine = 1 / xp.sqrt(1 + tangent * tangent)
-    sine = tangent * cosine
-    values = xp.stack([p - tangent * q, r + tangent * q])
-    return values, xp.stack([xp.stack([cosine, sine]), xp.stack([-sine, cosine])])
 
 
 def _of_a_field(flow: Flow, x: Any, residual: Any) -> Left:

@@ -84,6 +84,7 @@ class Evidence:
         reach: the largest entry of the last position [X].
         stiff: whether stability held the steps of a solve back.
         has_energy: whether there is an energy to tell of; of a field E is 0 in all rows, and ∇E is −f.
+        falls_on: how far beyond its state of rest E was seen to fall on [X]; `None` where it was not.
     """
 
     steps: Any
@@ -114,6 +115,7 @@ class Evidence:
     reach: Any
     stiff: Any
     has_energy: bool = dataclasses.field(default=True, metadata={"static": True})
+    falls_on: Any = None
 
 
 def unseen(xp: Any, energy: Any, grad_norm: Any) -> Evidence:
@@ -334,4 +336,6 @@ def _sentence(status: Status) -> str:
     said = f"{name} = {grad:.3g}{share} {after}" + (f", energy {energy:.6g}" if e.has_energy else "")
     if outcome is Outcome.CONVERGED and e.left is not None and e.left.unstable:
         said += "; at a saddle or a maximum, which the least nudge leaves"
+    if e.falls_on is not None:
+        said += f"; no minimizer: {float(e.falls_on):.2g} beyond it E falls ever steeper, as past an inflection"
     return said

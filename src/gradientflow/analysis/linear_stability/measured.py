@@ -12,7 +12,8 @@ from gradientflow.discretizers import Discretizer, Method
 from gradientflow.flows import Flow, begin, dtype_of
 
 from ..results.grades import Grade
-from .jacobian import LATEST, UNCHANGED, check_repeats, late_time, leaves_at_once, step_eigenvalues, time_scale
+from .jacobian import LATEST, UNCHANGED, check_repeats, late_time, step_eigenvalues, time_scale
+from .silence import leaves_at_once
 from .step_limit import StepLimit
 
 # Steps are tried from this fraction of the time scale of the flow's fastest mode to this multiple, by this ratio.

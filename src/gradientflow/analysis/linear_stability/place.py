@@ -25,12 +25,13 @@ from gradientflow.flows import (
     Trajectory,
     WrappedFlow,
     dtype_of,
+    falls_on_beyond,
     max_norm,
     prepare,
 )
 
-from .curvature import Curvatures
-from .jacobian import has_no_derivative, leaves_at_once
+from .curvature import Curvatures, curvatures_at
+from .silence import changes_with_age, differs_beside, has_no_derivative, leaves_at_once, stands_still
 
 # How far from an equilibrium a point may be, relative to its size: 1e-6 in double precision, 2e-3 in single.
 # ‖∇E‖/λ_max estimates the distance.
@@ -113,6 +114,21 @@ def _is_small(gradient: float, x: Any, greatest: float) -> bool:
     return away <= float(jnp.finfo(dtype_of(x)).eps) ** _STATIONARY_POWER * max(1.0, float(max_norm(x)))
 
 
+def finite_curvatures(energy: Energy, x: Any) -> Curvatures:
+    """The extreme curvatures at a point.
+
+    Raises:
+        ValueError: where the Hessian is not finite.
+    """
+    try:
+        return curvatures_at(energy, x)
+    except ArithmeticError as error:
+        raise ValueError(
+            f"stability: {error} at the point, which limits no step and allows none; give `at`, a minimizer around "
+            "which E is smooth, or follow a run: edge_of_stability(method, run)"
+        ) from None
+
+
 def check_minimizer(flow: Flow, z: Any, curvatures: Curvatures) -> None:
     """Refuses a state that is no minimizer; where a constraint takes up a gradient, the rest of it counts.
 
@@ -172,5 +188,32 @@ def says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curva
             return "a step of steepest descent has no derivative at the point; smoothness(E, norm).step_limit limits it"
         return (
             "the gradient has a kink at the point: the curvature differs from side to side; ask `at` a point beside it"
+        )
+    if flow.has_energy and falls_on_beyond(flow, flow.position(z)):
+        return "no minimizer: E falls along a direction in which its Hessian vanishes; follow a run instead"
+    if leaves_at_once(flow, discretizer, z):
+        return ""
+    if differs_beside(flow, discretizer, z):
+        return (
+            "the derivative at the point is none of what is beside it, as where branches meet; ask `at` a point there"
+        )
+    return "" if is_read else _measures_nothing(flow, discretizer, z)
+
+
+def _measures_nothing(flow: Flow, discretizer: Discretizer, z: Any) -> str:
+    """Why the derivative of a step that can't be read says nothing of the step."""
+    if changes_with_age(flow, discretizer, z):
+        return (
+            "no step is like another: what the scheme keeps counts them, and a step changes with it; let what changes "
+            "be a schedule, or a function of the time t"
+        )
+    if stands_still(flow, discretizer, z):
+        return (
+            "along some direction a step does not move to first order, whatever its length, though the flow does: "
+            "its derivative says nothing of what it does there; follow a run instead"
+        )
+    if differs_beside(flow, discretizer, z):
+        return (
+            "the derivative at the point is none of what is beside it, as where branches meet; ask `at` a point there"
         )
     return ""

@@ -39,11 +39,11 @@ from ..results.grades import Grade
 from ..results.result import Drawn
 from .arrays import eigenvalues, spectral_radii
 from .contractivity import global_limit_of
-from .curvature import Curvatures, curvatures_at
+from .curvature import Curvatures
 from .field_rates import check_rest, rates_at
 from .jacobian import is_affine, step_eigenvalues
 from .measured import measured_limit, measured_lr_limit, unknown
-from .place import check_minimizer, minimizer_of, says_nothing, unpacked
+from .place import check_minimizer, finite_curvatures, minimizer_of, says_nothing, unpacked
 from .preconditioned import Held, HeldFamily, held_along, held_at, learning_rate, preconditioned_curvatures
 from .reading import ModeReading, Recipe
 from .step_limit import StepLimit, exact_limit, readable, without_roots
@@ -246,7 +246,7 @@ def stability(
 
     Raises:
         ValueError: if the point is not stationary (naming its gradient norm) or not a minimizer (naming a negative
-            curvature), or if none is known.
+            curvature), if the Hessian is not finite there, or if none is known.
         TypeError: if a step rule or the scheme itself chooses the step from the state: then there is no one step to
             limit.
 
@@ -269,7 +269,7 @@ def stability(
     check_answers(flow_on_arrays, discretizer, z)
     x = flow_on_arrays.position(z)
     if flow.has_energy:
-        curvatures = curvatures_at(flow_on_arrays.energy, x)
+        curvatures = finite_curvatures(flow_on_arrays.energy, x)
         check_minimizer(flow_on_arrays, z, curvatures)
     else:
         curvatures = rates_at(flow_on_arrays, z)

@@ -16,7 +16,16 @@ from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Grade, Measured
 from ..results.result import Result
-from .certificate import Certificate, plain_proof, quadratic_motions, recognized, with_slack, without_slack
+from .certificate import (
+    Certificate,
+    is_count,
+    is_listed,
+    plain_proof,
+    quadratic_motions,
+    recognized,
+    with_slack,
+    without_slack,
+)
 from .conditions import Condition
 from .growth import assumed
 from .interpolant import extreme, positions_of
@@ -93,11 +102,16 @@ class WorstCaseBound(Result):
 
     def check(self) -> bool:
         """Whether the certificate proves the factor, by exact arithmetic alone: no solver is asked."""
-        if self.certificate is None or not isinstance(self.exact, Fraction):
+        if not (isinstance(self.certificate, Certificate) and isinstance(self.exact, Fraction)):
             return False
-        if not self.problem.is_of(self.subject, self.energies):
+        if not (isinstance(self.problem, Problem) and self.problem.is_of(self.subject, self.energies)):
             return False
-        if len(self.certificate.weights) != 1 or self.at not in PLACES or self.initial not in POWERS:
+        known = all(isinstance(name, str) for name in (self.final, self.initial, self.at))
+        if not (known and self.final in MEASURES and self.initial in POWERS and self.at in PLACES):
+            return False
+        if not is_count(self.steps) or self.grade not in (Grade.PROVED, Grade.CERTIFIED):
+            return False
+        if not is_listed(self.certificate.weights) or len(self.certificate.weights) != 1:
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False

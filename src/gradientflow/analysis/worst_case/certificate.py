@@ -1,6 +1,7 @@
 """Certificates: numbers that prove a bound, checked on fractions; and how a solver's floats become such numbers."""
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -63,12 +64,32 @@ class Certificate(Graded):
         Raises:
             TypeError: if a number is a float.
         """
+        if not (
+            _are_numbers(self.weights) and is_listed(self.multipliers) and all(map(_are_numbers, self.multipliers))
+        ):
+            return False
+        if not (is_listed(self.conditions) and all(isinstance(each, Condition) for each in self.conditions)):
+            return False
         pairs = list(zip(self.conditions, self.multipliers, strict=False))
         fits = len(pairs) == len(self.conditions) == len(self.multipliers) and all(
             len(multipliers) == len(condition.inequalities.names) and len(self.weights) == len(condition.terms[0])
             for condition, multipliers in pairs
         )
         return fits and all(condition.holds(self.weights, multipliers) for condition, multipliers in pairs)
+
+
+def is_listed(value: Any) -> bool:
+    """Whether a certificate's numbers can be in it."""
+    return isinstance(value, list | tuple)
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a number of steps; 3.0 is none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+
+
+def _are_numbers(value: Any) -> bool:
+    return is_listed(value) and all(isinstance(each, numbers.Real) for each in value)
 
 
 def with_slack(conditions: Sequence[Condition], found: Solution) -> Certificate | None:

@@ -33,6 +33,7 @@ from ..exact.state_space import transfer
 from ..exact.subject import read_subject
 from ..results.grades import Grade, Graded
 from ..results.result import Drawn
+from .certificate import is_count
 from .problem import EnergyClass, Problem, balanced, energy_class, on_energy
 
 # The longest cycles that are looked for.
@@ -157,6 +158,10 @@ class Cycle(Graded, Drawn):
 
     def check(self) -> bool:
         """Whether the inequality holds, decided by interval arithmetic on the exact coefficients."""
+        if not (isinstance(self.problem, Problem) and isinstance(self.method, Method)):
+            return False
+        if not (is_count(self.period) and is_count(self.turns)):
+            return False
         is_polygon = (self.period, self.turns) in zip(*_RATIOS.tolist(), strict=True)
         own = on_energy(self.problem.subject, self.method.flow.energy)
         is_own = self.energies == self.problem.energies and bool(eqx.tree_equal(own, self.method))

@@ -10,7 +10,7 @@ from gradientflow.flows import Flow, looks_at_numbers
 
 from ..results.grades import Grade
 from ..results.result import Result
-from .certificate import Certificate, without_slack
+from .certificate import Certificate, is_listed, without_slack
 from .decrease import distance_conditions, told
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem, refuse_what_is_no_sum
 from .search import certificate_at, conditions_at, fastest_rate, given_up, is_definite
@@ -85,11 +85,15 @@ class WorstCaseRate(Result):
 
     def check(self) -> bool:
         """Whether the certificate proves the rate, by exact arithmetic alone: no solver is asked."""
-        if self.certificate is None or not isinstance(self.exact, Fraction):
+        if not (isinstance(self.certificate, Certificate) and isinstance(self.exact, Fraction)):
             return False
-        if not self.problem.is_of(self.subject, self.energies) or (self.exact < 0 and not self.problem.is_flow):
+        if not (isinstance(self.problem, Problem) and self.problem.is_of(self.subject, self.energies)):
+            return False
+        if (self.exact < 0 and not self.problem.is_flow) or self.grade not in (Grade.PROVED, Grade.CERTIFIED):
             return False
         problem, found = self.problem, self.certificate
+        if not is_listed(found.weights):
+            return False
         if len(found.weights) == 1:
             if not follows_state(problem.space, _bounded(problem)):
                 return False

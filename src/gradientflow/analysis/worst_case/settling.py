@@ -21,7 +21,7 @@ from ..exact.algebra import fraction, polynomials
 from ..exact.leaf import Exact, NotExactError
 from ..results.grades import Grade, Graded
 from ..results.result import Result
-from .certificate import Certificate, quadratic_motions, with_slack, without_slack
+from .certificate import Certificate, is_count, quadratic_motions, with_slack, without_slack
 from .conditions import Condition, Inequalities
 from .interpolant import extreme, positions_of
 from .measures import Known, further
@@ -113,14 +113,15 @@ class Settled(Result):
 
     def check(self) -> bool:
         """Whether the certificate proves the claim by exact arithmetic, or the counterexample refutes it when run."""
-        if not self.problem.is_of(self.subject, self.energies):
+        if not (isinstance(self.problem, Problem) and self.problem.is_of(self.subject, self.energies)):
             return False
-        if self.certificate is not None:
+        if not is_count(self.steps) or not callable(self.claim):
+            return False
+        if isinstance(self.certificate, Certificate) and self.grade is Grade.PROVED:
             _, stated, _ = _condition(self.claim, self.problem, self.steps)
             return dataclasses.replace(self.certificate, conditions=(_plain(stated),)).check()
-        if self.counterexample is None:
+        if not isinstance(example := self.counterexample, Counterexample) or self.grade is not Grade.REFUTED:
             return False
-        example = self.counterexample
         return _on_the_run(example.method, example.x0, self.steps, self.claim) < example.violation / 2 < 0
 
     def __repr__(self) -> str:

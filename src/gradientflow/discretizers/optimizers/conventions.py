@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import equinox as eqx
-
-from gradientflow.flows import check_fraction, check_nonnegative, check_positive
+from gradientflow.flows import Told, check_fraction, check_nonnegative, check_positive
 
 from ..running.method import Method
 from .classical import momentum
 
 
-class MomentumConvention(eqx.Module):
+class MomentumConvention(Told):
     r"""Momentum's two numbers, $b' = \beta b + \nabla E$, $x' = x - \eta b'$, and what they are in other conventions.
 
     All of these have the same iterates from rest; they differ in what they call the velocity:

@@ -76,6 +76,10 @@ def checked_run(
             check_schedule("iterate", iteration.rule.schedule, int(steps))
         if isinstance(iteration.rule, ScheduledStep):
             check_table("iterate", iteration.rule.schedule, int(steps))
+        # Of an optimizer whose step is its clock the schedule is the flow's speed.
+        if (rate := getattr(getattr(iteration.flow, "rate", None), "schedule", None)) is not None:
+            check_schedule("iterate", rate, int(steps))
+            check_table("iterate", rate, int(steps))
         check_value("iterate", "x0" if state is None else "state", float(evidence.energy[0]))
     given = {} if gtol is None else {"gtol": gtol}
     stats = Stats(scheme=discretizer.name, steps=int(steps), precision=str(dtype_of(z0)), **given)

@@ -10,7 +10,7 @@ import numpy as np
 
 import gradientflow
 from gradientflow._meant import meant, meant_argument
-from gradientflow.flows import Energy, Flow, Trajectory, unknown_name
+from gradientflow.flows import Energy, Flow, Told, Trajectory, unknown_name
 from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer
@@ -76,7 +76,7 @@ class Named(eqx.Module):
         return eqx.Partial(self.make, **rest) if "lr" in self.parameters else None
 
 
-class Method(eqx.Module):
+class Method(Told):
     """A named optimizer: this scheme with this step on this flow.
 
     Attributes:

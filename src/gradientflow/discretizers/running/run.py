@@ -25,6 +25,7 @@ from gradientflow.flows import (
     each_row,
     left_to_do,
     left_where_known,
+    look_beyond,
     max_norm,
     nothing_known,
     on_device,
@@ -65,6 +66,7 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
         status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
             status = _to_the_step(iteration, status, carries, save_every)
+    status = look_beyond(iteration.flow, told.t[-1], ends.last, status)
     return on_device(dataclasses.replace(rows, finite=None)), status
 
 

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from gradientflow.flows import Flow, unknown_name
+from gradientflow.flows import Flow, Told, unknown_name
 from gradientflow.flows.checks import in_a_line
 
 from ..discretizer import Discretizer
 from .coefficients import Rational, advanced, combined
 
 
-class Tableau(eqx.Module):
+class Tableau(Told):
     """A Butcher tableau with exact entries.
 
     Attributes:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from ..checks import by_name, in_a_line
 from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
 from ..numerics import as_floating
+from ..told import Told
 from .hessian import solve_hessian
 
 
@@ -41,7 +42,7 @@ _OF_A_VALUE = (
 )  # fmt: skip
 
 
-class Energy(eqx.Module):
+class Energy(Told):
     r"""A scalar function $E: x \mapsto E(x) \in \mathbb R$ of a pytree: what a flow descends.
 
     A subclass defines `value`; the gradient is automatic differentiation unless it is given too. What is known of the

@@ -41,7 +41,13 @@ class ExpressionEnergy(Energy):
     variables: tuple[str, ...] = eqx.field(static=True)
 
     def value(self, x: Any) -> Any:
-        """The formula's value at the position x, of shape (n,)."""
+        """The formula's value at the position x, of shape (n,).
+
+        Raises:
+            ValueError: if there are not as many numbers as variables.
+        """
+        if len(x) != len(self.variables):
+            raise ValueError(f"the formula has {len(self.variables)} variables, {', '.join(self.variables)}")
         return _evaluate(parse(self.text), dict(zip(self.variables, x, strict=True)))
 
 

@@ -3,19 +3,19 @@
 import abc
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from ..checks import bounds, check_positive
 from ..inheriting import check_told_together
 from ..numerics import as_arrays, dtype_of, inner, l2_norm, max_norm, take_lists
+from ..told import Told
 
 # A point this many roundings away from a set is in it.
 _ROUNDINGS = 1e3
 
 
-class Constraint(eqx.Module):
+class Constraint(Told):
     r"""A closed convex set C, told by its projections $P_C(x) = \arg\min_{y \in C} \|y - x\|$, and that on tangents.
 
     Where its methods are asked about lists of numbers, these are arrays, as everywhere.

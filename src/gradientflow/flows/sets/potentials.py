@@ -4,7 +4,6 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -16,12 +15,13 @@ from ..checks import bounds, by_name, check_positive, in_a_line
 from ..implicit import newton
 from ..inheriting import check_told_together
 from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
+from ..told import Told
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
 _ROUNDINGS = 64
 
 
-class Potential(eqx.Module):
+class Potential(Told):
     r"""A strictly convex φ, its gradient $y = \nabla\varphi(x)$, the dual variables, and $x = \nabla\varphi^*(y)$.
 
     Where its methods are asked about lists of numbers, these are arrays, as everywhere.

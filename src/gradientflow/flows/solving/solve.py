@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..beyond import look_beyond
 from ..compiling import compiled, on_device
 from ..flow import Flow
 from ..numerics import dtype_of, on_host, size
@@ -109,7 +110,8 @@ class Solve:
         rows, seen, _ = joined(self.watched.stretches)
         limits, tolerances = self.limits, self.integration.tolerances
         times = limits.t0 + np.asarray(rows.s, dtype=float)
-        status = self.watched.status()
+        x = jax.tree.map(lambda leaf: leaf[-1], seen.x)
+        status = look_beyond(self.integration.flow, np.asarray(times[-1], self.dtype), x, self.watched.status())
         stats: dict[str, Any] = {
             "solver": " → ".join(self.used),
             "steps": int(state.taken),

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ...energies.energy import Energy
-from ...flow import FirstOrder, Flow, Parts
+from ...flow import FirstOrder, Flow, Parts, UnansweredQuestionError
 from ...numerics import zeros_like
 from ...state import Vector, lift, lower
 
@@ -53,6 +53,10 @@ class DecayTime(eqx.Module):
         if h is not self.step:
             raise TypeError("an average's decay is an exact number for the optimizer's own step only")
         return Elapsed(self.kept)
+
+    def __truediv__(self, other: Any) -> Any:
+        """Nothing: log β₁/log β₂ is no exact number."""
+        raise UnansweredQuestionError(self, "τ/τ'", "a ratio of two averages' times has no exact number")
 
     __mul__ = None  # It is a number to whoever checks one, but nothing multiplies by it.
 

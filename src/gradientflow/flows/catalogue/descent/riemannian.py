@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -18,6 +17,7 @@ from ...flow import FirstOrder
 from ...implicit import or_nan
 from ...numerics import all_finite, is_concrete
 from ...state import lift, lower
+from ...told import Told
 from .preconditioned import check_metric
 
 
@@ -85,7 +85,7 @@ class RiemannianFlow(FirstOrder):
         return self.energy.value(lower(z))
 
 
-class FisherMetric(eqx.Module):
+class FisherMetric(Told):
     r"""The Fisher information of a categorical model: $G(x) = \sum_k p_k\,\nabla\log p_k\,\nabla\log p_k^\top$.
 
     Averaged over examples, where there are several. It is the exact sum over outcomes, not the empirical one over

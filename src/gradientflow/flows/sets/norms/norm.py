@@ -7,15 +7,15 @@ of it. The steepest direction is its gradient.
 import abc
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from ...inheriting import check_told_together
 from ...numerics import l2_norm, max_norm, take_lists
+from ...told import Told
 
 
-class Norm(eqx.Module):
+class Norm(Told):
     r"""A norm ‖v‖ with its dual $\|g\|_* = \max_{\|v\| \le 1}\langle g, v\rangle$ and the v that attains it.
 
     A subclass defines `value` and `support`. Where methods are asked about lists of numbers, these are arrays, as

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from ...checks import check_positive
+from ...told import Told
 from .norm import Norm, hypotenuse, quotient
 
 # The quintic whose slope at 0 is steepest among those that keep singular values near 1.
 JORDAN = ((3.4445, -4.7750, 2.0315),) * 5
 
 
-class Scale(eqx.Module):
+class Scale(Told):
     """A factor s by which a matrix of m rows and n columns moves, (m, n) ↦ s.
 
     References:

@@ -1,0 +1,36 @@
+"""Modules that tell whoever names an argument that their constructor doesn't have which one was meant."""
+
+import inspect
+from typing import Any
+
+import equinox as eqx
+
+from gradientflow._meant import meant_argument
+
+_Class: Any = type(eqx.Module)
+
+
+class _Telling(_Class):
+    """The class of such classes: a name that is not there is looked for only once the constructor has failed."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:  # pyright: ignore[reportSelfClsParameterName]
+        """A module.
+
+        Raises:
+            TypeError: as the constructor; of an unknown name with the one that was meant, and all that it takes.
+        """
+        try:
+            return super().__call__(*args, **options)
+        except TypeError:
+            parameters = inspect.signature(cls.__init__).parameters.values()
+            _, *known = (one.name for one in parameters if one.kind is not one.VAR_KEYWORD)
+            takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+            unknown = None if takes_any else next((name for name in options if name not in known), None)
+            if unknown is None:
+                raise
+            message = meant_argument(cls.__name__, unknown, known)
+        raise TypeError(message)
+
+
+class Told(eqx.Module, metaclass=_Telling):
+    """A module whose constructor tells what was meant."""
