@@ -58,22 +58,6 @@ def check_positive(where: str, **values: Any) -> None:
             raise ValueError(f"{where}: `{name}` must be finite and positive, got {value}")
 
 
-def check_one_rate(where: str, **values: Any) -> None:
-    """Refuses what is no positive number, and an array of several: of a method whose parameters h goes into.
-
-    Raises:
-        TypeError: for what is no number, naming the argument and the value.
-        ValueError: for any other number, or several, likewise.
-    """
-    check_positive(where, **values)
-    for name, value in values.items():
-        if getattr(value, "shape", ()) not in ((), None):
-            raise ValueError(
-                f"{where}: `{name}` must be one number, got an array of shape {tuple(value.shape)}; one run a rate by "
-                "jax.vmap or gf.sweep; a schedule is a function, lambda k: rates[k], of methods that take one"
-            )
-
-
 def check_rate(where: str, **values: Any) -> None:
     """Refuses what is neither a positive number nor a function, of the time or the step's number: a schedule, a rule.
 

@@ -24,7 +24,7 @@ from gradientflow.flows import (
     energy,
 )
 from gradientflow.flows.catalogue.adaptive.held import DecayTime
-from gradientflow.flows.checks import check_one_rate, in_a_line
+from gradientflow.flows.checks import in_a_line
 
 from ..running.method import Method, written
 from ..schemes.averages import AdaDeltaEuler, AveragesEuler
@@ -218,7 +218,7 @@ def clock(where: str, lr: Any) -> tuple[Any, Any]:
         raise TypeError(f"{where}: `lr` must be a number or a schedule k -> lr, not a step rule, got {in_a_line(lr)}")
     if callable(lr):
         return 1.0, PerIteration(lr)
-    check_one_rate(where, lr=lr)
+    check_positive(where, lr=lr)
     return lr, 1.0
 
 

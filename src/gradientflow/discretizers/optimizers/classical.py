@@ -11,11 +11,11 @@ from gradientflow.flows import (
     HeavyBallFlow,
     SignFlow,
     check_fraction,
+    check_positive,
     check_rate,
     energy,
     is_zero,
 )
-from gradientflow.flows.checks import check_one_rate
 
 from ..running.method import Method, written
 from ..schemes.conjugate_gradients import ConjugateGradients, SteepestDescent
@@ -97,7 +97,7 @@ def momentum(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     """
     if callable(lr):
         raise TypeError("momentum: `lr` must be a number; a schedule at fixed beta would change the flow at every step")
-    check_one_rate("momentum", lr=lr)
+    check_positive("momentum", lr=lr)
     flow, h = heavy_ball_of(energy(E), lr, beta)
     if flow is None:
         return gradient_descent(E, lr)
@@ -143,7 +143,7 @@ def nesterov(E: Any, lr: Any, beta: Any = 0.9) -> Method:
     """
     if callable(lr):
         raise TypeError("nesterov: `lr` must be a number; a schedule at fixed beta would change the flow at every step")
-    check_one_rate("nesterov", lr=lr)
+    check_positive("nesterov", lr=lr)
     check_fraction("nesterov", beta=beta)
     if is_zero(beta):
         return gradient_descent(E, lr)
