@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow, Told, UnansweredQuestionError, drawn, dtype_of, lower, users_line
+from gradientflow.flows.aliases import Increment, Position, State, StepLength, Time
 
 _DROPPED = "it has noise, which this scheme would drop, since its step does not name `noise` among its arguments"
 
@@ -89,7 +90,9 @@ class Discretizer(Told):
         return type(self).__name__
 
     @abc.abstractmethod
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(
+        self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, memory: Any = None
+    ) -> State:
         """The next state, or (next state, next memory) if the scheme has memory.
 
         Args:
@@ -102,18 +105,18 @@ class Discretizer(Told):
             memory: what the last step handed on, or `init` gave to the first.
         """
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The memory that the first step gets; `None` for a scheme without memory."""
         return None
 
-    def check_start(self, flow: Flow, t: Any, z: Any, h: Any) -> None:
+    def check_start(self, flow: Flow, t: Time, z: State, h: StepLength) -> None:
         """Raises `ValueError` where the scheme can't start from the state z at time t; values are known here."""
 
-    def increments(self, flow: Flow, z: Any) -> int:
+    def increments(self, flow: Flow, z: State) -> int:
         """Over how many equal parts of a step `noise` holds the Brownian increments: one as such, more as a tuple."""
         return 1
 
-    def position(self, flow: Flow, z: Any, h: Any) -> Any:
+    def position(self, flow: Flow, z: State, h: StepLength) -> Position:
         """The iterate that a state stands for: the flow's position, unless a scheme reads it elsewhere."""
         return flow.position(z)
 
@@ -128,7 +131,7 @@ def packed(increments: Sequence[Any]) -> Any:
     return increments[0] if len(increments) == 1 else tuple(increments)
 
 
-def drawn_increments(key: Any, parts: int, shape: Any, h: Any, dtype: Any = None) -> Any:
+def drawn_increments(key: Any, parts: int, shape: Any, h: StepLength, dtype: Any = None) -> Any:
     """Brownian increments over a step's equal parts, as a step takes them.
 
     Args:
@@ -147,7 +150,7 @@ def drawn_increments(key: Any, parts: int, shape: Any, h: Any, dtype: Any = None
 
 
 def advance(
-    discretizer: Discretizer, flow: Flow, t: Any, z: Any, h: Any, noise: Any = None, memory: Any = None
+    discretizer: Discretizer, flow: Flow, t: Time, z: State, h: StepLength, noise: Increment = None, memory: Any = None
 ) -> tuple[Any, Any]:
     """One step, given what the scheme takes: the next state and the next memory, `None` where it has none.
 
@@ -170,7 +173,7 @@ def advance(
     return (answer, None) if memory is None else answer
 
 
-def _misshapen(answer: Any, z: Any, memory: Any) -> str | None:
+def _misshapen(answer: Any, z: State, memory: Any) -> str | None:
     """What is wrong with what a step returned, if anything is."""
     pair = isinstance(answer, tuple) and len(answer) == 2
     if memory is None and pair and _shapes(answer[0]) == _shapes(z):
@@ -205,7 +208,7 @@ def _remedy(error: TypeError) -> str | None:
     return None
 
 
-def refuse_dropped_noise(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+def refuse_dropped_noise(flow: Flow, discretizer: Discretizer, z: State) -> None:
     """Refuses a scheme that would drop the noise of a flow.
 
     Raises:
@@ -215,7 +218,7 @@ def refuse_dropped_noise(flow: Flow, discretizer: Discretizer, z: Any) -> None:
         raise UnansweredQuestionError(flow, "drift alone", _DROPPED)
 
 
-def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
+def check_answers(flow: Flow, discretizer: Discretizer, z: State) -> None:
     """Tries one abstract step, so that a question without an answer is told before anything runs.
 
     Raises:
@@ -228,7 +231,7 @@ def check_answers(flow: Flow, discretizer: Discretizer, z: Any) -> None:
 
 
 def with_schemes_that_fit(
-    error: UnansweredQuestionError, flow: Flow, discretizer: Discretizer, z: Any
+    error: UnansweredQuestionError, flow: Flow, discretizer: Discretizer, z: State
 ) -> UnansweredQuestionError:
     """The error, with the schemes that ask the flow nothing that it does not answer."""
     fitting = ", ".join(sorted(type(scheme).__name__ for scheme in _shipped() if fits(flow, scheme, z)))
@@ -254,8 +257,8 @@ def _is_optional(parameter: inspect.Parameter) -> bool:
     return parameter.kind is parameter.VAR_POSITIONAL or parameter.default is not parameter.empty
 
 
-def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
-    def once(z: Any) -> Any:
+def _try(flow: Flow, discretizer: Discretizer, z: State) -> None:
+    def once(z: State) -> Any:
         t, h = jnp.zeros((), dtype_of(z)), jnp.ones((), dtype_of(z))
         shape = flow.brownian(z)
         refuse_dropped_noise(flow, discretizer, z)
@@ -265,7 +268,7 @@ def _try(flow: Flow, discretizer: Discretizer, z: Any) -> None:
     jax.eval_shape(once, z)
 
 
-def fits(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+def fits(flow: Flow, discretizer: Discretizer, z: State) -> bool:
     """Whether a scheme asks a flow nothing that it does not answer."""
     try:
         _try(flow, discretizer, z)

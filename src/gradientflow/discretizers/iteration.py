@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from gradientflow.flows import BrownianPath, Flow, dtype_of
+from gradientflow.flows.aliases import Increment, State, StepLength, Time
 
 from .discretizer import Discretizer, advance, drawn_increments, packed, refuse_dropped_noise
 from .oracle import Oracle, flow_seen
@@ -65,7 +66,7 @@ class Draws(eqx.Module):
     key: Any
     dtype: Any = eqx.field(static=True, default=None)
 
-    def __call__(self, k: Any, now: Any, later: Any, h: Any, parts: int, shape: Any) -> Any:
+    def __call__(self, k: Any, now: Any, later: Any, h: StepLength, parts: int, shape: Any) -> Any:
         """The increments over the equal parts of step k, of length h, from the time `now` to `later`."""
         return drawn_increments(jax.random.fold_in(self.key, k), parts, shape, h, self.dtype)
 
@@ -79,7 +80,7 @@ class Shared(eqx.Module):
 
     path: BrownianPath
 
-    def __call__(self, k: Any, now: Any, later: Any, h: Any, parts: int, shape: Any) -> Any:
+    def __call__(self, k: Any, now: Any, later: Any, h: StepLength, parts: int, shape: Any) -> Any:
         """The path's increments over the equal parts of the step from the time `now` to `later`."""
         times = [now + i * (later - now) / parts for i in range(parts)] + [later]
         return packed([self.path.increment(*pair) for pair in itertools.pairwise(times)])
@@ -117,11 +118,11 @@ class Iteration(eqx.Module):
     oracle: Any = None
     noise: Any = None
 
-    def __init__(self, flow: Flow, scheme: Discretizer, rule: Any, oracle: Any = None, noise: Any = None) -> None:
+    def __init__(self, flow: Flow, scheme: Discretizer, rule: Any, oracle: Any = None, noise: Increment = None) -> None:
         self.flow, self.scheme, self.rule = flow, scheme, as_step_rule(rule)
         self.oracle, self.noise = oracle, noise
 
-    def start(self, z0: Any, t0: Any = 0.0) -> Carry:
+    def start(self, z0: State, t0: Time = 0.0) -> Carry:
         """What the first step gets, from the state z0 at the time t0."""
         refuse_dropped_noise(self.flow, self.scheme, z0)
         # In half precision the clock would stop, and a decay e^{−h/τ} round to 1.
@@ -201,7 +202,7 @@ class Iteration(eqx.Module):
         """A carry with the time told that `advanced` leaves untold."""
         return dataclasses.replace(carry, t=self._time_of(carry, carry.k))
 
-    def _increments(self, carry: Carry, now: Any, later: Any, h: Any) -> Any:
+    def _increments(self, carry: Carry, now: Any, later: Any, h: StepLength) -> Any:
         shape = self.flow.brownian(carry.z)
         if shape is None or self.noise is None:
             return None

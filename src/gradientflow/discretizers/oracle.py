@@ -16,6 +16,7 @@ from gradientflow.flows import (
     l2_norm,
     with_smooth_part,
 )
+from gradientflow.flows.aliases import Position
 from gradientflow.flows.checks import in_a_line
 
 
@@ -146,7 +147,7 @@ class ClippedEnergy(WrappedEnergy):
     energy: Energy
     threshold: Any
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """∇E(x) min(1, τ/‖∇E(x)‖)."""
         gradient = self.energy.grad(x)
         # τ over the larger of both: 1 below the threshold, and nothing to divide by zero.

@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import eval_jaxpr
 
 from gradientflow.flows import Flow, Told, check_positive
+from gradientflow.flows.aliases import State, StepLength, Time
 from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.inheriting import is_abstract, owners_of
 
@@ -54,10 +55,10 @@ class StepRule(Told):
         return self
 
     @abc.abstractmethod
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The step from the state z at time t, and the rule's next state."""
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """The rule's first state; `None` for a rule without one."""
         return None
 
@@ -80,11 +81,11 @@ class ConstantStep(StepRule):
     equation: ClassVar[str] = "h_k = h"
     h: Any
 
-    def __init__(self, h: Any) -> None:
+    def __init__(self, h: StepLength) -> None:
         check_positive("step", step=h)
         self.h = h
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The constant."""
         return self.h, rule_state
 
@@ -107,11 +108,11 @@ class ScheduledStep(StepRule):
     equation: ClassVar[str] = "h_k = schedule(k)"
     schedule: Callable[[Any], Any]
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """The count of steps taken: 0."""
         return jnp.asarray(0)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """schedule(k), and k + 1."""
         return self.schedule(rule_state), rule_state + 1
 

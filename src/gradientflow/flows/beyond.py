@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .aliases import Position, Time
 from .compiling import compiled
 from .energies.composite import Composite
 from .energies.quadratic import AbstractQuadratic
@@ -38,7 +39,7 @@ _UNIT = 0.2
 _FLAT, _SUMS = 8, 4
 
 
-def look_beyond(flow: Flow, t: Any, x: Any, status: Status) -> Status:
+def look_beyond(flow: Flow, t: Time, x: Position, status: Status) -> Status:
     """A status that says `unstable` only of a saddle or a maximum, and how far beyond its rest E was seen to fall on.
 
     Args:
@@ -61,7 +62,7 @@ def look_beyond(flow: Flow, t: Any, x: Any, status: Status) -> Status:
         return dataclasses.replace(status, evidence=dataclasses.replace(seen, left=left, falls_on=far))
 
 
-def falls_on_beyond(flow: Flow, x: Any) -> bool:
+def falls_on_beyond(flow: Flow, x: Position) -> bool:
     """Whether E was seen to fall along a direction in which its Hessian vanishes at a position of rest."""
     if not _is_plain(flow, x):
         return False
@@ -70,7 +71,7 @@ def falls_on_beyond(flow: Flow, x: Any) -> bool:
         return here is not None and _falls_on(flow, x, here, 0.0) is not None
 
 
-def _is_plain(flow: Flow, x: Any) -> bool:
+def _is_plain(flow: Flow, x: Position) -> bool:
     """Whether E has a Hessian that tells, and is worth a look: quadratics have one, and what has kinks none."""
     return not isinstance(flow.energy, AbstractQuadratic | Composite) and size(x) <= LARGEST_DENSE
 
@@ -93,7 +94,7 @@ class _Seen(NamedTuple):
     newton: Any
 
 
-def _seen_from(flow: Flow, t: Any, x: Any) -> _Seen | None:
+def _seen_from(flow: Flow, t: Time, x: Position) -> _Seen | None:
     """What is seen from a position; nothing where a constraint takes up some of ∇E, which says nothing of E alone."""
     terms = terms_where_known(flow, t, x)
     if not (np.isfinite(terms.H).all() and (terms.residual == terms.gradient).all()):
@@ -104,7 +105,7 @@ def _seen_from(flow: Flow, t: Any, x: Any) -> _Seen | None:
     return _Seen(terms, units, values, vectors, cut, units * (vectors @ along))
 
 
-def _is_unstable(flow: Flow, t: Any, x: Any, here: _Seen) -> bool:
+def _is_unstable(flow: Flow, t: Time, x: Position, here: _Seen) -> bool:
     """Whether the least eigenvalue is further below zero than the Newton step changes it, by Weyl's inequality."""
     flat, unravel = ravel_pytree(x)
     there = terms_where_known(flow, t, unravel(flat - here.newton.astype(flat.dtype)))
@@ -112,7 +113,7 @@ def _is_unstable(flow: Flow, t: Any, x: Any, here: _Seen) -> bool:
     return bool(here.values.min() < -here.cut - 2 * np.linalg.norm(change, 2))
 
 
-def _falls_on(flow: Flow, x: Any, here: _Seen, moved: float) -> float | None:
+def _falls_on(flow: Flow, x: Position, here: _Seen, moved: float) -> float | None:
     place, newton, eps = here.terms.x, here.newton, float(jnp.finfo(dtype_of(x)).eps)
     unit = eps**_UNIT * (max(float(np.abs(place).max(initial=0)), moved) or 1.0)
     lines = [] if not newton.any() else [(-newton, _BEYOND)]
@@ -143,7 +144,7 @@ def _without_curvature(flat: np.ndarray) -> list[np.ndarray]:
 
 
 @compiled
-def _gradients(flow: Flow, x: Any, offsets: Any) -> Any:
+def _gradients(flow: Flow, x: Position, offsets: Any) -> Any:
     flat, unravel = ravel_pytree(x)
 
     def gradient(away: Any) -> Any:

@@ -6,6 +6,7 @@ import diffrax as dfx
 import jax
 import jax.numpy as jnp
 
+from .aliases import Position, StepLength, Time
 from .checks import check_positive, in_a_line
 from .flow import Flow
 from .numerics import Number, dtype_of
@@ -38,7 +39,9 @@ class BrownianPath(Told):
 
     tree: dfx.VirtualBrownianTree
 
-    def __init__(self, flow: Flow, x0: Any, t0: Number, t1: Number, key: Any, resolution: Number | None = None) -> None:
+    def __init__(
+        self, flow: Flow, x0: Position, t0: Number, t1: Number, key: Any, resolution: Number | None = None
+    ) -> None:
         flow, z0 = prepare("BrownianPath", flow, x0, None)
         shape = flow.brownian(z0)
         if shape is None:
@@ -52,13 +55,13 @@ class BrownianPath(Told):
             key=check_key("BrownianPath", flow, key), levy_area=dfx.SpaceTimeLevyArea,
         )  # fmt: skip
 
-    def increment(self, t0: Any, t1: Any) -> Any:
+    def increment(self, t0: Time, t1: Time) -> Any:
         """W(t1) − W(t0); an end that is off by rounding is the path's own."""
         end = jnp.asarray(self.tree.t1)
         close = jnp.abs(t1 - end) <= 64 * jnp.finfo(end.dtype).eps * (jnp.abs(end) + jnp.abs(self.tree.t0))
         return self.tree.evaluate(t0, jnp.where(close, end, t1))
 
-    def check_step(self, where: str, h: Any) -> None:
+    def check_step(self, where: str, h: StepLength) -> None:
         """Refuses steps that the path does not tell apart: their increments would be too small, and correlated.
 
         Raises:

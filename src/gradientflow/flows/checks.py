@@ -23,6 +23,7 @@ import gradientflow
 from gradientflow._meant import meant_argument
 from gradientflow._names import unknown_name as unknown_name
 
+from .aliases import Time
 from .numerics import as_floating, is_concrete
 from .transforming import is_transformed
 
@@ -121,7 +122,7 @@ def check_integer(where: str, least: int, **values: Any) -> None:
             raise ValueError(f"{where}: `{name}` must be at least {least}, got {value}")
 
 
-def check_clock(where: str, t: Any, **values: Any) -> None:
+def check_clock(where: str, t: Time, **values: Any) -> None:
     """Refuses a start before t = 0, and one at t = 0 with what must vanish there not zero.
 
     Raises:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .aliases import Position
 from .compiling import compiled
 from .energies.energy import Energy
 from .energies.prox import prox_of_vector
@@ -36,10 +37,10 @@ class DiscreteGradientRule(eqx.Module):
         return 0
 
     @abc.abstractmethod
-    def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
+    def __call__(self, energy: Energy, x: Position, y: Any) -> Any:
         """∇̄E(x, y), all three pytrees of one shape."""
 
-    def solve(self, energy: Energy, x: Any, tau: Any, shift: Any = None) -> Any:
+    def solve(self, energy: Energy, x: Position, tau: Any, shift: Any = None) -> Any:
         r"""The y with $y = x + s - \tau\bar\nabla E(x, y)$, or NaN where none is found.
 
         Compiled once for each kind of energy and shape where it is asked alone, and so not part of a run.
@@ -54,12 +55,12 @@ class DiscreteGradientRule(eqx.Module):
         return (_compiled if alone else type(self).solve_traced)(self, energy, x, tau, shift)
 
     @abc.abstractmethod
-    def solve_traced(self, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+    def solve_traced(self, energy: Energy, x: Position, tau: Any, shift: Any) -> Any:
         """The same, uncompiled."""
 
 
 @compiled
-def _compiled(rule: DiscreteGradientRule, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+def _compiled(rule: DiscreteGradientRule, energy: Energy, x: Position, tau: Any, shift: Any) -> Any:
     return rule.solve_traced(energy, x, tau, shift)
 
 
@@ -91,12 +92,12 @@ class MeanGradient(DiscreteGradientRule):
         """2·nodes: the correction is of the order of ‖d‖^(2·nodes), and so is Gauss's error."""
         return 2 * self.nodes
 
-    def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
+    def __call__(self, energy: Energy, x: Position, y: Any) -> Any:
         """∇̄E(x, y)."""
         flat, unravel = ravel_pytree(x)
         return unravel(_along(_on_vectors(energy, unravel), flat, ravel_pytree(y)[0] - flat, self.nodes)[0])
 
-    def solve_traced(self, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+    def solve_traced(self, energy: Energy, x: Position, tau: Any, shift: Any) -> Any:
         """By Newton's method from the start of the step, else along the path of solutions.
 
         Of a quadratic it is ∇E at the midpoint, which is then the proximal point over τ/2.
@@ -114,12 +115,12 @@ class CoordinateGradient(DiscreteGradientRule):
     $\bar\nabla E_i = (E(y_1, …, y_i, x_{i+1}, …) - E(y_1, …, y_{i-1}, x_i, …))/(y_i - x_i)$.
     """
 
-    def __call__(self, energy: Energy, x: Any, y: Any) -> Any:
+    def __call__(self, energy: Energy, x: Position, y: Any) -> Any:
         """∇̄E(x, y)."""
         flat, unravel = ravel_pytree(x)
         return unravel(_quotients(_on_vectors(energy, unravel), flat, ravel_pytree(y)[0]))
 
-    def solve_traced(self, energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+    def solve_traced(self, energy: Energy, x: Position, tau: Any, shift: Any) -> Any:
         """Coordinate by coordinate, each equation between two points of which it holds the sign of neither.
 
         At a kink or a wall where no equation holds, the side from which E has fallen enough.
@@ -207,7 +208,7 @@ def _faded(excess: jax.Array, noise: jax.Array) -> jax.Array:
     return excess * (ratio * ratio / (1 + ratio * ratio))
 
 
-def _reflected(energy: Energy, x: Any, tau: Any, shift: Any) -> Any:
+def _reflected(energy: Energy, x: Position, tau: Any, shift: Any) -> Any:
     """2m − x, m the proximal point over τ/2: the step where ∇̄E is ∇E at the midpoint, as it is of a quadratic."""
     middle = prox_of_vector(energy, x if shift is None else x + shift / 2, tau / 2)
     return 2 * middle - x
@@ -226,7 +227,7 @@ def _on_vectors(energy: Energy, unravel: Callable[[jax.Array], Any]) -> Callable
     return lambda x: energy.value(lower(unravel(x)))
 
 
-def numbers_only(x: Any, why: str) -> Any:
+def numbers_only(x: Position, why: str) -> Any:
     """The position, unless it is an exact number.
 
     Raises:

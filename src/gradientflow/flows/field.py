@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from .aliases import Position, State, Time
 from .checks import by_name, in_a_line
 from .energies.energy import Energy
 from .flow import FirstOrder, UnansweredQuestionError
@@ -23,15 +24,15 @@ class NoEnergy(Energy):
 
     fn: Callable[[Any], Any]
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """0, for rows and tables; whatever would draw a conclusion from it is refused."""
         return jnp.zeros((), jnp.result_type(*jax.tree.leaves(x)))
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """−f(x), in a gradient's place."""
         return jax.tree.map(lambda leaf: -leaf, self.fn(x))
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """Refused: a field's derivative is no Hessian.
 
         Raises:
@@ -39,7 +40,7 @@ class NoEnergy(Energy):
         """
         raise UnansweredQuestionError(self, "hvp", "a field without an energy has no Hessian")
 
-    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0.0) -> Any:
+    def inverse_hvp(self, x: Position, v: Any, shift: Any = 0.0) -> Any:
         """Refused likewise.
 
         Raises:
@@ -63,13 +64,13 @@ class FieldFlow(FirstOrder):
         """There is none."""
         return False
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """f(x)."""
         if not all(map(is_numeric, jax.tree.leaves(z))):
             raise UnansweredQuestionError(self, "drift on a mode", "it is a field without an energy, and has no modes")
         return -self.gradient(z)
 
-    def gradient(self, x: Any) -> Any:
+    def gradient(self, x: Position) -> Any:
         """−f(x), in a gradient's place; it must be shaped like x."""
         force = super().gradient(x)
         if jax.tree.structure(force) != jax.tree.structure(x) or any(

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from .aliases import Increment, Position, State, StepLength, Time
 from .energies.energy import Energy
 from .facts import Decrease
 from .implicit import solve_resolvent
@@ -119,18 +120,18 @@ class Flow(Told):
         return False
 
     @abc.abstractmethod
-    def init(self, x: Any) -> Any:
+    def init(self, x: Position) -> State:
         """The state at rest at the position x."""
 
     @abc.abstractmethod
-    def position(self, z: Any) -> Any:
+    def position(self, z: State) -> Position:
         """The position of a state, as the user's own pytree."""
 
     @abc.abstractmethod
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """f(t, z)."""
 
-    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+    def resolvent(self, t: Time, z: State, h: StepLength) -> State:
         """The y with y = z + h f(t, y), or NaN where none was found. `t` is the time at which f is asked."""
         return solve_resolvent(self.drift, t, z, h)
 
@@ -140,7 +141,7 @@ class Flow(Told):
 
         return plot_flow(self, box, **options)
 
-    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
+    def discrete_gradient_step(self, t: Time, z: State, h: StepLength, rule: Any) -> State:
         """The z' with z' = z + h f̄, or NaN where none was found.
 
         f̄ is the drift at the time t + h/2 and the state (z + z')/2, with a discrete gradient ∇̄E(x, x') for ∇E.
@@ -167,36 +168,36 @@ class Flow(Told):
         """
         return told_by_methods(self)
 
-    def diffusion(self, t: Any, z: Any) -> Callable[[Any], Any]:
+    def diffusion(self, t: Time, z: State) -> Callable[[Any], Any]:
         """The linear map σ(t, z) from Brownian increments to changes of the state: that of the noise."""
         if (noise := self.noise) is None:
             raise UnansweredQuestionError(self, "diffusion", "it has no noise; use a deterministic scheme")
         return noise.sigma(t, z)
 
-    def brownian(self, z: Any) -> Any:
+    def brownian(self, z: State) -> Any:
         """The pytree whose shape the noise has at z, or `None` for a flow without noise."""
         return None if (noise := self.noise) is None else noise.shape(z)
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """The exact state at t + h from z at t, in closed form; of a flow with noise, its mean."""
         raise UnansweredQuestionError(self, "solution", "no closed form is known for this energy")
 
-    def check_start(self, t: Any, z: Any) -> None:
+    def check_start(self, t: Time, z: State) -> None:
         """Raises `ValueError` where the flow can't start from the state z at time t."""
 
-    def velocity(self, z: Any) -> Any:
+    def velocity(self, z: State) -> Any:
         """The part of a state that vanishes at rest, or `None` where the state is only a position."""
         return None
 
-    def residual(self, z: Any) -> Any:
+    def residual(self, z: State) -> Any:
         """What vanishes where a position is stationary: ∇E(x), less what a constraint takes up."""
         return self.gradient(lift(self.position(z)))
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """A function of the state that never rises along the flow."""
         raise UnansweredQuestionError(self, "lyapunov", "no Lyapunov function is known")
 
-    def gradient(self, x: Any) -> Any:
+    def gradient(self, x: Position) -> Any:
         """∇E at a position given as a vector, as a vector."""
         return lift(self.energy.grad(lower(x)))
 
@@ -204,11 +205,11 @@ class Flow(Told):
 class FirstOrder(Flow):
     """A flow whose states are positions."""
 
-    def init(self, x: Any) -> Any:
+    def init(self, x: Position) -> State:
         """The position itself."""
         return lift(x)
 
-    def position(self, z: Any) -> Any:
+    def position(self, z: State) -> Position:
         """The state itself."""
         return lower(z)
 
@@ -246,7 +247,7 @@ def told_by_methods(flow: Flow) -> Noise | None:
     return Noise(flow.brownian, flow.diffusion, parts=getattr(flow, "increments", 1), **old)
 
 
-def exact_transition(flow: Flow, t: Any, z: Any, h: Any, noise: Any) -> Any:
+def exact_transition(flow: Flow, t: Time, z: State, h: StepLength, noise: Increment) -> Any:
     """A state with exactly the law that the flow has at t + h from z at t, along Brownian increments.
 
     Raises:
@@ -267,6 +268,6 @@ def ask(flow: Flow, question: str, *arguments: Any) -> Any:
     return getattr(type(flow), question)(flow, *arguments)
 
 
-def is_stochastic(flow: Flow, z: Any) -> bool:
+def is_stochastic(flow: Flow, z: State) -> bool:
     """Whether a Brownian motion drives the flow."""
     return ask(flow, "brownian", z) is not None

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
+from .aliases import State, StepLength, Time
 from .numerics import LARGEST_DENSE, all_finite, dtype_of, size
 
 
@@ -34,7 +35,7 @@ def or_nan(ok: jax.Array, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.nan), tree)
 
 
-def solve_resolvent(drift: Callable[[Any, Any], Any], t: Any, z: Any, h: Any) -> Any:
+def solve_resolvent(drift: Callable[[Any, Any], Any], t: Time, z: State, h: StepLength) -> Any:
     """The y with y = z + h f(t, y) found by Newton's method from z, or NaN.
 
     Args:

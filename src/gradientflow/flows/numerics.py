@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .aliases import StepLength
 from .duration import Duration
 
 # Up to so many unknowns a dense Hessian is cheaper to form and factor than to be multiplied by many times.
@@ -160,7 +161,7 @@ def is_numeric(value: Any) -> bool:
     return isinstance(value, (jax.Array, np.ndarray, np.generic, float, int))
 
 
-def relaxed(rate: Any, h: Any) -> Any:
+def relaxed(rate: Any, h: StepLength) -> Any:
     """∫₀ʰ e^{−rate·s} ds = (1 − e^{−h·rate})/rate, and h where the rate is 0."""
     if isinstance(h, Duration):
         return h.relaxed(rate)

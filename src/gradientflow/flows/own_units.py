@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .aliases import Position
+
 # Rounding errors of sums are a few units in the last place of their largest terms.
 ULPS = 16
 # So often the rows of a Hessian are evened: each time the logarithm of what is uneven is halved.
@@ -27,7 +29,7 @@ def own_modes(H: Any, eps: float, xp: Any, finite: Any = True) -> tuple[Any, Any
     return units, values, vectors, ULPS * eps * xp.max(xp.abs(values), initial=0)
 
 
-def rounding_of(H: Any, x: Any, gradient: Any, eps: float, xp: Any = np) -> Any:
+def rounding_of(H: Any, x: Position, gradient: Any, eps: float, xp: Any = np) -> Any:
     """What rounding leaves of a gradient that vanishes."""
     return ULPS * eps * (xp.abs(gradient) + xp.abs(H) @ xp.abs(x))
 

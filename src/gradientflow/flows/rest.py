@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from .aliases import Position, State, Time
 from .compiling import compiled
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, on_host, size
@@ -71,7 +72,7 @@ class Left:
     unstable: Any
 
 
-def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
+def left_to_do(flow: Flow, t: Time, z: State, way: Any, fall: Any = -1.0) -> Left:
     """What is left to do from a state, looked at closely only where a cheap look allows that little is.
 
     Args:
@@ -87,7 +88,7 @@ def left_to_do(flow: Flow, t: Any, z: Any, way: Any, fall: Any = -1.0) -> Left:
     return jax.lax.cond(near, lambda: _closely(flow, t, z), lambda: nothing_known(dtype_of(residual)))
 
 
-def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
+def left_where_known(flow: Flow, t: Time, x: Position, way: Any) -> Left:
     """What is left to do from a position whose value is known: eigenvalues are NumPy's, which need no program."""
     if size(x) > LARGEST_DENSE or not flow.has_energy:
         return on_host(_compiled_left(flow, t, x, way))
@@ -99,19 +100,19 @@ def left_where_known(flow: Flow, t: Any, x: Any, way: Any) -> Left:
         return _by_eigenvalues(terms, eps, np)
 
 
-def terms_where_known(flow: Flow, t: Any, x: Any) -> Terms:
+def terms_where_known(flow: Flow, t: Time, x: Position) -> Terms:
     """Those at a position whose value is known, on the host."""
     return on_host(_compiled_terms(flow, t, x))
 
 
-def _may_be_near(flow: Flow, x: Any, residual: Any, way: Any, fall: Any = -1.0) -> Any:
+def _may_be_near(flow: Flow, x: Position, residual: Any, way: Any, fall: Any = -1.0) -> Any:
     """The cheap look: one product with the Hessian excludes most positions."""
     if not flow.has_energy:
         return jnp.asarray(True)
     return _is_near(_at_least(flow, x, residual), way, fall)
 
 
-def may_be_at_rest(flow: Flow, z: Any, way: Any, fall: Any, fallen: Any) -> Any:
+def may_be_at_rest(flow: Flow, z: State, way: Any, fall: Any, fallen: Any) -> Any:
     """Whether a close look at a state could find it at rest, or that E has nothing more to fall, by a cheap one.
 
     Args:
@@ -147,7 +148,7 @@ class _AtLeast(NamedTuple):
     told_apart: Any
 
 
-def _at_least(flow: Flow, x: Any, residual: Any) -> _AtLeast:
+def _at_least(flow: Flow, x: Position, residual: Any) -> _AtLeast:
     eps = float(jnp.finfo(dtype_of(residual)).eps)
     # In units of the gradient, or its square would overflow.
     scale = max_norm(residual)
@@ -226,7 +227,7 @@ def slow(speed: Any, fastest: Any, dtype: Any, blur: Any = 0.0) -> Any:
     return speed <= jnp.maximum(small(dtype).fall ** 0.5, blur) * fastest
 
 
-def _closely(flow: Flow, t: Any, z: Any) -> Left:
+def _closely(flow: Flow, t: Time, z: State) -> Left:
     """Densely for small states, by conjugate directions for large ones."""
     x, residual = flow.position(z), lower(flow.residual(z))
     if not flow.has_energy:
@@ -236,7 +237,7 @@ def _closely(flow: Flow, t: Any, z: Any) -> Left:
     return _by_eigenvalues(_terms(flow, t, z), float(jnp.finfo(dtype_of(z)).eps))
 
 
-def _terms(flow: Flow, t: Any, z: Any) -> Terms:
+def _terms(flow: Flow, t: Time, z: State) -> Terms:
     x, residual = flow.position(z), lower(flow.residual(z))
     motion = None
     if flow.velocity(z) is None:
@@ -280,7 +281,7 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     )
 
 
-def _of_a_field(flow: Flow, x: Any, residual: Any) -> Left:
+def _of_a_field(flow: Flow, x: Position, residual: Any) -> Left:
     """By the field's own Jacobian: there is nothing to fall, and large fields are not looked at."""
     flat = ravel_pytree(residual)[0]
     infinite = nothing_known(flat.dtype)
@@ -296,7 +297,7 @@ def _of_a_field(flow: Flow, x: Any, residual: Any) -> Left:
     return Left(way, jnp.zeros_like(way), resolved, jnp.asarray(False))
 
 
-def _by_conjugate_directions(hvp: Callable[[Any], Any], x: Any, gradient: Any) -> Left:
+def _by_conjugate_directions(hvp: Callable[[Any], Any], x: Position, gradient: Any) -> Left:
     """By conjugate gradients up to a tenth of the residual, which a direction of negative curvature ends."""
     dtype = dtype_of(gradient)
     eps = float(jnp.finfo(dtype).eps)

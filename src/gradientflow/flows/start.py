@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .aliases import Position, State, Time
 from .checks import position_arrays, real_arrays, users_line
 from .clamped import entry_beyond
 from .compiling import compiled
@@ -16,7 +17,7 @@ from .state import PytreeState, Vector
 from .transforming import is_transformed, once_per_shape
 
 
-def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[Flow, Any]:
+def prepare(where: str, flow: Flow, x0: Position, state: Any, t0: Time = 0.0) -> tuple[Flow, Any]:
     """The flow with its parameters as arrays, and the checked initial state.
 
     Values are looked at only outside of transformations; shapes and kinds always.
@@ -32,7 +33,7 @@ def prepare(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple
     return flow, z
 
 
-def begin(where: str, flow: Flow, x0: Any, state: Any, t0: Any = 0.0) -> tuple[Flow, Any]:
+def begin(where: str, flow: Flow, x0: Position, state: Any, t0: Time = 0.0) -> tuple[Flow, Any]:
     """`prepare`, but for the energy's value, which whoever computes it anyway checks by `check_value`."""
     if not isinstance(flow, Flow):
         got = f"the class {flow.__name__}" if isinstance(flow, type) else type(flow).__name__
@@ -79,7 +80,7 @@ def check_value(where: str, name: str, value: float) -> None:
 
 
 @once_per_shape
-def _carried(where: str, name: str, flow: Flow, z: Any) -> Any:
+def _carried(where: str, name: str, flow: Flow, z: State) -> Any:
     """The precision in which each leaf of the state is carried, once the energy is seen to fit it.
 
     A state of lower precision than its energy's data is carried in the precision of what the drift returns.
@@ -89,7 +90,7 @@ def _carried(where: str, name: str, flow: Flow, z: Any) -> Any:
     return jax.tree.map(lambda leaf, f: jnp.result_type(leaf.dtype, f.dtype), z, drift)
 
 
-def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
+def check_fits(where: str, name: str, energy: Energy, x: Position) -> None:
     """Refuses an energy that can't be traced at positions like x, or is no real scalar there; by shapes alone.
 
     Raises:
@@ -136,7 +137,7 @@ def check_fits(where: str, name: str, energy: Energy, x: Any) -> None:
         raise ValueError(f"{where}: the energy must return one real scalar, got {got}; {remedy}")
 
 
-def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
+def _check_one_start(where: str, name: str, energy: Energy, x: Position) -> None:
     """Refuses many starts stacked into one, where the energy knows what a position of its looks like."""
     at = energy.minimizer
     if at is None or jax.tree.structure(at) != jax.tree.structure(x):
@@ -150,5 +151,5 @@ def _check_one_start(where: str, name: str, energy: Energy, x: Any) -> None:
 
 
 @compiled
-def _value(flow: Flow, z: Any) -> Any:
+def _value(flow: Flow, z: State) -> Any:
     return flow.energy.value(flow.position(z))

@@ -15,6 +15,7 @@ from jax.core import Tracer
 from gradientflow._files import write_file
 from gradientflow._meant import meant_attribute
 
+from .aliases import Position, Time
 from .checks import refuse_traced
 from .compiling import compiled, map_distinct, put_rows
 from .energies.energy import Energy
@@ -110,7 +111,7 @@ class Trajectory:
     steps: jax.Array
     evaluate: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Time) -> Any:
         """The position at any time between the first and the last, at the accuracy of the solve itself.
 
         Args:
@@ -257,7 +258,7 @@ class Trajectory:
         return show_trajectory(self)
 
 
-def measure(energy: Energy, x: Any) -> tuple[jax.Array, jax.Array]:
+def measure(energy: Energy, x: Position) -> tuple[jax.Array, jax.Array]:
     """E and ‖∇E‖∞ at every position of a stacked pytree."""
     return along(_energy_and_grad_norm, x, energy)
 

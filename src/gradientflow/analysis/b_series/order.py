@@ -176,7 +176,7 @@ def read_series(
             why = f"{error.why}; give the flow's class, `flow=HeavyBallFlow` say"
             raise UnansweredQuestionError(tried.flow, error.question, why) from None
     if seen is None or (tried.asked_for_parts and flow is not None):
-        instance = flow if isinstance(flow, Flow) else flow(Mode(1.0))  # pyright: ignore[reportCallIssue, reportOptionalCall]
+        instance: Any = flow if isinstance(flow, Flow) else flow(Mode(1.0))  # pyright: ignore[reportCallIssue, reportOptionalCall]
         colours, acts_on = tuple(instance.parts), structure(instance)
         split = _Run(discretizer, forest(up_to, colours, "", acts_on), colours)
         weights = split.weights()

@@ -74,8 +74,8 @@ def stability_intervals(discretizer: Discretizer | Method) -> StabilityIntervals
         >>> gf.stability_intervals(gf.RungeKutta("rk4")).imaginary
         2*sqrt(2)
     """
-    discretizer = as_method("stability_intervals", discretizer, alone=True).discretizer
-    polynomial = read_in_z(discretizer).characteristic_polynomial()
+    scheme = as_method("stability_intervals", discretizer, alone=True).discretizer
+    polynomial = read_in_z(scheme).characteristic_polynomial()
     return StabilityIntervals(_along(_on_negative_axis(polynomial)), _along(_on_imaginary_axis(polynomial)))
 
 
@@ -132,14 +132,14 @@ def stability_region(
         [1.0, 0.0, 1.0]
     """
     check_integer("stability_region", 2, points=points)
-    discretizer = as_method("stability_region", discretizer, alone=True).discretizer
-    intervals = stability_intervals(discretizer)
+    scheme = as_method("stability_region", discretizer, alone=True).discretizer
+    intervals = stability_intervals(scheme)
 
     def radii(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
         # A recipe's coefficients are real, so that conjugate points have one radius.
         mirrored = np.allclose(ys, -ys[::-1], rtol=1e-12, atol=0)
         z = xs[None, :] + 1j * (ys[: (len(ys) + 1) // 2] if mirrored else ys)[:, None]
-        found = spectral_radii(lambda lam: (GradientFlow(Mode(lam)), discretizer, 1.0), -z)
+        found = spectral_radii(lambda lam: (GradientFlow(Mode(lam)), scheme, 1.0), -z)
         return np.concatenate([found, found[: len(ys) // 2][::-1]]) if mirrored else found
 
     width = _extent(float(intervals.real))
@@ -151,7 +151,7 @@ def stability_region(
         imaginary = (-height, height)
     ys = _axis("imaginary", imaginary, points)
     radius = radii(xs, ys)
-    return StabilityRegion(discretizer.name, xs, ys, radius, intervals)
+    return StabilityRegion(scheme.name, xs, ys, radius, intervals)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

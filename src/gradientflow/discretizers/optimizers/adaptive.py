@@ -23,6 +23,7 @@ from gradientflow.flows import (
     check_positive,
     energy,
 )
+from gradientflow.flows.aliases import StepLength, Time
 from gradientflow.flows.catalogue.adaptive.held import DecayTime
 from gradientflow.flows.checks import in_a_line
 
@@ -207,7 +208,7 @@ class PerIteration(eqx.Module):
 
     schedule: Callable[[Any], Any]
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Time) -> Any:
         """The schedule at ⌈t⌉ − 1."""
         return self.schedule(jnp.maximum(jnp.ceil(t) - 1, 0).astype(int))
 
@@ -222,7 +223,7 @@ def clock(where: str, lr: Any) -> tuple[Any, Any]:
     return lr, 1.0
 
 
-def memory_time(where: str, h: Any, **decay: Any) -> Any:
+def memory_time(where: str, h: StepLength, **decay: Any) -> Any:
     """The τ with e^{−h/τ} = β; of an exact β, which has no logarithm, it remembers β.
 
     Raises:

@@ -28,11 +28,12 @@ from gradientflow.flows import (
     small,
     unseen,
 )
+from gradientflow.flows.aliases import Position
 from gradientflow.flows.checks import by_name
 
 
 @by_name
-def nelder_mead(E: Any, x0: Any, steps: int | np.integer, *, gtol: Number | None = None) -> Trajectory:
+def nelder_mead(E: Any, x0: Position, steps: int | np.integer, *, gtol: Number | None = None) -> Trajectory:
     """Nelder and Mead's simplex search, by SciPy: a baseline that asks for values only, and discretizes no flow.
 
     Its clock counts iterations, at each of which it asks for a few values; they are no times of any flow. Gradients are

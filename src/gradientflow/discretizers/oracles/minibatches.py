@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from gradientflow.flows import Energy, Flow, MeanOverExamples, check_integer, with_smooth_part
+from gradientflow.flows.aliases import Position
 from gradientflow.flows.checks import in_a_line
 
 from ..oracle import RandomOracle
@@ -220,18 +221,18 @@ class SharedBatch(Energy):
     parts: Any
     mesh: Mesh | None
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The mean of the workers' energies."""
         return self._mean(_value, x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """The mean of the workers' gradients."""
         return self._mean(_grad, x)
 
-    def _mean(self, ask: Callable[[Energy, Any], Any], x: Any) -> Any:
+    def _mean(self, ask: Callable[[Energy, Any], Any], x: Position) -> Any:
         """The mean of the workers' answers."""
 
-        def mean(examples: MeanOverExamples, parts: Any, x: Any) -> Any:
+        def mean(examples: MeanOverExamples, parts: Any, x: Position) -> Any:
             answers = jax.vmap(lambda part: ask(examples.subset(part), x))(parts)
             return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), answers)
 
@@ -242,7 +243,7 @@ class SharedBatch(Energy):
 
         share = len(self.parts) // self.mesh.size
 
-        def on_a_device(arrays: Any, parts: Any, x: Any) -> Any:
+        def on_a_device(arrays: Any, parts: Any, x: Position) -> Any:
             own = jax.lax.dynamic_slice_in_dim(parts, jax.lax.axis_index(axis) * share, share)
             # Without this cast a gradient with respect to what all devices share would be summed over them already.
             own_x = jax.lax.pcast(x, axis, to="varying")
@@ -253,11 +254,11 @@ class SharedBatch(Energy):
         return shards(arrays, self.parts, x)
 
 
-def _value(energy: Energy, x: Any) -> Any:
+def _value(energy: Energy, x: Position) -> Any:
     return energy.value(x)
 
 
-def _grad(energy: Energy, x: Any) -> Any:
+def _grad(energy: Energy, x: Position) -> Any:
     return energy.grad(x)
 
 

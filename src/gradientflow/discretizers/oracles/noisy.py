@@ -20,6 +20,7 @@ from gradientflow.flows import (
     is_concrete,
     with_smooth_part,
 )
+from gradientflow.flows.aliases import Position
 
 from ..oracle import RandomOracle
 
@@ -74,15 +75,15 @@ class TiltedEnergy(WrappedEnergy):
     key: Any
     scale: Any
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """E(x) + σ⟨ξ, x⟩."""
         return self.energy.value(x) + inner(self._tilt(x), x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """∇E(x) + σξ."""
         return jax.tree.map(jnp.add, self.energy.grad(x), self._tilt(x))
 
-    def _tilt(self, x: Any) -> Any:
+    def _tilt(self, x: Position) -> Any:
         return jax.tree.map(lambda xi: self.scale * xi, _drawn(jax.random.normal, self.key, x))
 
 
@@ -134,7 +135,7 @@ class PerturbedEnergy(WrappedEnergy):
     key: Any
     width: Any
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """The difference quotient along Δ, times Δ."""
         signs = _drawn(jax.random.rademacher, self.key, x)
         ahead = jax.tree.map(lambda leaf, sign: leaf + self.width * sign, x, signs)

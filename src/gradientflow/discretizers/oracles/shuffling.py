@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradientflow.flows.aliases import Position
+
 # The error of mixing falls geometrically. After one round a bit and 12 more, 400,000 permutations of 5 and of 6 numbers
 # showed no bias in a chi-squared test of all their orders, nor did pairs of 200; these are at least twice as many.
 _ROUNDS_PER_BIT, _LEAST_ROUNDS = 6, 24
@@ -35,7 +37,7 @@ def shuffled(key: Any, places: Any, count: int) -> Any:
     pivots = jax.random.randint(for_pivots, (rounds,), 0, count).astype(jnp.uint32)
     salts = jax.random.bits(for_salts, (rounds,), jnp.uint32)
 
-    def swap_or_not(x: Any, drawn: Any) -> tuple[Any, None]:
+    def swap_or_not(x: Position, drawn: Any) -> tuple[Any, None]:
         pivot, salt = drawn
         partner = (pivot + count - x) % count
         # Decided by the larger of a pair, so that both decide alike.
@@ -45,7 +47,7 @@ def shuffled(key: Any, places: Any, count: int) -> Any:
     return found.astype(jnp.int32)
 
 
-def _coin(x: Any) -> Any:
+def _coin(x: Position) -> Any:
     """A fair bit of 32, by the finalizer of MurmurHash3, every bit of which depends on all of x."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import Energy, Flow, dtype_of, is_stochastic, lift, numbers_to_arrays, with_energy
+from gradientflow.flows.aliases import Position, State
 
 from ..discretizer import Discretizer
 from ..iteration import Iteration
@@ -25,11 +26,11 @@ class GivenGradient(Energy):
     at: Any
     gradient: Any
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """Refused."""
         raise TypeError("to_optax: the method asks for the energy's value, and optax hands out its gradient only")
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """The gradient, at the one point."""
         if any(a is not b for a, b in zip(jax.tree.leaves(x), jax.tree.leaves(self.at), strict=True)):
             raise TypeError(
@@ -82,7 +83,7 @@ def gradient_transformation(flow: Flow, discretizer: Discretizer, step: Any) -> 
     return optax.GradientTransformation(init, update)
 
 
-def _moved_to(flow: Flow, z: Any, params: Any) -> Any:
+def _moved_to(flow: Flow, z: State, params: Any) -> Any:
     """The state with its position overwritten: other transformations may have moved the parameters otherwise."""
     if hasattr(z, "x"):
         return eqx.tree_at(lambda state: state.x, z, lift(params))

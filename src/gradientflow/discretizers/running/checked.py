@@ -26,6 +26,7 @@ from gradientflow.flows import (
     numbers_to_arrays,
     once_per_shape,
 )
+from gradientflow.flows.aliases import Position, State, Time
 
 from ..discretizer import Discretizer, with_schemes_that_fit
 from ..iteration import Draws, Iteration, Seen, Shared
@@ -40,7 +41,7 @@ _FOR_ORACLES, _FOR_NOISE = 0, 1
 def checked_run(
     flow: Flow,
     discretizer: Discretizer,
-    x0: Any,
+    x0: Position,
     *,
     step: Any,
     steps: int | np.integer,
@@ -89,7 +90,9 @@ def checked_run(
     )  # fmt: skip
 
 
-def prepared(where: str, flow: Flow, discretizer: Discretizer, x0: Any, **options: Any) -> tuple[Iteration, Any, Any]:
+def prepared(
+    where: str, flow: Flow, discretizer: Discretizer, x0: Position, **options: Any
+) -> tuple[Iteration, Any, Any]:
     """A run's iteration, its first state and the time there, checked as `checked_run` says; `where` is who asks."""
     iteration, z0, t0 = iteration_of(where, flow, discretizer, x0, **options)
     _check_step(iteration, z0)
@@ -101,7 +104,7 @@ def iteration_of(
     where: str,
     flow: Flow,
     discretizer: Discretizer,
-    x0: Any,
+    x0: Position,
     *,
     step: Any,
     t0: Number = 0.0,
@@ -116,7 +119,7 @@ def iteration_of(
 
 
 def _iteration(
-    where: str, flow: Flow, discretizer: Discretizer, z0: Any, step: Any, oracle: Any, given: Any
+    where: str, flow: Flow, discretizer: Discretizer, z0: State, step: Any, oracle: Any, given: Any
 ) -> Iteration:
     """The run's iteration: numbers as arrays, the key bound to what draws from it."""
     dtype = dtype_of(z0)
@@ -149,7 +152,7 @@ def _iteration(
     return Iteration(flow, discretizer, rule.known(iteration.seen(np.asarray(0))), oracle, noise)
 
 
-def _check_room(z0: Any, rows: int) -> None:
+def _check_room(z0: State, rows: int) -> None:
     """Refuses a run whose rows no memory holds."""
     needed = 2.0 * rows * sum(leaf.nbytes for leaf in jax.tree.leaves(z0))
     room = machine_memory()
@@ -160,7 +163,7 @@ def _check_room(z0: Any, rows: int) -> None:
         )
 
 
-def _check_start(iteration: Iteration, t0: Any, z0: Any) -> None:
+def _check_start(iteration: Iteration, t0: Time, z0: State) -> None:
     """What the scheme itself has against the start."""
     scheme, dtype = iteration.scheme, dtype_of(z0)
     if type(scheme).check_start is Discretizer.check_start or is_transformed():
@@ -171,7 +174,7 @@ def _check_start(iteration: Iteration, t0: Any, z0: Any) -> None:
 
 
 @once_per_shape
-def _check_step(iteration: Iteration, z0: Any) -> None:
+def _check_step(iteration: Iteration, z0: State) -> None:
     """Tries one abstract step, so that a question without an answer is told before anything runs."""
     try:
         jax.eval_shape(lambda z: iteration.one(iteration.start(z)), z0)

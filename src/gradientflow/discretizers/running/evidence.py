@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import Evidence, Flow, Left, all_finite, at_rest, dtype_of, max_norm, small
+from gradientflow.flows.aliases import State
 
 from ..iteration import Carry, Iteration, Seen
 from ..oracle import is_random
@@ -215,7 +216,7 @@ def _course_of(xp: Any, rows: Rows, noisy: bool) -> Course:
 def seen_of(
     iteration: Iteration,
     course: Course,
-    z: Any,
+    z: State,
     returned: tuple[Any, Any, Any],
     ends: Ends,
     left: Left | None,

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gradientflow.flows import Flow, Number, Trajectory
+from gradientflow.flows.aliases import Position
 from gradientflow.flows.checks import by_name
 
 from ..discretizer import Discretizer
@@ -16,7 +17,7 @@ from .method import Method, as_run
 def iterate(
     flow: Flow | Method,
     discretizer: Discretizer | Any = None,
-    x0: Any = None,
+    x0: Position = None,
     *,
     steps: int | np.integer,
     step: Any = None,

@@ -11,6 +11,7 @@ import numpy as np
 import gradientflow
 from gradientflow._meant import meant, meant_argument
 from gradientflow.flows import Energy, Flow, Told, Trajectory, unknown_name
+from gradientflow.flows.aliases import Position
 from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer
@@ -162,7 +163,9 @@ class Method(Told):
         """
         return None if self.named is None else self.named.family
 
-    def iterate(self, x0: Any, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any) -> Trajectory:
+    def iterate(
+        self, x0: Position, steps: int | np.integer, save_every: int | np.integer = 1, **options: Any
+    ) -> Trajectory:
         """The method's iterates from x0; the options are those of `iterate`.
 
         Raises:
@@ -240,7 +243,7 @@ def as_method(
     return Asked(None, subject, discretizer, step)
 
 
-def as_run(where: str, subject: Any, discretizer: Any, step: Any, x0: Any) -> tuple[Asked, Any]:
+def as_run(where: str, subject: Any, discretizer: Any, step: Any, x0: Position) -> tuple[Asked, Any]:
     """What is run, a Method or a flow with its scheme and step, and its start, which follows the Method at once.
 
     Raises:

@@ -36,6 +36,7 @@ from gradientflow.flows import (
     size,
     small,
 )
+from gradientflow.flows.aliases import State, Time
 
 from ..iteration import Carry, Iteration
 from .evidence import Ends, Rows, ends_of, evidence_of, may_be_at_rest, measured
@@ -47,7 +48,7 @@ _BATCH = 64
 _ROUNDED_UP = 2**26
 
 
-def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
+def run_known(iteration: Iteration, z0: State, t0: Time, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
     """A run whose values are known."""
     blocks, rest = divmod(steps, save_every)
     count = blocks + 1 + (rest > 0)
@@ -71,7 +72,9 @@ def run_known(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, sav
 
 
 @eqx.filter_jit
-def run_traced(iteration: Iteration, z0: Any, t0: Any, gtol: Any, steps: int, save_every: int) -> tuple[Rows, Status]:
+def run_traced(
+    iteration: Iteration, z0: State, t0: Time, gtol: Any, steps: int, save_every: int
+) -> tuple[Rows, Status]:
     """A run of which anything is traced: a scan over blocks of a scan over steps."""
     blocks, rest = divmod(steps, save_every)
 
@@ -117,7 +120,7 @@ def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_ever
 
 
 @compiled
-def _loop(iteration: Iteration, z0: Any, t0: Any, blocks: Any, every: Any, capacity: int) -> tuple[Rows, Ends, Any]:
+def _loop(iteration: Iteration, z0: State, t0: Time, blocks: Any, every: Any, capacity: int) -> tuple[Rows, Ends, Any]:
     """All of a run in one program: `every` is (steps in a block, steps after the last block), or `None` for 1 and 0."""
     first = iteration.start(z0, t0)
 
@@ -170,7 +173,7 @@ def _kept(iteration: Iteration, carry: Carry) -> tuple[Any, Any, Any, Any]:
     return carry.k, carry.t, carry.z, iteration.position(carry)
 
 
-def _capacity(count: int, z: Any) -> int:
+def _capacity(count: int, z: State) -> int:
     """For how many rows there is room."""
     power = 1 << (count - 1).bit_length()
     entry = jnp.finfo(jax.tree.leaves(z)[0].dtype).bits // 8
@@ -201,7 +204,7 @@ def _steps_until_back(iteration: Iteration, carry: Carry, most: Any) -> Any:
     """How many steps it takes until the state is where it was, to half the digits of the way that it goes."""
     start = carry.z
 
-    def away(z: Any) -> Any:
+    def away(z: State) -> Any:
         return max_norm(jax.tree.map(lambda a, b: a - b, z, start))
 
     def one(state: tuple[Carry, Any, Any, Any]) -> tuple[Carry, Any, Any, Any]:

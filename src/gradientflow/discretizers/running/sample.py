@@ -27,6 +27,7 @@ from gradientflow.flows import (
     numbers_to_arrays,
     prepare,
 )
+from gradientflow.flows.aliases import Position, State, StepLength, Time
 from gradientflow.flows.checks import by_name, in_a_line
 
 from ..discretizer import Discretizer, check_answers
@@ -142,7 +143,7 @@ class Chains(eqx.Module):
 def sample(
     flow: Flow | Method,
     discretizer: Discretizer | Any = None,
-    x0: Any = None,
+    x0: Position = None,
     *,
     draws: Any,
     step: Any = None,
@@ -231,7 +232,7 @@ def sample(
     return Chains(x, jax.device_put(start + h * taken.astype(dtype)), energy, finite, stats)
 
 
-def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
+def _starts(flow: Flow, x0: Position, chains: Any, t0: Number) -> tuple[Flow, Any]:
     """The flow, its numbers made arrays, and the stacked states that the chains start from."""
     if chains is not None:
         check_integer("sample", 1, chains=chains)
@@ -257,7 +258,7 @@ def _starts(flow: Flow, x0: Any, chains: Any, t0: Number) -> tuple[Flow, Any]:
     return flow, stacked
 
 
-def _draw(iteration: Iteration, z0: Any, t0: Any, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
+def _draw(iteration: Iteration, z0: State, t0: Time, burn_in: Any, thin: Any, draws: int) -> tuple[Any, Any, Any]:
     """The draws' positions and energies, chains first, and which chains stayed finite.
 
     Numbers of steps that are Python's have a reverse mode; arrays, as a compiled call has them, do not compile again.
@@ -305,7 +306,7 @@ def _each_with_its_own_oracle(iteration: Iteration, chains: int) -> Callable[...
     return lambda function, *stacked: jax.vmap(functools.partial(of_one, function))(keys, *stacked)
 
 
-def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
+def _ran_away(flow: Flow, z0: State, energy: Any, h: StepLength) -> Any:
     """Which chains' energies rose so far above the start's that no heat explains it."""
     first = jax.vmap(lambda z: flow.energy.value(flow.position(z)))(z0)
     slope = jax.vmap(lambda z: l2_norm(flow.energy.grad(flow.position(z))))(z0)
@@ -316,7 +317,7 @@ def _ran_away(flow: Flow, z0: Any, energy: Any, h: Any) -> Any:
     return jnp.max(energy, axis=1) - first > _FAR * jnp.maximum(usual, jnp.finfo(energy.dtype).tiny)
 
 
-def _is_moved(flow: Flow, carry: Carry, h: Any) -> Any:
+def _is_moved(flow: Flow, carry: Carry, h: StepLength) -> Any:
     """Whether a step's noise is still above the rounding of the state that it moves."""
     z = carry.z
     shape = flow.brownian(z)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -32,11 +33,11 @@ class ADMM(Discretizer):
     equation: ClassVar[str] = "y = R_smooth(x − u), x' = R_nonsmooth(y + u), u' = u + y − x'"
     order: ClassVar[int | None] = 1
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The multiplier, 0."""
         return 0 * z
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """Both parts by their resolvents, one after the other, then the multiplier."""
         parts = flow.parts
         y = parts["smooth"].resolvent(t + h, z - memory, h)

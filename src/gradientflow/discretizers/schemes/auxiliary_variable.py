@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow, UnansweredQuestionError, check_fraction, check_number, inner
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -24,17 +25,17 @@ class _AuxiliaryVariable(Discretizer):
         check_number(type(self).__name__, constant=constant)
         self.constant = constant
 
-    def _root(self, flow: Flow, z: Any) -> Any:
+    def _root(self, flow: Flow, z: State) -> Any:
         """√(E + C) at a state; NaN where that is negative."""
         if not flow.is_gradient_flow:
             raise UnansweredQuestionError(flow, "drift", "auxiliary variables are for ẋ = −∇E(x) and nothing else")
         return jnp.sqrt(flow.energy.value(flow.position(z)) + self.constant)
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """√(E + C)."""
         return self._root(flow, z)
 
-    def check_start(self, flow: Flow, t: Any, z: Any, h: Any) -> None:
+    def check_start(self, flow: Flow, t: Time, z: State, h: StepLength) -> None:
         """E + C must be positive."""
         value = float(flow.energy.value(flow.position(z)))
         if not value + float(self.constant) > 0:
@@ -80,7 +81,7 @@ class ScalarAuxiliaryVariable(_AuxiliaryVariable):
     order: ClassVar[int | None] = 1
     series_order: ClassVar[int | None] = 0
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and r'."""
         return _fallen(flow, z, h, self._root(flow, z), memory)
 
@@ -123,7 +124,7 @@ class RelaxedAuxiliaryVariable(_AuxiliaryVariable):
         check_fraction("RelaxedAuxiliaryVariable", relaxation=relaxation)
         self.relaxation = relaxation
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and r', which never exceeds r."""
         after, r = _fallen(flow, z, h, self._root(flow, z), memory)
         allowed = jnp.sqrt(r**2 + self.relaxation * inner(after - z, after - z) / h)
@@ -162,12 +163,12 @@ class VectorAuxiliaryVariable(_AuxiliaryVariable):
     equation: ClassVar[str] = "rᵢ' = rᵢ/(1 + h(∂ᵢE)²/(2(E + C))), xᵢ' = xᵢ − h rᵢ'/√(E + C) ∂ᵢE"
     series_order: ClassVar[int | None] = 0
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """√(E + C) in every coordinate."""
         root = self._root(flow, z)
         return jax.tree.map(lambda leaf: jnp.full_like(leaf, root), z)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> tuple[Any, Any]:
         """The next position and every rᵢ'."""
         root = self._root(flow, z)
         unit = jax.tree.map(lambda g: g / root.astype(g.dtype), flow.gradient(z))
@@ -175,7 +176,7 @@ class VectorAuxiliaryVariable(_AuxiliaryVariable):
         return jax.tree.map(lambda x, r, u: x - h * r * u, z, fallen, unit), fallen
 
 
-def _fallen(flow: Flow, z: Any, h: Any, root: Any, r: Any) -> tuple[Any, Any]:
+def _fallen(flow: Flow, z: State, h: StepLength, root: Any, r: Any) -> tuple[Any, Any]:
     """The next position and r' from one r."""
     unit = flow.gradient(z) / root
     fallen = r / (1 + h * inner(unit, unit) / 2)

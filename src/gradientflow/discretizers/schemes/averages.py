@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow, UnansweredQuestionError, check_positive
+from gradientflow.flows.aliases import State, StepLength, Time
 from gradientflow.flows.catalogue.adaptive.adadelta import DeltaSquares
 from gradientflow.flows.catalogue.adaptive.held import HeldAverage, Still
 
@@ -31,7 +32,7 @@ class AveragesEuler(Discretizer):
     equation: ClassVar[str] = "averages exactly at frozen x, then x' = x + h ẋ"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """`averages` by their closed form, `transport` by its drift at the time reached."""
         z = flow.parts["averages"].solution(t, z, h)
         return z + h * flow.parts["transport"].drift(t + h, z)
@@ -71,7 +72,7 @@ class AveragesAhead(Discretizer):
         check_positive("AveragesAhead", ahead=ahead)
         self.ahead = ahead
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """`averages` by their closed form, and `transport` by its drift at those `ahead` steps later."""
         averages = flow.parts["averages"]
         if not isinstance(averages, (HeldAverage, Still)):
@@ -103,7 +104,7 @@ class AdaDeltaEuler(Discretizer):
     equation: ClassVar[str] = "s' averaged, then x' = x − hv and d' averaged at one v"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """`gradients` by their closed form; `deltas` at frozen velocity and `transport` by its drift, side by side."""
         z = flow.parts["gradients"].solution(t, z, h)
         moved = h * flow.parts["transport"].drift(t + h, z)

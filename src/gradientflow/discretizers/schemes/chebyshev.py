@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, check_integer, check_nonnegative
+from gradientflow.flows.aliases import State, StepLength, Time
 from gradientflow.flows.solvers.chebyshev_stages import ChebyshevStage, first_order, second_order
 
 from ..discretizer import Discretizer
@@ -56,7 +57,7 @@ class RungeKuttaChebyshev(Discretizer):
     def __init__(self, stages: Any, damping: Any = Fraction(1, 20)) -> None:
         self.stages, self.damping = _checked("RungeKuttaChebyshev", 1, stages, damping)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """The recurrence."""
         return _recur(flow, t, z, h, first_order(self.stages, self.damping))
 
@@ -95,12 +96,12 @@ class SecondOrderChebyshev(Discretizer):
     def __init__(self, stages: Any, damping: Any = Fraction(2, 13)) -> None:
         self.stages, self.damping = _checked("SecondOrderChebyshev", 2, stages, damping)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """The recurrence."""
         return _recur(flow, t, z, h, second_order(self.stages, self.damping))
 
 
-def _recur(flow: Flow, t: Any, z: Any, h: Any, stages: Sequence[ChebyshevStage]) -> Any:
+def _recur(flow: Flow, t: Time, z: State, h: StepLength, stages: Sequence[ChebyshevStage]) -> Any:
     # By how far stages have moved: the weights of states then sum to one exactly, and an equilibrium stays.
     first = flow.drift(t, z)
     before, moved = 0 * z, scaled(h, stages[0].slope) * first

@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 
+from gradientflow.flows.aliases import Position, State, StepLength, Time
+
 Rational = int | Fraction
 
 
-def scaled(x: Any, weight: Rational) -> Any:
+def scaled(x: Position, weight: Rational) -> Any:
     """The product of a fraction and a step or a state: rounded once on floating-point numbers, exact on exact ones."""
     if weight == 1:
         return x
@@ -21,12 +23,12 @@ def scaled(x: Any, weight: Rational) -> Any:
     return x * weight.numerator / weight.denominator
 
 
-def advanced(t: Any, h: Any, c: Rational) -> Any:
+def advanced(t: Time, h: StepLength, c: Rational) -> Any:
     """The time t + ch."""
     return t + scaled(h, c) if c else t
 
 
-def combined(z: Any, h: Any, weights: Sequence[Rational], slopes: Sequence[Any]) -> Any:
+def combined(z: State, h: StepLength, weights: Sequence[Rational], slopes: Sequence[Any]) -> Any:
     """The state z + h Σ wᵢkᵢ; slopes of weight zero are left out."""
     for weight, slope in zip(weights, slopes, strict=True):
         if weight:

@@ -13,6 +13,7 @@ from gradientflow.flows import (
     lower,
     scaled_to_unit,
 )
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -49,12 +50,12 @@ class ConjugateGradients(Discretizer):
     equation: ClassVar[str] = "x' = x + αd', d' = −∇E + βd, α = −⟨∇E, d'⟩/⟨d', Hd'⟩"
     clock_only: ClassVar[bool] = True
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """Direction and residual: the drift."""
         residual = _residual(flow, t, z)
         return residual, residual
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """To the model's minimum along the direction; the next direction and residual."""
         direction, residual = memory
         z, after = _line_step(flow, t + h, z, direction, residual)
@@ -87,23 +88,23 @@ class SteepestDescent(Discretizer):
     equation: ClassVar[str] = "x' = x + αr, r' = r − αHr, α = ⟨r, r⟩/⟨r, Hr⟩"
     clock_only: ClassVar[bool] = True
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The residual: the drift."""
         return _residual(flow, t, z)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """To the model's minimum along the residual; the next residual."""
         return _line_step(flow, t + h, z, memory, memory)
 
 
-def _residual(flow: Flow, t: Any, z: Any) -> Any:
+def _residual(flow: Flow, t: Time, z: State) -> Any:
     if not flow.is_gradient_flow:
         why = "its drift is not −∇E, whose derivative that would be; use GradientFlow"
         raise UnansweredQuestionError(flow, "energy.hvp", why)
     return flow.drift(t, z)
 
 
-def _line_step(flow: Flow, t: Any, z: Any, direction: Any, residual: Any) -> tuple[Any, Any]:
+def _line_step(flow: Flow, t: Time, z: State, direction: Any, residual: Any) -> tuple[Any, Any]:
     """The minimum along a direction of the energy's quadratic model, and the residual there, at time t."""
     # A direction is one whatever its length, but its product with H may overflow.
     direction, _ = scaled_to_unit(direction)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, UnansweredQuestionError, unknown_name
+from gradientflow.flows.aliases import State, StepLength, Time
 from gradientflow.flows.discrete_gradients import RULES, DiscreteGradientRule, MeanGradient
 
 from ..discretizer import Discretizer
@@ -84,7 +85,7 @@ class DiscreteGradient(Discretizer):
         """2 and 8: beyond, the correction along y − x is none of elementary differentials; 0 for "itoh-abe"."""
         return self.discrete_gradient.series_order
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """The flow's own answer."""
         if isinstance(self.discrete_gradient, MeanGradient) and flow.energy.kinks is not None:
             why = "∇E jumps at the kinks of its energy; DiscreteGradient('itoh-abe') asks for values alone"

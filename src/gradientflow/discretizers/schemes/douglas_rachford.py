@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow
+from gradientflow.flows.aliases import Position, State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -32,12 +33,12 @@ class DouglasRachford(Discretizer):
     equation: ClassVar[str] = "x = R_nonsmooth(z), y = R_smooth(2x − z), z' = z + y − x"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """Both parts by their resolvents, the second at the reflection of z in the first's."""
         parts = flow.parts
         x = parts["nonsmooth"].resolvent(t + h, z, h)
         return z + parts["smooth"].resolvent(t + h, 2 * x - z, h) - x
 
-    def position(self, flow: Flow, z: Any, h: Any) -> Any:
+    def position(self, flow: Flow, z: State, h: StepLength) -> Position:
         """The point x that the first resolvent takes z to."""
         return flow.position(flow.parts["nonsmooth"].resolvent(None, z, h))

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -25,7 +26,7 @@ class ForwardEuler(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t, z)"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """The state z + h f(t, z)."""
         return z + h * flow.drift(t, z)
 
@@ -48,7 +49,7 @@ class BackwardEuler(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t + h, z')"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """The resolvent over h."""
         return flow.resolvent(t + h, z, h)
 
@@ -71,7 +72,7 @@ class ImplicitMidpoint(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t + h/2, (z + z')/2)"
     order: ClassVar[int | None] = 2
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """2m − z with m the resolvent over h/2."""
         middle = flow.resolvent(t + h / 2, z, h / 2)
         return 2 * middle - z

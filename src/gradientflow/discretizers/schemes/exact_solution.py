@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow, exact_transition
+from gradientflow.flows.aliases import Increment, State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -21,10 +22,10 @@ class ExactSolution(Discretizer):
 
     equation: ClassVar[str] = "z' = φ_h(z), the flow itself in closed form"
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, **_: Any) -> State:
         """The flow's closed form over h."""
         return flow.solution(t, z, h) if noise is None else exact_transition(flow, t, z, h, noise)
 
-    def increments(self, flow: Flow, z: Any) -> int:
+    def increments(self, flow: Flow, z: State) -> int:
         """As many as the flow's transition takes."""
         return 1 if flow.noise is None else flow.noise.parts

@@ -6,6 +6,7 @@ import diffrax as dfx
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow
+from gradientflow.flows.aliases import State, StepLength, Time
 from gradientflow.flows.checks import in_a_line
 from gradientflow.flows.solving.control import vector_field
 
@@ -50,11 +51,11 @@ class FromDiffrax(Discretizer):
         """The order that the solver reports."""
         return self.solver.order(dfx.ODETerm(lambda t, y, args: y))
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The solver's own initial state, in a tuple: it may be `None`."""
         return (self.solver.init(vector_field(flow), t, t + h, z, None),)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """One `solver.step` over [t, t + h]."""
         after, _error, _dense, state, _result = self.solver.step(
             vector_field(flow), t, t + h, z, None, memory[0], made_jump=jnp.asarray(False)
@@ -94,11 +95,11 @@ class FromOptax(Discretizer):
             )
         self.transformation = transformation
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The transformation's own initial state, in a tuple: it may be `None`."""
         return (self.transformation.init(z),)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """One `update`, applied."""
         import optax
 

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -30,7 +31,7 @@ class ForwardBackward(Discretizer):
     equation: ClassVar[str] = "z' = the resolvent of `nonsmooth` at z + h f_smooth(z)"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """`smooth` by its drift, `nonsmooth` by its resolvent."""
         forward = z + h * flow.parts["smooth"].drift(t, z)
         return flow.parts["nonsmooth"].resolvent(t + h, forward, h)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -28,7 +29,7 @@ class MomentumEuler(Discretizer):
     equation: ClassVar[str] = "(m + γh)v' = mv − h∇E(x), x' = x + hv'"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """`force` by its drift, `friction` by its resolvent, `transport` by its drift, each at the time reached."""
         parts = flow.parts
         z = z + h * parts["force"].drift(t, z)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, all_finite, check_integer
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 from .coefficients import combined
@@ -64,7 +65,7 @@ class AdamsBashforth(Discretizer):
         """The weights of the slopes, newest first."""
         return _weights(self.steps)
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The slopes at t − h, t − 2h, …, on a path that leads to z."""
         back, slopes = RungeKutta(_START[self.steps - 1]), []
         for k in range(1, self.steps):
@@ -72,7 +73,7 @@ class AdamsBashforth(Discretizer):
             slopes.append(flow.drift(t - k * h, z))
         return tuple(slopes)
 
-    def check_start(self, flow: Flow, t: Any, z: Any, h: Any) -> None:
+    def check_start(self, flow: Flow, t: Time, z: State, h: StepLength) -> None:
         """Refuses a flow without a past.
 
         Raises:
@@ -84,7 +85,7 @@ class AdamsBashforth(Discretizer):
                 "slopes are not finite; start later, from another run's `state`"
             )
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """The weighted slopes, and the memory without its oldest."""
         slopes = (flow.drift(t, z), *memory)
         return combined(z, h, self.weights, slopes), slopes[:-1]

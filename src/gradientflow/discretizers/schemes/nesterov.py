@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow, Phase, inner
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -37,7 +38,7 @@ class NesterovScheme(Discretizer):
     equation: ClassVar[str] = "y = x + βhv, v' = βv − (h/m)∇E(y), x' = x + hv'"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """`friction` by its resolvent, `force` at where `transport` would lead next, `transport` by its resolvent."""
         return _ahead_and_next(*_parts(flow), t, z, h)[1]
 
@@ -65,11 +66,11 @@ class RestartedNesterov(Discretizer):
 
     equation: ClassVar[str] = "NesterovScheme, from rest again after ⟨y − x', x' − x⟩ > 0"
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """The clock as it is, and all of the velocity."""
         return jnp.asarray(t), jnp.ones((), jnp.result_type(t))
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, memory: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
         """One step by the memory's clock, and whether it was uphill."""
         parts, (clock, kept) = _parts(flow), memory
         ahead, z = _ahead_and_next(*parts, clock, Phase(z.x, z.v * kept), h)
@@ -81,7 +82,7 @@ def _parts(flow: Flow) -> tuple[Flow, Flow, Flow]:
     return flow.parts["friction"], flow.parts["force"], flow.parts["transport"]
 
 
-def _ahead_and_next(friction: Flow, force: Flow, transport: Flow, t: Any, z: Any, h: Any) -> tuple[Any, Any]:
+def _ahead_and_next(friction: Flow, force: Flow, transport: Flow, t: Time, z: State, h: StepLength) -> tuple[Any, Any]:
     """Where momentum alone would lead, and the next state."""
     slowed = friction.resolvent(t + h, z, h)
     ahead = slowed + h * transport.drift(t + h, slowed)
@@ -111,7 +112,7 @@ class NesterovExtrapolated(Discretizer):
     equation: ClassVar[str] = "NesterovScheme's run, seen at its points y"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """The state's position is y; the next coast is the friction's resolvent one step later."""
         friction, force, transport = _parts(flow)
         slowed = friction.resolvent(t + h, z, h)

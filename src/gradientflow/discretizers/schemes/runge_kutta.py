@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, Told, unknown_name
+from gradientflow.flows.aliases import State, StepLength, Time
 from gradientflow.flows.checks import in_a_line
 
 from ..discretizer import Discretizer
@@ -144,7 +145,7 @@ class RungeKutta(Discretizer):
         """The tableau's order."""
         return self.tableau.order
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, **_: Any) -> State:
         """One step of the tableau."""
         slopes: list[Any] = []
         for row in self.tableau.a:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from gradientflow.flows import Flow, exact_transition, is_stochastic, unknown_name
+from gradientflow.flows.aliases import Increment, State, StepLength, Time
 from gradientflow.flows.checks import by_name
 
 from ..discretizer import Discretizer
@@ -42,7 +43,7 @@ class LieSplitting(Discretizer):
         _check_distinct("LieSplitting", names)
         self.names = names
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, **_: Any) -> State:
         """Every part's solution over h."""
         for part in _parts(self, flow, self.names):
             z = _moved(part, t, z, h, noise)
@@ -86,7 +87,7 @@ class StrangSplitting(Discretizer):
         _check_distinct("StrangSplitting", names)
         self.names = names
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, **_: Any) -> State:
         """Half steps inwards, the innermost part's whole step, half steps outwards."""
         *outer, innermost = _parts(self, flow, self.names)
         first, second = noise if isinstance(noise, tuple) else (None, None)
@@ -97,7 +98,7 @@ class StrangSplitting(Discretizer):
             z = _moved(part, t + h / 2, z, h / 2, second)
         return z
 
-    def increments(self, flow: Flow, z: Any) -> int:
+    def increments(self, flow: Flow, z: State) -> int:
         """One for each half step of the part with noise, unless it is the innermost."""
         *outer, _ = _parts(self, flow, self.names)
         return 2 if any(is_stochastic(part, z) for part in outer) else 1
@@ -127,7 +128,7 @@ def BAOAB() -> StrangSplitting:
     return StrangSplitting("force", "transport", "friction")
 
 
-def _moved(part: Flow, t: Any, z: Any, h: Any, noise: Any) -> Any:
+def _moved(part: Flow, t: Time, z: State, h: StepLength, noise: Increment) -> Any:
     """A part's exact solution over h; along the noise, if it is the part with noise."""
     still = noise is None or not is_stochastic(part, z)
     return part.solution(t, z, h) if still else exact_transition(part, t, z, h, noise)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gradientflow.flows import Flow, LinearEnergy, UnansweredQuestionError, exact_transition, with_energy
+from gradientflow.flows.aliases import Increment, State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -27,7 +28,9 @@ class EulerMaruyama(Discretizer):
     equation: ClassVar[str] = "z' = z + h f(t, z) + σ(t, z) ΔW"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None) -> Any:
+    def step(
+        self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, memory: Any = None
+    ) -> State:
         """The sum z + h f(t, z) + σ(t, z) ΔW; without noise, the mean of that."""
         drifted = z + h * flow.drift(t, z)
         diffusion = flow.diffusion(t, z)
@@ -62,14 +65,16 @@ class LeimkuhlerMatthews(Discretizer):
 
     equation: ClassVar[str] = "z' = z + h f(t, z) + σ (ΔW₋₁ + ΔW)/2"
 
-    def init(self, flow: Flow, t: Any, z: Any, h: Any) -> Any:
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
         """No increment yet."""
         flow.diffusion(t, z)
         if flow.noise is not None and not flow.noise.additive:
             raise UnansweredQuestionError(flow, "diffusion", "its noise changes with the state, and half comes late")
         return 0 * flow.brownian(z)
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, memory: Any = None, **_: Any) -> Any:
+    def step(
+        self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, memory: Any = None, **_: Any
+    ) -> State:
         """The sum z + h f(t, z) + σ(ΔW₋₁ + ΔW)/2, and the increment; without noise, the mean of that."""
         drifted = z + h * flow.drift(t, z)
         return (drifted, memory) if noise is None else (drifted + flow.diffusion(t, z)(memory + noise) / 2, noise)
@@ -97,12 +102,12 @@ class ExponentialEuler(Discretizer):
     equation: ClassVar[str] = "z' = the exact transition at the constant force −∇E(x)"
     order: ClassVar[int | None] = 1
 
-    def step(self, flow: Flow, t: Any, z: Any, h: Any, *, noise: Any = None, **_: Any) -> Any:
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, noise: Increment = None, **_: Any) -> State:
         """The transition, or without noise the solution, of the flow of the energy's tangent at x."""
         tangent = LinearEnergy(flow.energy.grad(flow.position(z)))
         frozen = with_energy(flow, tangent)
         return frozen.solution(t, z, h) if noise is None else exact_transition(frozen, t, z, h, noise)
 
-    def increments(self, flow: Flow, z: Any) -> int:
+    def increments(self, flow: Flow, z: State) -> int:
         """As many as the flow's transition takes."""
         return 1 if flow.noise is None else flow.noise.parts

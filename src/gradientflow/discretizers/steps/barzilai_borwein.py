@@ -13,6 +13,7 @@ from gradientflow.flows import (
     inner_ratio,
     lift,
 )
+from gradientflow.flows.aliases import Position, State, StepLength, Time
 
 from ..discretizer import Discretizer
 from ..step_rule import StepRule
@@ -31,12 +32,12 @@ class Secant(eqx.Module):
     gradient: Any
     h: Any
 
-    def differences(self, x: Any, gradient: Any) -> tuple[Any, Any]:
+    def differences(self, x: Position, gradient: Any) -> tuple[Any, Any]:
         """The differences s of the positions and y of the gradients."""
         return x - self.x, gradient - self.gradient
 
 
-def _here(flow: Flow, z: Any, h: Any) -> Secant:
+def _here(flow: Flow, z: State, h: StepLength) -> Secant:
     x = lift(flow.position(z))
     return Secant(x, flow.gradient(x), jnp.asarray(h, dtype_of(z)))
 
@@ -58,11 +59,11 @@ class BarzilaiBorwein(StepRule):
     def ratio(self, s: Any, y: Any) -> Any:
         """The step [T]."""
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Secant:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Secant:
         """The start itself as the last position: without a difference the first step is taken again."""
         return _here(flow, z, self.initial)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The ratio of the differences."""
         here = _here(flow, z, rule_state.h)
         ratio = self.ratio(*rule_state.differences(here.x, here.gradient))

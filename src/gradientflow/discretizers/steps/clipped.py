@@ -9,6 +9,7 @@ from gradientflow.flows import (
     check_positive,
     l2_norm,
 )
+from gradientflow.flows.aliases import State, Time
 
 from ..discretizer import Discretizer
 from ..step_rule import StepRule, as_step_rule
@@ -44,11 +45,11 @@ class ClippedStep(StepRule):
         check_positive("ClippedStep", radius=radius)
         self.rule, self.radius = as_step_rule(rule), radius
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """The rule's."""
         return self.rule.init(flow, discretizer, t, z)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The rule's step, or radius/‖f‖."""
         h, rule_state = self.rule(flow, discretizer, t, z, rule_state)
         speed = l2_norm(flow.drift(t, z))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradientflow.flows import Flow, check_energy, dtype_of, is_stochastic, scaled_to_unit
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 
@@ -28,7 +29,7 @@ class Line(eqx.Module):
     t: Any
     z: Any
 
-    def length(self, h: Any) -> jax.Array:
+    def length(self, h: StepLength) -> jax.Array:
         """A rule's number in the state's precision, which loops over trials need."""
         return jnp.asarray(h, dtype_of(self.z))
 
@@ -45,13 +46,13 @@ class Line(eqx.Module):
         """The position and its velocity ẋ along the flow, as the user's own pytrees."""
         return jax.jvp(self.flow.position, (self.z,), (self._drift(),))
 
-    def value(self, h: Any) -> jax.Array:
+    def value(self, h: StepLength) -> jax.Array:
         """φ(h), +∞ where it is not finite: a step to there is too long."""
         z = self.discretizer.step(self.flow, self.t, self.z, h)
         E = jnp.asarray(self.flow.energy.value(self.flow.position(z)))
         return jnp.where(jnp.isfinite(E), E, jnp.inf)
 
-    def value_and_slope(self, h: Any, pace: Any) -> tuple[jax.Array, jax.Array]:
+    def value_and_slope(self, h: StepLength, pace: Any) -> tuple[jax.Array, jax.Array]:
         """φ(h) and φ'(h) over a pace."""
         return jax.jvp(self.value, (h,), (jnp.ones_like(h) / pace,))
 
@@ -64,7 +65,7 @@ def rounding(energy: jax.Array) -> jax.Array:
     return 4 * jnp.finfo(energy.dtype).eps * jnp.abs(energy)
 
 
-def check_searchable(where: str, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> None:
+def check_searchable(where: str, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> None:
     """Refuses what has no energy to search, and what makes a trial step differ from the one taken: memory, noise.
 
     Raises:

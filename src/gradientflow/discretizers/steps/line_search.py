@@ -21,6 +21,7 @@ from gradientflow.flows import (
     is_concrete,
     scaled_to_unit,
 )
+from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
 from ..schemes.euler import ForwardEuler
@@ -68,11 +69,11 @@ class ExactLineSearch(StepRule):
         check_positive("ExactLineSearch", initial=initial, longest=longest)
         self.initial, self.longest = initial, longest
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """No state; refuses schemes with memory and flows with noise."""
         check_searchable("ExactLineSearch", flow, discretizer, t, z)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The first minimum of φ."""
         line = Line(flow, discretizer, t, z)
         straight = type(discretizer).step is ForwardEuler.step and type(flow).position is FirstOrder.position
@@ -96,7 +97,7 @@ def _to_the_minimum(rule: ExactLineSearch, line: Line) -> jax.Array:
     longest = line.length(rule.longest)
     precision = jnp.finfo(longest.dtype).eps
 
-    def falls(h: Any) -> Any:
+    def falls(h: StepLength) -> Any:
         value, derivative = line.value_and_slope(h, pace)
         return (derivative < 0) & (value <= energy + rounding(energy))
 
@@ -154,11 +155,11 @@ class GridSearch(StepRule):
             raise ValueError("GridSearch: `grid` is empty; give steps to try, [0.01, 0.1, 1.0] say")
         self.grid = jnp.sort(jnp.ravel(jnp.asarray(grid, float)))
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """No state; refuses schemes with memory and flows with noise."""
         check_searchable("GridSearch", flow, discretizer, t, z)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The first of the grid's best."""
         line = Line(flow, discretizer, t, z)
         grid = line.length(self.grid)
@@ -209,11 +210,11 @@ class ArmijoSearch(StepRule):
         check_integer("ArmijoSearch", 1, trials=trials)
         self.initial, self.decrease, self.shrink, self.trials = initial, decrease, shrink, trials
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """No state; refuses schemes with memory and flows with noise."""
         check_searchable("ArmijoSearch", flow, discretizer, t, z)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The longest of the steps that lower E enough."""
         return _backtrack(self, Line(flow, discretizer, t, z)), rule_state
 
@@ -223,7 +224,7 @@ def _backtrack(rule: ArmijoSearch, line: Line) -> jax.Array:
     energy, slope, pace = line.start()
     descent = jnp.minimum(line.length(rule.decrease) * slope, 0)
 
-    def enough(h: Any) -> Any:
+    def enough(h: StepLength) -> Any:
         return line.value(h) <= energy + h * pace * descent
 
     def shorter(trial: Any) -> Any:
@@ -294,11 +295,11 @@ class WolfeSearch(StepRule):
         self.initial, self.decrease, self.curvature = initial, decrease, curvature
         self.longest, self.trials = longest, trials
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """No state; refuses schemes with memory and flows with noise."""
         check_searchable("WolfeSearch", flow, discretizer, t, z)
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """A step that is neither too long nor too short."""
         return _bisect_wolfe(self, Line(flow, discretizer, t, z)), rule_state
 

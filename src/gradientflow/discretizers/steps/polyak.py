@@ -15,6 +15,7 @@ from gradientflow.flows import (
     is_concrete,
     scaled_to_unit,
 )
+from gradientflow.flows.aliases import State, Time
 
 from ..discretizer import Discretizer
 from ..step_rule import StepRule
@@ -72,11 +73,11 @@ class PolyakStep(StepRule):
             raise ValueError(f"PolyakStep: the minimum of {name} is not known; give `minimum`, the least value of E")
         return PolyakStep(minimum, self.longest)
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """E*."""
         return jnp.asarray(self.known(flow).minimum, dtype_of(z))
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """(E − E*)/‖∇E‖², or `longest`."""
         x = flow.position(z)
         gradient = flow.energy.grad(x)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import check_integer, check_nonnegative, check_positive, check_rate, is_concrete
+from gradientflow.flows.aliases import StepLength
 from gradientflow.flows.checks import by_name, in_a_line
 
 from ..step_rule import StepRule
@@ -21,7 +22,7 @@ StepOf = Callable[[Any], Any]
 
 
 @by_name
-def step_decay(h: Any, factor: Any, every: Any) -> StepOf:
+def step_decay(h: StepLength, factor: Any, every: Any) -> StepOf:
     r"""Step decay: h_k = h·f^⌊k/n⌋.
 
     optax's `exponential_decay(h, every, factor, staircase=True)`.
@@ -43,12 +44,12 @@ def step_decay(h: Any, factor: Any, every: Any) -> StepOf:
     return eqx.Partial(_step_decay, h=h, factor=factor, every=every)
 
 
-def _step_decay(k: Any, h: Any, factor: Any, every: Any) -> Any:
+def _step_decay(k: Any, h: StepLength, factor: Any, every: Any) -> Any:
     return h * jnp.power(factor, jnp.floor(k / every))
 
 
 @by_name
-def exponential(h: Any, rate: Any, every: Any = 1) -> StepOf:
+def exponential(h: StepLength, rate: Any, every: Any = 1) -> StepOf:
     r"""Exponential decay: h_k = h·r^(k/n). With r < 1 all its steps reach no further than h/(1 − r^(1/n)).
 
     optax's `exponential_decay(h, every, rate)`.
@@ -70,12 +71,12 @@ def exponential(h: Any, rate: Any, every: Any = 1) -> StepOf:
     return eqx.Partial(_exponential, h=h, rate=rate, every=every)
 
 
-def _exponential(k: Any, h: Any, rate: Any, every: Any) -> Any:
+def _exponential(k: Any, h: StepLength, rate: Any, every: Any) -> Any:
     return h * jnp.power(rate, k / every)
 
 
 @by_name
-def cosine(h: Any, steps: Any, floor: Any = 0.0) -> StepOf:
+def cosine(h: StepLength, steps: Any, floor: Any = 0.0) -> StepOf:
     r"""Cosine annealing without restarts: h_k = a + (h − a)(1 + cos(π·min(k/N, 1)))/2.
 
     optax's `cosine_decay_schedule(h, steps, alpha=floor / h)`.
@@ -101,7 +102,7 @@ def cosine(h: Any, steps: Any, floor: Any = 0.0) -> StepOf:
     return eqx.Partial(_cosine, h=h, steps=steps, floor=floor)
 
 
-def _cosine(k: Any, h: Any, steps: Any, floor: Any) -> Any:
+def _cosine(k: Any, h: StepLength, steps: Any, floor: Any) -> Any:
     return floor + (h - floor) * (1 + jnp.cos(jnp.pi * jnp.minimum(k / steps, 1))) / 2
 
 
@@ -139,7 +140,7 @@ def _warm_up(k: Any, steps: Any, then: Any) -> Any:
 
 
 @by_name
-def harmonic(h: Any, k0: Any = 1.0) -> StepOf:
+def harmonic(h: StepLength, k0: Any = 1.0) -> StepOf:
     r"""Robbins and Monro's steps: h_k = h/(1 + k/k₀). Their sum is infinite, that of their squares finite.
 
     Args:
@@ -161,12 +162,12 @@ def harmonic(h: Any, k0: Any = 1.0) -> StepOf:
     return eqx.Partial(_harmonic, h=h, k0=k0)
 
 
-def _harmonic(k: Any, h: Any, k0: Any) -> Any:
+def _harmonic(k: Any, h: StepLength, k0: Any) -> Any:
     return jnp.divide(h, 1 + k / k0)
 
 
 @by_name
-def inverse_square_root(h: Any, k0: Any = 1.0) -> StepOf:
+def inverse_square_root(h: StepLength, k0: Any = 1.0) -> StepOf:
     r"""The steps of averaged stochastic and of subgradient descent: h_k = h/√(1 + k/k₀).
 
     Args:
@@ -188,7 +189,7 @@ def inverse_square_root(h: Any, k0: Any = 1.0) -> StepOf:
     return eqx.Partial(_inverse_square_root, h=h, k0=k0)
 
 
-def _inverse_square_root(k: Any, h: Any, k0: Any) -> Any:
+def _inverse_square_root(k: Any, h: StepLength, k0: Any) -> Any:
     return h / jnp.sqrt(1 + k / k0)
 
 

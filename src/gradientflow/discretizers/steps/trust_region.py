@@ -16,6 +16,7 @@ from gradientflow.flows import (
     is_concrete,
     l2_norm,
 )
+from gradientflow.flows.aliases import State, Time
 
 from ..discretizer import Discretizer
 from ..step_rule import StepRule
@@ -80,12 +81,12 @@ class TrustRegionStep(StepRule):
         self.radius, self.accept, self.good = radius, accept, good
         self.shrink, self.grow, self.trials = shrink, grow, trials
 
-    def init(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any) -> Any:
+    def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """Δ; refuses schemes with memory and flows with noise."""
         check_searchable("TrustRegionStep", flow, discretizer, t, z)
         return jnp.asarray(self.radius, dtype_of(z))
 
-    def __call__(self, flow: Flow, discretizer: Discretizer, t: Any, z: Any, rule_state: Any) -> tuple[Any, Any]:
+    def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
         """The first step that E confirms, and the next Δ."""
         return _trust(self, Line(flow, discretizer, t, z), rule_state)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ..aliases import Position, State
 from ..flow import Flow
 from ..state import lift, lower
 
@@ -14,7 +15,7 @@ from ..state import lift, lower
 class Ensemble(Flow):
     """A flow of particles: its positions are N positions of the energy, along the leading axis of every array."""
 
-    def init(self, x: Any) -> Any:
+    def init(self, x: Position) -> State:
         """The particles, at least two."""
         leaves = jax.tree.leaves(x)
         counts = {jnp.shape(leaf)[0] if jnp.ndim(leaf) else 0 for leaf in leaves}
@@ -25,11 +26,11 @@ class Ensemble(Flow):
             )
         return lift(x)
 
-    def position(self, z: Any) -> Any:
+    def position(self, z: State) -> Position:
         """The particles."""
         return lower(z)
 
-    def rows(self, z: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+    def rows(self, z: State) -> tuple[Any, Any, Callable[[Any], Any]]:
         """The particles and ∇E at each, as the rows of matrices, and such a matrix as a state again."""
         x = lower(z)
         unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], x))[1]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Increment, State, StepLength, Time
 from ..checks import in_a_line
 from ..flow import Flow, Parts, exact_transition
 from ..noise import Noise
@@ -53,21 +54,21 @@ class TimeChangedFlow(WrappedFlow):
             raise TypeError(f"TimeChangedFlow: `clock` must be a function t -> s(t), got {in_a_line(clock)}")
         self.flow, self.clock = flow, clock
 
-    def check_start(self, t: Any, z: Any) -> None:
+    def check_start(self, t: Time, z: State) -> None:
         """The flow's own, at s(t)."""
         self.flow.check_start(self.clock(t), z)
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """s'(t) f(s(t), z)."""
         s, speed = self._at(t)
         return speed * self.flow.drift(s, z)
 
-    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+    def resolvent(self, t: Time, z: State, h: StepLength) -> State:
         """The flow's own over h·s'(t)."""
         s, speed = self._at(t)
         return self.flow.resolvent(s, z, h * speed)
 
-    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: Any) -> Any:
+    def discrete_gradient_step(self, t: Time, z: State, h: StepLength, rule: Any) -> State:
         """The flow's own over h·s', s' and the time being those of the step's middle."""
         s, speed = self._at(t + h / 2)
         return self.flow.discrete_gradient_step(s - h * speed / 2, z, h * speed, rule)
@@ -86,26 +87,26 @@ class TimeChangedFlow(WrappedFlow):
         transition = None if own.transition is None else self._transition
         return Noise(own.shape, self._sigma, own.additive, own.parts, transition)
 
-    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
+    def _sigma(self, t: Time, z: State) -> Callable[[Any], Any]:
         s, speed = self._at(t)
         spread = self.flow.diffusion(s, z)
         return lambda increment: jnp.sqrt(speed) * spread(increment)
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """The flow's own from s(t) to s(t + h)."""
         s = self.clock(t)
         return self.flow.solution(s, z, self.clock(t + h) - s)
 
-    def _transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+    def _transition(self, t: Time, z: State, h: StepLength, noise: Increment) -> Any:
         s = self.clock(t)
         length = self.clock(t + h) - s
         stretched = jax.tree.map(lambda increment: increment * jnp.sqrt(length / h), noise)
         return exact_transition(self.flow, s, z, length, stretched)
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """The flow's own, at s(t)."""
         return self.flow.lyapunov(self.clock(t), z)
 
-    def _at(self, t: Any) -> tuple[Any, Any]:
+    def _at(self, t: Time) -> tuple[Any, Any]:
         t = jnp.asarray(t, jnp.result_type(float, t))
         return jax.jvp(self.clock, (t,), (jnp.ones_like(t),))

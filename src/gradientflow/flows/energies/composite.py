@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from ..aliases import Position
 from .energy import Curvature, Energy, Proximable, energy
 
 
@@ -17,10 +18,10 @@ class Nonsmooth(Proximable):
     """
 
     @abc.abstractmethod
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         """The element of slope + ∂E(x) of least norm."""
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """The element of ∂E(x) of least norm: ∇E(x) where there is one."""
         return self.least_subgradient(x, jax.tree.map(lambda leaf: 0 * leaf, x))
 
@@ -126,11 +127,11 @@ class Composite(Energy):
         """Those of g."""
         return self.g.kinks
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The sum f(x) + g(x)."""
         return self.f.value(x) + self.g.value(x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """The element of ∇f(x) + ∂g(x) of least norm; 0 exactly where x is stationary."""
         slope = self.f.grad(x)
         if isinstance(self.g, Nonsmooth):

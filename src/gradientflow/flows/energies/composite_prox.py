@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 
+from ..aliases import Position, StepLength
 from ..implicit import newton, or_nan
 from ..numerics import all_finite, dtype_of, inner, l2_norm, max_norm, size
 from ..state import lift, lower
@@ -15,7 +16,7 @@ _MOST_STEPS = 2_000
 _POWERS = 5
 
 
-def composite_prox(energy: Energy, x: Any, h: Any) -> Any:
+def composite_prox(energy: Energy, x: Position, h: StepLength) -> Any:
     r"""$\arg\min_y hf(y) + hg(y) + \tfrac12\|y - x\|^2$ of a position given as a vector.
 
     It solves $y = \operatorname{prox}_{hg}(x - h\nabla f(y))$ by Newton's method, with the generalized derivative of

@@ -6,13 +6,14 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from ..aliases import Position
 from .energy import Energy
 
 # Equations that only wrap a program, whose arguments are the equation's.
 _WRAPPERS = frozenset({"pjit", "jit", "closed_call", "remat", "checkpoint"})
 
 
-def has_constant_hessian(energy: Energy, x: Any) -> bool:
+def has_constant_hessian(energy: Energy, x: Position) -> bool:
     """Whether the product of the Hessian with a vector is computed without a look at the position.
 
     Then E is a quadratic, whatever it is written as, unless its derivatives are not E's own (`stop_gradient`). The

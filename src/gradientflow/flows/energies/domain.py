@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from ..aliases import Position
 from ..numerics import is_key
 from .energy import Energy
 
@@ -26,7 +27,7 @@ _AWAY = 1e-12
 _WRAPPERS = frozenset({"pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"})
 
 
-def is_finite_everywhere(energy: Energy, x: Any) -> bool:
+def is_finite_everywhere(energy: Energy, x: Position) -> bool:
     """Whether E and its gradient can fail to be finite at a finite position only by overflow; by its program alone.
 
     A quotient, a root, a logarithm or an infinity that is written out may fail, and whatever is not known.

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Position, StepLength
 from ..checks import by_name, in_a_line
 from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
 from ..numerics import as_floating
@@ -80,22 +81,22 @@ class Energy(Told):
             setattr(cls, question, answer)
 
     @abc.abstractmethod
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """E(x), a real scalar."""
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Position) -> Any:
         """E(x): an energy is a callable like any other; lists of numbers are taken as arrays."""
         return self.value(as_floating(x) if isinstance(x, (list, tuple)) else x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """∇E(x), shaped like x. Units: E/X."""
         return jax.grad(self.value)(x)
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """The Hessian at x applied to v, without forming it."""
         return jax.jvp(self.grad, (x,), (v,))[1]
 
-    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0.0) -> Any:
+    def inverse_hvp(self, x: Position, v: Any, shift: Any = 0.0) -> Any:
         """(H(x) + shift·I)⁻¹v. Units: those of v over E/X².
 
         Densely up to 200 unknowns; beyond by conjugate gradients, for which H + shift·I must be positive definite.
@@ -170,7 +171,7 @@ class Proximable(Energy):
     """
 
     @abc.abstractmethod
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         r"""$\operatorname{prox}_{hE}(x) = \arg\min_y hE(y) + \tfrac12\|y-x\|^2$; NaN where there is none."""
 
 
@@ -181,7 +182,7 @@ class CallableEnergy(Energy):
     known_minimizer: Any = None
     known_minimum: Any = None
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """E(x)."""
         return self.fn(x)
 
@@ -233,7 +234,7 @@ def _remedy(given: Any) -> str:
     return "pass lambda x: ..."
 
 
-def with_closures_as_leaves(energy: Energy, x: Any) -> Energy:
+def with_closures_as_leaves(energy: Energy, x: Position) -> Energy:
     """The same energy with the values that a function of it, asked at positions like x, closes over as leaves."""
     if type(energy) is not CallableEnergy:
         return energy

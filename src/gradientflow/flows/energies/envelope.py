@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Position, StepLength
 from ..checks import check_positive
 from ..numerics import inner, is_concrete
 from ..state import lift, lower
@@ -66,20 +67,20 @@ class MoreauEnvelope(Proximable):
                 f"{float(self.mu):g}, got {delta}: beyond, its proximal map is no minimum and may jump"
             )
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The value of g at the proximal point, and the squared distance to it over 2δ."""
         return _least(self, x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """(x − prox_{δg}(x))/δ."""
         return jax.tree.map(lambda a, p: (a - p) / self.delta, x, self.proximal_point(x))
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """The point x + h/(h + δ)·(prox_{(h+δ)g}(x) − x)."""
         total = h + self.delta
         return jax.tree.map(lambda a, p: a + (p - a) * h / total, x, lower(prox_of_vector(self.g, lift(x), total)))
 
-    def proximal_point(self, x: Any) -> Any:
+    def proximal_point(self, x: Position) -> Any:
         """prox_{δg}(x), where the minimum is taken."""
         return lower(prox_of_vector(self.g, lift(x), self.delta))
 
@@ -100,7 +101,7 @@ class MoreauEnvelope(Proximable):
 
 
 @eqx.filter_custom_jvp
-def _least(envelope: Any, x: Any) -> Any:
+def _least(envelope: Any, x: Position) -> Any:
     return _objective(envelope, x, envelope.proximal_point(x))
 
 
@@ -112,6 +113,6 @@ def _(primals: Any, tangents: Any) -> Any:
     return eqx.filter_jvp(lambda envelope, x: _objective(envelope, x, p), primals, tangents)
 
 
-def _objective(envelope: Any, x: Any, y: Any) -> Any:
+def _objective(envelope: Any, x: Position, y: Any) -> Any:
     away = jax.tree.map(jnp.subtract, x, y)
     return envelope.g.value(y) + inner(away, away) / (2 * envelope.delta)

@@ -19,6 +19,7 @@ from gradientflow._formula import (
     variables_of,
 )
 
+from ..aliases import Position
 from ..checks import by_name
 from .energy import Energy
 from .quadratic import Quadratic
@@ -40,7 +41,7 @@ class ExpressionEnergy(Energy):
     text: str = eqx.field(static=True)
     variables: tuple[str, ...] = eqx.field(static=True)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The formula's value at the position x, of shape (n,).
 
         Raises:
@@ -70,7 +71,7 @@ class QuadraticExpression(ExpressionEnergy, Quadratic):
         self.text, self.variables = text, variables
         Quadratic.__init__(self, H, b, c)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The formula's value as it is typed, where nothing cancels that does not there."""
         return Quadratic.value(self, x) if is_long(parse(self.text)) else ExpressionEnergy.value(self, x)
 

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Position
 from ..checks import by_name, check_integer, check_positive, unknown_name
 from .energy import Curvature, Energy
 
@@ -42,7 +43,7 @@ class Landscape(Energy):
     minima: tuple[tuple[float, ...], ...] = eqx.field(static=True, default=())
     bounds: tuple[float, float] | None = eqx.field(static=True, default=None)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """E(x)."""
         return self.fn(x)
 
@@ -82,7 +83,7 @@ def rosenbrock(n: int = 2, a: float = 1.0, b: float = 100.0) -> Landscape:
     check_integer("rosenbrock", 2, n=n)
     minimizer = tuple(float(a) ** (2**i) for i in range(n))
 
-    def fn(x: Any) -> Any:
+    def fn(x: Position) -> Any:
         return jnp.sum((a - x[:-1]) ** 2 + b * (x[1:] - x[:-1] ** 2) ** 2)
 
     return Landscape(
@@ -213,7 +214,7 @@ def rastrigin(n: int = 2) -> Landscape:
     """
     check_integer("rastrigin", 1, n=n)
 
-    def fn(x: Any) -> Any:
+    def fn(x: Position) -> Any:
         return jnp.sum(10 + x**2 - 10 * jnp.cos(2 * jnp.pi * x))
 
     return Landscape(
@@ -257,7 +258,7 @@ def quartic() -> Landscape:
         4.0
     """
 
-    def fn(x: Any) -> Any:
+    def fn(x: Position) -> Any:
         return x[0] ** 4 / 4
 
     return Landscape(fn, "quartic", "x⁴/4", domain=((-2.0, 2.0),), start=(1.0,), minima=((0.0,),))
@@ -272,7 +273,7 @@ def tilted_quartic() -> Landscape:
         1.0
     """
 
-    def fn(x: Any) -> Any:
+    def fn(x: Position) -> Any:
         return x[0] ** 4 - 5 * x[0] ** 2 + x[0] + 4
 
     # The outer roots of 4x³ − 10x + 1.

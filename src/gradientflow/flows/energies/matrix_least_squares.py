@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Position, StepLength
 from ..checks import real_arrays
 from .energy import Curvature, Modes, Proximable
 
@@ -48,19 +49,19 @@ class MatrixLeastSquares(Proximable):
         if self.C.shape != shape:
             raise ValueError(f"MatrixLeastSquares: `C` must have shape {shape} to fit A and B, got {self.C.shape}")
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """½‖AWB − C‖²."""
         return jnp.sum((self.A @ x @ self.B - self.C) ** 2) / 2
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """Aᵀ(AWB − C)Bᵀ."""
         return self.A.T @ (self.A @ jnp.asarray(x) @ self.B - self.C) @ self.B.T
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """AᵀAVBBᵀ."""
         return self.A.T @ (self.A @ v @ self.B) @ self.B.T
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """(W + hAᵀCBᵀ) over 1 + hλ, mode by mode."""
         lam, into, back = self.modes
         return back(into(x + h * self.A.T @ self.C @ self.B.T) / (1 + h * lam))

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Position
 from .energy import Energy
 from .energy import energy as as_energy
 from .wrapped import WrappedEnergy
@@ -22,14 +23,14 @@ class MeanEnergy(WrappedEnergy):
 
     energy: Energy = eqx.field(converter=as_energy)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """(1/N) Σⱼ E(xⱼ)."""
         return jnp.mean(jax.vmap(self.energy.value)(x))
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """∇E(xⱼ)/N, particle by particle."""
         return jax.tree.map(lambda leaf: leaf / len(leaf), jax.vmap(self.energy.grad)(x))
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """Each particle's Hessian, over N, applied to its own part of v."""
         return jax.tree.map(lambda leaf: leaf / len(leaf), jax.vmap(self.energy.hvp)(x, v))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import lineax as lx
 import optimistix as optx
 
+from ..aliases import Position, StepLength
 from ..checks import by_name, check_positive, real_arrays
 from ..compiling import compiled
 from ..implicit import newton, or_nan
@@ -22,7 +23,7 @@ from .energy import energy as as_energy
 
 
 @by_name
-def prox(energy: Callable[[Any], Any], x: Any, h: Any) -> Any:
+def prox(energy: Callable[[Any], Any], x: Position, h: StepLength) -> Any:
     r"""The proximal point $\arg\min_y hE(y) + \tfrac12\|y - x\|^2$, compiled once for each kind of energy and shape.
 
     In closed form where the energy knows it. Otherwise Newton's method from x, and where that fails or climbs,
@@ -55,7 +56,7 @@ def prox(energy: Callable[[Any], Any], x: Any, h: Any) -> Any:
     return y if vector else lower(y)
 
 
-def prox_of_vector(energy: Energy, x: Any, h: Any) -> Any:
+def prox_of_vector(energy: Energy, x: Position, h: StepLength) -> Any:
     """`prox` of a position given as a vector, uncompiled: what flows and schemes are made of."""
     if isinstance(energy, Proximable):
         return lift(energy.prox(lower(x), h))

@@ -9,6 +9,7 @@ import jax.scipy.linalg as jsl
 import numpy as np
 from jax.core import Tracer
 
+from ..aliases import Position, StepLength
 from ..checks import real_arrays
 from ..numerics import inner, is_concrete
 from .energy import Curvature, Modes, Proximable
@@ -33,23 +34,23 @@ class Mode(Proximable):
 
     lam: Any
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """λx²/2."""
         return self.lam * x * x / 2
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """λx."""
         return self.lam * x
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """λv."""
         return self.lam * v
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """x/(1 + hλ)."""
         return x / (1 + h * self.lam)
 
-    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0) -> Any:
+    def inverse_hvp(self, x: Position, v: Any, shift: Any = 0) -> Any:
         """v/(λ + shift)."""
         return v / (self.lam + shift)
 
@@ -99,11 +100,11 @@ class AbstractQuadratic(Proximable):
         rounding = lam.size * jnp.finfo(lam.dtype).eps * jnp.max(jnp.abs(lam))
         return Modes(jnp.where(jnp.abs(lam) <= rounding, 0, lam), lambda x: vectors.T @ x, lambda y: vectors @ y)
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """Hv."""
         return self.hessian @ v
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """(I + hH)⁻¹(x + hb), or NaN where that is not below x: H indefinite and h beyond −1/λ_min."""
         system = jnp.eye(self.hessian.shape[0], dtype=self.hessian.dtype) + h * self.hessian
         y = jnp.linalg.solve(system, x + h * self.linear)
@@ -147,12 +148,12 @@ class Quadratic(AbstractQuadratic):
             _check_symmetric(np.asarray(self.H))
             _check_finite("Quadratic", b=self.b)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """½xᵀHx − bᵀx + c."""
         x = jnp.asarray(x)
         return x @ (self.H @ x) / 2 - self.b @ x + self.c
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """Hx − b."""
         return self.H @ jnp.asarray(x) - self.b
 
@@ -218,17 +219,17 @@ class LeastSquares(AbstractQuadratic):
         if is_concrete(self.M, self.v):
             _check_finite("LeastSquares", M=self.M, v=self.v)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """½‖Mx − v‖²."""
         residual = self.M @ jnp.asarray(x) - self.v
         return residual @ residual / 2
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """Mᵀ(Mx − v)."""
         # With M.T XLA would write the transposed matrix out at every step of a loop, which takes twice as long.
         return (self.M @ jnp.asarray(x) - self.v) @ self.M
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """MᵀMv, without forming MᵀM."""
         return (self.M @ v) @ self.M
 
@@ -275,15 +276,15 @@ class LinearEnergy(Proximable):
 
     slope: Any
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """⟨g, x⟩."""
         return inner(self.slope, x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         r"""$\nabla E = g$, everywhere."""
         return self.slope
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """x − hg."""
         return jax.tree.map(lambda a, g: a - h * g, x, self.slope)
 
@@ -298,7 +299,7 @@ class LinearEnergy(Proximable):
         return Modes(0.0, _same, _same)
 
 
-def _same(x: Any) -> Any:
+def _same(x: Position) -> Any:
     return x
 
 

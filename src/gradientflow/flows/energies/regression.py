@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Position
 from ..checks import check_nonnegative, real_arrays
 from ..numerics import is_concrete
 from .composite import HasIntercept
@@ -44,12 +45,12 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples, HasIntercept):
         self.X, self.y, self.penalty = _design("LinearRegression", X, y, ridge, intercept)
         self.intercept = bool(intercept)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The mean squared residual, halved, plus the penalty."""
         residual = self.X @ x - self.y
         return (residual @ residual / self.y.size + self.penalty @ (x * x)) / 2
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """X̃ᵀ(X̃x − y)/N + ρw."""
         return (self.X @ x - self.y) @ self.X / self.y.size + self.penalty * x
 
@@ -130,12 +131,12 @@ class LogisticRegression(MeanOverExamples, HasIntercept):
                 raise ValueError(f"LogisticRegression: `y` must hold two distinct labels, got {len(distinct)}")
         self.signs = jnp.where(labels == jnp.max(labels), 1, -1).astype(self.X.dtype)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The mean logistic loss plus the penalty."""
         x = jnp.asarray(x)
         return jnp.mean(jax.nn.softplus(-self.signs * (self.X @ x))) + self.penalty @ (x * x) / 2
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """−X̃ᵀ(s·σ(−s·X̃x))/N + ρw."""
         x = jnp.asarray(x)
         pull = self.signs * jax.nn.sigmoid(-self.signs * (self.X @ x))

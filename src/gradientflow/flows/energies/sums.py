@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Position
 from ..checks import in_a_line, real_arrays
 from ..numerics import is_concrete
 from .energy import Energy
@@ -58,7 +59,7 @@ class MeanOverExamples(Energy):
             )
         return array
 
-    def losses(self, x: Any) -> Any:
+    def losses(self, x: Position) -> Any:
         """What every example contributes, $E_i(x)$, of shape (N,)."""
         return jax.vmap(lambda i: self.subset(i[None]).value(x))(jnp.arange(self.count))
 
@@ -102,7 +103,7 @@ class FiniteSum(MeanOverExamples):
         """N, the number of examples."""
         return jax.tree.leaves(self.data)[0].shape[0]
 
-    def losses(self, x: Any) -> Any:
+    def losses(self, x: Position) -> Any:
         """The loss of every example.
 
         Raises:
@@ -110,7 +111,7 @@ class FiniteSum(MeanOverExamples):
         """
         return self._each(x)
 
-    def _each(self, x: Any) -> Any:
+    def _each(self, x: Position) -> Any:
         each = jax.vmap(self.loss, in_axes=(None, 0))(x, self.data)
         if jnp.shape(each) != (self.count,):
             raise ValueError(
@@ -119,7 +120,7 @@ class FiniteSum(MeanOverExamples):
             )
         return each
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The mean loss."""
         return jnp.mean(self._each(x))
 

@@ -9,6 +9,7 @@ import equinox as eqx
 
 from gradientflow._formula import Polynomial, coefficients, plus, times
 
+from ..aliases import Position
 from ..checks import by_name, in_a_line
 from .energy import Energy
 from .quadratic import Quadratic
@@ -25,7 +26,7 @@ class SymbolicEnergy(Energy):
     expression: Any = eqx.field(static=True)
     symbols: tuple[Any, ...] = eqx.field(static=True)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The expression's value at the position x, of shape (n,)."""
         return _compiled(self.expression, self.symbols)(*(x[i] for i in range(len(self.symbols))))
 

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from ..aliases import Position
 from .energy import Curvature, Energy, Modes, Proximable
 
 
@@ -23,19 +24,19 @@ class WrappedEnergy(Energy):
 
     energy: eqx.AbstractVar[Energy]
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """That of the energy inside, as are all answers here."""
         return self.energy.value(x)
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """∇E(x)."""
         return Energy.grad(self, x) if "grad" in self.changes else self.energy.grad(x)
 
-    def hvp(self, x: Any, v: Any) -> Any:
+    def hvp(self, x: Position, v: Any) -> Any:
         """The Hessian at x applied to v."""
         return Energy.hvp(self, x, v) if "hvp" in self.changes else self.energy.hvp(x, v)
 
-    def inverse_hvp(self, x: Any, v: Any, shift: Any = 0.0) -> Any:
+    def inverse_hvp(self, x: Position, v: Any, shift: Any = 0.0) -> Any:
         """(H(x) + shift·I)⁻¹v."""
         own = {"hvp", "inverse_hvp"} & self.changes
         return Energy.inverse_hvp(self, x, v, shift) if own else self.energy.inverse_hvp(x, v, shift)

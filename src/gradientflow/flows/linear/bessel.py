@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from ..aliases import StepLength, Time
+
 
 @jax.custom_jvp
-def propagator(lam: Any, r: Any, t: Any, h: Any) -> jax.Array:
+def propagator(lam: Any, r: Any, t: Time, h: StepLength) -> jax.Array:
     """The matrices that take (x, v) at t to (x, v) at t + h, one a mode: shape (*lam.shape, 2, 2).
 
     SciPy's Bessel functions, called on the host: JAX has none of real order. Differentiable in t and h.
@@ -43,12 +45,12 @@ def _propagator_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 propagator.defjvp(_propagator_jvp, symbolic_zeros=True)
 
 
-def _field(lam: Any, r: Any, t: Any) -> jax.Array:
+def _field(lam: Any, r: Any, t: Time) -> jax.Array:
     zero, one = jnp.zeros_like(lam), jnp.ones_like(lam)
     return jnp.stack([jnp.stack([zero, one], -1), jnp.stack([-lam, -r / t * one], -1)], -2)
 
 
-def _on_host(lam: Any, r: Any, t: Any, h: Any) -> np.ndarray:
+def _on_host(lam: Any, r: Any, t: Time, h: StepLength) -> np.ndarray:
     lam, dtype = np.asarray(lam, dtype=float), np.asarray(lam).dtype
     r, t, s = float(r), float(t), float(t) + float(h)
     entries = _from_rest(lam, r, s) if t == 0 else _between(lam, r, t, s)

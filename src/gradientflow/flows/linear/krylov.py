@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 
+from ..aliases import StepLength
+
 # What is left of a product is rounding where it is no more than so many times its resolution: the space is complete.
 _ROUNDING = 10
 # The exponential is found by squaring, as often as large steps ask for.
@@ -55,7 +57,7 @@ def krylov_basis(product: Product, v: jax.Array, count: int, symmetric: bool = F
     return build(product, first, min(count, v.size))._replace(length=length)
 
 
-def phi_times(krylov: Krylov, h: Any, order: int) -> tuple[jax.Array, jax.Array]:
+def phi_times(krylov: Krylov, h: StepLength, order: int) -> tuple[jax.Array, jax.Array]:
     r"""$\varphi_k(hA)v$ for k = `order`, and the first term of the error that it has left.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Increment, StepLength
 from ..duration import Duration
 from ..numerics import relaxed
 
@@ -13,7 +14,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _SLOW = 4.0
 
 
-def damped_oscillation(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
+def damped_oscillation(a: Any, k: Any, h: StepLength) -> tuple[Any, Any, Any]:
     r"""C, S and ∫S over h for $\ddot y + 2a\dot y + ky = 0$, with S(0) = 0, S'(0) = 1 and C = S' + aS.
 
     Written with e^{−(a−s)h}, s = √(a² − k), factored out, so that neither large damping nor a long time overflows.
@@ -37,12 +38,12 @@ def damped_oscillation(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
     return cosine, sine, work
 
 
-def decayed(rate: Any, h: Any, noise: Any) -> Any:
+def decayed(rate: Any, h: StepLength, noise: Increment) -> Any:
     """∫₀ʰ e^{−λ(h−s)} dW in law: the increment, scaled to the variance (1 − e^{−2λh})/2λ."""
     return noise * jnp.sqrt(relaxed(2 * rate, h) / h)
 
 
-def oscillated(a: Any, k: Any, h: Any, halves: tuple[Any, Any]) -> tuple[Any, Any]:
+def oscillated(a: Any, k: Any, h: StepLength, halves: tuple[Any, Any]) -> tuple[Any, Any]:
     r"""What unit noise on the velocity does over h to $\ddot y + 2a\dot y + ky = \dot W$, in law: (y, ẏ).
 
     Both are Gaussian: ẏ is made of the whole increment, y of what it shares with ẏ and of the difference of the halves.
@@ -54,7 +55,7 @@ def oscillated(a: Any, k: Any, h: Any, halves: tuple[Any, Any]) -> tuple[Any, An
     return whole * (yv / jnp.sqrt(vv)) + difference * rest, whole * jnp.sqrt(vv)
 
 
-def _variances(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
+def _variances(a: Any, k: Any, h: StepLength) -> tuple[Any, Any, Any]:
     r"""$\int_0^h S^2$, $\int SS'$ and $\int S'^2$ over the response S to a kick.
 
     By quadrature where the mode is slow: the closed form, the stationary covariance less what remains of it, cancels
@@ -83,7 +84,7 @@ def _variances(a: Any, k: Any, h: Any) -> tuple[Any, Any, Any]:
     return yy, yv, vv
 
 
-def _swung(a: Any, s: Any, h: Any) -> tuple[Any, Any]:
+def _swung(a: Any, s: Any, h: StepLength) -> tuple[Any, Any]:
     """∫S² and ∫S'² over h of S = e^{−at} sin(st)/s, made of those of e^{−2at}, alone and times cos 2st and sin 2st."""
     plain, left, size = relaxed(2 * a, h), jnp.exp(-2 * a * h), 2 * (a * a + s * s)
     even = (a + left * (s * jnp.sin(2 * s * h) - a * jnp.cos(2 * s * h))) / size

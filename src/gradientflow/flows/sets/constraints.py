@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Position
 from ..checks import bounds, check_positive
 from ..inheriting import check_told_together
 from ..numerics import as_arrays, dtype_of, inner, l2_norm, max_norm, take_lists
@@ -43,14 +44,14 @@ class Constraint(Told):
         take_lists(cls, "project", "project_tangent")
 
     @abc.abstractmethod
-    def project(self, x: Any) -> Any:
+    def project(self, x: Position) -> Any:
         """The point of C nearest to x."""
 
     @abc.abstractmethod
-    def project_tangent(self, x: Any, v: Any) -> Any:
+    def project_tangent(self, x: Position, v: Any) -> Any:
         """The vector nearest to v among those that lead from x ∈ C into C."""
 
-    def contains(self, x: Any) -> jax.Array:
+    def contains(self, x: Position) -> jax.Array:
         """Whether x is in C; a point off it by rounding is."""
         x = as_arrays(x)
         away = max_norm(jax.tree.map(lambda a, b: a - b, self.project(x), x))
@@ -81,14 +82,14 @@ class Box(Constraint):
     def __init__(self, lower: Any = 0.0, upper: Any = 1.0) -> None:
         self.lower, self.upper = bounds("Box", lower, upper, fixed=True)
 
-    def project(self, x: Any) -> Any:
+    def project(self, x: Position) -> Any:
         """Each coordinate clipped."""
         return jax.tree.map(lambda leaf: jnp.clip(leaf, self.lower, self.upper), x)
 
-    def project_tangent(self, x: Any, v: Any) -> Any:
+    def project_tangent(self, x: Position, v: Any) -> Any:
         """0 where a coordinate at a bound would leave."""
 
-        def one(x: Any, v: Any) -> Any:
+        def one(x: Position, v: Any) -> Any:
             leaves = ((x <= self.lower) & (v < 0)) | ((x >= self.upper) & (v > 0))
             return jnp.where(leaves, 0, v)
 
@@ -116,13 +117,13 @@ class L2Ball(Constraint):
         self.radius = radius
         check_positive("L2Ball", radius=radius)
 
-    def project(self, x: Any) -> Any:
+    def project(self, x: Position) -> Any:
         """The position, shortened to r where it is longer."""
         norm = l2_norm(x)
         share = jnp.where(norm > self.radius, self.radius / jnp.where(norm == 0, 1, norm), 1)
         return jax.tree.map(lambda leaf: share * leaf, x)
 
-    def project_tangent(self, x: Any, v: Any) -> Any:
+    def project_tangent(self, x: Position, v: Any) -> Any:
         """On the sphere, v less what leads outwards."""
         norm = l2_norm(x)
         normal = jax.tree.map(lambda leaf: leaf / jnp.where(norm == 0, 1, norm), x)
@@ -158,14 +159,14 @@ class Simplex(Constraint):
         self.mass = mass
         check_positive("Simplex", mass=mass)
 
-    def project(self, x: Any) -> Any:
+    def project(self, x: Position) -> Any:
         r"""$\max(x - \theta, 0)$, θ such that the sum is m."""
         return jax.tree.map(lambda leaf: jnp.maximum(_levelled(leaf, jnp.ones_like(leaf, bool), self.mass), 0), x)
 
-    def project_tangent(self, x: Any, v: Any) -> Any:
+    def project_tangent(self, x: Position, v: Any) -> Any:
         """The vector v − θ, with max(v − θ, 0) where x is 0, θ such that the sum is 0."""
 
-        def one(x: Any, v: Any) -> Any:
+        def one(x: Position, v: Any) -> Any:
             shifted = _levelled(v, x <= 0, 0.0)
             return jnp.where(x <= 0, jnp.maximum(shifted, 0), shifted)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Position
 from ..checks import check_nonnegative, real_arrays
 from ..numerics import is_concrete
 
@@ -27,7 +28,7 @@ def checked_weight(where: str, name: str, weight: Any) -> Any:
     return weight
 
 
-def weights_of_leaves(where: str, weight: Any, x: Any) -> Any:
+def weights_of_leaves(where: str, weight: Any, x: Position) -> Any:
     """The weights as a pytree of the position's structure.
 
     Raises:

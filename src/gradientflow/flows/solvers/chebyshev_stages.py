@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from ..aliases import Position
+
 
 class ChebyshevStage(NamedTuple):
     r"""How far stage j has moved: $d_j = \mu d_{j-1} + \nu d_{j-2} + h\tilde\mu F_{j-1} + h\tilde\gamma F_0$."""
@@ -56,7 +58,7 @@ def _recurrence(w0: Any, w1: Any, b: Sequence[Any], a: Sequence[Any]) -> tuple[C
     return tuple(found)
 
 
-def _chebyshev(degree: int, x: Any) -> tuple[list[Any], list[Any], list[Any]]:
+def _chebyshev(degree: int, x: Position) -> tuple[list[Any], list[Any], list[Any]]:
     """T_j, T_j' and T_j'' at x for j = 0, …, degree."""
     T, dT, ddT = [Fraction(1), x], [Fraction(0), Fraction(1)], [Fraction(0), Fraction(0)]
     for _ in range(degree - 1):

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ..aliases import Time
+
 # Columns of the Jacobian at once: what a field of many rows of data computes on the way would not fit for all of them.
 _AT_ONCE = 32
 
@@ -51,16 +53,16 @@ class ExactAffine(dfx.AbstractAdaptiveSolver):
         """2, of a field that is not affine but whose Jacobian at the start of the step is J."""
         return 2
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
+    def init(self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any) -> Any:
         """The field at the start, which every step leaves for the next one."""
         return terms.vf(t0, y0, args)
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: Any, t0: Time, y0: Any, args: Any) -> Any:
         """The field."""
         return terms.vf(t0, y0, args)
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
+        self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any, solver_state: Any, made_jump: Any
     ) -> tuple[Any, Any, Any, Any, dfx.RESULTS]:
         """One step from t0 to t1, what the field's curvature may have added to it, and what to interpolate by."""
         y, unravel = ravel_pytree(y0)

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ..aliases import Time
 from ..linear.krylov import krylov_basis, phi_times
 
 
@@ -60,22 +61,22 @@ class ExponentialRosenbrock(dfx.AbstractAdaptiveSolver):
         """3."""
         return 3
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
+    def init(self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any) -> Any:
         """The field at the start, which every step leaves for the next one."""
         return terms.vf(t0, y0, args)
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: Any, t0: Time, y0: Any, args: Any) -> Any:
         """The field."""
         return terms.vf(t0, y0, args)
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
+        self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any, solver_state: Any, made_jump: Any
     ) -> tuple[Any, Any, Any, Any, dfx.RESULTS]:
         """One step from t0 to t1, the difference to the embedded method, and what to interpolate by."""
         y, unravel = ravel_pytree(y0)
         h = jnp.asarray(t1 - t0, y.dtype)
 
-        def field(t: Any, flat: Any) -> Any:
+        def field(t: Time, flat: Any) -> Any:
             return ravel_pytree(terms.vf(t, unravel(flat), args))[0]
 
         first = jax.lax.cond(made_jump, lambda: field(t0, y), lambda: ravel_pytree(solver_state)[0])

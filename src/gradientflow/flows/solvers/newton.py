@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 
+from ..aliases import Time
 from ..numerics import max_norm
 
 
@@ -51,7 +52,7 @@ class RejectsFailedStages:
         E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.8.
     """
 
-    def step(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any) -> Any:
+    def step(self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any, solver_state: Any, made_jump: Any) -> Any:
         """One step; its error estimate is infinite where a stage's equation was not solved."""
         finder = self.root_finder  # pyright: ignore[reportAttributeAccessIssue]
         tolerated = jax.tree.map(lambda y: finder.atol + finder.rtol * jnp.abs(y), y0)

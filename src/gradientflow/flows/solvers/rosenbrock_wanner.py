@@ -20,6 +20,8 @@ import jax.scipy.linalg as jsl
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ..aliases import Time
+
 _STAGES = 6
 # Up to so many unknowns the inverse is written out: a library's call would cost more than the step.
 _WRITTEN_OUT = 2
@@ -166,16 +168,16 @@ class RosenbrockWanner(dfx.AbstractAdaptiveSolver):
         """4."""
         return 4
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
+    def init(self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any) -> Any:
         """The field at the start: the first stage of a step is the last thing that the one before knows."""
         return terms.vf(t0, y0, args)
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: Any, t0: Time, y0: Any, args: Any) -> Any:
         """The field."""
         return terms.vf(t0, y0, args)
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
+        self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any, solver_state: Any, made_jump: Any
     ) -> tuple[Any, Any, Any, Any, dfx.RESULTS]:
         """One step from t0 to t1, the difference to the embedded method, and what to interpolate by."""
         y, unravel = ravel_pytree(y0)
@@ -184,7 +186,7 @@ class RosenbrockWanner(dfx.AbstractAdaptiveSolver):
         a, c, m, times, slopes = (table.astype(dtype) for table in _transformed())
         gamma = float(stiffly_accurate().gamma)
 
-        def field(t: Any, flat: Any) -> Any:
+        def field(t: Time, flat: Any) -> Any:
             return ravel_pytree(terms.vf(t, unravel(flat), args))[0]
 
         first = jax.lax.cond(made_jump, lambda: field(t0, y), lambda: ravel_pytree(solver_state)[0])

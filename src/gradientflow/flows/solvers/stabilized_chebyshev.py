@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Time
 from ..numerics import drawn, l2_norm
 from .chebyshev_stages import second_order
 
@@ -99,19 +100,19 @@ class StabilizedChebyshev(dfx.AbstractAdaptiveSolver):
         """3: the estimate is of the step's own error, h³y‴/15."""
         return 3
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:
+    def init(self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any) -> Any:
         """The field at the start, and the direction of its fastest mode."""
         keys = jax.random.split(jax.random.key(0), len(jax.tree.leaves(y0)))
         direction = drawn(jax.random.normal, keys, y0)
         field = eqx.filter_closure_convert(lambda t, y: terms.vf(t, y, args), t0, y0)
         return terms.vf(t0, y0, args), _fastest(field, t0, y0, direction, _FIRST_ITERATIONS)[1]
 
-    def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
+    def func(self, terms: Any, t0: Time, y0: Any, args: Any) -> Any:
         """The field."""
         return terms.vf(t0, y0, args)
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
+        self, terms: Any, t0: Time, t1: Time, y0: Any, args: Any, solver_state: Any, made_jump: Any
     ) -> tuple[Any, Any, Any, Any, dfx.RESULTS]:
         """One step from t0 to t1, its error, and what to interpolate by."""
         known, direction = solver_state
@@ -133,7 +134,7 @@ class StabilizedChebyshev(dfx.AbstractAdaptiveSolver):
         return y1, error, {"y0": y0, "y1": y1, "k": slopes}, (last, direction), dfx.RESULTS.successful
 
 
-def _fastest(field: Any, t: Any, y: Any, direction: Any, iterations: int) -> tuple[Any, Any]:
+def _fastest(field: Any, t: Time, y: Any, direction: Any, iterations: int) -> tuple[Any, Any]:
     """The fastest rate of a field and its direction, as a power iteration has them; without derivatives."""
     field, t, y, direction = jax.tree.map(
         lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, (field, t, y, direction)

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from ..aliases import StepLength
 from ..numerics import dtype_of, on_host, size
 from ..status import Status, decide
 from .choice import first_step, held_back, is_stiff, most_explicit
@@ -134,7 +135,7 @@ class _Asked(NamedTuple):
         return room_for(self.kind.z0) if self.times is None else len(self.times)
 
 
-def _solved(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) -> Ended:
+def _solved(program: Program, lanes: Any, h: StepLength, radius: Any, asked: _Asked) -> Ended:
     """Lanes that one kind of solver is for."""
     limits, count = asked.limits, len(h)
     if asked.keep:
@@ -166,7 +167,7 @@ def replaced(ended: Ended, index: np.ndarray, by: Ended) -> Ended:
     return jax.tree.map(put, ended, by)
 
 
-def _through_the_first(program: Program, lanes: Any, h: Any, most: int, fewest: int) -> Carry:
+def _through_the_first(program: Program, lanes: Any, h: StepLength, most: int, fewest: int) -> Carry:
     """Where lanes stand after a first stretch, those that end in it making room for others on the way."""
     count = len(h)
     carry = jax.tree.map(lambda leaf: np.array(leaf)[:count], on_host(begun(program, *_all((lanes, h), count))))
@@ -188,7 +189,7 @@ def _through_the_first(program: Program, lanes: Any, h: Any, most: int, fewest: 
     return carry
 
 
-def _with_rows(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked) -> Ended:
+def _with_rows(program: Program, lanes: Any, h: StepLength, radius: Any, asked: _Asked) -> Ended:
     """Lanes whose rows tell how they end, or are asked for: as many at once as there is memory for their rows."""
     at_once = max(1, _ROWS // (asked.room * asked.dtype.itemsize * (4 * size(asked.kind.z0) + 8)))
     parts: list[Ended] = []
@@ -202,7 +203,7 @@ def _with_rows(program: Program, lanes: Any, h: Any, radius: Any, asked: _Asked)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
 
 
-def _watch(program: Program, lanes: Any, h: Any, watched: list[Watched], asked: _Asked) -> None:
+def _watch(program: Program, lanes: Any, h: StepLength, watched: list[Watched], asked: _Asked) -> None:
     """Stretch after stretch, until all lanes have ended."""
     count, limits, times = len(h), asked.limits, asked.times
     carry = jax.tree.map(np.array, _of(on_host(begun(program, *_filled((lanes, h), count))), np.arange(count)))

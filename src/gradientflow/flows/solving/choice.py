@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from diffrax import with_stepsize_controller_tols
 
+from ..aliases import State, Time
 from ..checks import unknown_name
 from ..compiling import compiled
 from ..energies.constant_hessian import has_constant_hessian
@@ -52,7 +53,7 @@ class Start(NamedTuple):
 
 
 @compiled
-def first_look(flow: Flow, t0: Any, z: Any) -> Start:
+def first_look(flow: Flow, t0: Time, z: State) -> Start:
     """One compiled look at a state."""
     # As a logarithm of 0 an entry stands for infinity, and is no measure of anything.
     sane = jax.tree.map(lambda leaf: jnp.where(jnp.abs(leaf) < float(jnp.finfo(leaf.dtype).max) ** 0.5, leaf, 0), z)
@@ -69,7 +70,7 @@ def first_step(start: Start, longest: Any, xp: Any = jnp) -> Any:
     return xp.minimum(xp.minimum(xp.where(moves, by_curvature, xp.inf), by_drift), longest)
 
 
-def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.AbstractSolver:
+def chosen(solver: Any, flow: Flow, z: State, stiff: bool, whole: float) -> dfx.AbstractSolver:
     """The solver that was asked for; for `None` one for stiff flows where a plain one would take too many steps.
 
     Args:
@@ -99,7 +100,7 @@ def chosen(solver: Any, flow: Flow, z: Any, stiff: bool, whole: float) -> dfx.Ab
     return solver
 
 
-def exact(flow: Flow, z: Any, radius: float, whole: float, most: float) -> dfx.AbstractSolver | None:
+def exact(flow: Flow, z: State, radius: float, whole: float, most: float) -> dfx.AbstractSolver | None:
     """The closed form of a large quadratic's gradient flow, where it costs less than steps that stability holds short.
 
     Args:
@@ -121,7 +122,7 @@ def exact(flow: Flow, z: Any, radius: float, whole: float, most: float) -> dfx.A
 
 
 @compiled
-def _exact(flow: Flow, z: Any) -> ExactAffine:
+def _exact(flow: Flow, z: State) -> ExactAffine:
     return ExactAffine.at(lambda z: flow.drift(0.0, z), z)
 
 
@@ -135,7 +136,7 @@ def explicit() -> dfx.AbstractSolver:
     return dfx.Tsit5()
 
 
-def for_stiff(flow: Flow, z: Any) -> dfx.AbstractSolver:
+def for_stiff(flow: Flow, z: State) -> dfx.AbstractSolver:
     """A Rosenbrock–Wanner method; beyond a few hundred unknowns one that forms no matrix.
 
     Of gradient flows that is a stabilized explicit method, of others Kvaerno's 3(2) with Newton–Krylov stages.
@@ -145,12 +146,12 @@ def for_stiff(flow: Flow, z: Any) -> dfx.AbstractSolver:
     return StabilizedChebyshev() if flow.is_gradient_flow else _krylov_kvaerno(z)
 
 
-def _rosenbrock_wanner(flow: Flow, z: Any) -> RosenbrockWanner:
+def _rosenbrock_wanner(flow: Flow, z: State) -> RosenbrockWanner:
     return RosenbrockWanner(symmetric=flow.is_gradient_flow, second_order=is_second_order(flow, z))
 
 
 @once_per_shape
-def is_second_order(flow: Flow, z: Any) -> bool:
+def is_second_order(flow: Flow, z: State) -> bool:
     """Whether a state is (x, v) with ẋ = v, read off the drift's program: its first half hands v on as it is."""
     if flow.velocity(z) is None:
         return False
@@ -160,12 +161,12 @@ def is_second_order(flow: Flow, z: Any) -> bool:
     return not odd and handed_on
 
 
-def _krylov_kvaerno(z: Any) -> dfx.AbstractSolver:
+def _krylov_kvaerno(z: State) -> dfx.AbstractSolver:
     finder = with_stepsize_controller_tols(StageNewton)(linear_solver=krylov(dtype_of(z)), cauchy_termination=False)
     return NewtonKvaerno3(root_finder=finder, root_find_max_steps=20)
 
 
-def _newton_kvaerno(flow: Flow, z: Any) -> dfx.AbstractSolver:
+def _newton_kvaerno(flow: Flow, z: State) -> dfx.AbstractSolver:
     if size(z) > LARGEST_DENSE:
         return _krylov_kvaerno(z)
     finder = with_stepsize_controller_tols(StageNewton)(cauchy_termination=False)
@@ -183,13 +184,13 @@ _NAMED: Mapping[str, Callable[[Flow, Any], dfx.AbstractSolver]] = {
 }
 
 
-def most_explicit(is_gradient_flow: bool, z: Any, rtol: float) -> float:
+def most_explicit(is_gradient_flow: bool, z: State, rtol: float) -> float:
     """From how many steps for stability's sake on an explicit solver costs more than the one for stiff flows."""
     stabilized = is_gradient_flow and size(z) > LARGEST_DENSE
     return _STABILIZED_STEPS * max(rtol, 1e-12) ** (-1 / 3) if stabilized else _STIFF_STEPS
 
 
-def named(name: str, flow: Flow, z: Any) -> dfx.AbstractSolver:
+def named(name: str, flow: Flow, z: State) -> dfx.AbstractSolver:
     """The solver of that name.
 
     Raises:
@@ -200,7 +201,7 @@ def named(name: str, flow: Flow, z: Any) -> dfx.AbstractSolver:
     return _NAMED[name.lower()](flow, z)
 
 
-def may_switch(solver: Any, flow: Flow, z: Any) -> bool:
+def may_switch(solver: Any, flow: Flow, z: State) -> bool:
     """Whether the solver is ours to choose, and there is one for stiff states of that size."""
     return solver is None and (flow.is_gradient_flow or size(z) <= _LARGEST_IMPLICIT)
 

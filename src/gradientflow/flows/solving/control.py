@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from diffrax import with_stepsize_controller_tols
 
+from ..aliases import State, Time
 from ..energies.domain import is_finite_everywhere
 from ..flow import Flow
 from ..numerics import dtype_of, max_norm
@@ -76,7 +77,7 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
         return self
 
     def init(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
+        self, terms: Any, t0: Time, t1: Time, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
     ) -> tuple[Any, Any]:
         """The end of the first step, and the controller's state."""
         end, inner = self._pid(self.atol).init(terms, t0, t1, y0, self.first, args, func, error_order)
@@ -84,8 +85,8 @@ class Controller(dfx.AbstractAdaptiveStepSizeController):
 
     def adapt_step_size(
         self,
-        t0: Any,
-        t1: Any,
+        t0: Time,
+        t1: Time,
         y0: Any,
         y1_candidate: Any,
         args: Any,
@@ -156,7 +157,7 @@ def held_to_the_motion(error: Any, before: Any, after: Any, tolerances: Toleranc
     return jax.tree.map(lambda leaf: leaf / jnp.where(share > 0, jnp.minimum(share, 1), 1), error)
 
 
-def is_inside(flow: Flow, z: Any) -> Any:
+def is_inside(flow: Flow, z: State) -> Any:
     """Whether E is finite at a state; not asked where its program says that it can only overflow."""
     energy, x = flow.energy, flow.position(z)
     if not flow.has_energy or is_finite_everywhere(energy, x):
@@ -164,7 +165,7 @@ def is_inside(flow: Flow, z: Any) -> Any:
     return jnp.isfinite(energy.value(x))
 
 
-def finite_drift(flow: Flow, t: Any, z: Any) -> Any:
+def finite_drift(flow: Flow, t: Time, z: State) -> Any:
     """A flow's drift in the state's precision, with infinities as NaN.
 
     A trial step that overflows to infinity makes diffrax's next step length NaN, and nothing after it is accepted; a

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Position, State, Time
 from ..checks import by_name, check_integer, check_positive, in_a_line, real_arrays
 from ..energies.composite import kinks_of
 from ..flow import Flow, is_stochastic
@@ -29,7 +30,7 @@ _TOLD_APART = 1e-5
 @by_name
 def integrate(
     flow: Flow,
-    x0: Any,
+    x0: Position,
     t1: Number,
     *,
     t0: Number = 0.0,
@@ -135,7 +136,7 @@ def refuse_kinks(where: str, flow: Flow) -> None:
 
 
 def _traced(
-    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, solver: Any, key: Any,
+    flow: Flow, z0: State, t0: Time, t1: Time, ts: Any, rtol: Any, atol: Any, gtol: Any, solver: Any, key: Any,
     adjoint: Any, max_steps: int,
 ) -> Trajectory:  # fmt: skip
     """Under a transformation: values that are not known are not checked, the rest is."""
@@ -167,7 +168,7 @@ def _traced(
 
 
 def limits_of(
-    where: str, t0: Any, t1: Any, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any
+    where: str, t0: Time, t1: Time, ts: Any, rtol: Any, atol: Any, gtol: Any, max_steps: int, dtype: Any
 ) -> Limits:
     """The arguments of a solve, checked.
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 
+from ..aliases import State, StepLength, Time
 from ..brownian import BrownianPath, check_key
 from ..compiling import compiled
 from ..flow import Flow
@@ -29,7 +30,7 @@ _LOOKED_AT = 201
 _MOST_STEPS = 10**8
 
 
-def integrate_noisy(flow: Flow, z0: Any, t0: float, t1: float, ts: Any, key: Any) -> Trajectory:
+def integrate_noisy(flow: Flow, z0: State, t0: float, t1: float, ts: Any, key: Any) -> Trajectory:
     """The path of a flow with noise, by fixed small steps: of strong order 3/2 (SRA1) where the noise is additive.
 
     Where it is not, by Euler–Maruyama (Itô), of strong order 1/2, with steps a tenth as long. The step resolves
@@ -101,11 +102,13 @@ def _radius(row: tuple[Any, Any], flow: Flow) -> Any:
 
 
 @compiled
-def _solve(flow: Flow, z0: Any, t0: Any, t1: Any, h: Any, ts: Any, brownian: BrownianPath, solver: Any) -> Any:
-    def drift(t: Any, z: Any, _: Any) -> Any:
+def _solve(
+    flow: Flow, z0: State, t0: Time, t1: Time, h: StepLength, ts: Any, brownian: BrownianPath, solver: Any
+) -> Any:
+    def drift(t: Time, z: State, _: Any) -> Any:
         return flow.drift(t, z)
 
-    def diffusion(t: Any, z: Any, _: Any) -> Any:
+    def diffusion(t: Time, z: State, _: Any) -> Any:
         # Dense, because the solver batches over stages, which lineax's function operators do not survive.
         matrix = jax.jacfwd(flow.diffusion(t, z))(jax.tree.map(jnp.zeros_like, flow.brownian(z)))
         return lx.PyTreeLinearOperator(matrix, jax.eval_shape(lambda: z))

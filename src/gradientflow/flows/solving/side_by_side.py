@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..aliases import StepLength
 from ..compiling import SMALL_LANES, compiled
 from ..flow import Flow
 from ..numerics import all_finite
@@ -103,7 +104,7 @@ def look_at(program: Program, lanes: Any) -> Any:
 
 
 @functools.partial(compiled, small=SMALL_LANES)
-def begun(program: Program, lanes: Any, h: Any) -> Carry:
+def begun(program: Program, lanes: Any, h: StepLength) -> Carry:
     """Where each lane starts."""
     return jax.vmap(lambda lane, h: program.integration(lane).start(h))(lanes, h)
 

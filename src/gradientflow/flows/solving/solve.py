@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import State, StepLength, Time
 from ..beyond import look_beyond
 from ..compiling import compiled, on_device
 from ..flow import Flow
@@ -44,7 +45,7 @@ class LyapunovWarning(UserWarning):
 class Solve:
     """A solve in progress."""
 
-    def __init__(self, flow: Flow, z0: Any, limits: Limits, solver: Any, progress: Any) -> None:
+    def __init__(self, flow: Flow, z0: State, limits: Limits, solver: Any, progress: Any) -> None:
         self.limits, self.progress = limits, progress
         self.dtype = dtype_of(z0)
         self.times, self.end = limits.times(self.dtype), limits.end(self.dtype)
@@ -159,7 +160,7 @@ class Solve:
         """Dense evaluation of what is seen: the solve is resumed at the saved state before the time asked for."""
         flow, solver = self.integration.flow, self.integration.solver
 
-        def evaluate(t: Any) -> Any:
+        def evaluate(t: Time) -> Any:
             asked = np.unique(np.asarray(t, dtype=float))
             if not len(asked):
                 raise ValueError("path(t): `t` must hold at least one time, got none")
@@ -181,7 +182,7 @@ class Solve:
 
 
 @compiled
-def _begin(integration: Integration, h: Any) -> Carry:
+def _begin(integration: Integration, h: StepLength) -> Carry:
     return integration.start(h)
 
 
@@ -205,7 +206,7 @@ def tolerances_of(limits: Limits, dtype: Any) -> Tolerances:
     return Tolerances(np.asarray(limits.rtol, dtype), None if limits.atol is None else np.asarray(limits.atol, dtype))
 
 
-def room_for(z: Any, to_rest: bool = True) -> int:
+def room_for(z: State, to_rest: bool = True) -> int:
     """For how many rows of a state there is room in a stretch: a power of two, for they are measured in batches."""
     most = _STEPS if to_rest else _STEPS_TO_A_TIME
     return 1 << (max(16, min(most, _ENTRIES // max(size(z), 1))).bit_length() - 1)

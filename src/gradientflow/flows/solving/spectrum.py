@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import State, Time
 from ..compiling import compiled
 from ..flow import Flow
 from ..numerics import LARGEST_DENSE, drawn, l2_norm, size
 
 
 @compiled
-def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Array:
+def spectral_radius(flow: Flow, t: Time, z: State, iterations: int = 15) -> jax.Array:
     """An estimate, from below, of the largest |eigenvalue| of ∂f/∂z at (t, z), by power iteration.
 
     For a gradient flow that is the largest curvature |λ|. Units: 1/T. Good to about a factor of two, which is what
@@ -31,7 +32,7 @@ def spectral_radius(flow: Flow, t: Any, z: Any, iterations: int = 15) -> jax.Arr
     return radius
 
 
-def _direction(z: Any) -> Any:
+def _direction(z: State) -> Any:
     """Where the iteration starts: at random.
 
     For a small state by NumPy, a constant of the program: a generator of random numbers would be half of that program,

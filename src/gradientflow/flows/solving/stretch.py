@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..aliases import State
 from ..compiling import compiled, map_distinct
 from ..flow import Flow, UnansweredQuestionError
 from ..numerics import all_finite, max_norm, on_host
@@ -74,7 +75,7 @@ def advanced(
     return carry, Stretch(rows, measured, End(left, rest, finite, integration.climbs(carry.z)))
 
 
-def is_position(flow: Flow, z: Any) -> bool:
+def is_position(flow: Flow, z: State) -> bool:
     """Whether a state is its position, leaf by leaf."""
     position = flow.position(z)
     leaves = jax.tree.leaves(z), jax.tree.leaves(position)
@@ -82,7 +83,7 @@ def is_position(flow: Flow, z: Any) -> bool:
     return alike and all(a is b for a, b in zip(*leaves, strict=True))
 
 
-def measure(integration: Integration, s: Any, z: Any) -> Measured:
+def measure(integration: Integration, s: Any, z: State) -> Measured:
     """At one row."""
     flow = integration.flow
     x = flow.position(z)

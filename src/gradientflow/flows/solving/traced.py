@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ..aliases import Position, State, Time
 from ..energies.energy import with_closures_as_leaves
 from ..flow import Flow, UnansweredQuestionError, with_energy
 from ..numerics import LARGEST_DENSE, all_finite, dtype_of, max_norm, size
@@ -33,7 +34,7 @@ _FEW = 16
 
 
 def integrate_traced(
-    flow: Flow, z0: Any, t0: Any, t1: Any, ts: Any, rtol: float, atol: float | None, solver: Any, adjoint: Any,
+    flow: Flow, z0: State, t0: Time, t1: Time, ts: Any, rtol: float, atol: float | None, solver: Any, adjoint: Any,
     max_steps: int,
 ) -> Trajectory:  # fmt: skip
     """The path at `ts`, or at the start and the end."""
@@ -46,7 +47,7 @@ def integrate_traced(
     whole = t1 - t0
     asked = None if ts is None else jnp.clip((jnp.asarray(ts, dtype) - t0) / whole, 0, 1)
 
-    def field(s: Any, z: Any, args: tuple[Flow, Any, Any]) -> Any:
+    def field(s: Any, z: State, args: tuple[Flow, Any, Any]) -> Any:
         flow, t0, whole = args
         return jax.tree.map(lambda f: whole * f, finite_drift(flow, t0 + s * whole, z))
 
@@ -99,7 +100,7 @@ def integrate_traced(
 
 
 def rest_traced(
-    flow: Flow, z0: Any, t0: Any, rtol: float, atol: float | None, gtol: float | None, solver: Any, max_steps: int
+    flow: Flow, z0: State, t0: Time, rtol: float, atol: float | None, gtol: float | None, solver: Any, max_steps: int
 ) -> Trajectory:
     r"""The path's two ends, of which the second is a state of rest.
 
@@ -118,7 +119,7 @@ def rest_traced(
     known = with_energy(flow, with_closures_as_leaves(flow.energy, x0)), z0, t0
     known = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, known)
 
-    def solve(_: Any, x: Any) -> Any:
+    def solve(_: Any, x: Position) -> Any:
         flow, z0, t0 = known
         integration = Integration(flow, solver, Tolerances(rtol, atol), t0, z0, to_rest=True, gtol=gtol)
         carry = integration.start(first_step(first_look(flow, t0, z0), jnp.asarray(jnp.inf, dtype)))
@@ -165,7 +166,7 @@ def rest_traced(
     )  # fmt: skip
 
 
-def _projection(flow: Flow, t: Any) -> Callable[[Any], Any] | None:
+def _projection(flow: Flow, t: Time) -> Callable[[Any], Any] | None:
     """The nearest point of the set that a flow of a position is held in; `None` of one that is not."""
     try:
         held = flow.parts.get("nonsmooth")
@@ -174,18 +175,18 @@ def _projection(flow: Flow, t: Any) -> Callable[[Any], Any] | None:
     return None if held is None else lambda x: held.position(held.resolvent(t, held.init(x), 1.0))
 
 
-def _vanishing(flow: Flow, t: Any) -> Callable[[Any], Any]:
+def _vanishing(flow: Flow, t: Time) -> Callable[[Any], Any]:
     """What vanishes at rest, whose root knows its derivatives: ∇E(x), or x − P_C(x − ∇E(x)) in a set C."""
     projection = _projection(flow, t)
 
     # A function, not a bound method, which is hashed by what it is bound to: traced arrays.
-    def grad(x: Any) -> Any:
+    def grad(x: Position) -> Any:
         return flow.energy.grad(x)
 
     if projection is None:
         return grad
 
-    def moved(x: Any) -> Any:
+    def moved(x: Position) -> Any:
         there = projection(jax.tree.map(lambda a, b: a - b, x, grad(x)))
         return jax.tree.map(lambda a, b: a - b, x, there)
 
@@ -193,17 +194,17 @@ def _vanishing(flow: Flow, t: Any) -> Callable[[Any], Any]:
     return lambda x: moved(x) if size(x) <= LARGEST_DENSE else grad(x)
 
 
-def _is_root(flow: Flow, t: Any, x: Any, z0: Any) -> Any:
+def _is_root(flow: Flow, t: Time, x: Position, z0: State) -> Any:
     """Whether that vanishes at rest, and not only what of ∇E no constraint takes up."""
     vanishing, residual = max_norm(_vanishing(flow, t)(x)), max_norm(flow.residual(flow.init(x)))
     first = max_norm(flow.energy.grad(flow.position(z0)))
     return vanishing <= 2 * residual + float(jnp.finfo(vanishing.dtype).eps) ** 0.5 * first
 
 
-def _polished(vanishing: Callable[[Any], Any], x: Any, rest: Any) -> Any:
+def _polished(vanishing: Callable[[Any], Any], x: Position, rest: Any) -> Any:
     """A position at rest to its last digits, where Newton's method has them: its time is infinite, after all."""
 
-    def newton(_: Any, x: Any) -> Any:
+    def newton(_: Any, x: Position) -> Any:
         value = vanishing(x)
         step = _solve_linear(lambda v: jax.jvp(vanishing, (x,), (v,))[1], value)
         y = jax.tree.map(lambda a, b: a - b, x, step)
@@ -213,7 +214,7 @@ def _polished(vanishing: Callable[[Any], Any], x: Any, rest: Any) -> Any:
     return jax.lax.fori_loop(0, 2, newton, x)
 
 
-def _is_isolated(flow: Flow, t: Any, x: Any) -> Any:
+def _is_isolated(flow: Flow, t: Time, x: Position) -> Any:
     """Whether the derivative of what vanishes is regular: farther from singular than it changes, and than rounding.
 
     It is looked at a Newton step away. Where a bound only just holds the projection bends: it is looked at a little to
@@ -237,7 +238,7 @@ def _is_isolated(flow: Flow, t: Any, x: Any) -> Any:
 
 
 @jax.custom_jvp
-def _with_derivative(x: Any, x0: Any, known: Any) -> Any:
+def _with_derivative(x: Position, x0: Position, known: Any) -> Any:
     """x, with the derivative that it has where `known` is 1, and with none of x0; NaN where it is NaN."""
     return x
 
@@ -249,7 +250,7 @@ def _(primals: Any, tangents: Any) -> Any:
     return x, jax.tree.map(lambda leaf: leaf * known + unknown, moved)
 
 
-def _jacobian(function: Callable[[Any], Any], x: Any) -> Any:
+def _jacobian(function: Callable[[Any], Any], x: Position) -> Any:
     flat, unravel = ravel_pytree(x)
     columns = jax.vmap(lambda v: ravel_pytree(jax.jvp(function, (x,), (unravel(v),))[1])[0])
     return columns(jnp.eye(flat.size, dtype=flat.dtype)).T
@@ -269,6 +270,6 @@ def _stats(solver: Any, dtype: Any, taken: Any, rejected: Any, rtol: float, atol
     return Stats(solver=type(solver).__name__, precision=str(dtype), steps=taken, rejected=rejected, rtol=rtol, **given)
 
 
-def _measure(z: Any, flow: Flow) -> tuple[Any, Any, Any, Any]:
+def _measure(z: State, flow: Flow) -> tuple[Any, Any, Any, Any]:
     x = flow.position(z)
     return x, flow.energy.value(x), max_norm(flow.energy.grad(x)), all_finite(z)

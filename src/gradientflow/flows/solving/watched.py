@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..aliases import Position
 from ..status import Evidence, Status, decide, unseen
 from .choice import FAR, is_stiff
 from .integration import Carry
@@ -196,7 +197,7 @@ def ending(
     )
 
 
-def _reach(x: Any, lanes: int) -> Any:
+def _reach(x: Position, lanes: int) -> Any:
     """The largest entry of a position, of each lane's where there is an axis of lanes."""
     leaves = [np.abs(np.asarray(leaf)) for leaf in jax.tree.leaves(x)]
     return np.max([leaf.max(axis=tuple(range(lanes, leaf.ndim)), initial=0) for leaf in leaves], axis=0)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..aliases import Time
 from ..numerics import drawn, l2_norm
 
 # The largest h|λ| at which Tsit5 follows what decays, and what oscillates too.
@@ -44,7 +45,7 @@ class WithinStability(dfx.AbstractAdaptiveStepSizeController):
         return self
 
     def init(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
+        self, terms: Any, t0: Time, t1: Time, y0: Any, dt0: Any, args: Any, func: Any, error_order: Any
     ) -> tuple[Any, Any]:
         """The end of the first step, which is the inner controller's, and the state."""
         end, inner = self.controller.init(terms, t0, t1, y0, dt0, args, func, error_order)
@@ -53,8 +54,8 @@ class WithinStability(dfx.AbstractAdaptiveStepSizeController):
 
     def adapt_step_size(
         self,
-        t0: Any,
-        t1: Any,
+        t0: Time,
+        t1: Time,
         y0: Any,
         y1_candidate: Any,
         args: Any,
@@ -74,7 +75,7 @@ class WithinStability(dfx.AbstractAdaptiveStepSizeController):
         limit = jnp.where(fastest > 0, self.longest / jnp.where(fastest > 0, fastest, 1), jnp.inf)
         return keep, start, jnp.minimum(end, start + limit), jumped, (inner, direction, longer), result
 
-    def _turned(self, t: Any, y: Any, args: Any, direction: Any) -> tuple[Any, Any]:
+    def _turned(self, t: Time, y: Any, args: Any, direction: Any) -> tuple[Any, Any]:
         """The direction times the Jacobian, made of length 1, and how many times as long it had become."""
         image = jax.lax.stop_gradient(jax.jvp(lambda y: self.field(t, y, args), (y,), (direction,))[1])
         length = l2_norm(image)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from ...aliases import Position, StepLength, Time
 from ...checks import check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -33,12 +34,12 @@ class DeltasState(Vector):
 class DeltaStates(Flow):
     """A flow on states `DeltasState(x, s, d)`: AdaDelta's, and its parts."""
 
-    def init(self, x: Any) -> DeltasState:
+    def init(self, x: Position) -> DeltasState:
         """(x, 0, 0)."""
         x = lift(x)
         return DeltasState(x, zeros_like(x), zeros_like(x))
 
-    def position(self, z: DeltasState) -> Any:
+    def position(self, z: DeltasState) -> Position:
         """x."""
         return lower(z.x)
 
@@ -83,7 +84,7 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
         check_rate("AdaDeltaFlow", rate=rate)
         check_positive("AdaDeltaFlow", tau=tau, epsilon=epsilon)
 
-    def drift(self, t: Any, z: DeltasState) -> DeltasState:
+    def drift(self, t: Time, z: DeltasState) -> DeltasState:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
@@ -97,12 +98,12 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
             deltas=DeltaSquares(self.energy, self.tau, self.epsilon),
         )
 
-    def settled(self, x: Any) -> DeltasState:
+    def settled(self, x: Position) -> DeltasState:
         """s = d = (∇E)²: where gradients don't change, d tends to s."""
         square = squared(self.gradient(lift(x)))
         return DeltasState(lift(x), square, square)
 
-    def inverse_preconditioner(self, t: Any, z: DeltasState) -> Any:
+    def inverse_preconditioner(self, t: Time, z: DeltasState) -> Any:
         """√(d + ε)/√(s + ε)."""
         return delta(jax.tree.map(jnp.ones_like, z.x), z, self.epsilon)
 
@@ -110,7 +111,7 @@ class AdaDeltaFlow(DeltaStates, AdaptiveFlow):
         """The gradient flow, at this one's rate."""
         return HeldGradient(self.energy, self.rate)
 
-    def lyapunov(self, t: Any, z: DeltasState) -> Any:
+    def lyapunov(self, t: Time, z: DeltasState) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))
 
@@ -121,11 +122,11 @@ class DeltaAverages(DeltaStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: DeltasState) -> DeltasState:
+    def drift(self, t: Time, z: DeltasState) -> DeltasState:
         """(0, ((∇E)² − s)/τ, 0)."""
         return DeltasState(0 * z.x, (squared(self.gradient(z.x)) - z.s) / self.tau, 0 * z.d)
 
-    def solution(self, t: Any, z: DeltasState, h: Any) -> DeltasState:
+    def solution(self, t: Time, z: DeltasState, h: StepLength) -> DeltasState:
         """(x, βs + (1 − β)(∇E)², d) with β = e^{−h/τ}."""
         return DeltasState(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau), z.d)
 
@@ -137,7 +138,7 @@ class DeltaTransport(DeltaStates):
     epsilon: Any
     rate: Any
 
-    def drift(self, t: Any, z: DeltasState) -> DeltasState:
+    def drift(self, t: Time, z: DeltasState) -> DeltasState:
         """(−v, 0, 0)."""
         speed = at_time(self.rate, t) * delta(self.gradient(z.x), z, self.epsilon)
         return DeltasState(-speed, zeros_like(z.s), zeros_like(z.d))
@@ -150,12 +151,12 @@ class DeltaSquares(DeltaStates):
     tau: Any
     epsilon: Any
 
-    def drift(self, t: Any, z: DeltasState) -> DeltasState:
+    def drift(self, t: Time, z: DeltasState) -> DeltasState:
         """(0, 0, (v² − d)/τ)."""
         square = squared(delta(self.gradient(z.x), z, self.epsilon))
         return DeltasState(0 * z.x, 0 * z.s, (square - z.d) / self.tau)
 
-    def solution(self, t: Any, z: DeltasState, h: Any) -> DeltasState:
+    def solution(self, t: Time, z: DeltasState, h: StepLength) -> DeltasState:
         """(x, s, d(t + h)): v² is linear in d, so d is exponential, at the rate (1 − (∇E)²/(s + ε))/τ."""
 
         def one(g: Any, s: Any, d: Any) -> Any:
@@ -164,7 +165,7 @@ class DeltaSquares(DeltaStates):
 
         return DeltasState(z.x, z.s, jax.tree.map(one, self.gradient(z.x), z.s, z.d))
 
-    def frozen(self, t: Any, z: DeltasState, h: Any) -> DeltasState:
+    def frozen(self, t: Time, z: DeltasState, h: StepLength) -> DeltasState:
         """(x, s, βd + (1 − β)v²) with β = e^{−h/τ} and v² kept as it is: the exponential Euler method."""
         square = squared(delta(self.gradient(z.x), z, self.epsilon))
         return DeltasState(z.x, z.s, averaged(z.d, square, h / self.tau))

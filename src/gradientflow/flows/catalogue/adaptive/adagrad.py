@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax
 
+from ...aliases import Position
 from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -66,7 +67,7 @@ class AdaGradFlow(ScaledFlow):
         check_positive("AdaGradFlow", tau=tau)
         check_nonnegative("AdaGradFlow", epsilon=epsilon, floor=floor, initial=initial)
 
-    def init(self, x: Any) -> ScaledState:
+    def init(self, x: Position) -> ScaledState:
         """(x, s(0))."""
         x = lift(x)
         return ScaledState(x, jax.tree.map(lambda leaf: 0 * leaf + self.initial, x))
@@ -80,6 +81,6 @@ class AdaGradFlow(ScaledFlow):
             transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
 
-    def settled(self, x: Any) -> ScaledState:
+    def settled(self, x: Position) -> ScaledState:
         """s(0) + (∇E)²: one step's, from the start that it has."""
         return ScaledState(lift(x), self.init(x).s + squared(self.gradient(lift(x))))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from ...aliases import Time
 from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -89,7 +90,7 @@ class AdamFlow(MomentFlow):
             transport=MomentTransport(self.energy, self.tau1, self.tau2, *scale, 0.0, self.rate),
         )
 
-    def lyapunov(self, t: Any, z: MomentsState) -> Any:
+    def lyapunov(self, t: Time, z: MomentsState) -> Any:
         """E(x) + ρτ₁/(2(1 − e^{−t/τ₁}))·Σ m²/(√(ŝ + ε₀) + ε), ρ the rate; none is known for a rate that changes."""
         if callable(self.rate):
             raise UnansweredQuestionError(self, "lyapunov", "with a rate that changes in time none is known")

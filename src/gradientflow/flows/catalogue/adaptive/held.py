@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
+from ...aliases import Position, State, StepLength, Time
 from ...energies.energy import Energy
 from ...flow import FirstOrder, Flow, Parts, UnansweredQuestionError
 from ...numerics import zeros_like
@@ -23,11 +24,11 @@ class AdaptiveFlow(Flow):
     """A flow that divides its speed, coordinate by coordinate, by what its gradients have been."""
 
     @abc.abstractmethod
-    def settled(self, x: Any) -> Any:
+    def settled(self, x: Position) -> Any:
         """The state at a position whose averages hold the gradient there and nothing else."""
 
     @abc.abstractmethod
-    def inverse_preconditioner(self, t: Any, z: Any) -> Any:
+    def inverse_preconditioner(self, t: Time, z: State) -> Any:
         """P⁻¹ by coordinate, as the speed is multiplied by it at the state z; t = ∞ for averages that have settled."""
 
     @abc.abstractmethod
@@ -46,7 +47,7 @@ class DecayTime(eqx.Module):
     step: Any
     kept: Any
 
-    def __rtruediv__(self, h: Any) -> Any:
+    def __rtruediv__(self, h: StepLength) -> Any:
         """h/τ."""
         if isinstance(self.kept, numbers.Real):
             return -math.log(self.kept) * (h / self.step)
@@ -76,15 +77,15 @@ class Still(FirstOrder):
 
     energy: Energy
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """0."""
         return zeros_like(z)
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """The state itself."""
         return z
 
-    def frozen(self, t: Any, z: Any, h: Any) -> Any:
+    def frozen(self, t: Time, z: State, h: StepLength) -> Any:
         """The state itself."""
         return z
 
@@ -101,7 +102,7 @@ class HeldGradient(FirstOrder):
     energy: Energy
     rate: Any
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−ρ∇E."""
         return -(at_time(self.rate, t) * self.gradient(z))
 
@@ -127,11 +128,11 @@ class Mean(Vector):
 class HeldStates(Flow):
     """A flow on states `Mean(x, m)`."""
 
-    def init(self, x: Any) -> Mean:
+    def init(self, x: Position) -> Mean:
         """(x, 0)."""
         return Mean(lift(x), zeros_like(lift(x)))
 
-    def position(self, z: Mean) -> Any:
+    def position(self, z: Mean) -> Position:
         """x."""
         return lower(z.x)
 
@@ -152,7 +153,7 @@ class HeldMoments(HeldStates):
     weight_decay: Any
     rate: Any
 
-    def drift(self, t: Any, z: Mean) -> Mean:
+    def drift(self, t: Time, z: Mean) -> Mean:
         """The sum of the parts."""
         return self.parts["averages"].drift(t, z) + self.parts["transport"].drift(t, z)
 
@@ -173,7 +174,7 @@ class HeldTransport(HeldStates):
     weight_decay: Any
     rate: Any
 
-    def drift(self, t: Any, z: Mean) -> Mean:
+    def drift(self, t: Time, z: Mean) -> Mean:
         """(−ρ(m + wx), 0)."""
         return Mean(-(at_time(self.rate, t) * (z.m + self.weight_decay * z.x)), zeros_like(z.m))
 
@@ -184,16 +185,16 @@ class HeldAverage(HeldStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: Mean) -> Mean:
+    def drift(self, t: Time, z: Mean) -> Mean:
         """(0, (∇E − m)/τ)."""
         return Mean(zeros_like(z.x), (self.gradient(z.x) - z.m) / self.tau)
 
-    def solution(self, t: Any, z: Mean, h: Any) -> Mean:
+    def solution(self, t: Time, z: Mean, h: StepLength) -> Mean:
         """(x, βm + (1 − β)∇E) with β = e^{−h/τ}."""
         return Mean(z.x, averaged(z.m, self.gradient(z.x), h / self.tau))
 
 
-def at_time(rate: Any, t: Any) -> Any:
+def at_time(rate: Any, t: Time) -> Any:
     """A factor that may be a function of time."""
     return rate(t) if callable(rate) else rate
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from ...aliases import Position
 from ...checks import check_nonnegative, check_positive, check_rate
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -64,6 +65,6 @@ class RMSpropFlow(ScaledFlow):
             transport=ScaledTransport(self.energy, self.epsilon, self.floor, self.rate),
         )
 
-    def settled(self, x: Any) -> ScaledState:
+    def settled(self, x: Position) -> ScaledState:
         """s = (∇E)²."""
         return ScaledState(lift(x), squared(self.gradient(lift(x))))

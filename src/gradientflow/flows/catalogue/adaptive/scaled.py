@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ...aliases import Position, State, StepLength, Time
 from ...energies.energy import Energy
 from ...flow import Flow
 from ...numerics import zeros_like
@@ -28,11 +29,11 @@ class ScaledState(Vector):
 class ScaledStates(Flow):
     """A flow on states `ScaledState(x, s)`: RMSprop's, and parts."""
 
-    def init(self, x: Any) -> ScaledState:
+    def init(self, x: Position) -> ScaledState:
         """(x, 0)."""
         return ScaledState(lift(x), zeros_like(lift(x)))
 
-    def position(self, z: ScaledState) -> Any:
+    def position(self, z: ScaledState) -> Position:
         """x."""
         return lower(z.x)
 
@@ -44,7 +45,7 @@ class ScaledFlow(ScaledStates, AdaptiveFlow):
     floor: eqx.AbstractVar[Any]
     rate: eqx.AbstractVar[Any]
 
-    def inverse_preconditioner(self, t: Any, z: ScaledState) -> Any:
+    def inverse_preconditioner(self, t: Time, z: ScaledState) -> Any:
         """1/(√(s + ε) + δ)."""
         return divided(jax.tree.map(jnp.ones_like, z.x), z.s, self.epsilon, self.floor)
 
@@ -52,11 +53,11 @@ class ScaledFlow(ScaledStates, AdaptiveFlow):
         """The gradient flow, at this one's rate."""
         return HeldGradient(self.energy, self.rate)
 
-    def drift(self, t: Any, z: ScaledState) -> ScaledState:
+    def drift(self, t: Time, z: ScaledState) -> ScaledState:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
-    def lyapunov(self, t: Any, z: ScaledState) -> Any:
+    def lyapunov(self, t: Time, z: ScaledState) -> Any:
         """E(x)."""
         return self.energy.value(lower(z.x))
 
@@ -67,15 +68,15 @@ class Accumulation(ScaledStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: ScaledState) -> ScaledState:
+    def drift(self, t: Time, z: ScaledState) -> ScaledState:
         """(0, (∇E)²/τ)."""
         return ScaledState(zeros_like(z.x), squared(self.gradient(z.x)) / self.tau)
 
-    def resolvent(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
+    def resolvent(self, t: Time, z: ScaledState, h: StepLength) -> ScaledState:
         """(x, s + h(∇E)²/τ): implicit is explicit."""
         return self.solution(t, z, h)
 
-    def solution(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
+    def solution(self, t: Time, z: ScaledState, h: StepLength) -> ScaledState:
         """(x, s + h(∇E)²/τ)."""
         return ScaledState(z.x, z.s + h * squared(self.gradient(z.x)) / self.tau)
 
@@ -86,15 +87,15 @@ class Averaging(ScaledStates):
     energy: Energy
     tau: Any
 
-    def drift(self, t: Any, z: ScaledState) -> ScaledState:
+    def drift(self, t: Time, z: ScaledState) -> ScaledState:
         """(0, ((∇E)² − s)/τ)."""
         return ScaledState(zeros_like(z.x), (squared(self.gradient(z.x)) - z.s) / self.tau)
 
-    def resolvent(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
+    def resolvent(self, t: Time, z: ScaledState, h: StepLength) -> ScaledState:
         """(x, (τs + h(∇E)²)/(τ + h))."""
         return ScaledState(z.x, (self.tau * z.s + h * squared(self.gradient(z.x))) / (self.tau + h))
 
-    def solution(self, t: Any, z: ScaledState, h: Any) -> ScaledState:
+    def solution(self, t: Time, z: ScaledState, h: StepLength) -> ScaledState:
         """(x, βs + (1 − β)(∇E)²) with β = e^{−h/τ}."""
         return ScaledState(z.x, averaged(z.s, squared(self.gradient(z.x)), h / self.tau))
 
@@ -107,13 +108,13 @@ class ScaledTransport(ScaledStates):
     floor: Any
     rate: Any
 
-    def drift(self, t: Any, z: ScaledState) -> ScaledState:
+    def drift(self, t: Time, z: ScaledState) -> ScaledState:
         """(−∇E/(√(s + ε) + δ), 0)."""
         speed = divided(self.gradient(z.x), z.s, self.epsilon, self.floor)
         return ScaledState(-(at_time(self.rate, t) * speed), zeros_like(z.s))
 
 
-def total_drift(flow: Flow, t: Any, z: Any) -> Any:
+def total_drift(flow: Flow, t: Time, z: State) -> Any:
     """The sum of a flow's parts' drifts."""
     first, *others = (part.drift(t, z) for part in flow.parts.values())
     return sum(others, start=first)

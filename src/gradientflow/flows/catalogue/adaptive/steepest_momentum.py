@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax
 
+from ...aliases import Time
 from ...checks import check_nonnegative, check_positive, check_rate, in_a_line, is_zero
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -79,7 +80,7 @@ class SteepestMomentumFlow(HeldStates):
         check_positive("SteepestMomentumFlow", tau=tau)
         check_nonnegative("SteepestMomentumFlow", weight_decay=weight_decay, smoothing=smoothing)
 
-    def drift(self, t: Any, z: Mean) -> Mean:
+    def drift(self, t: Time, z: Mean) -> Mean:
         """The sum of the parts."""
         return total_drift(self, t, z)
 
@@ -96,7 +97,7 @@ class SteepestMomentumFlow(HeldStates):
             transport=SteepestTransport(self.energy, self.norm, self.weight_decay, self.smoothing, self.rate),
         )
 
-    def lyapunov(self, t: Any, z: Mean) -> Any:
+    def lyapunov(self, t: Time, z: Mean) -> Any:
         """E(x) + ρτ‖m‖₊, ρ the rate; none is known for every start with weight decay, nor for a rate that changes."""
         if callable(self.rate) or not is_zero(self.weight_decay) or not self.norm.attains:
             why = (
@@ -115,7 +116,7 @@ class SteepestTransport(HeldStates):
     smoothing: Any
     rate: Any
 
-    def drift(self, t: Any, z: Mean) -> Mean:
+    def drift(self, t: Time, z: Mean) -> Mean:
         """(−ρ(v(m) + wx), 0)."""
         speed = jax.tree.map(lambda v, x: v + self.weight_decay * x, self.norm.steepest(z.m, self.smoothing), z.x)
         return Mean(-(at_time(self.rate, t) * speed), zeros_like(z.m))

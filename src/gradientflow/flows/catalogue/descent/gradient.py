@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from ...aliases import State, StepLength, Time
 from ...discrete_gradients import DiscreteGradientRule
 from ...energies.composite import ProximalSemigroup
 from ...energies.energy import Energy
@@ -92,15 +93,15 @@ class GradientFlow(FirstOrder):
         """It is, unless a subclass moves otherwise."""
         return type(self).drift is GradientFlow.drift and type(self).gradient is Flow.gradient
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−∇E(x)."""
         return -self.gradient(z)
 
-    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+    def resolvent(self, t: Time, z: State, h: StepLength) -> State:
         """prox_{hE}(x)."""
         return prox_of_vector(self.energy, z, h)
 
-    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
+    def discrete_gradient_step(self, t: Time, z: State, h: StepLength, rule: DiscreteGradientRule) -> State:
         """The x' with x' = x − h∇̄E(x, x')."""
         return rule.solve(self.energy, z, h)
 
@@ -113,7 +114,7 @@ class GradientFlow(FirstOrder):
         smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)
         return Parts(self, smooth=smooth, nonsmooth=nonsmooth)
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """x* + e^{−hH}(x − x*), mode by mode; a mode without curvature moves at constant speed.
 
         Of an energy whose proximal maps are a semigroup, the proximal map.
@@ -123,6 +124,6 @@ class GradientFlow(FirstOrder):
         lam, into, back = modes_of(self, "solution")
         return z - back(into(self.gradient(z)) * relaxed(lam, h))
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""
         return self.energy.value(lower(z))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ...aliases import Position, State, Time
 from ...checks import in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -54,25 +55,25 @@ class MirrorFlow(Flow):
             )
         self.energy, self.potential = as_energy(energy), potential
 
-    def init(self, x: Any) -> Any:
+    def init(self, x: Position) -> State:
         """∇φ(x)."""
         if is_concrete(x):
             self.potential.check(x)
         return lift(self.potential.gradient(x))
 
-    def position(self, z: Any) -> Any:
+    def position(self, z: State) -> Position:
         """∇φ*(y)."""
         return self.potential.inverse(lower(z))
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−∇E(∇φ*(y))."""
         return -lift(self.energy.grad(self.position(z)))
 
-    def residual(self, z: Any) -> Any:
+    def residual(self, z: State) -> Any:
         """∇²φ*(y)∇E, the position's velocity; of what a wall all but stops, what leads away from the wall in full."""
         x = self.position(z)
         return lift(self.potential.unbalanced(x, self.energy.grad(x)))
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""
         return self.energy.value(self.position(z))

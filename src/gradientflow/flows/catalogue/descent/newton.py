@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ...aliases import State, StepLength, Time
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -67,12 +68,12 @@ class NewtonFlow(FirstOrder):
         self.energy, self.regularization = as_energy(energy), regularization
         check_nonnegative("NewtonFlow", regularization=regularization)
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−(H(x) + εI)⁻¹∇E(x)."""
         x = lower(z)
         return -lift(self.energy.inverse_hvp(x, self.energy.grad(x), self.regularization))
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """Mode by mode x* + e^{−hλ/(λ+ε)}(x − x*)."""
         if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
@@ -80,7 +81,7 @@ class NewtonFlow(FirstOrder):
         metric = lam + self.regularization
         return z - back(into(self.gradient(z)) * (relaxed(lam / metric, h) / metric))
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """‖∇E(x)‖²/2."""
         gradient = self.gradient(z)
         return inner(gradient, gradient) / 2

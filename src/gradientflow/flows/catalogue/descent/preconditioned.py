@@ -9,6 +9,7 @@ import jax.scipy.linalg as jsl
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ...aliases import State, StepLength, Time
 from ...checks import real_arrays
 from ...discrete_gradients import DiscreteGradientRule
 from ...energies.energy import Energy
@@ -50,14 +51,14 @@ class PreconditionedFlow(FirstOrder):
         if is_concrete(self.metric):
             check_metric("PreconditionedFlow", np.asarray(self.metric))
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−G⁻¹∇E(x)."""
         flat, unravel = ravel_pytree(self.gradient(z))
         if self.metric.ndim == 1:
             return -unravel(flat / self.metric)
         return -unravel(jsl.cho_solve((jnp.linalg.cholesky(self.metric), True), flat))
 
-    def discrete_gradient_step(self, t: Any, z: Any, h: Any, rule: DiscreteGradientRule) -> Any:
+    def discrete_gradient_step(self, t: Time, z: State, h: StepLength, rule: DiscreteGradientRule) -> State:
         """That of the gradient flow in the coordinates Cᵀx, G = CCᵀ: E falls by ‖x' − x‖²_G/h."""
         flat, unravel = ravel_pytree(z)
         root = jnp.sqrt(self.metric) if self.metric.ndim == 1 else jnp.linalg.cholesky(self.metric)
@@ -71,7 +72,7 @@ class PreconditionedFlow(FirstOrder):
         u = root * flat if root.ndim == 1 else root.T @ flat
         return unravel(back(rule.solve(as_energy(value), u, h)))
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """x* + e^{−hG⁻¹H}(x − x*), by the modes of the quadratic in the metric G = CCᵀ."""
         if not isinstance(self.energy, AbstractQuadratic):
             return Flow.solution(self, t, z, h)
@@ -81,7 +82,7 @@ class PreconditionedFlow(FirstOrder):
         force = modes.T @ jsl.solve_triangular(root, self.gradient(z), lower=True)
         return z - jsl.solve_triangular(root.T, modes @ (relaxed(rates, h) * force))
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""
         return self.energy.value(lower(z))
 

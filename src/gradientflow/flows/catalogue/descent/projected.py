@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax
 
+from ...aliases import Position, State, StepLength, Time
 from ...checks import in_a_line
 from ...energies.composite import Composite
 from ...energies.energy import Energy
@@ -59,7 +60,7 @@ class ProjectedFlow(Flow):
             )
         self.energy, self.constraint = as_energy(energy), constraint
 
-    def init(self, x: Any) -> Any:
+    def init(self, x: Position) -> State:
         """The position itself, which must be in the set."""
         known = is_concrete(x) and all(map(is_numeric, jax.tree.leaves(x)))
         if known and not bool(self.constraint.contains(x)):
@@ -69,20 +70,20 @@ class ProjectedFlow(Flow):
             )
         return lift(x)
 
-    def position(self, z: Any) -> Any:
+    def position(self, z: State) -> Position:
         """The point of the set nearest to the state."""
         return self.constraint.project(lower(z))
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """P_T(−∇E(x)), at the point of the set nearest to the state."""
         x = self.position(z)
         return lift(self.constraint.project_tangent(x, jax.tree.map(lambda g: -g, self.energy.grad(x))))
 
-    def residual(self, z: Any) -> Any:
+    def residual(self, z: State) -> Any:
         """P_T(−∇E(x))."""
         return self.drift(None, z)
 
-    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+    def resolvent(self, t: Time, z: State, h: StepLength) -> State:
         """prox of h(E + the indicator of C)."""
         return self.held.resolvent(t, z, h)
 
@@ -96,6 +97,6 @@ class ProjectedFlow(Flow):
         """`smooth` and `nonsmooth`."""
         return self.held.parts
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""
         return self.energy.value(self.position(z))

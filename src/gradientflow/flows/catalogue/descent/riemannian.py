@@ -9,6 +9,7 @@ import lineax as lx
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ...aliases import Position, State, Time
 from ...checks import check_nonnegative, in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -58,7 +59,7 @@ class RiemannianFlow(FirstOrder):
             )
         self.energy, self.metric = as_energy(energy), metric
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−G(x)⁻¹∇E(x)."""
         x = lower(z)
         gradient, metric = self.energy.grad(x), self.metric(x)
@@ -69,7 +70,7 @@ class RiemannianFlow(FirstOrder):
         flat, unravel = ravel_pytree(gradient)
         return -lift(unravel(solve_symmetric(metric, flat, semidefinite=True)))
 
-    def check_start(self, t: Any, z: Any) -> None:
+    def check_start(self, t: Time, z: State) -> None:
         """Refuses a metric that is not positive definite there, or singular along ∇E."""
         metric = self.metric(jax.tree.map(jnp.asarray, lower(z)))
         if isinstance(metric, lx.AbstractLinearOperator) or not is_concrete(metric, z):
@@ -80,7 +81,7 @@ class RiemannianFlow(FirstOrder):
                 "RiemannianFlow: `metric` is singular at the start, and ∇E is not in its range; damp it: G(x) + εI"
             )
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""
         return self.energy.value(lower(z))
 
@@ -111,7 +112,7 @@ class FisherMetric(Told):
     def __check_init__(self) -> None:
         check_nonnegative("FisherMetric", damping=self.damping)
 
-    def __call__(self, x: Any) -> jax.Array:
+    def __call__(self, x: Position) -> jax.Array:
         """G(x), of shape (n, n), on the raveled position."""
         flat, unravel = ravel_pytree(x)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from ...aliases import State, Time
 from ...checks import check_nonnegative, check_number, in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -69,14 +70,14 @@ class SteepestDescentFlow(FirstOrder):
         check_exponent("SteepestDescentFlow", q)
         check_nonnegative("SteepestDescentFlow", smoothing=smoothing)
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−‖∇E‖₊^{1/(q−1)} v(∇E), both softened."""
         size, steepest = self.norm.support(self.gradient(z), self.smoothing)
         still = size == 0
         speed = jnp.where(still, 0, jnp.where(still, 1, size) ** (1 / (self.q - 1)))
         return jax.tree.map(lambda leaf: -speed.astype(leaf.dtype) * leaf, steepest)
 
-    def lyapunov(self, t: Any, z: Any) -> Any:
+    def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""
         return self.energy.value(lower(z))
 

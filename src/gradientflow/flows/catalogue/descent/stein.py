@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from ...aliases import State, Time
 from ...checks import check_nonnegative, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -52,7 +53,7 @@ class SteinFlow(Ensemble):
         check_no_wall("SteinFlow", as_energy(energy), "the particles' repulsion")
         self.energy, self.temperature, self.bandwidth = MeanEnergy(energy), temperature, bandwidth
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """The kernel's mean of −∇E, and its repulsion."""
         x, forces, state = self.rows(z)
         away = x[:, None, :] - x[None, :, :]

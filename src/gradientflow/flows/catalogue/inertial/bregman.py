@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from ...aliases import Position, Time
 from ...checks import check_clock, check_number, check_positive, in_a_line
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -77,13 +78,13 @@ class BregmanFlow(Flow):
                 f"BregmanFlow: `potential` must be one such as potentials.Entropy(), got {in_a_line(potential)}"
             )
 
-    def init(self, x: Any) -> CoupledState:
+    def init(self, x: Position) -> CoupledState:
         """(x, ∇φ(x)): w = x."""
         if is_concrete(x):
             self.potential.check(x)
         return CoupledState(lift(x), lift(self.potential.gradient(x)))
 
-    def position(self, z: CoupledState) -> Any:
+    def position(self, z: CoupledState) -> Position:
         """x."""
         return lower(z.x)
 
@@ -91,19 +92,19 @@ class BregmanFlow(Flow):
         """w − x, to which the velocity is proportional."""
         return self._ahead(z)
 
-    def check_start(self, t: Any, z: CoupledState) -> None:
+    def check_start(self, t: Time, z: CoupledState) -> None:
         """At t = 0 the point w must be x."""
         apart = jax.tree.map(_beyond_rounding, lift(self.potential.gradient(lower(z.x))), z.y)
         check_clock("BregmanFlow", t, w_minus_x=apart)
 
-    def drift(self, t: Any, z: CoupledState) -> CoupledState:
+    def drift(self, t: Time, z: CoupledState) -> CoupledState:
         """(p(w − x)/t, −Cpt^(p−1)∇E(x)); at t = 0 both vanish, for w − x is of order t^p."""
         started = t != 0
         pull = jnp.where(started, self.p / jnp.where(started, t, 1), 0)
         push = self.strength * self.p * t ** (self.p - 1)
         return CoupledState(pull * self._ahead(z), -(push * self.gradient(z.x)))
 
-    def lyapunov(self, t: Any, z: CoupledState) -> Any:
+    def lyapunov(self, t: Time, z: CoupledState) -> Any:
         """E(x) + D_φ(x, w)/(Ct^p); at t = 0 its limit, E(x)."""
         started = t != 0
         apart = self.potential.divergence(lower(z.x), self.potential.inverse(lower(z.y)))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from ...aliases import StepLength, Time
 from ...checks import check_nonnegative, check_positive
 from ...discrete_gradients import DiscreteGradientRule
 from ...energies.energy import Energy
@@ -124,17 +125,17 @@ class HeavyBallFlow(Inertial):
         check_positive("HeavyBallFlow", mass=mass)
         check_nonnegative("HeavyBallFlow", friction=friction)
 
-    def drift(self, t: Any, z: Phase) -> Phase:
+    def drift(self, t: Time, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""
         return Phase(z.v, -(self.friction * z.v + self.gradient(z.x)) / self.mass)
 
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+    def resolvent(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """One proximal step: x' = prox of h²/(m + γh)·E at x + hmv/(m + γh), and v' = (x' − x)/h."""
         inertia = self.mass + self.friction * h
         x = prox_of_vector(self.energy, z.x + z.v * (h * self.mass / inertia), h * h / inertia)
         return Phase(x, (x - z.x) / h)
 
-    def discrete_gradient_step(self, t: Any, z: Phase, h: Any, rule: DiscreteGradientRule) -> Phase:
+    def discrete_gradient_step(self, t: Time, z: Phase, h: StepLength, rule: DiscreteGradientRule) -> Phase:
         """One step of a gradient flow: x' = x + (2hmv − h²∇̄E(x, x'))/(2m + γh), and v' = 2(x' − x)/h − v."""
         inertia = 2 * self.mass + self.friction * h
         x = rule.solve(self.energy, z.x, h * h / inertia, z.v * (2 * h * self.mass / inertia))
@@ -145,7 +146,7 @@ class HeavyBallFlow(Inertial):
         """`transport`, `friction` and `force`."""
         return inertial_parts(self, self.mass, Friction(self.energy, self.friction / self.mass))
 
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+    def solution(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """The damped oscillation of every mode of a quadratic: under-, critically or over-damped."""
         lam, into, back = modes_of(self, "solution")
         cosine, sine, work = damped_oscillation(self.friction / (2 * self.mass), lam / self.mass, h)
@@ -153,7 +154,7 @@ class HeavyBallFlow(Inertial):
         slope = cosine - self.friction / (2 * self.mass) * sine
         return Phase(z.x + back(v * sine + push * work), back(v * slope + push * sine))
 
-    def lyapunov(self, t: Any, z: Phase) -> Any:
+    def lyapunov(self, t: Time, z: Phase) -> Any:
         """E(x) + m‖v‖²/2."""
         return self.energy.value(lower(z.x)) + self.mass * inner(z.v, z.v) / 2
 

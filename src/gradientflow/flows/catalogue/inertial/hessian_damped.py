@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from ...aliases import StepLength, Time
 from ...checks import check_nonnegative, check_positive
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -66,12 +67,12 @@ class HessianDampedFlow(Inertial):
         check_nonnegative("HessianDampedFlow", friction=friction, damping=damping)
         check_positive("HessianDampedFlow", gain=gain)
 
-    def drift(self, t: Any, z: Phase) -> Phase:
+    def drift(self, t: Time, z: Phase) -> Phase:
         """(v, −γv − βHv − b∇E(x))."""
         stiff = lift(self.energy.hvp(lower(z.x), lower(z.v)))
         return Phase(z.v, -(self.friction * z.v + self.damping * stiff + self.gain * self.gradient(z.x)))
 
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+    def solution(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """The damped oscillation of every mode of a quadratic, its friction γ + βλ."""
         if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
@@ -81,7 +82,7 @@ class HessianDampedFlow(Inertial):
         push, v = -self.gain * into(self.gradient(z.x)), into(z.v)
         return Phase(z.x + back(v * sine + push * work), back(v * (cosine - a * sine) + push * sine))
 
-    def lyapunov(self, t: Any, z: Phase) -> Any:
+    def lyapunov(self, t: Time, z: Phase) -> Any:
         """(b + βγ)E(x) + ‖v + β∇E(x)‖²/2."""
         ahead = z.v + self.damping * self.gradient(z.x)
         return (self.gain + self.damping * self.friction) * self.energy.value(lower(z.x)) + inner(ahead, ahead) / 2

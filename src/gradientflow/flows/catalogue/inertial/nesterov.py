@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from ...aliases import StepLength, Time
 from ...checks import check_clock, check_positive
 from ...discrete_gradients import DiscreteGradientRule
 from ...duration import Duration
@@ -93,11 +94,11 @@ class NesterovFlow(Inertial):
         self.energy, self.r = as_energy(energy), r
         check_positive("NesterovFlow", r=r)
 
-    def check_start(self, t: Any, z: Phase) -> None:
+    def check_start(self, t: Time, z: Phase) -> None:
         """At t = 0 the velocity must be zero."""
         check_clock("NesterovFlow", t, v=z.v)
 
-    def drift(self, t: Any, z: Phase) -> Phase:
+    def drift(self, t: Time, z: Phase) -> Phase:
         """(v, −(r/t)v − ∇E(x)); at t = 0 its limit from rest, (0, −∇E(x)/(1 + r))."""
         gradient = self.gradient(z.x)
         if not is_numeric(t):
@@ -107,11 +108,11 @@ class NesterovFlow(Inertial):
         slowed = gradient * jnp.where(started, 1, 1 / (1 + self.r))
         return Phase(z.v, -(z.v * _rate(self.r, t)) - slowed)
 
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+    def resolvent(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """That of a heavy ball with the friction r/t: one proximal step."""
         return HeavyBallFlow(self.energy, 1, self.r / t).resolvent(t, z, h)
 
-    def discrete_gradient_step(self, t: Any, z: Phase, h: Any, rule: DiscreteGradientRule) -> Phase:
+    def discrete_gradient_step(self, t: Time, z: Phase, h: StepLength, rule: DiscreteGradientRule) -> Phase:
         """That of a heavy ball with the friction r/(t + h/2)."""
         return HeavyBallFlow(self.energy, 1, self.r / (t + h / 2)).discrete_gradient_step(t, z, h, rule)
 
@@ -120,7 +121,7 @@ class NesterovFlow(Inertial):
         """`transport`, `friction` and `force`."""
         return inertial_parts(self, 1, VanishingFriction(self.energy, self.r))
 
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+    def solution(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """Bessel functions, mode by mode of a quadratic; from t = 0 at rest, or from any t > 0."""
         if not self.energy.is_quadratic:
             return Flow.solution(self, t, z, h)
@@ -134,7 +135,7 @@ class NesterovFlow(Inertial):
         speed = _where(flat, fall * (t + h), vx * away) + vv * v
         return Phase(z.x + back(moved), back(speed))
 
-    def lyapunov(self, t: Any, z: Phase) -> Any:
+    def lyapunov(self, t: Time, z: Phase) -> Any:
         """E(x) + ‖v‖²/2, whose derivative is −(r/t)‖v‖²."""
         return self.energy.value(lower(z.x)) + inner(z.v, z.v) / 2
 
@@ -145,25 +146,25 @@ class VanishingFriction(Inertial):
     energy: Energy
     r: Any
 
-    def drift(self, t: Any, z: Phase) -> Phase:
+    def drift(self, t: Time, z: Phase) -> Phase:
         """(0, −(r/t)v)."""
         return Phase(0 * z.v, -(z.v * self.r / t if not is_numeric(t) else z.v * _rate(self.r, t)))
 
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+    def resolvent(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """(x, v·t/(t + hr))."""
         return Phase(z.x, z.v * t / (t + h * self.r))
 
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+    def solution(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """(x, v·(t/(t + h))^r)."""
         return Phase(z.x, z.v * (t / (t + h)) ** self.r)
 
 
-def _rate(r: Any, t: Any) -> Any:
+def _rate(r: Any, t: Time) -> Any:
     """r/t; 0 at t = 0, where the velocity it multiplies is 0."""
     return jnp.where(t == 0, 0, r / jnp.where(t == 0, 1, t))
 
 
-def _propagated(lam: Any, r: Any, t: Any, h: Any, force: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+def _propagated(lam: Any, r: Any, t: Time, h: StepLength, force: Any) -> tuple[Any, Any, tuple[Any, ...]]:
     """Which modes have no curvature, the curvatures for each entry of `force`, the propagator's entries row by row."""
     if isinstance(h, Duration):
         return False, lam, h.propagated_from_rest(lam, r)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from ...aliases import State, Time
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -49,7 +50,7 @@ class InteractingLangevin(Ensemble):
         check_no_wall("InteractingLangevin", as_energy(energy), "noise")
         self.energy, self.temperature = MeanEnergy(energy), temperature
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−C∇E(xᵢ), and what makes up for C moving with the particles."""
         x, forces, state = self.rows(z)
         deviations = x - jnp.mean(x, axis=0)
@@ -62,12 +63,12 @@ class InteractingLangevin(Ensemble):
         """√(2T/N) Σⱼ (xⱼ − x̄) dWᵢⱼ, one Brownian motion for every pair; it is made of the particles' own deviations."""
         return Noise(_pairs, self._sigma, additive=False)
 
-    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
+    def _sigma(self, t: Time, z: State) -> Callable[[Any], Any]:
         x, _, state = self.rows(z)
         deviations = x - jnp.mean(x, axis=0)
         return lambda increment: state(jnp.sqrt(2 * self.temperature / len(x)) * (increment @ deviations))
 
 
-def _pairs(z: Any) -> Any:
+def _pairs(z: State) -> Any:
     leaf = jax.tree.leaves(z)[0]
     return jnp.zeros((len(leaf), len(leaf)), leaf.dtype)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from ...aliases import Increment, StepLength, Time
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -60,11 +61,11 @@ class KineticLangevin(Inertial):
         """The same flow at temperature zero."""
         return HeavyBallFlow(self.energy, self.mass, self.friction)
 
-    def drift(self, t: Any, z: Phase) -> Phase:
+    def drift(self, t: Time, z: Phase) -> Phase:
         """(v, −(γv + ∇E(x))/m)."""
         return self.mechanics.drift(t, z)
 
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+    def resolvent(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """That of the heavy ball."""
         return self.mechanics.resolvent(t, z, h)
 
@@ -90,11 +91,11 @@ class KineticLangevin(Inertial):
         """√(2γT)/m, of the noise on the velocity."""
         return (2 * self.friction * self.temperature) ** 0.5 / self.mass
 
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+    def solution(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """The mean on a quadratic, which is the heavy ball's."""
         return self.mechanics.solution(t, z, h)
 
-    def _transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
+    def _transition(self, t: Time, z: Phase, h: StepLength, noise: Increment) -> Phase:
         """On a quadratic, mode by mode: Gaussian around the heavy ball's motion, with its covariance."""
         lam, into, back = modes_of(self, "noise.transition")
         halves = (into(noise[0]), into(noise[1]))
@@ -115,15 +116,15 @@ class Thermostat(Inertial):
         """The same part at temperature zero."""
         return Friction(self.energy, self.friction / self.mass)
 
-    def drift(self, t: Any, z: Phase) -> Phase:
+    def drift(self, t: Time, z: Phase) -> Phase:
         """(0, −(γ/m)v)."""
         return self.decay.drift(t, z)
 
-    def resolvent(self, t: Any, z: Phase, h: Any) -> Phase:
+    def resolvent(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """(x, v/(1 + hγ/m)): that of the drift."""
         return self.decay.resolvent(t, z, h)
 
-    def solution(self, t: Any, z: Phase, h: Any) -> Phase:
+    def solution(self, t: Time, z: Phase, h: StepLength) -> Phase:
         """(x, e^{−hγ/m} v): the mean."""
         return self.decay.solution(t, z, h)
 
@@ -133,7 +134,7 @@ class Thermostat(Inertial):
         whole = KineticLangevin(self.energy, self.mass, self.friction, self.temperature)
         return Noise(_velocity, whole.diffusion, transition=self._transition)
 
-    def _transition(self, t: Any, z: Phase, h: Any, noise: Any) -> Phase:
+    def _transition(self, t: Time, z: Phase, h: StepLength, noise: Increment) -> Phase:
         """(x, e^{−hγ/m}v + √(T/m)√(1 − e^{−2hγ/m}) ξ), with ξ the increment in units of √h."""
         return self.solution(t, z, h) + self.diffusion(t, z)(decayed(self.friction / self.mass, h, noise))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ...aliases import Increment, State, StepLength, Time
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -46,11 +47,11 @@ class Langevin(FirstOrder):
         check_nonnegative("Langevin", temperature=temperature)
         check_no_wall("Langevin", self.energy, "noise")
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−∇E(x)."""
         return -self.gradient(z)
 
-    def resolvent(self, t: Any, z: Any, h: Any) -> Any:
+    def resolvent(self, t: Time, z: State, h: StepLength) -> State:
         """prox_{hE}(x): that of the drift."""
         return GradientFlow(self.energy).resolvent(t, z, h)
 
@@ -59,7 +60,7 @@ class Langevin(FirstOrder):
         """√(2T) dW, one Brownian motion a coordinate."""
         return Noise(lambda z: z, lambda t, z: self._kicked, transition=self._transition)
 
-    def solution(self, t: Any, z: Any, h: Any) -> Any:
+    def solution(self, t: Time, z: State, h: StepLength) -> State:
         """The mean on a quadratic, which is the gradient flow's."""
         return GradientFlow(self.energy).solution(t, z, h)
 
@@ -67,7 +68,7 @@ class Langevin(FirstOrder):
         # A power and no call of `sqrt`: exact numbers have it too, where they are squares.
         return (2 * self.temperature) ** 0.5 * increment
 
-    def _transition(self, t: Any, z: Any, h: Any, noise: Any) -> Any:
+    def _transition(self, t: Time, z: State, h: StepLength, noise: Increment) -> Any:
         """On a quadratic, mode by mode: Gaussian around the gradient flow, with the variance T(1 − e^{−2λh})/λ."""
         lam, into, back = modes_of(self, "noise.transition")
         return self.solution(t, z, h) + self._kicked(back(decayed(lam, h, into(noise))))

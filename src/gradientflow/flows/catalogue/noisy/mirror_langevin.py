@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ...aliases import Position, State, Time
 from ...checks import check_nonnegative
 from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
@@ -67,19 +68,19 @@ class MirrorLangevin(Flow):
         """The same flow at temperature zero."""
         return MirrorFlow(self.energy, self.potential)
 
-    def init(self, x: Any) -> Any:
+    def init(self, x: Position) -> State:
         """∇φ(x)."""
         return self.descent.init(x)
 
-    def position(self, z: Any) -> Any:
+    def position(self, z: State) -> Position:
         """∇φ*(y)."""
         return self.descent.position(z)
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−∇E(∇φ*(y))."""
         return self.descent.drift(t, z)
 
-    def residual(self, z: Any) -> Any:
+    def residual(self, z: State) -> Any:
         """The mirror flow's."""
         return self.descent.residual(z)
 
@@ -88,6 +89,6 @@ class MirrorLangevin(Flow):
         """√(2T) [∇²φ(x)]^{1/2} dW, one Brownian motion a coordinate, scaled by the geometry at x."""
         return Noise(lambda z: z, self._sigma, additive=False)
 
-    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
+    def _sigma(self, t: Time, z: State) -> Callable[[Any], Any]:
         root = self.potential.root(self.position(z))
         return lambda increment: (2 * self.temperature) ** 0.5 * lift(root(lower(increment)))

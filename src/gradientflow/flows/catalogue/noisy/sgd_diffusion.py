@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ...aliases import State, Time
 from ...checks import check_integer, check_positive
 from ...energies.energy import Energy
 from ...energies.sums import MeanOverExamples
@@ -69,7 +70,7 @@ class SGDDiffusion(FirstOrder):
         self.energy, self.h, self.examples = energy, step, energy.count
         self.batch_size, self.approximation = int(batch_size), int(approximation)
 
-    def drift(self, t: Any, z: Any) -> Any:
+    def drift(self, t: Time, z: State) -> State:
         """−∇E, and to second order −(h/2)∇²E∇E = −(h/4)∇‖∇E‖² with it."""
         gradient = self.gradient(z)
         if self.approximation == 1:
@@ -81,7 +82,7 @@ class SGDDiffusion(FirstOrder):
         """√(h/(NB)) Σᵢ (gᵢ − ḡ) dWᵢ, one Brownian motion an example; gradients differ from place to place."""
         return Noise(self._shape, self._sigma, additive=False)
 
-    def _sigma(self, t: Any, z: Any) -> Callable[[Any], Any]:
+    def _sigma(self, t: Time, z: State) -> Callable[[Any], Any]:
         """As one gradient of the examples' losses, weighted by the increments."""
         energy = self.energy
         if not isinstance(energy, MeanOverExamples):
@@ -94,5 +95,5 @@ class SGDDiffusion(FirstOrder):
 
         return map_increment
 
-    def _shape(self, z: Any) -> Any:
+    def _shape(self, z: State) -> Any:
         return jnp.zeros(self.examples, dtype_of(z) if all(map(is_numeric, jax.tree.leaves(z))) else float)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ...aliases import Position, StepLength
 from ...energies.composite import ProximalSemigroup
 from ...numerics import is_nested_numbers, power_of_two_near
 from ..shrinkage import share_kept, singular_threshold, singular_values
@@ -65,16 +66,16 @@ class GroupLasso(ProximalSemigroup):
                 f"{jnp.shape(self.weight)}"
             )
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """Σ wⱼ‖x_j‖."""
         return jnp.sum(self.weight * self._norms(x, ravel_pytree(x)[0]))
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """Every group's vector, shortened."""
         flat, restore = ravel_pytree(x)
         return restore(share_kept(self._norms(x, flat), h * self.weight)[self.labels] * flat)
 
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         """Group by group that of the norm."""
         (flat, restore), (pull, _) = ravel_pytree(x), ravel_pytree(slope)
         norms = self._norms(x, flat)
@@ -82,7 +83,7 @@ class GroupLasso(ProximalSemigroup):
         resting = share_kept(self._norms(x, pull), self.weight)[self.labels] * pull
         return restore(jnp.where((norms == 0)[self.labels], resting, moving))
 
-    def _norms(self, x: Any, flat: Any) -> Any:
+    def _norms(self, x: Position, flat: Any) -> Any:
         if flat.shape != self.labels.shape:
             raise ValueError(
                 f"GroupLasso: its groups are of {self.labels.size} coordinates, the position of {flat.size}"
@@ -129,18 +130,18 @@ class Nuclear(ProximalSemigroup):
     def __init__(self, weight: Any = 1.0) -> None:
         self.weight = checked_weight("Nuclear", "weight", weight)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The sum w Σσᵢ."""
         return self.weight * sum(jnp.sum(singular_values(leaf)[1]) for leaf in jax.tree.leaves(x))
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """The soft threshold of the singular values."""
         return jax.tree.map(lambda leaf: singular_threshold(leaf, h * self.weight), x)
 
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         r"""$s + wUV^\top$ with the slope s; on what X maps to 0 from and nothing to, s with its singular values cut."""
 
-        def one(x: Any, slope: Any) -> Any:
+        def one(x: Position, slope: Any) -> Any:
             u, sigma, v = singular_values(x)
             rounding = max(x.shape[-2:]) * jnp.finfo(x.dtype).eps
             acting = sigma > rounding * jnp.max(sigma, axis=-1, keepdims=True, initial=0)

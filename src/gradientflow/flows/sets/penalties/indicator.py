@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ...aliases import Position, StepLength
 from ...checks import in_a_line
 from ...energies.composite import ProximalSemigroup
 from ...numerics import dtype_of
@@ -39,15 +40,15 @@ class Indicator(ProximalSemigroup):
             )
         self.constraint = constraint
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """0 or ∞."""
         return jnp.where(self.constraint.contains(x), 0, jnp.inf).astype(dtype_of(x))
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """The nearest point of C."""
         return self.constraint.project(x)
 
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         """−P_T(−slope): what the wall does not hold back."""
         tangent = self.constraint.project_tangent(x, jax.tree.map(lambda s: -s, slope))
         return jax.tree.map(lambda v: -v, tangent)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...aliases import Position, StepLength
 from ...energies.composite import Nonsmooth, ProximalSemigroup, Weighted
 from ...energies.energy import Curvature
 from ...numerics import inner, l2_norm
@@ -38,16 +39,16 @@ class L1(ProximalSemigroup, Weighted):
     def __init__(self, weight: Any = 1.0) -> None:
         self.weight = checked_weight("L1", "weight", weight)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The sum w Σ|xᵢ|."""
         weighted = jax.tree.map(lambda leaf, w: jnp.sum(w * jnp.abs(leaf)), x, weights_of_leaves("L1", self.weight, x))
         return sum(jax.tree.leaves(weighted))
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """Every coordinate drawn towards 0 by hw."""
         return jax.tree.map(lambda leaf, w: soft_threshold(leaf, h * w), x, weights_of_leaves("L1", self.weight, x))
 
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         r"""$s + w\operatorname{sign} x$ with the slope s; where x is 0, what of s exceeds w."""
 
         def one(a: Any, s: Any, w: Any) -> Any:
@@ -90,15 +91,15 @@ class ElasticNet(Nonsmooth, Weighted):
             checked_weight("ElasticNet", "ridge", ridge),
         )
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """Both penalties."""
         return L1(self.weight).value(x) + SquaredL2(self.ridge).value(x)
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """The soft threshold, shrunk."""
         return SquaredL2(self.ridge).prox(L1(self.weight).prox(x, h), h)
 
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         """That of ℓ1 at the slope + ρx."""
         pulled = jax.tree.map(lambda s, g: s + g, slope, SquaredL2(self.ridge).grad(x))
         return L1(self.weight).least_subgradient(x, pulled)
@@ -135,16 +136,16 @@ class L2(ProximalSemigroup):
     def __init__(self, weight: Any = 1.0) -> None:
         self.weight = checked_weight("L2", "weight", weight)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The norm w‖x‖."""
         return self.weight * l2_norm(x)
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """The position, shortened."""
         kept = share_kept(l2_norm(x), h * self.weight)
         return jax.tree.map(lambda leaf: kept * leaf, x)
 
-    def least_subgradient(self, x: Any, slope: Any) -> Any:
+    def least_subgradient(self, x: Position, slope: Any) -> Any:
         r"""$s + wx/\|x\|$ with the slope s; where x is 0, s shortened by w."""
         norm, kept = l2_norm(x), share_kept(l2_norm(slope), self.weight)
         pull = self.weight / jnp.where(norm == 0, 1, norm)
@@ -173,15 +174,15 @@ class SquaredL2(Weighted):
     def __init__(self, weight: Any = 1.0) -> None:
         self.weight = checked_weight("SquaredL2", "weight", weight)
 
-    def value(self, x: Any) -> Any:
+    def value(self, x: Position) -> Any:
         """The square w‖x‖²/2."""
         return inner(self.grad(x), x) / 2
 
-    def grad(self, x: Any) -> Any:
+    def grad(self, x: Position) -> Any:
         """The position times w."""
         return jax.tree.map(lambda leaf, w: w * leaf, x, weights_of_leaves("SquaredL2", self.weight, x))
 
-    def prox(self, x: Any, h: Any) -> Any:
+    def prox(self, x: Position, h: StepLength) -> Any:
         """x/(1 + hw)."""
         return jax.tree.map(lambda leaf, w: leaf / (1 + h * w), x, weights_of_leaves("SquaredL2", self.weight, x))
 
