@@ -85,7 +85,7 @@ def is_listed(value: Any) -> bool:
 
 def is_count(value: Any) -> bool:
     """Whether it is a number of steps; 3.0 is none."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _are_numbers(value: Any) -> bool:
