@@ -22,7 +22,7 @@ from .aliases import Position, State, Time
 from .compiling import compiled
 from .flow import Flow
 from .numerics import LARGEST_DENSE, dtype_of, inner, max_norm, on_host, size
-from .own_units import ULPS, own_modes, rounding_of
+from .own_units import ULPS, hidden_fall, own_modes, rounding_of
 from .state import lower
 
 # Conjugate directions tried for a Newton step of a large state, and the share of the residual that is enough.
@@ -272,9 +272,10 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
     held = (values > cut) | (curved & leads_back)
     lost = ~finite | (~held & (xp.abs(carried) > rounding)).any()
     along = xp.where(held, away, 0)
+    fall = xp.maximum(xp.sum(xp.abs(carried * along)) / 2, hidden_fall(H, units, residual, noise, eps, xp))
     return Left(
         way=xp.where(lost, xp.inf, xp.max(xp.abs(units * (vectors @ along)), initial=0)).astype(H.dtype),
-        fall=xp.where(lost, xp.inf, xp.sum(xp.abs(carried * along)) / 2).astype(H.dtype),
+        fall=xp.where(lost, xp.inf, fall).astype(H.dtype),
         resolved=8 * eps**2 * (place @ (size_of @ place)),
         # What a constraint holds does not leave.
         unstable=(values < -cut).any() & finite & (xp.abs(residual - gradient) <= noise).all(),

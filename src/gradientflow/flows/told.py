@@ -1,7 +1,7 @@
 """Modules that tell whoever names an argument that their constructor doesn't have which one was meant."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 
@@ -32,5 +32,10 @@ class _Telling(_Class):
         raise TypeError(message)
 
 
-class Told(eqx.Module, metaclass=_Telling):
-    """A module whose constructor tells what was meant."""
+# To a type checker they are modules like any other.
+if TYPE_CHECKING:
+    Told = eqx.Module
+else:
+
+    class Told(eqx.Module, metaclass=_Telling):
+        """A module whose constructor tells what was meant."""
