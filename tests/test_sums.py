@@ -298,6 +298,25 @@ def test_a_long_schedule_of_floats_is_bounded_without_endless_fractions(k):
     assert found.value <= 1 / (1 + math.sqrt(4 * (1 + math.sqrt(2)) ** (2 * k) - 3))
 
 
+@pytest.mark.parametrize("make", ["nesterov", "ista"])
+def test_a_long_run_is_bounded_by_few_pairs_as_well_as_by_all(make, monkeypatch):
+    methods = {
+        "nesterov": gf.Method(gf.NesterovFlow(BOWL), gf.NesterovScheme(), 1),
+        "ista": gf.optimizers.ista(SUM, 1),
+    }
+    few = gf.worst_case_bound(methods[make], 13, 0, 1)
+    monkeypatch.setattr("gradientflow.analysis.worst_case.bound.LONG", 99)
+    by_all = gf.worst_case_bound(methods[make], 13, 0, 1)
+    assert few.value == pytest.approx(by_all.value, rel=2e-7)
+    assert few.check()
+    assert sum(map(len, few.chosen)) < len(by_all.certificate.multipliers[0]) / 2
+    assert few.worst().ratio == pytest.approx(few.value, rel=1e-5)
+    # Pairs that are none, or one twice, prove nothing.
+    for pair in ((0, 0), (0, 99), few.chosen[0][0]):
+        spoiled = ((*few.chosen[0], pair), *few.chosen[1:])
+        assert not dataclasses.replace(few, chosen=spoiled).check()
+
+
 def test_a_claim_about_a_sum_is_proved_or_refuted_by_two_energies():
     ista = gf.optimizers.ista(SUM, 1)
     true = gf.settle(lambda run: run.x[0] * run.x[0] / 4 - run.E[1], ista, 0, 1)

@@ -26,10 +26,11 @@ from .certificate import (
     with_slack,
     without_slack,
 )
+from .choosing import LONG, chosen_for
 from .conditions import Condition
 from .growth import assumed
 from .interpolant import extreme, positions_of
-from .measures import MEASURES, PLACES, POWERS, Initial, Measure, Place, bound_condition, bounded_run
+from .measures import MEASURES, PLACES, POWERS, Chosen, Initial, Measure, Place, bound_condition, bounded_run
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, refuse_what_is_no_sum, run_problem
 from .semidefinite import Solution, solve
 from .sums import rest_of_sum
@@ -73,6 +74,7 @@ class WorstCaseBound(Result):
         reason: how it was decided, or what the solver said.
         certificate: the proof's numbers.
         problem: what was read.
+        chosen: of a long run, the pairs of points by whose inequalities it is bounded; `None` is by all.
     """
 
     subject: Method
@@ -86,6 +88,7 @@ class WorstCaseBound(Result):
     reason: str
     certificate: Certificate | None
     problem: Problem
+    chosen: Chosen | None = None
 
     @property
     def value(self) -> float:
@@ -115,8 +118,11 @@ class WorstCaseBound(Result):
             return False
         if self.certificate.weights[0] > self.exact / _unit(self.problem, self.final, self.initial):
             return False
-        stated = bound_condition(self.problem, self.steps, self.final, self.initial, self.at)
-        return dataclasses.replace(self.certificate, conditions=(stated,)).check()
+        try:
+            stated = bound_condition(self.problem, self.steps, self.final, self.initial, self.at, self.chosen)
+            return dataclasses.replace(self.certificate, conditions=(stated,)).check()
+        except (TypeError, ValueError):
+            return False  # Pairs that are none.
 
     def worst(self) -> "WorstRun":
         """An energy of the class, and a start, from the program's dual, and what the method does there.
@@ -127,7 +133,7 @@ class WorstCaseBound(Result):
         """
         if self.exact is None or self.energies.mu < 0 or self.problem.assuming:
             raise ValueError("worst: needs a bound, and a class of convex energies with nothing assumed beside")
-        asked, condition = bounded_run(self.problem, self.steps, self.final, self.initial, self.at)
+        asked, condition = bounded_run(self.problem, self.steps, self.final, self.initial, self.at, self.chosen)
         method, start, basis = extreme(self.problem, asked, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
             x = positions_of(method, start, self.steps)
@@ -267,15 +273,20 @@ def worst_case_bound(
     if asked.nonsmooth is not None and conditions:
         raise ValueError("worst_case_bound: `assuming` is of one energy, and this is a method of a sum f + g")
     asked = dataclasses.replace(asked, assuming=tuple((name, m / asked.unit) for name, m in conditions.items()))
-    condition = bound_condition(asked, steps, final, initial, at)
-    floats = condition.as_floats()
+    chosen: Chosen | None = None
+    if steps > LONG:
+        chosen, condition, best = chosen_for(asked, lambda pairs: bounded_run(asked, steps, final, initial, at, pairs))
+    else:
+        condition = bound_condition(asked, steps, final, initial, at)
+        best = solve([condition.as_floats()], least=[1.0])
     unit = _unit(asked, final, initial)
 
     def result(weight: Fraction | None, grade: Grade, reason: str, certificate: Certificate | None) -> WorstCaseBound:
         factor = None if weight is None else weight * unit
-        return WorstCaseBound(method, energies, steps, final, initial, at, factor, grade, reason, certificate, asked)
+        return WorstCaseBound(
+            method, energies, steps, final, initial, at, factor, grade, reason, certificate, asked, chosen
+        )
 
-    best = solve([floats], least=[1.0])
     if not best.is_solved:
         hint = _hint(asked, initial, best.status)
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}{hint}", None)
@@ -285,7 +296,7 @@ def worst_case_bound(
     if proof is not None:
         return result(proof.weights[0], Grade.PROVED, "its multipliers are exact", proof)
     within = condition
-    for slack in _SLACKS:
+    for slack in _SLACKS if chosen is None else _SLACKS[1::2]:
         weight = float(best.weights[0]) * (1 + slack)
         found = solve([within.as_floats()], fixed=[weight])
         certificate = with_slack([within], found)

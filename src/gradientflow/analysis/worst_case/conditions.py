@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..exact.inertia import inertia
-from .forms import combined_forms, integers, over, product
+from .forms import combined_forms, integers, over, product, rows_times
 
 Pair = tuple[int, int]
 # What a solver leaves of a square that can't be held, relative to the greatest.
@@ -78,12 +78,14 @@ class Inequalities:
         mu: μ.
         inverse_L: 1/L; 0 where there is no bound above.
         further: what else is known.
+        chosen: of which pairs of points the forms are used, where not of all.
     """
 
     at: Points
     mu: Any
     inverse_L: Any
     further: Further | None = None
+    chosen: tuple[Pair, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +100,11 @@ class Inequalities:
     def pairs(self) -> tuple[Pair, ...]:
         """i and j, by index; 0 is the minimizer."""
         count = len(self.at.names)
+        if self.chosen is not None:
+            known = {(i, j) for i in range(count) for j in range(count) if i != j}
+            if not known.issuperset(self.chosen) or len(set(self.chosen)) < len(self.chosen):
+                raise ValueError(f"pairs of {count} points, each once, are asked for, got {self.chosen}")
+            return self.chosen
         return tuple((i, j) for i in range(count) for j in range(count) if i != j)
 
     @property
@@ -145,7 +152,7 @@ class Inequalities:
         both = self._bend * self.mu * self.inverse_L
         of_x = both * turned - half * along_g[j] - self._bend * self.mu * moved
         of_g = both * moved - self._bend * self.inverse_L * turned
-        images = _rows_times((of_x, x[i]), (-of_x, x[j]), (of_g, g[i]), (-of_g - half * moved, g[j]))
+        images = rows_times((of_x, x[i]), (-of_x, x[j]), (of_g, g[i]), (-of_g - half * moved, g[j]))
         if self.further is None:
             return images
         (forms, of_forms), (entries, of_entries) = self._further_as_integers, integers(vector)
@@ -213,16 +220,6 @@ class Inequalities:
         return form
 
 
-def _rows_times(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """The sum of rows, each times its factor, over all parts; fractions as integers until the end."""
-    scaled = [(*integers(factors), *integers(rows)) for factors, rows in parts]
-    common = math.lcm(*(of_factors * of_rows for _, of_factors, _, of_rows in scaled))
-    terms = (
-        (common // (of_factors * of_rows)) * factors[:, None] * rows for factors, of_factors, rows, of_rows in scaled
-    )
-    return over(common, sum(terms, start=0 * parts[0][1]))
-
-
 def _half(like: np.ndarray) -> Any:
     """1/2: integers stand among fractions, and Python's quotient of two integers is a float."""
     return Fraction(1, 2) if like.dtype == object else 0.5
@@ -264,7 +261,7 @@ class Condition:
         constant, terms = (
             (matrices.astype(float), values.astype(float)) for matrices, values in (self.constant, self.terms)
         )
-        inexact = Inequalities(at, float(known.mu), float(known.inverse_L), further)
+        inexact = Inequalities(at, float(known.mu), float(known.inverse_L), further, known.chosen)
         return dataclasses.replace(self, constant=constant, terms=terms, inequalities=inexact)
 
     @property
@@ -286,8 +283,7 @@ class Condition:
 
     @functools.cached_property
     def _equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        unit = np.eye(self.size, dtype=int).astype(self.constant[0].dtype)
-        return self.annihilating(unit[self.unsupported])
+        return self.annihilating(np.eye(self.size, dtype=int).astype(self.constant[0].dtype)[self.unsupported])
 
     def annihilating(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What they must satisfy for values to cancel and S to annihilate these vectors, (v, d)."""

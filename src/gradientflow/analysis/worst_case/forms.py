@@ -28,6 +28,16 @@ def combined_forms(weights: Sequence[Any], arrays: np.ndarray) -> np.ndarray:
     return over(of_factors * of_entries, np.tensordot(factors, entries, axes=1))
 
 
+def rows_times(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The sum of rows, each times its factor, over all parts; fractions as integers until the end."""
+    scaled = [(*integers(factors), *integers(rows)) for factors, rows in parts]
+    common = math.lcm(*(of_factors * of_rows for _, of_factors, _, of_rows in scaled))
+    terms = (
+        (common // (of_factors * of_rows)) * factors[:, None] * rows for factors, of_factors, rows, of_rows in scaled
+    )
+    return over(common, sum(terms, start=0 * parts[0][1]))
+
+
 def integers(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Fractions as integers and their common denominator, which add and multiply faster; floats as they are."""
     if array.dtype != object:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .conditions import Condition, Further, Inequalities, Points
+from .conditions import Condition, Further, Inequalities, Pair, Points
 from .forms import product
 from .growth import GROWTH, growth_at
 from .problem import Problem
@@ -13,6 +13,8 @@ from .run import Run
 from .sums import known_of_g
 
 Measure = Literal["gap", "distance", "gradient"]
+# The pairs of points by which something is bounded, of each energy.
+Chosen = tuple[tuple[Pair, ...], ...]
 Initial = Literal["gap", "distance", "gradient", "state"]
 MEASURES = ("gap", "distance", "gradient")
 Place = Literal["last", "best", "average"]
@@ -27,12 +29,25 @@ _SHOWN = {
 }
 
 
-def bound_condition(asked: Problem, steps: int, final: Measure, initial: Initial, at: Place) -> Condition:
-    """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight."""
-    return bounded_run(asked, steps, final, initial, at)[1]
+def bound_condition(
+    asked: Problem, steps: int, final: Measure, initial: Initial, at: Place, chosen: Chosen | None = None
+) -> Condition:
+    """That τ·initial − final ≥ 0 for runs of N steps; τ is the weight.
+
+    Args:
+        asked: what was read.
+        steps: N.
+        final: what is bounded.
+        initial: by what.
+        at: where.
+        chosen: by which pairs of points, of each energy, where not by all.
+    """
+    return bounded_run(asked, steps, final, initial, at, chosen)[1]
 
 
-def bounded_run(asked: Problem, steps: int, final: Measure, initial: Initial, at: Place) -> tuple[Run, Condition]:
+def bounded_run(
+    asked: Problem, steps: int, final: Measure, initial: Initial, at: Place, chosen: Chosen | None = None
+) -> tuple[Run, Condition]:
     """The same, with the run, at all of whose points it is asked."""
     run = Run(asked, steps)
     # A sum need not be finite where it starts.
@@ -65,7 +80,7 @@ def bounded_run(asked: Problem, steps: int, final: Measure, initial: Initial, at
     if others is not None and asked.nonsmooth is not None:
         # An indicator is zero where a proximal map leads, and where a start has an energy.
         inside = [] if not asked.nonsmooth.indicator else run.by_prox(1) + places[0][1:]
-        of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside)
+        of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside, chosen[1] if chosen else None)
         known += [Known(*one) for one in zip(*of_g, strict=True)]
         for _, values in (start, *finals):
             values[[sizes[0] + place for place in inside]] = Fraction(0)
@@ -80,7 +95,7 @@ def bounded_run(asked: Problem, steps: int, final: Measure, initial: Initial, at
             for (form, values), (_, name) in zip(finals, ends, strict=True)
         ]
         constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
-    inequalities = Inequalities(points, asked.mu, asked.inverse_L, further(known))
+    inequalities = Inequalities(points, asked.mu, asked.inverse_L, further(known), chosen[0] if chosen else None)
     last = "m" if at == "best" else _in_brackets(final, ends[0][1])
     stated = rf"\tau\,{_in_brackets(initial, '0')} - {last}"
     basis = tuple(run.basis)

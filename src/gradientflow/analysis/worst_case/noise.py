@@ -115,9 +115,8 @@ def worst_case_noise(method: Any, mu: Any, L: Any) -> WorstCaseNoise:
     r"""How far noise in the gradients keeps a method from the minimizer on *every* energy of F_{μ,L}.
 
     With $\nabla E(y_k) + e_k$ in the gradient's place, $\mathbb E[e_k] = 0$ whatever came before and
-    $\mathbb E\|e_k\|^2 \le \sigma^2$ over all coordinates together,
-
-    $$\limsup_{N\to\infty} \frac1N\sum_{k<N}\mathbb E\|x_k - x^*\|^2 \le \gamma\sigma^2.$$
+    $\mathbb E\|e_k\|^2 \le \sigma^2$ over all coordinates together, the mean over $k < N$ of
+    $\mathbb E\|x_k - x^*\|^2$ is at most $\gamma\sigma^2$ as N → ∞.
 
     The least γ that a function $V = \zeta^\top P\zeta + p(E(y) - E^*)$ of state and gradient proves is found by a
     semidefinite program and checked in exact arithmetic. Of gradient descent with h ≤ 2/(L + μ) it is

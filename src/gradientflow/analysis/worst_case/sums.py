@@ -16,14 +16,19 @@ import numpy as np
 from ..exact.algebra import solution_near
 from ..exact.leaf import NotExactError
 from ..exact.state_space import StateSpace
-from .conditions import Further, Inequalities, Points
+from .conditions import Further, Inequalities, Pair, Points
 
 # A curvature beyond all bounds, as of the indicator of a point.
 INFINITE = None
 
 
 def known_of_g(
-    at: Points, bounds: tuple[Any, Any], beside: int, unit: Fraction, vanishing: Sequence[int] = ()
+    at: Points,
+    bounds: tuple[Any, Any],
+    beside: int,
+    unit: Fraction,
+    vanishing: Sequence[int] = (),
+    chosen: tuple[Pair, ...] | None = None,
 ) -> Further:
     """The inequalities of g, whose values come after so many of f's.
 
@@ -33,8 +38,9 @@ def known_of_g(
         beside: how many values f has.
         unit: what values are counted in.
         vanishing: at which points, from 0 for the one after the minimizer, g is known to be what it is there.
+        chosen: of which pairs they are used, where not of all.
     """
-    within = Inequalities(at, *bounds)
+    within = Inequalities(at, *bounds, chosen=chosen)
     own = within.values.copy()
     own[:, list(vanishing)] *= 0
     none = np.zeros((len(own), beside), dtype=int).astype(own.dtype)
