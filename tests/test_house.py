@@ -24,6 +24,7 @@ SOURCES = pathlib.Path(gf.__file__).parent
 FLOORS = ("flows", "discretizers", "analysis", "experiments")
 # Lazy imports that run upstairs: only when the method is called.
 ALLOWED_UPSTAIRS = {
+    ("discretizers/running/chains.py", "gradientflow.analysis.plots.chains"),
     ("flows/energies/energy.py", "gradientflow.analysis.plots.landscape"),
     ("flows/flow.py", "gradientflow.analysis.plots.landscape"),
     ("flows/trajectory.py", "gradientflow.analysis.comparison.figures"),

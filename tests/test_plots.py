@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import matplotlib.figure
 import numpy as np
@@ -96,6 +97,125 @@ def test_the_plane_of_a_run_is_told_with_its_share():
     assert gf.plots.plane(E, run).axes[0].get_title() == f"The plane of the run: {share:.0%} of its way"
     level = principal_plane("plane", gf.optimizers.gradient_descent(BOWL, lr=0.1).iterate([3.0, 2.0], 9))[2]
     assert level == pytest.approx(1, rel=1e-12)
+
+
+def _drawn(ax, label):
+    (line,) = [line for line in ax.lines if str(line.get_label()).startswith(label)]
+    return np.asarray(line.get_ydata(), dtype=float)
+
+
+def test_a_rate_is_drawn_over_the_steps_and_above_all_quadratics():
+    """Of gradient descent with h = 1/8 on F(1, 10): the factor on λ is |1 − λ/8|, at worst 7/8 at μ."""
+    found = gf.worst_case_rate(gf.optimizers.gradient_descent(MODE, lr=0.125), mu=1, L=10)
+    decay, factors = found.plot().axes
+    np.testing.assert_allclose(_drawn(decay, "proved for all"), found.rate ** np.arange(len(_drawn(decay, "proved"))))
+    lam, on_quadratics = factors.lines[0].get_data()
+    np.testing.assert_allclose(on_quadratics, np.abs(1 - lam / 8), atol=1e-12)
+    assert on_quadratics.max() <= found.rate == _drawn(factors, "proved for all")[0] == 0.875
+    flow = gf.worst_case_rate(gf.GradientFlow(MODE), mu=1, L=10)
+    ax = flow.plot().axes[0]
+    t, bound = ax.lines[1].get_data()
+    np.testing.assert_allclose(bound, np.exp(-flow.rate * np.asarray(t)))
+
+
+def test_a_rate_of_a_sum_is_above_its_worst_quadratics():
+    E = gf.Composite(BOWL, gf.penalties.L1(0.1))
+    found = gf.worst_case_rate(gf.optimizers.ista(E, lr=0.125), mu=1, L=10)
+    lam, factors = found.plot().axes[1].lines[0].get_data()
+    np.testing.assert_allclose(factors, np.abs(1 - lam / 8), atol=1e-4)
+    assert max(factors) <= found.rate
+
+
+@pytest.mark.parametrize(("at", "steps"), [("last", 5), ("best", 3), ("average", 3)])
+def test_a_bound_is_drawn_above_the_worst_run_and_the_worst_quadratic(at, steps):
+    bound = gf.worst_case_bound(gf.optimizers.gradient_descent(MODE, lr=1), steps=steps, mu=0, L=1, at=at)
+    ax = bound.plot().axes[0]
+    worst, quadratic = _drawn(ax, "the worst run"), _drawn(ax, "the worst quadratic")
+    assert worst[-1] == pytest.approx(bound.value, rel=1e-5)
+    assert 0 < worst[0] <= 0.5  # L/2
+    assert _drawn(ax, "no more after").tolist() == [bound.value]
+    assert quadratic[-1] <= bound.value
+    if at == "last":
+        # (1 − λ)^{2N} λ/2 is greatest at λ = 1/(2N + 1), but for the curvatures that are tried.
+        best = (2 * steps / (2 * steps + 1)) ** (2 * steps) / (2 * (2 * steps + 1))
+        assert quadratic[-1] == pytest.approx(best, rel=1e-3)
+
+
+def test_a_bound_without_a_worst_run_is_drawn_without_it():
+    descent = gf.optimizers.gradient_descent(MODE, lr=1)
+    bound = gf.worst_case_bound(descent, steps=2, mu=-1, L=1, final="gradient", initial="gap", at="best")
+    labels = [str(line.get_label()) for line in bound.plot().axes[0].lines]
+    assert not any(label.startswith("the worst run") for label in labels)
+    quadratic = _drawn(bound.plot().axes[0], "the worst quadratic")
+    assert (np.diff(quadratic) <= 0).all()
+
+
+def test_noise_is_drawn_over_the_curvature():
+    """Of gradient descent the variance is h²/(1 − (1 − hλ)²) = h/(λ(2 − hλ))."""
+    found = gf.analysis.worst_case_noise(gf.optimizers.gradient_descent(MODE, lr=0.125), mu=1, L=10)
+    ax = found.plot().axes[0]
+    lam, gains = ax.lines[0].get_data()
+    np.testing.assert_allclose(gains, 0.125 / (lam * (2 - 0.125 * lam)), rtol=1e-12)
+    assert _drawn(ax, "proved for all")[0] == found.gain >= max(gains) * (1 - 1e-12)
+    lost = gf.analysis.worst_case_noise(gf.optimizers.gradient_descent(MODE, lr=0.25), mu=1, L=10)
+    on = lost.plot().axes[0].lines[0].get_data()
+    np.testing.assert_array_equal(np.isnan(on[1]), on[0] >= 8)
+
+
+def test_what_is_verified_is_drawn_claim_by_claim():
+    path = gf.integrate(gf.GradientFlow(BOWL), [1.0, 1.0], t1=1.0)
+    found = gf.verify(gf.GradientFlow(BOWL), path)
+    strip, against = found.plot().axes
+    assert [text.get_text().split(";")[0] for text in strip.texts] == [claim.verdict for claim in found]
+    assert [label.get_text().replace("\n", " ") for label in strip.get_yticklabels()] == [claim.name for claim in found]
+    evidence = next(claim.evidence for claim in found if claim.evidence is not None)
+    np.testing.assert_array_equal(_drawn(against, "the path's numbers"), evidence.difference[evidence.difference > 0])
+    assert len(gf.verify(gf.GradientFlow(BOWL)).plot().axes) == 1
+
+
+def test_a_design_is_drawn_over_each_parameter():
+    found = gf.analysis.design(gf.optimizers.nesterov, mu=1, L=9, tries=40, lr=(0, 0.4), beta=(0, 0.9))
+    axes = found.plot().axes
+    assert [ax.get_xlabel() for ax in axes] == ["lr", "beta"]
+    for ax, name in zip(axes, ("lr", "beta"), strict=True):
+        there = found.tried[found.tried["rho"].notna()]
+        np.testing.assert_array_equal(ax.lines[0].get_xydata(), there[[name, "rho"]].to_numpy())
+        (star,) = [line for line in ax.lines if line.get_marker() == "*"]
+        assert star.get_xydata().tolist() == [[float(found.parameters[name]), found.rate.rate]]
+
+
+def test_chains_are_drawn_with_the_flows_density():
+    flow = gf.Langevin(BOWL, temperature=0.5)
+    chains = gf.sample(flow, gf.ExactSolution(), [0.0, 0.0], step=0.5, draws=30, chains=20, key=jax.random.key(0))
+    axes = chains.plot(flow=flow).axes
+    assert len(axes) == 4
+    np.testing.assert_array_equal(axes[2].lines[3].get_xydata(), np.column_stack([chains.t, chains.x[3, :, 1]]))
+    for ax, curvature in ((axes[1], 1.0), (axes[3], 9.0)):
+        x, density = ax.lines[0].get_data()
+        np.testing.assert_allclose(density, np.sqrt(curvature / np.pi) * np.exp(-curvature * x**2), rtol=1e-4)
+        bars = sum(patch.get_height() * patch.get_width() for patch in ax.patches)
+        assert bars == pytest.approx(1)
+    assert not any(ax.lines for ax in chains.plot().axes[1::2])
+    ax = matplotlib.figure.Figure().subplots()
+    assert chains.plot(ax=ax, title="mine") is ax
+    assert ax.get_title() == "mine"
+
+
+def test_chains_in_two_wells_are_drawn_beside_the_density_of_both():
+    flow = gf.Langevin(gf.energy(lambda x: (x[0] ** 2 - 1) ** 2), temperature=0.3)
+    chains = gf.sample(flow, gf.EulerMaruyama(), [1.0], step=0.02, draws=20, chains=8, key=jax.random.key(0))
+    x, density = chains.plot(flow=flow).axes[1].lines[0].get_data()
+    assert np.trapezoid(density, x) == pytest.approx(1, abs=2e-3)
+    assert density[np.argmin(np.abs(x + 1))] == pytest.approx(density[np.argmin(np.abs(x - 1))], rel=1e-2)
+
+
+def test_chains_that_are_all_lost_and_what_is_no_flow_are_refused():
+    flow = gf.Langevin(BOWL, temperature=0.5)
+    chains = gf.sample(flow, gf.EulerMaruyama(), [1.0, 1.0], step=9.0, draws=400, chains=2, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="plot: no chain stayed finite"):
+        chains.plot()
+    with pytest.raises(TypeError, match="plot: `flow` must be the flow that was sampled, got 3"):
+        chains.plot(flow=3)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ MADE = {
         np.array([[gf.Grade.UNKNOWN] * 4] * 4, dtype=object), np.zeros((4, 4), int),
     ),
     "Cycle": lambda _: gf.find_cycle(gf.optimizers.momentum(BOWL, lr=4 / 36, beta=(4 / 6) ** 2), 1, 25),
+    "Design": lambda _: gf.analysis.design(gf.optimizers.gradient_descent, mu=1, L=9, tries=9, lr=(0, 1)),
     "Diagnosis": lambda _: gf.why(lambda x: 2 * jnp.sum(x**2), jnp.ones(2), optax.sgd(0.6), steps=9),
     "LogReading": lambda _: read_off(pd.DataFrame({"step": range(4), "loss": GRID, "lr": GRID})),
     "EdgeOfStability": lambda _: gf.EdgeOfStability(np.arange(4), GRID, GRID, GRID, GRID, GRID, GRID),
@@ -130,6 +131,10 @@ MADE = {
     "SuggestedRate": lambda _: gf.suggest_lr(BOWL, jnp.ones(2), optax.sgd, steps=8),
     "Sweep": lambda _: gf.sweep(_descent, [1.0, 1.0], over={"lr": GRID}, steps=9),
     "TrainingReport": lambda _: _watched(),
+    "Verification": lambda _: gf.verify(FLOW),
+    "WorstCaseBound": lambda _: gf.worst_case_bound(_descent(0.25), steps=2, mu=0, L=4),
+    "WorstCaseNoise": lambda _: gf.analysis.worst_case_noise(_descent(0.25), mu=1, L=4),
+    "WorstCaseRate": lambda _: gf.worst_case_rate(_descent(0.25), mu=1, L=4),
     "ValidationCurve": lambda _: gf.ValidationCurve(np.arange(4), GRID, GRID, GRID, jnp.ones((4, 2))),
 }  # fmt: skip
 

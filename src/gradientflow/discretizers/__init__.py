@@ -31,13 +31,13 @@ from .oracles.noisy import NoisyGradient as NoisyGradient
 from .oracles.noisy import SPSAGradient as SPSAGradient
 from .running.batch import lanes_at_once as lanes_at_once
 from .running.batch import run_batch as run_batch
+from .running.chains import Chains as Chains
 from .running.checked import iteration_of as iteration_of
 from .running.checked import prepared as prepared
 from .running.iterate import iterate as iterate
 from .running.method import Method as Method
 from .running.method import Named as Named
 from .running.method import as_method as as_method
-from .running.sample import Chains as Chains
 from .running.sample import sample as sample
 from .schemes.admm import ADMM as ADMM
 from .schemes.auxiliary_variable import RelaxedAuxiliaryVariable as RelaxedAuxiliaryVariable

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..results.grades import Grade, weakest
-from ..results.result import Result
+from ..results.result import Drawn, Result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +67,17 @@ class Claim(Result):
 
 
 @dataclasses.dataclass(frozen=True)
-class Verification(Result):
+class Verification(Drawn):
     """What `verify` found.
+
+    Its figure: the claims by their grades; and of a run how far its numbers are from the closed form, and may be.
 
     Attributes:
         subject: what it is about.
         claims: the claims, decided.
     """
+
+    drawn_by = "verification.figures:plot_verification"
 
     subject: str
     claims: tuple[Claim, ...]

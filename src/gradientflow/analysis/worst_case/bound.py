@@ -15,7 +15,7 @@ from gradientflow.flows import check_integer, looks_at_numbers
 from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Grade, Measured
-from ..results.result import Result
+from ..results.result import Drawn
 from .certificate import (
     Certificate,
     is_count,
@@ -28,6 +28,7 @@ from .certificate import (
 )
 from .choosing import LONG, chosen_for
 from .conditions import Condition
+from .courses import course_of
 from .growth import assumed
 from .interpolant import extreme, positions_of
 from .measures import MEASURES, PLACES, POWERS, Chosen, Initial, Measure, Place, bound_condition, bounded_run
@@ -50,16 +51,20 @@ class WorstRun(Measured):
         ratio: final over initial, as the run gives it: but for rounding, no bound can be lower. Where it is the bound,
             that can't be improved; where it is less, the worst case is only approached, by energies that are ever
             flatter say.
+        course: the same after each number of steps from 0 on, of which the last is the ratio, shape (N + 1,).
     """
 
     method: Method
     x0: np.ndarray
     ratio: float
+    course: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
-class WorstCaseBound(Result):
+class WorstCaseBound(Drawn):
     r"""What N steps guarantee on all of F_{μ,L}: final ≤ value · initial.
+
+    Its figure: the bound at the last step, and the course up to it of the worst run and of that on the worst quadratic.
 
     Attributes:
         subject: the method; its own energy is not used.
@@ -76,6 +81,8 @@ class WorstCaseBound(Result):
         problem: what was read.
         chosen: of a long run, the pairs of points by whose inequalities it is bounded; `None` is by all.
     """
+
+    drawn_by = "worst_case.figures:plot_bound"
 
     subject: Method
     energies: EnergyClass
@@ -136,7 +143,7 @@ class WorstCaseBound(Result):
         asked, condition = bounded_run(self.problem, self.steps, self.final, self.initial, self.at, self.chosen)
         method, start, basis = extreme(self.problem, asked, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
-            x = positions_of(method, start, self.steps)
+            x, is_sum = np.asarray(positions_of(method, start, self.steps)), self.problem.nonsmooth is not None
 
             def measured(measure: Measure, x: Any) -> float:
                 if measure == "gap":
@@ -144,20 +151,21 @@ class WorstCaseBound(Result):
                 vector = x if measure == "distance" else method.flow.energy.grad(x)
                 return float(jnp.vdot(vector, vector))
 
-            counted = x[1:] if self.problem.nonsmooth else x
-            ends = {"last": x[-1:], "best": counted, "average": jnp.mean(counted, axis=0)[None]}[self.at]
-            final = min(measured(self.final, x) for x in ends)
             if self.initial == "state":
                 first = float(np.sum((asked.moved[:, : asked.size].astype(float) @ basis) ** 2))
             else:
                 first = measured(self.initial, x[0])
-        ratio = final / first
+            course = (
+                course_of(x, lambda rows: np.array([measured(self.final, row) for row in rows]), self.at, is_sum)
+                / first
+            )
+        ratio = float(course[-1])
         if ratio > self.value * (1 + _ROUNDED):
             raise ValueError(
                 f"worst: on the energy that was found the ratio is {ratio:.9g}, above the bound: it is too steep for "
                 "double precision to run on"
             )
-        return WorstRun(method, start, ratio)
+        return WorstRun(method, start, ratio, course)
 
     def latex(self, longest: float = 12) -> str:
         """The proof as a formula.

@@ -18,7 +18,7 @@ from ..exact.leaf import Exact, NotExactError
 from ..exact.state_reading import Reading, read_step
 from ..exact.subject import check_method, exact_number, refuse_sums
 from ..results.grades import Grade
-from ..results.result import Result
+from ..results.result import Drawn
 from .problem import EnergyClass, Problem, balanced, energy_class
 from .rate import WorstCaseRate, worst_case_rate
 from .search import fastest_rate
@@ -35,8 +35,10 @@ _NONE = 10.0
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Design(Result):
+class Design(Drawn):
     r"""The fastest of a family on all of F_{μ,L} that was found.
+
+    Its figure: ρ of all that was tried, over each of the parameters, and the one that was chosen.
 
     Attributes:
         method: with these parameters, on the energy x²/2.
@@ -45,6 +47,8 @@ class Design(Result):
         tried: each of the parameters that were tried, and ρ there in floating point; NaN where it does not converge on
             all of the class, or no Lyapunov function of this form was found.
     """
+
+    drawn_by = "worst_case.figures:plot_design"
 
     method: Method
     parameters: dict[str, Fraction]

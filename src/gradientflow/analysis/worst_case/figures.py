@@ -1,5 +1,7 @@
 """The figures of worst cases."""
 
+import contextlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -7,16 +9,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from gradientflow.flows import Quadratic
 
 from ..results.figure import lay_out
 from ..results.grades import Grade
 from ..results.palette import COLOURS
+from .courses import worst_on_quadratics
+from .noise import gains_on_quadratics
 
 if TYPE_CHECKING:
+    from .bound import WorstCaseBound
     from .convergence_map import ConvergenceMap
     from .cycles import Cycle
+    from .designing import Design
+    from .noise import WorstCaseNoise
+    from .rate import WorstCaseRate
 
 _SHADES = {
     "proved": "#009E73",
@@ -26,6 +35,14 @@ _SHADES = {
 }
 # Up to so many cells the periods are legible.
 _LEGIBLE = 400
+# How far a rate is followed down, and in how many steps at most; and fractions with how small a denominator are told.
+_DECADES, _MOST_STEPS, _SHORT = 3, 10_000, 10**6
+_MEASURED = {
+    "gap": "E({}) - E^*",
+    "distance": "\\|{} - x^*\\|^2",
+    "gradient": "\\|\\nabla E({})\\|^2",
+    "state": "\\|z_0 - z^*\\|^2",
+}
 
 
 def plot_convergence_map(found: "ConvergenceMap", **user: Any) -> Any:
@@ -85,3 +102,162 @@ def _draw_distance(right: Axes, cycle: "Cycle") -> None:
     right.set(xlabel="step k", ylabel="$\\|x_k - x^*\\|$", title="distance to the minimizer")
     right.legend(loc="lower left")
     right.grid(True, alpha=0.3)
+
+
+def plot_rate(found: "WorstCaseRate", **user: Any) -> Any:
+    """The guarantee over the steps beside the slowest quadratic, and the factor on quadratics over their curvature."""
+    panels = [lambda ax: _draw_decay(ax, found), lambda ax: _draw_factors(ax, found)]
+    return lay_out(panels, (11.5, 4.6), **user)
+
+
+def _draw_decay(ax: Axes, found: "WorstCaseRate") -> None:
+    is_flow = found.problem.is_flow
+    # Logarithms of the distance a step, or a unit of time.
+    slopes = [-found.rate, -found.quadratics] if is_flow else np.log([found.rate, found.quadratics]).tolist()
+    certified, slowest = slopes
+    speed = max(abs(slope) for slope in slopes if math.isfinite(slope))
+    end = _DECADES * math.log(10) / max(speed, 1e-12)
+    ks = np.linspace(0, end, 101) if is_flow else np.arange(min(max(10, math.ceil(end)), _MOST_STEPS) + 1)
+    power = "$e^{-rt}$, r" if is_flow else "$ρ^k$, ρ"
+    ax.semilogy(
+        ks,
+        np.exp(slowest * ks),
+        "--",
+        color=COLOURS[0],
+        label=f"the slowest quadratic: {power} = {found.quadratics:.5g}",
+    )
+    low, high = np.exp(slowest * ks), np.exp(slowest * ks)
+    if found.exact is not None:
+        bound = np.exp(certified * ks)
+        ax.semilogy(ks, bound, color=COLOURS[1], label=f"{found.grade} for all: {power} = {found.rate:.5g}")
+        high = np.maximum(bound, high)
+    bottom, top = 0.5 * low.min(), 2 * high.max()
+    ax.fill_between(ks, bottom, low, color="0.5", alpha=0.15, lw=0, label="promised by none: that quadratic is slower")
+    if found.exact is not None:
+        ax.fill_between(ks, high, top, color=COLOURS[1], alpha=0.12, lw=0, label="impossible, C being large enough")
+    ax.set(
+        xlim=(0, ks[-1]), ylim=(bottom, top), xlabel="time t" if is_flow else "step k",
+        ylabel=f"$\\|x{'(t)' if is_flow else '_k'} - x^*\\|$ / C", title=f"{found.subject.name} on {found.energies}",
+    )  # fmt: skip
+    ax.legend(fontsize=9)
+    ax.grid(True, alpha=0.3)
+
+
+def _draw_factors(ax: Axes, found: "WorstCaseRate") -> None:
+    is_flow = found.problem.is_flow
+    curvatures, slowness = found.problem.over_curvatures()
+    lam = np.unique(curvatures)
+    # Of a sum the slowest of all g that go with an f.
+    of_each = np.array([slowness[curvatures == value].max() for value in lam]) * (-1 if is_flow else 1)
+    ax.plot(lam, of_each, color=COLOURS[0], label="on the quadratic of this curvature")
+    ax.plot(found.curvature, found.quadratics, "o", color=COLOURS[0], ms=7, label="the slowest of them")
+    values = [*of_each, 0.0]
+    if found.exact is not None:
+        values.append(found.rate)
+        ax.axhline(found.rate, color=COLOURS[1], label=f"{found.grade} for all energies: {found.rate:.5g}")
+    room = 0.12 * (max(values) - min(values))
+    low, high = min(values) - (room if min(values) < 0 else 0), max(values) + room
+    if found.exact is not None:
+        shaded = (low, found.rate) if is_flow else (found.rate, high)
+        ax.axhspan(*shaded, color=COLOURS[1], alpha=0.12, lw=0, label="impossible")
+    what = "rate r of the distance [1/T]" if is_flow else "factor of the distance a step"
+    ax.set(xlabel="curvature λ", ylabel=what, title="On quadratics, and on all", ylim=(low, high))
+    _along_curvatures(ax, lam)
+    ax.legend(fontsize=9)
+
+
+def _along_curvatures(ax: Axes, lam: np.ndarray) -> None:
+    if lam[0] > 0 and lam[-1] > 30 * lam[0]:
+        ax.set_xscale("log")
+    ax.grid(True, alpha=0.3)
+
+
+def plot_bound(bound: "WorstCaseBound", **user: Any) -> Any:
+    """The bound at the last step, and the course up to it on the worst energy and on the worst quadratic."""
+    return lay_out([lambda ax: _draw_courses(ax, bound)], (7.6, 5), **user)
+
+
+def _draw_courses(ax: Axes, bound: "WorstCaseBound") -> None:
+    ks = np.arange(bound.steps + 1)
+    if bound.problem.nonsmooth is None:
+        lam, course = worst_on_quadratics(bound.problem, bound.steps, bound.final, bound.initial, bound.at)
+        ax.plot(
+            ks, course, "s--", color=COLOURS[0], ms=5, label=f"the worst quadratic after {bound.steps}: λ = {lam:.5g}"
+        )
+    # Not of every bound an energy is known on which it is attained.
+    with contextlib.suppress(ValueError):
+        worst = bound.worst()
+        ax.plot(ks, worst.course, "o-", color=COLOURS[1], ms=5, label=f"the worst run found: {worst.ratio:.5g}")
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines] or [np.ones(1)])
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    if bound.exact is not None:
+        drawn = np.append(drawn, bound.value)
+    low, high = drawn.min() / 2, 2 * drawn.max()
+    if bound.exact is not None:
+        exact = f" = {bound.exact}" if bound.exact.denominator < _SHORT else ""
+        ax.plot(bound.steps, bound.value, "_", color="black", ms=22, mew=2.5,
+                label=f"no more after {bound.steps}, {bound.grade}: {bound.value:.5g}{exact}")  # fmt: skip
+        ax.fill_between([bound.steps - 0.25, bound.steps + 0.25], bound.value, high, color="0.5", alpha=0.3, lw=0,
+                        label="impossible")  # fmt: skip
+    final, initial = (_MEASURED[name] for name in (bound.final, bound.initial))
+    where = {"last": "x_k", "best": "x_{j \\leq k}", "average": "\\bar{x}_k"}[bound.at]
+    start = initial.format("x_0")
+    ax.set(
+        yscale="log", ylim=(low, high), xlabel="step k", ylabel=f"${final.format(where)}$ over ${start}$",
+        title=f"{bound.subject.name} on {bound.energies}",
+    )  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(fontsize=9)
+    ax.grid(True, alpha=0.3)
+
+
+def plot_noise(found: "WorstCaseNoise", **user: Any) -> Any:
+    """The gain on quadratics over their curvature, below what no energy of the class exceeds."""
+    return lay_out([lambda ax: _draw_gains(ax, found)], (7.2, 4.8), **user)
+
+
+def _draw_gains(ax: Axes, found: "WorstCaseNoise") -> None:
+    lam, gains = gains_on_quadratics(found.problem)
+    settles = np.isfinite(gains)
+    ax.plot(lam, np.where(settles, gains, np.nan), color=COLOURS[0], label="on the quadratic of this curvature")
+    values = gains[settles]
+    if math.isfinite(found.quadratics):
+        ax.plot(found.curvature, found.quadratics, "o", color=COLOURS[0], ms=7, label="the most sensitive of them")
+    else:
+        ax.plot([], [], " ", label="where there is none it does not converge")
+    if found.exact is not None:
+        values = np.append(values, found.gain)
+        ax.axhline(found.gain, color=COLOURS[1], label=f"{found.grade} for all energies: {found.gain:.5g}")
+        ax.axhspan(found.gain, 2 * found.gain, color=COLOURS[1], alpha=0.12, lw=0, label="impossible")
+    if len(values):
+        ax.set_ylim(values.min() / 1.5, 1.5 * values.max())
+    ax.set(
+        yscale="log", xlabel="curvature λ", ylabel="mean of E‖x − x*‖² over σ²",
+        title=f"Noise: {found.subject.name} on {found.energies}",
+    )  # fmt: skip
+    _along_curvatures(ax, lam)
+    ax.legend(fontsize=9)
+
+
+def plot_design(found: "Design", **user: Any) -> Any:
+    """ρ of all that was tried over each parameter, and the one that was chosen."""
+    panels = [lambda ax, name=name: _draw_tried(ax, found, name) for name in found.parameters]
+    return lay_out(panels, (1.6 + 4.6 * len(panels), 4.6), sharey=True, legend_below=3, **user)
+
+
+def _draw_tried(ax: Axes, found: "Design", name: str) -> None:
+    at, rho = found.tried[name].to_numpy(), found.tried["rho"].to_numpy()
+    none = np.isnan(rho)
+    ax.plot(at[~none], rho[~none], "o", color=COLOURS[0], ms=4, alpha=0.5, mec="none", label="tried")
+    if none.any():
+        # Above all rates that are one.
+        ax.plot(at[none], np.ones(none.sum()), "x", color="0.5", ms=4, label="tried, and no rate found")
+    best = float(found.parameters[name])
+    ax.plot(best, found.rate.rate, "*", color=COLOURS[1], mec="black", ms=15, zorder=3,
+            label=f"chosen: ρ = {found.rate.rate:.5g}, {found.grade}")  # fmt: skip
+    title = f"{name} = {best:.6g}"
+    if name == next(iter(found.parameters)):
+        title = f"{found.method.name} on {found.rate.energies}\n{title}"
+        ax.set_ylabel("ρ: factor of the distance a step, at worst")
+    ax.set(xlabel=name, title=title)
+    ax.grid(True, alpha=0.3)

@@ -22,7 +22,7 @@ from gradientflow.flows import looks_at_numbers
 
 from ..exact.leaf import NotExactError
 from ..results.grades import Grade
-from ..results.result import Result
+from ..results.result import Drawn
 from .certificate import Certificate, with_slack, without_slack
 from .conditions import Condition, Inequalities, points
 from .decrease import told
@@ -35,8 +35,10 @@ _SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
 @dataclasses.dataclass(frozen=True)
-class WorstCaseNoise(Result):
+class WorstCaseNoise(Drawn):
     r"""What noise of the gradients costs at worst on F_{μ,L}: the mean of E‖x_k − x*‖² ends below gain·σ².
+
+    Its figure: the gain on quadratics over their curvature, below what is certified.
 
     Attributes:
         subject: the method; its own energy is not used.
@@ -51,6 +53,8 @@ class WorstCaseNoise(Result):
         certificate: the proof's numbers.
         problem: what was read.
     """
+
+    drawn_by = "worst_case.figures:plot_noise"
 
     subject: Method
     energies: EnergyClass
@@ -253,15 +257,22 @@ def _place_of_gain(asked: Problem) -> int:
 
 def _on_quadratics(asked: Problem) -> tuple[float, float]:
     """The greatest gain on a quadratic, ∞ where one does not converge, and the curvature it is at."""
+    curvatures, gains = gains_on_quadratics(asked)
+    worst = int(np.argmax(gains))
+    return float(gains[worst]), float(curvatures[worst]) if np.isfinite(gains[worst]) else math.nan
+
+
+def gains_on_quadratics(asked: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Quadratics' curvatures, and the gain on each, ∞ where it does not converge; in the user's own units."""
     floats = asked.space.as_floats()
     curvatures, loops = floats.closed_loop(asked.curvatures)
     n = asked.space.states
-    if np.abs(np.linalg.eigvals(loops)).max() >= 1:
-        return math.inf, math.nan
+    gains, settles = np.full(len(loops), math.inf), np.abs(np.linalg.eigvals(loops)).max(axis=-1) < 1
+    loops = loops[settles]
     # X = MXMᵀ + BBᵀ as linear equations for X's entries.
     twice = np.einsum("kij,kab->kiajb", loops, loops).reshape(-1, n * n, n * n)
     made = np.broadcast_to((floats.B @ floats.B.T).reshape(-1, 1), (len(loops), n * n, 1))
     spread = np.linalg.solve(np.eye(n * n) - twice, made).reshape(-1, n, n)
-    gains = np.einsum("i,kij,j->k", floats.position[0], spread, floats.position[0])
-    worst = int(np.argmax(gains))
-    return float(gains[worst]) / float(asked.unit) ** 2, float(curvatures[worst, 0]) * float(asked.unit)
+    found = np.einsum("i,kij,j->k", floats.position[0], spread, floats.position[0])
+    gains[settles] = found / float(asked.unit) ** 2
+    return curvatures[:, 0] * float(asked.unit), gains

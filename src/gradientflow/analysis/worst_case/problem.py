@@ -170,13 +170,18 @@ class Problem:
 
     def slowest(self) -> tuple[float, float]:
         """Of quadratics: the slowest factor a step (or rate per unit time of a flow), and the curvature it is at."""
-        curvatures, loops = self.space.as_floats().closed_loop(self.curvatures)
-        eigenvalues = np.linalg.eigvals(loops)
-        slowness = eigenvalues.real.max(axis=-1) if self.is_flow else np.abs(eigenvalues).max(axis=-1)
+        curvatures, slowness = self.over_curvatures()
         # Many curvatures may be equally slow, up to rounding: the least is told.
         place = int(np.flatnonzero(slowness >= slowness.max() - 1e-12 * np.abs(slowness).max())[0])
         rate = -slowness[place] if self.is_flow else slowness[place]
-        return float(rate), float(curvatures[place, self._of_f]) * float(self.unit)
+        return float(rate), float(curvatures[place])
+
+    def over_curvatures(self) -> tuple[np.ndarray, np.ndarray]:
+        """Quadratics' curvatures, of a sum f's, in the user's unit; the factor a step; of a flow minus the rate."""
+        curvatures, loops = self.space.as_floats().closed_loop(self.curvatures)
+        eigenvalues = np.linalg.eigvals(loops)
+        slowness = eigenvalues.real.max(axis=-1) if self.is_flow else np.abs(eigenvalues).max(axis=-1)
+        return curvatures[:, self._of_f] * float(self.unit), slowness
 
     @property
     def _of_f(self) -> int:

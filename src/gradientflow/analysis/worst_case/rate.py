@@ -9,7 +9,7 @@ from gradientflow.discretizers import Method
 from gradientflow.flows import Flow, looks_at_numbers
 
 from ..results.grades import Grade
-from ..results.result import Result
+from ..results.result import Drawn
 from .certificate import Certificate, is_listed, without_slack
 from .decrease import distance_conditions, told
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem, refuse_what_is_no_sum
@@ -22,8 +22,11 @@ _SLACKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclasses.dataclass(frozen=True)
-class WorstCaseRate(Result):
+class WorstCaseRate(Drawn):
     r"""How fast distances to the minimizer shrink at worst, over all of F_{μ,L}.
+
+    Its figure: the guarantee over the steps, or the time, beside the slowest quadratic's decay; and the factor on
+    quadratics over their curvature, below what is certified.
 
     Attributes:
         subject: the method or flow; its own energy is not used.
@@ -38,6 +41,8 @@ class WorstCaseRate(Result):
         certificate: the proof's numbers.
         problem: what was read.
     """
+
+    drawn_by = "worst_case.figures:plot_rate"
 
     subject: Method | Flow
     energies: EnergyClass

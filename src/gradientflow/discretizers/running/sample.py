@@ -28,115 +28,18 @@ from gradientflow.flows import (
     prepare,
 )
 from gradientflow.flows.aliases import Position, State, StepLength, Time
-from gradientflow.flows.checks import by_name, in_a_line
+from gradientflow.flows.checks import by_name
 
 from ..discretizer import Discretizer, check_answers
 from ..iteration import Carry, Draws, Iteration, Seen
 from ..oracle import check_oracle, is_random
+from .chains import Chains
 from .method import Method, as_run
 
 # A chain ran away whose energy rose by so many times what it changes from draw to draw.
 _FAR = 1e6
 # What a run's key is folded with for its oracles: a number that no step has.
 _FOR_MINIBATCHES = 2**31 - 1
-
-
-class Chains(eqx.Module):
-    """Draws of independent chains.
-
-    Attributes:
-        x: the positions, with leading axes (chains, draws).
-        t: the times of the draws [T], of shape (draws,).
-        energy: E at the draws, of shape (chains, draws).
-        finite: which chains stayed finite, all their draws and energies, and did not run away, of shape (chains,): one
-            is lost too whose state is so large that a step's noise is below its rounding, or whose energy rose above
-            the start's by a million times all that it changes from draw to draw, and h‖∇E‖² at the start.
-        stats: scheme, step, burn-in, thinning, precision.
-
-    Example:
-        >>> import jax, gradientflow as gf
-        >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
-        >>> chains = gf.sample(
-        ...     flow, gf.ExactSolution(), [0.0], step=1.0, draws=50, chains=200, burn_in=5, key=jax.random.key(0)
-        ... )
-        >>> mean, error = chains.expectation(lambda x: x[0] ** 2)
-        >>> bool(abs(mean - 0.5) < 3 * error), bool(error < 0.02)  # T/λ
-        (True, True)
-    """
-
-    x: Any
-    t: jax.Array
-    energy: jax.Array
-    finite: jax.Array
-    stats: Stats
-
-    def __repr__(self) -> str:
-        """One line: how many, and of what."""
-        chains, draws = self.energy.shape
-        lost = f"; {chains - int(self.finite.sum())} lost" if not bool(self.finite.all()) else ""
-        return f"Chains({chains} chains of {draws} draws by {self.stats['scheme']}, step {self.stats['step']:g}{lost})"
-
-    def expectation(self, fn: Callable[[Any], Any] | None = None) -> tuple[Any, Any]:
-        r"""The mean of a function over all draws, and its standard error.
-
-        The error is that of the chains' own means, which are independent of each other however much the draws of a
-        chain are not: $\sqrt{\operatorname{Var}_c(\bar f_c)/C}$. It knows nothing of the way from the start: of that
-        takes care a `burn_in` of several relaxation times.
-
-        Args:
-            fn: a function of a position; the position itself unless given.
-
-        Raises:
-            TypeError: if `fn` is no function.
-            ValueError: if there is one chain only, or a chain that did not stay finite.
-        """
-        if fn is not None and not callable(fn):
-            raise TypeError(f"expectation: `fn` must be a function of a position, got {in_a_line(fn)}")
-        if not bool(self.finite.all()):
-            lost = int((~self.finite).sum())
-            raise ValueError(
-                f"expectation: {lost} of {len(self.finite)} chains did not stay finite or ran away, which a mean over "
-                f"the others would hide; {self.stats.get('needs', 'shorten the `step`')}"
-            )
-        chains = len(self.finite)
-        if chains < 2:
-            raise ValueError("expectation: one chain has no standard error; sample at least two")
-        values = self.x if fn is None else jax.vmap(jax.vmap(fn))(self.x)
-        means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), values)
-        mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), means)
-        error = jax.tree.map(lambda leaf: jnp.std(leaf, axis=0, ddof=1) / jnp.sqrt(chains), means)
-        return mean, error
-
-    def to_xarray(self) -> Any:
-        """An `xarray.Dataset` over `chain` and `draw`: one variable a leaf of the position, and the energy."""
-        import xarray as xr
-
-        chains, draws = self.energy.shape
-        data: dict[str, Any] = {"energy": (("chain", "draw"), np.asarray(self.energy))}
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self.x):
-            name = jax.tree_util.keystr(path, simple=True, separator=".") or "x"
-            name = f"x.{name}" if name in {"energy", "chain", "draw", "t"} else name
-            dims = ("chain", "draw", *(f"{name}_dim_{axis}" for axis in range(leaf.ndim - 2)))
-            data[name] = (dims, np.asarray(leaf))
-        coordinates = {"chain": np.arange(chains), "draw": np.arange(draws), "t": ("draw", np.asarray(self.t))}
-        return xr.Dataset(data, coords=coordinates, attrs=dict(self.stats))
-
-    def to_arviz(self) -> Any:
-        """What ArviZ takes: `posterior` and, with the energy, `sample_stats`.
-
-        That is an `xarray.DataTree`; where an ArviZ before 1.0 is installed, its own `InferenceData`.
-        """
-        import xarray as xr
-
-        data = self.to_xarray()
-        tree = xr.DataTree.from_dict({"posterior": data.drop_vars("energy"), "sample_stats": data[["energy"]]})
-        try:
-            import arviz
-        except ImportError:
-            return tree
-        # From 1.0 on it takes the tree itself.
-        convert = getattr(arviz, "from_datatree", None)
-        return tree if convert is None else convert(tree)
 
 
 @by_name
