@@ -11,11 +11,11 @@ _ROOMS = {
     "optimizers": "discretizers/optimizers/__init__.py",
     "solvers": "flows/solvers/__init__.py",
     "plots": "analysis/plots/__init__.py",
-    "landscapes": "flows/energies/landscapes.py",
+    "landscapes": "flows/energies/landscapes/__init__.py",
     "schedules": "discretizers/steps/schedules.py",
     "norms": "flows/sets/norms/__init__.py",
     "penalties": "flows/sets/penalties/__init__.py",
-    "potentials": "flows/sets/potentials.py",
+    "potentials": "flows/sets/potentials/__init__.py",
     "constraints": "flows/sets/constraints.py",
 }
 # What the field calls by other names than a class of its own.

@@ -53,6 +53,9 @@ class Discretizer(Told):
 
     A subclass that defines another `step` has no name, equation and order of the scheme that it derives from.
 
+    References:
+        A. M. Stuart, A. R. Humphries, Dynamical Systems and Numerical Analysis, 1996.
+
     Example:
         >>> import gradientflow as gf
         >>> class Heun(gf.Discretizer):

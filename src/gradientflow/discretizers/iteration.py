@@ -104,6 +104,9 @@ class Iteration(eqx.Module):
         TypeError: for a step that is none.
         UnansweredQuestionError: by `start`, if the flow has noise that the scheme would drop.
 
+    References:
+        A. M. Stuart, A. R. Humphries, Dynamical Systems and Numerical Analysis, 1996.
+
     Example:
         >>> import jax, gradientflow as gf
         >>> it = gf.Iteration(gf.GradientFlow(gf.landscapes.bowl()), gf.ForwardEuler(), 0.1)

@@ -24,6 +24,9 @@ class StepRule(Told):
     Attributes:
         equation: what it is, in a line of plain text, as tables show it.
 
+    References:
+        J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed. 2006, chapter 3, for steps that depend on the state.
+
     Example:
         >>> import jax.numpy as jnp
         >>> import gradientflow as gf
@@ -72,6 +75,9 @@ class ConstantStep(StepRule):
     Raises:
         ValueError: if it is not finite and positive.
 
+    References:
+        Y. Nesterov, Introductory Lectures on Convex Optimization, 2004, section 1.2.3.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.ConstantStep(0.1).h
@@ -95,6 +101,9 @@ class ScheduledStep(StepRule):
 
     Args:
         schedule: k ↦ h, written with `jax.numpy`; k counts steps from 0. Any optax schedule is one.
+
+    References:
+        H. Robbins, S. Monro, A stochastic approximation method, Ann. Math. Statist. 22, 1951.
 
     Example:
         >>> import gradientflow as gf

@@ -17,7 +17,7 @@ _FLOORS = pathlib.Path(gradientflow.__file__).parent
 
 def landscapes() -> list[str]:
     """The names of `gradientflow.landscapes.names()`."""
-    return sorted(_words("flows/energies/landscapes.py", "_LANDSCAPES", ast.Name) - {"maker"})
+    return sorted(_words("flows/energies/landscapes/named.py", "_LANDSCAPES", ast.Name) - {"maker"})
 
 
 def solvers() -> list[str]:

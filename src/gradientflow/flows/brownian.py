@@ -29,6 +29,11 @@ class BrownianPath(Told):
         TypeError: if the flow has no noise.
         ValueError: if the times are out of order.
 
+    References:
+        J. G. Gaines, T. J. Lyons, Variable step size control in the numerical solution of stochastic differential
+        equations, SIAM J. Appl. Math. 57, 1997: the tree by which a path is refined.
+        P. Kidger, On Neural Differential Equations, PhD thesis, University of Oxford, 2021, for the virtual one.
+
     Example:
         >>> import jax, gradientflow as gf
         >>> flow = gf.Langevin(gf.landscapes.double_well(), temperature=0.1)

@@ -96,6 +96,9 @@ def field(fn: Any) -> FieldFlow:
     Raises:
         TypeError: if it is not callable, or not with one argument.
 
+    References:
+        S. H. Strogatz, Nonlinear Dynamics and Chaos, 2nd ed. 2015.
+
     Example:
         >>> import gradientflow as gf
         >>> game = gf.field(lambda x: {"min": -x["max"], "max": x["min"]})  # min and max of the product

@@ -63,6 +63,9 @@ class Flow(Told):
     discrete gradients of the flow that it derives from; one that defines another `position` no facts and no Lyapunov
     function.
 
+    References:
+        U. Helmke, J. B. Moore, Optimization and Dynamical Systems, 1994.
+
     Example:
         >>> import gradientflow as gf
         >>> class Slowing(gf.Flow):

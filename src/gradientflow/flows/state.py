@@ -82,6 +82,9 @@ class Phase(Vector):
         x: position [X].
         v: velocity [X/T], shaped like the position.
 
+    References:
+        V. I. Arnold, Mathematical Methods of Classical Mechanics, 2nd ed. 1989.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.Phase(3.0, 1.0) + 0.5 * gf.Phase(1.0, -2.0)

@@ -221,6 +221,9 @@ def modified_rate(discretizer: Discretizer) -> sympy.Expr:
         UnansweredQuestionError: if it asks the gradient flow what it does not answer.
         TypeError: if it has memory, so that a mode has several rates.
 
+    References:
+        E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration, 2nd ed. 2006, chapter IX.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.modified_rate(gf.BackwardEuler())

@@ -43,6 +43,11 @@ def slow_equation(method: Any, order: int) -> ModifiedEquation:
         NotExactError: if it can't be read, asks several gradients a step, or does not forget its past.
         TypeError: if the step is not a constant.
 
+    References:
+        U. Kirchgraber, Multi-step methods are essentially one-step methods, Numer. Math. 48, 1986.
+        N. B. Kovachki, A. M. Stuart, Continuous time analysis of momentum methods, JMLR 22, 2021, for momentum to order
+        2.
+
     Example:
         >>> import gradientflow as gf
         >>> momentum = gf.optimizers.momentum(gf.landscapes.bowl(), lr=0.25, beta=0.5)
@@ -75,6 +80,9 @@ def slow_rate(method: Any) -> sympy.Expr:
     Raises:
         NotExactError: as `slow_equation`, or if the degree is higher, so that there is no short formula.
         TypeError: if the step is not a constant.
+
+    References:
+        U. Kirchgraber, Multi-step methods are essentially one-step methods, Numer. Math. 48, 1986.
 
     Example:
         >>> import gradientflow as gf

@@ -192,6 +192,10 @@ def compare(
         ValueError: for a t1 that isn't finite and after t0, no methods, or a schedule that never reaches t1.
         TypeError: for a method that is neither a `Method` nor a pair.
 
+    References:
+        D. Scieur, V. Roulet, F. Bach, A. d'Aspremont, Integration methods and optimization algorithms, NeurIPS 2017:
+        methods as integrators of flows.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.LeastSquares([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])

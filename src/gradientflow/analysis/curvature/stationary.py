@@ -132,6 +132,10 @@ def stationary_points(E: Any, box: Any = None) -> StationaryPoints:
         TypeError: if `E` is no function, or can't be traced.
         ValueError: if `box` is none, or has more than 200 coordinates.
 
+    References:
+        J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed. 2006, chapters 10 and 11.
+        D. J. Wales, Energy Landscapes, 2003, chapter 6, on finding saddles by ‖∇E‖.
+
     Example:
         >>> import gradientflow as gf
         >>> found = gf.stationary_points(lambda p: (p[0] ** 2 - 1) ** 2 / 4 + p[1] ** 2, ((-2, 2), (-1, 1)))

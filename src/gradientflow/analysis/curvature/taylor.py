@@ -98,6 +98,9 @@ def taylor_model(E: Any, x: Any) -> TaylorModel:
         TypeError: if `E` is no function.
         ValueError: for more unknowns, or where E has no finite Hessian.
 
+    References:
+        J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed. 2006, chapter 4, for models of an energy.
+
     Example:
         >>> import gradientflow as gf
         >>> model = gf.taylor_model(lambda p: p[0] ** 4 + p[1] ** 2, [1.0, 2.0])

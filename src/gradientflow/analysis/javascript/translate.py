@@ -39,6 +39,10 @@ def to_javascript(fn: Callable[..., Any], *examples: Any) -> str:
     Raises:
         TypeError: if `fn` is no function, or uses what has no counterpart, naming the primitive.
 
+    References:
+        R. Frostig, M. J. Johnson, C. Leary, Compiling machine learning programs via high-level tracing, SysML 2018, for
+        what a jaxpr is traced from.
+
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
         >>> gf.to_javascript(lambda x, h: x - h * x**3, jnp.zeros(2), 0.1)

@@ -201,6 +201,9 @@ def stability_map(
     Raises:
         ValueError: if there aren't two parameters with at least two values each, or no curvature.
 
+    References:
+        G. Goh, Why momentum really works, Distill, 2017, for momentum's map.
+
     Example:
         >>> import numpy as np, gradientflow as gf
         >>> found = gf.stability_map(

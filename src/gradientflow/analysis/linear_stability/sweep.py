@@ -105,6 +105,9 @@ def step_sweep(
     Raises:
         ValueError: if `multiples` are not positive and increasing, or as `stability` does.
 
+    References:
+        E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, 2nd ed. 1996, section IV.2.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])

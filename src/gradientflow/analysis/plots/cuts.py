@@ -43,6 +43,10 @@ def slice(
     Raises:
         ValueError: for a direction of length 0, or one that is not shaped like x.
 
+    References:
+        I. J. Goodfellow, O. Vinyals, A. M. Saxe, Qualitatively characterizing neural network optimization problems,
+        ICLR 2015.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.plots.slice(gf.landscapes.beale(), [1.0, 1.0]).axes[0].get_title()
@@ -99,6 +103,9 @@ def plane(
 
     Raises:
         ValueError: for directions that are not two, not shaped like x, or along one line.
+
+    References:
+        H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, Visualizing the loss landscape of neural nets, NeurIPS 2018.
 
     Example:
         >>> import gradientflow as gf

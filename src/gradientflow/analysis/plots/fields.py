@@ -50,6 +50,9 @@ def field(
         TypeError: for what is neither flow nor energy.
         ValueError: if the states are not points of the plane, or `box` is none.
 
+    References:
+        S. H. Strogatz, Nonlinear Dynamics and Chaos, 2nd ed. 2015, chapter 6.
+
     Example:
         >>> import gradientflow as gf
         >>> figure = gf.plots.field(gf.landscapes.himmelblau(), ((-5, 5), (-5, 5)))
@@ -99,6 +102,9 @@ def phase_portrait(
     Raises:
         TypeError: for what is neither flow nor energy.
         ValueError: if states have not two entries, or `box` or `starts` are none.
+
+    References:
+        S. H. Strogatz, Nonlinear Dynamics and Chaos, 2nd ed. 2015, chapter 6.
 
     Example:
         >>> import gradientflow as gf

@@ -67,6 +67,9 @@ def stationary_law(
             lies where the flow or the scheme is unstable.
         UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
 
+    References:
+        C. W. Gardiner, Handbook of Stochastic Methods, 3rd ed. 2004: the multivariate Ornstein–Uhlenbeck process.
+
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)
@@ -124,6 +127,11 @@ def gaussian_law(
         TypeError: if the flow has no noise, or only one of `discretizer` and `steps` is given.
         ValueError: if t is not positive, or the flow or the step is not affine with additive noise.
         UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
+
+    References:
+        C. W. Gardiner, Handbook of Stochastic Methods, 3rd ed. 2004: the multivariate Ornstein–Uhlenbeck process.
+        C. F. Van Loan, Computing integrals involving the matrix exponential, IEEE Trans. Autom. Control 23, 1978, for
+        the flow's covariance.
 
     Example:
         >>> import gradientflow as gf

@@ -136,6 +136,9 @@ def basins(
         TypeError: if `subject` is neither.
         ValueError: for a box that is none.
 
+    References:
+        H. E. Nusse, J. A. Yorke, Basins of attraction, Science 271, 1996.
+
     Example:
         >>> import gradientflow as gf
         >>> found = gf.basins(gf.GradientFlow(gf.landscapes.double_well()), ((-2, 2), (-1, 1)), resolution=4)

@@ -90,6 +90,9 @@ def tune(
         TypeError: as `sweep` does.
         ValueError: likewise; and if for a label there is nothing to sweep.
 
+    References:
+        J. Bergstra, Y. Bengio, Random search for hyper-parameter optimization, JMLR 13, 2012.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.landscapes.bowl()

@@ -104,6 +104,9 @@ def suggest_lr(
         TypeError: if something is not what it should be, or the loss can't be traced.
         ValueError: if the loss is not finite at the start.
 
+    References:
+        L. N. Smith, Cyclical learning rates for training neural networks, WACV 2017, for a test over a range of rates.
+
     Example:
         >>> import gradientflow as gf
         >>> import optax

@@ -87,6 +87,10 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
         TypeError: if it is no optimizer, or `loss` no function.
         ValueError: if the optimizer's update can't be read, as a sign's can't; by `init`.
 
+    References:
+        J. M. Cohen, S. Kaur, Y. Li, J. Z. Kolter, A. Talwalkar, Gradient descent on neural networks typically occurs at
+        the edge of stability, ICLR 2021, for curvature that grows until it meets the limit.
+
     Example:
         >>> import gradientflow as gf
         >>> import jax, jax.numpy as jnp, optax

@@ -93,6 +93,12 @@ def convergence_map(optimizer: Callable[..., Method], mu: Any, L: Any, **paramet
         ValueError: if there aren't two parameters, a value isn't finite, or a number is out of its range.
         NotExactError: if the recipe can't be read, naming the line.
 
+    References:
+        A. B. Taylor, B. Van Scoy, L. Lessard, Lyapunov functions for first-order methods, ICML 2018, for what is
+        proved.
+        B. Goujaud, A. B. Taylor, A. Dieuleveut, Provable non-accelerations of the heavy-ball method, 2023, for what
+        cycles refute.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.convergence_map(gf.optimizers.momentum, 1, 10, lr=[0.1, 0.15, 0.3], beta=[0.25, 0.5])

@@ -198,6 +198,10 @@ def find_cycle(method: Any, mu: Any, L: Any) -> Cycle | None:
         TypeError: if the step is not a constant.
         NotExactError: if the recipe can't be read, naming the line.
 
+    References:
+        B. Goujaud, A. B. Taylor, A. Dieuleveut, Provable non-accelerations of the heavy-ball method, 2023, for the
+        heavy ball.
+
     Example:
         >>> import gradientflow as gf
         >>> polyak = gf.optimizers.momentum(gf.landscapes.bowl(), lr=4 / 36, beta=(4 / 6) ** 2)  # tuned for 1 ≤ λ ≤ 25

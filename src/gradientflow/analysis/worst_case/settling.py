@@ -29,6 +29,7 @@ from .problem import EnergyClass, Problem, class_of_g, energy_class, refuse_what
 from .run import Run
 from .semidefinite import solve
 from .sums import known_of_g
+from .vector import Vector
 
 # Below this, relative to the claim's largest coefficient, a violation is not told from rounding: a gradient of the
 # energy that is built is off by the root of the rounding of its value.
@@ -152,6 +153,10 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1, nonsmooth: 
         ValueError: if a number is out of its range, or the claim is not of this kind.
         TypeError: if the step is not a constant, or `steps` is no integer.
         NotExactError: if the recipe can't be read, or the claim holds an inexact number.
+
+    References:
+        A. B. Taylor, J. M. Hendrickx, F. Glineur, Smooth strongly convex interpolation and exact worst-case performance
+        of first-order methods, Math. Programming 161, 2017.
 
     Example:
         The descent lemma at η = 1, of smooth energies, convex or not:
@@ -307,43 +312,7 @@ def _on_the_run(method: Method, x0: np.ndarray, steps: int, claim: Callable[[Any
     """The claimed quantity along the method's run, in double precision whatever is set."""
     with jax.enable_x64(True):
         energy, found = method.flow.energy, positions_of(method, x0, steps)
-        x = [_Vector(np.asarray(row)) for row in found]
-        g = [_Vector(np.asarray(energy.smooth.grad(row))) for row in found]
-        q = _Vector(np.asarray(energy.smooth.grad(jnp.zeros_like(found[0]))))
+        x = [Vector(np.asarray(row)) for row in found]
+        g = [Vector(np.asarray(energy.smooth.grad(row))) for row in found]
+        q = Vector(np.asarray(energy.smooth.grad(jnp.zeros_like(found[0]))))
         return float(claim(Quantities(x, g, [float(energy.value(row)) for row in found], q)))
-
-
-class _Vector:
-    """An array whose product with its like is the inner product, as claims write it."""
-
-    __array_ufunc__ = None
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-
-    def __add__(self, other: Any) -> "_Vector":
-        return _Vector(self.array + other.array)
-
-    def __sub__(self, other: Any) -> "_Vector":
-        return _Vector(self.array - other.array)
-
-    def __radd__(self, other: Any) -> "_Vector":
-        # Python's sum() starts from 0.
-        return self if isinstance(other, int) and other == 0 else NotImplemented
-
-    def __pow__(self, exponent: Any) -> float:
-        if exponent != 2:
-            raise ValueError(f"settle: vectors are only squared, not raised to {exponent}")
-        return self * self
-
-    def __neg__(self) -> "_Vector":
-        return _Vector(-self.array)
-
-    def __mul__(self, other: Any) -> Any:
-        return float(self.array @ other.array) if isinstance(other, _Vector) else _Vector(self.array * float(other))
-
-    def __rmul__(self, other: Any) -> "_Vector":
-        return _Vector(float(other) * self.array)
-
-    def __truediv__(self, other: Any) -> "_Vector":
-        return _Vector(self.array / float(other))

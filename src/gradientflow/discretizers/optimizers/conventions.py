@@ -30,6 +30,10 @@ class MomentumConvention(Told):
     Raises:
         ValueError: if a number is out of its range.
 
+    References:
+        I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum in deep learning,
+        ICML 2013, for one of them.
+
     Example:
         >>> from fractions import Fraction
         >>> import gradientflow as gf

@@ -24,6 +24,10 @@ class Chains(eqx.Module):
             the start's by a million times all that it changes from draw to draw, and h‖∇E‖² at the start.
         stats: scheme, step, burn-in, thinning, precision.
 
+    References:
+        A. Gelman, D. B. Rubin, Inference from iterative simulation using multiple sequences, Statist. Sci. 7, 1992, for
+        several chains.
+
     Example:
         >>> import jax, gradientflow as gf
         >>> flow = gf.Langevin(gf.Quadratic([[2.0]]), temperature=1.0)

@@ -62,6 +62,10 @@ def iterate(
         TypeError: for what is neither a Method nor a flow and its scheme, counts that aren't integers, a missing key.
         UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
 
+    References:
+        D. Scieur, V. Roulet, F. Bach, A. d'Aspremont, Integration methods and optimization algorithms, NeurIPS 2017:
+        iterates on the clock of a flow.
+
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]))

@@ -84,6 +84,10 @@ def sample(
         ValueError: for a step that is not positive, or starts that aren't finite.
         UnansweredQuestionError: if the scheme asks the flow what it doesn't answer.
 
+    References:
+        G. O. Roberts, R. L. Tweedie, Exponential convergence of Langevin distributions and their discrete
+        approximations, Bernoulli 2, 1996, for chains that diverge, too.
+
     Example:
         >>> import jax, gradientflow as gf
         >>> flow = gf.Langevin(gf.landscapes.bowl(), temperature=1.0)

@@ -13,6 +13,11 @@ class ExactSolution(Discretizer):
 
     It has every order and no step-size limit of its own: what other schemes are compared with.
 
+    References:
+        M. Hochbruck, A. Ostermann, Exponential integrators, Acta Numerica 19, 2010.
+        D. T. Gillespie, Exact numerical simulation of the Ornstein–Uhlenbeck process and its integral, Phys. Rev. E 54,
+        1996, for noise.
+
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 4.0]]))

@@ -24,6 +24,9 @@ class FromDiffrax(Discretizer):
     Raises:
         TypeError: if it is not a diffrax solver.
 
+    References:
+        P. Kidger, On Neural Differential Equations, PhD thesis, University of Oxford, 2021: diffrax.
+
     Example:
         >>> import diffrax, gradientflow as gf
         >>> flow = gf.GradientFlow(gf.landscapes.bowl())
@@ -75,6 +78,9 @@ class FromOptax(Discretizer):
 
     Raises:
         TypeError: if it is not one.
+
+    References:
+        I. Babuschkin et al., The DeepMind JAX Ecosystem, 2020: optax.
 
     Example:
         >>> import optax, gradientflow as gf

@@ -30,6 +30,10 @@ class Tableau(Told):
         TypeError: if an entry is none of these.
         ValueError: if an entry is not finite, or `a` does not fit `b` or is that of an implicit scheme.
 
+    References:
+        J. C. Butcher, Implicit Runge–Kutta processes, Math. Comp. 18, 1964.
+        E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed. 1993, chapter II.
+
     Example:
         >>> import gradientflow as gf
         >>> heun = gf.Tableau("Heun", [[0, 0], [1, 0]], ["1/2", "1/2"], order=2)

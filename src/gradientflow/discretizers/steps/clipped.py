@@ -29,6 +29,9 @@ class ClippedStep(StepRule):
         ValueError: if a number is not finite and positive.
         TypeError: if `rule` is none of these.
 
+    References:
+        R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks, ICML 2013.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.Quadratic([[6.0, 0.0], [0.0, 8.0]])  # ∇E(1, 1) = (6, 8): the step of 0.2 is 2 long

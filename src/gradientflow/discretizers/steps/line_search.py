@@ -138,6 +138,9 @@ class GridSearch(StepRule):
         ValueError: if the grid is empty or one of its numbers not finite and positive.
         TypeError: when it runs, if the scheme has memory or the flow noise.
 
+    References:
+        J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed. 2006, chapter 3, for line searches.
+
     Example:
         >>> import gradientflow as gf
         >>> run = gf.optimizers.gradient_descent(gf.energy(lambda x: 2 * x**2), gf.GridSearch()).iterate(1.0, steps=1)

@@ -35,6 +35,10 @@ def step_decay(h: StepLength, factor: Any, every: Any) -> StepOf:
     Raises:
         ValueError: if a number is not finite and positive.
 
+    References:
+        R. Ge, S. M. Kakade, R. Kidambi, P. Netrapalli, The step decay schedule: a near optimal, geometrically decaying
+        learning rate procedure for least squares, NeurIPS 2019.
+
     Example:
         >>> import gradientflow as gf
         >>> [float(gf.schedules.step_decay(0.8, factor=0.5, every=10)(k)) for k in (0, 9, 10, 25)]
@@ -61,6 +65,10 @@ def exponential(h: StepLength, rate: Any, every: Any = 1) -> StepOf:
 
     Raises:
         ValueError: if a number is not finite and positive.
+
+    References:
+        X. Li, Z. Zhuang, F. Orabona, A second look at exponential and cosine step sizes: simplicity, adaptivity, and
+        performance, ICML 2021.
 
     Example:
         >>> import gradientflow as gf
@@ -120,6 +128,9 @@ def warm_up(steps: Any, then: Any) -> StepOf:
     Raises:
         ValueError: if a number is not finite and positive.
         TypeError: if `then` is a step rule, which has no step before it sees the state.
+
+    References:
+        P. Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, arXiv:1706.02677, 2017.
 
     Example:
         >>> import gradientflow as gf

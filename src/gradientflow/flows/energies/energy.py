@@ -52,6 +52,9 @@ class Energy(Told):
     A subclass that defines another `value`, or another `grad`, than the energy that it derives from inherits nothing
     that was known of that.
 
+    References:
+        L. Ambrosio, N. Gigli, G. Savaré, Gradient Flows, 2nd ed. 2008.
+
     Example:
         >>> import gradientflow as gf
         >>> class Well(gf.Energy):
@@ -158,6 +161,9 @@ class Proximable(Energy):
     r"""An energy whose proximal map $\operatorname{prox}_{hE}(x) = \arg\min_y hE(y) + \tfrac12\|y-x\|^2$ is known.
 
     A subclass defines `value` and `prox`; implicit schemes ask that in place of solving an equation.
+
+    References:
+        N. Parikh, S. Boyd, Proximal algorithms, Foundations and Trends in Optimization 1, 2014.
 
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf

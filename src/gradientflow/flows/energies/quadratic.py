@@ -24,6 +24,9 @@ class Mode(Proximable):
     Args:
         lam: the curvature λ.
 
+    References:
+        G. Dahlquist, A special stability problem for linear multistep methods, BIT 3, 1963: the test equation.
+
     Example:
         >>> from fractions import Fraction
         >>> import gradientflow as gf
@@ -125,6 +128,9 @@ class Quadratic(AbstractQuadratic):
     Raises:
         ValueError: if H is not a square symmetric matrix of finite numbers, or b does not fit it.
 
+    References:
+        J. R. Shewchuk, An introduction to the conjugate gradient method without the agonizing pain, 1994.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]).grad(gf.flows.as_floating([3.0, 1.0])).tolist()
@@ -199,6 +205,9 @@ class LeastSquares(AbstractQuadratic):
 
     Raises:
         ValueError: if the shapes don't fit or an entry is not finite.
+
+    References:
+        Å. Björck, Numerical Methods for Least Squares Problems, 1996.
 
     Example:
         >>> import gradientflow as gf

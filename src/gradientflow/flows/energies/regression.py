@@ -29,6 +29,9 @@ class LinearRegression(AbstractQuadratic, MeanOverExamples, HasIntercept):
     Raises:
         ValueError: if shapes don't fit, an entry is not finite, or `ridge` is negative.
 
+    References:
+        T. Hastie, R. Tibshirani, J. Friedman, The Elements of Statistical Learning, 2nd ed. 2009, section 3.4.1.
+
     Example:
         >>> import gradientflow as gf
         >>> E = gf.LinearRegression([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
@@ -109,6 +112,9 @@ class LogisticRegression(MeanOverExamples, HasIntercept):
 
     Raises:
         ValueError: if shapes don't fit, an entry is not finite, there aren't two labels, or `ridge` is negative.
+
+    References:
+        T. Hastie, R. Tibshirani, J. Friedman, The Elements of Statistical Learning, 2nd ed. 2009, section 4.4.
 
     Example:
         >>> import gradientflow as gf

@@ -19,6 +19,9 @@ class MeanOverExamples(Energy):
 
     A subclass defines `count` and `subset`. What every example shares, a penalty say, belongs to each $E_i$.
 
+    References:
+        L. Bottou, F. E. Curtis, J. Nocedal, Optimization methods for large-scale machine learning, SIAM Rev. 60, 2018.
+
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
         >>> class Mean(gf.MeanOverExamples):
@@ -74,6 +77,9 @@ class FiniteSum(MeanOverExamples):
     Raises:
         TypeError: if `loss` is no function, or `data` holds anything but numbers.
         ValueError: if the leaves' leading axes differ or are empty.
+
+    References:
+        L. Bottou, F. E. Curtis, J. Nocedal, Optimization methods for large-scale machine learning, SIAM Rev. 60, 2018.
 
     Example:
         >>> import gradientflow as gf

@@ -57,6 +57,9 @@ def from_sympy(expr: Any, symbols: Any) -> SymbolicEnergy:
         TypeError: if `expr` is not a SymPy expression.
         ValueError: if it has a variable that is not among the symbols, or a symbol is given twice.
 
+    References:
+        A. Meurer et al., SymPy: symbolic computing in Python, PeerJ Computer Science 3, 2017.
+
     Example:
         >>> import sympy, gradientflow as gf
         >>> x, y = sympy.symbols("x y")

@@ -21,6 +21,9 @@ class Constraint(Told):
 
     Where its methods are asked about lists of numbers, these are arrays, as everywhere.
 
+    References:
+        H. H. Bauschke, P. L. Combettes, Convex Analysis and Monotone Operator Theory in Hilbert Spaces, 2nd ed. 2017.
+
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
         >>> class UpperHalf(gf.constraints.Constraint):
@@ -70,6 +73,9 @@ class Box(Constraint):
     Raises:
         ValueError: if b is below a.
 
+    References:
+        N. Parikh, S. Boyd, Proximal algorithms, Foundations and Trends in Optimization 1, 2014, chapter 6.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.constraints.Box(0.0, 1.0).project(gf.flows.as_floating([-2.0, 0.5])).tolist()
@@ -104,6 +110,9 @@ class L2Ball(Constraint):
 
     Raises:
         ValueError: if r is not positive.
+
+    References:
+        N. Parikh, S. Boyd, Proximal algorithms, Foundations and Trends in Optimization 1, 2014, chapter 6.
 
     Example:
         >>> import gradientflow as gf

@@ -91,6 +91,9 @@ def integrate(
             which the energy isn't a finite real scalar, an infinite t1 for a flow with noise, an energy with kinks.
         TypeError: if the flow has noise and there is no key.
 
+    References:
+        P. Kidger, On Neural Differential Equations, PhD thesis, University of Oxford, 2021: diffrax, which integrates.
+
     Example:
         >>> import math, gradientflow as gf
         >>> path = gf.integrate(gf.GradientFlow(gf.landscapes.bowl()), [3.0, 1.0], math.inf)

@@ -9,7 +9,7 @@ from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
 from ...numerics import is_concrete
-from ...sets.potentials import Potential
+from ...sets.potentials.potential import Potential
 from ...state import lift, lower
 
 

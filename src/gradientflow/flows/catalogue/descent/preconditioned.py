@@ -35,6 +35,9 @@ class PreconditionedFlow(FirstOrder):
     Raises:
         ValueError: if G is not symmetric positive definite.
 
+    References:
+        S. Boyd, L. Vandenberghe, Convex Optimization, 2004, section 9.4.1: steepest descent in a quadratic norm.
+
     Example:
         >>> import gradientflow as gf
         >>> flow = gf.PreconditionedFlow(gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]), [1.0, 9.0])

@@ -12,7 +12,7 @@ from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
 from ...numerics import is_concrete
-from ...sets.potentials import Euclidean, Potential
+from ...sets.potentials.potential import Euclidean, Potential
 from ...state import Vector, lift, lower
 
 

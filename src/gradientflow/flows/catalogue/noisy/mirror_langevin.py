@@ -9,7 +9,8 @@ from ...energies.energy import Energy
 from ...energies.energy import energy as as_energy
 from ...flow import Flow
 from ...noise import Noise
-from ...sets.potentials import Entropy, Potential
+from ...sets.potentials.entropies import Entropy
+from ...sets.potentials.potential import Potential
 from ...state import lift, lower
 from ..descent.mirror import MirrorFlow
 

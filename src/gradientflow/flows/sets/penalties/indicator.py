@@ -24,6 +24,9 @@ class Indicator(ProximalSemigroup):
     Raises:
         TypeError: if it is none.
 
+    References:
+        R. T. Rockafellar, Convex Analysis, 1970, section 4.
+
     Example:
         >>> import gradientflow as gf
         >>> wall = gf.penalties.Indicator(gf.constraints.Box(0.0, 1.0))

@@ -125,6 +125,10 @@ class L2(ProximalSemigroup):
     Raises:
         ValueError: if it is negative or not finite.
 
+    References:
+        M. Yuan, Y. Lin, Model selection and estimation in regression with grouped variables, J. R. Stat. Soc. B 68,
+        2006, for one on each group.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.penalties.L2(1.0).prox(gf.flows.as_floating([3.0, 4.0]), 2.5).tolist()
@@ -162,6 +166,10 @@ class SquaredL2(Weighted):
 
     Raises:
         ValueError: if a weight is negative or not finite; on use, if the weights don't fit the position.
+
+    References:
+        A. E. Hoerl, R. W. Kennard, Ridge regression: biased estimation for nonorthogonal problems, Technometrics 12,
+        1970.
 
     Example:
         >>> import gradientflow as gf

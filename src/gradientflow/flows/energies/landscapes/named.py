@@ -1,66 +1,15 @@
-"""Named test energies: their minima, the domain they are usually drawn on and a customary start.
-
-`names()` lists them; each is a function that returns a `Landscape`.
-"""
+"""The named test energies, each a function that makes it."""
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ..aliases import Position
-from ..checks import by_name, check_integer, check_positive, unknown_name
-from .energy import Curvature, Energy
-
-Bounds = tuple[tuple[float, float], ...]
-
-
-class Landscape(Energy):
-    r"""A named energy $E: \mathbb R^n \to \mathbb R$, on arrays of shape (n,).
-
-    Attributes:
-        name: its name in `names()`.
-        formula: E in the field's notation.
-        domain: a lower and an upper bound for each coordinate: where it is usually drawn.
-        start: a customary starting point.
-        minima: the known local minimizers, a global one first; empty where the energy is unbounded below.
-        bounds: global bounds (μ, L) on the curvature, where there are any.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> gf.landscapes.beale().formula
-        '(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²'
-    """
-
-    fn: Callable[[Any], Any]
-    name: str = eqx.field(static=True)
-    formula: str = eqx.field(static=True)
-    domain: Bounds = eqx.field(static=True)
-    start: tuple[float, ...] = eqx.field(static=True)
-    minima: tuple[tuple[float, ...], ...] = eqx.field(static=True, default=())
-    bounds: tuple[float, float] | None = eqx.field(static=True, default=None)
-
-    def value(self, x: Position) -> Any:
-        """E(x)."""
-        return self.fn(x)
-
-    @property
-    def minimizer(self) -> Any:
-        """The first of the global minimizers, or `None` where E is unbounded below."""
-        return jnp.asarray(self.minima[0]) if self.minima else None
-
-    @property
-    def minimum(self) -> Any:
-        """E at the minimizer, or `None` where E is unbounded below."""
-        return self.fn(self.minimizer) if self.minima else None
-
-    @property
-    def curvature(self) -> Curvature | None:
-        """The global bounds (μ, L), or `None` where there are none."""
-        return None if self.bounds is None else Curvature(*self.bounds)
+from ...aliases import Position
+from ...checks import by_name, check_integer, check_positive, unknown_name
+from .landscape import Landscape
 
 
 @by_name
@@ -149,6 +98,10 @@ def himmelblau() -> Landscape:
 def double_well() -> Landscape:
     """Two wells and a strict saddle between them: (x² − 1)²/4 + y²/2; minima (±1, 0), barrier 1/4 at the origin.
 
+    References:
+        P. Hänggi, P. Talkner, M. Borkovec, Reaction-rate theory: fifty years after Kramers, Rev. Mod. Phys. 62, 1990,
+        for escapes from such wells.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.landscapes.double_well().value([0.0, 0.0])
@@ -168,6 +121,10 @@ def double_well() -> Landscape:
 def saddle() -> Landscape:
     """The strict saddle x² − y²: unbounded below.
 
+    References:
+        J. D. Lee, M. Simchowitz, M. I. Jordan, B. Recht, Gradient descent only converges to minimizers, COLT 2016, for
+        strict saddles.
+
     Example:
         >>> import gradientflow as gf
         >>> gf.landscapes.saddle().value([2.0, 1.0])
@@ -183,6 +140,9 @@ def saddle() -> Landscape:
 
 def monkey_saddle() -> Landscape:
     """The degenerate saddle x³ − 3xy²: its Hessian vanishes at the origin; unbounded below.
+
+    References:
+        D. Hilbert, S. Cohn-Vossen, Geometry and the Imagination, 1952.
 
     Example:
         >>> import gradientflow as gf
@@ -290,6 +250,9 @@ def bowl(mu: float = 1.0, L: float = 9.0) -> Landscape:
     Args:
         mu: the curvature along x.
         L: the curvature along y.
+
+    References:
+        S. Boyd, L. Vandenberghe, Convex Optimization, 2004, section 9.3.2: gradient descent on it.
 
     Example:
         >>> import gradientflow as gf

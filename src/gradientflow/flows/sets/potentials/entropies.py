@@ -1,123 +1,17 @@
-"""Convex potentials: the geometries of mirror flows."""
+"""Entropies: the geometries of the simplex, of the orthant, of boxes, and of what is between sums and squares."""
 
-import abc
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import numpy as np
-import optimistix as optx
-from jax.flatten_util import ravel_pytree
 
-from ..checks import bounds, by_name, check_positive, in_a_line
-from ..implicit import newton
-from ..inheriting import check_told_together
-from ..numerics import LARGEST_DENSE, as_arrays, dtype_of, inner, max_norm, size, take_lists
-from ..told import Told
+from ...checks import bounds, check_positive
+from ...numerics import max_norm
+from .potential import Potential, Separable
 
 # The sum of a point of the simplex may differ from 1 by so many roundings.
 _ROUNDINGS = 64
-
-
-class Potential(Told):
-    r"""A strictly convex φ, its gradient $y = \nabla\varphi(x)$, the dual variables, and $x = \nabla\varphi^*(y)$.
-
-    Where its methods are asked about lists of numbers, these are arrays, as everywhere.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> gf.potentials.PositiveEntropy().inverse([0.0]).tolist()  # φ = x log x − x, so that x = e^y
-        [1.0]
-    """
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Its methods take lists; value, gradient and inverse are one function's.
-
-        Raises:
-            TypeError: for a subclass with one of them of its own, and another potential's rest.
-        """
-        super().__init_subclass__(**options)
-        check_told_together(cls, "value", "gradient", "inverse")
-        take_lists(cls, "value", "gradient", "inverse", "check", "unbalanced")
-
-    @abc.abstractmethod
-    def value(self, x: Any) -> Any:
-        """φ(x)."""
-
-    @abc.abstractmethod
-    def gradient(self, x: Any) -> Any:
-        """∇φ(x), shaped like x."""
-
-    @abc.abstractmethod
-    def inverse(self, y: Any) -> Any:
-        """The x with ∇φ(x) = y: ∇φ*(y)."""
-
-    def root(self, x: Any) -> Callable[[Any], Any]:
-        """A linear map R with RRᵀ = ∇²φ(x): the Cholesky factor of the Hessian, formed densely."""
-        flat, unravel = ravel_pytree(x)
-        hessian = jax.jacfwd(lambda flat: ravel_pytree(self.gradient(unravel(flat)))[0])(flat)
-        factor = jnp.linalg.cholesky(hessian)
-        return lambda v: unravel(factor @ ravel_pytree(v)[0])
-
-    def check(self, x: Any) -> None:
-        """Raises `ValueError` where x is outside the domain."""
-
-    def unbalanced(self, x: Any, slope: Any) -> Any:
-        """What vanishes where x is stationary, and only there: ∇²φ*(y)∇E unless walls hold what would leave them.
-
-        At a wall the velocity vanishes whichever way ∇E points; a potential with walls counts in full what points
-        inwards.
-
-        Args:
-            x: the position.
-            slope: ∇E there.
-        """
-        return jax.jvp(self.inverse, (self.gradient(x),), (slope,))[1]
-
-    def divergence(self, x: Any, y: Any) -> Any:
-        """The Bregman divergence φ(x) − φ(y) − ⟨∇φ(y), x − y⟩."""
-        x, y = as_arrays(x), as_arrays(y)
-        away = jax.tree.map(lambda a, b: a - b, x, y)
-        return self.value(x) - self.value(y) - inner(self.gradient(y), away)
-
-
-class Separable(Potential):
-    r"""A potential that is a sum $\varphi(x) = \sum_i \varphi_i(x_i)$: its Hessian and its `root` are diagonal.
-
-    Example:
-        >>> import jax.numpy as jnp, gradientflow as gf
-        >>> gf.potentials.PositiveEntropy().root(jnp.array([0.25, 4.0]))(jnp.ones(2)).tolist()  # ∇²φ = 1/x
-        [2.0, 0.5]
-    """
-
-    def root(self, x: Any) -> Callable[[Any], Any]:
-        """The roots of the second derivatives, coordinate by coordinate."""
-        curvatures = jax.jvp(self.gradient, (x,), (jax.tree.map(jnp.ones_like, x),))[1]
-        return lambda v: jax.tree.map(lambda curvature, leaf: jnp.sqrt(curvature) * leaf, curvatures, v)
-
-
-class Euclidean(Separable):
-    """φ = ½‖x‖²: mirror flow is the gradient flow.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> float(gf.potentials.Euclidean().divergence(3.0, 1.0))
-        2.0
-    """
-
-    def value(self, x: Any) -> Any:
-        """½‖x‖²."""
-        return inner(x, x) / 2
-
-    def gradient(self, x: Any) -> Any:
-        """The position itself."""
-        return x
-
-    def inverse(self, y: Any) -> Any:
-        """The dual variable itself."""
-        return y
 
 
 class Entropy(Potential):
@@ -125,6 +19,10 @@ class Entropy(Potential):
 
     A coordinate that is 0 stays 0, the limit of ever smaller ones: its dual variable is the most negative number
     there is and no step can move it.
+
+    References:
+        J. Kivinen, M. K. Warmuth, Exponentiated gradient versus gradient descent for linear predictors, Information and
+        Computation 132, 1997.
 
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
@@ -167,6 +65,10 @@ class Entropy(Potential):
 class PositiveEntropy(Separable):
     """φ = Σ xᵢ log xᵢ − xᵢ on the positive orthant; a coordinate that is 0 stays 0.
 
+    References:
+        J. Kivinen, M. K. Warmuth, Exponentiated gradient versus gradient descent for linear predictors, Information and
+        Computation 132, 1997.
+
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
         >>> gf.potentials.PositiveEntropy().divergence(jnp.array([2.0]), jnp.array([1.0])).round(4)
@@ -206,6 +108,10 @@ class BoxEntropy(Separable):
 
     Raises:
         ValueError: if b is not above a.
+
+    References:
+        H. H. Bauschke, J. M. Borwein, Legendre functions and the method of random Bregman projections, J. Convex Anal.
+        4, 1997: the Fermi–Dirac entropy.
 
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
@@ -280,64 +186,6 @@ class HyperbolicEntropy(Separable):
     def inverse(self, y: Any) -> Any:
         """β sinh y."""
         return jax.tree.map(lambda leaf: self.beta * jnp.sinh(leaf), y)
-
-
-class ConvexPotential(Potential):
-    """A potential φ given by a Python function; made by `potential`. Newton's method solves ∇φ(x) = y.
-
-    Example:
-        >>> import gradientflow as gf
-        >>> gf.potentials.potential(lambda x: x @ x).inverse([1.0]).round(4).tolist()
-        [0.5]
-    """
-
-    fn: Callable[[Any], Any]
-
-    def value(self, x: Any) -> Any:
-        """φ(x)."""
-        return self.fn(x)
-
-    def gradient(self, x: Any) -> Any:
-        """∇φ(x), by automatic differentiation."""
-        return jax.grad(self.fn)(x)
-
-    def inverse(self, y: Any) -> Any:
-        """The x with ∇φ(x) = y, by Newton's method from 0."""
-
-        def equation(x: Any, _: Any) -> Any:
-            return jax.tree.map(lambda a, b: a - b, self.gradient(x), y)
-
-        n = size(y)
-        tags = frozenset({lx.positive_semidefinite_tag}) if n > LARGEST_DENSE else frozenset()
-        root_finder, start = newton(dtype_of(y), n, positive=True), jax.tree.map(jnp.zeros_like, y)
-        found = optx.root_find(equation, root_finder, start, tags=tags, max_steps=100, throw=False)
-        good = found.result == optx.RESULTS.successful
-        return jax.tree.map(lambda leaf: jnp.where(good, leaf, jnp.nan), found.value)
-
-
-@by_name
-def potential(fn: Callable[[Any], Any]) -> Potential:
-    """Any smooth, strictly convex function that grows faster than linearly, as a potential; its domain holds 0.
-
-    The inverse of its gradient is found by Newton's method; a potential that knows it is a class of its own.
-
-    Args:
-        fn: x ↦ φ(x), written with `jax.numpy`.
-
-    Raises:
-        TypeError: if `fn` is not a function.
-
-    Example:
-        >>> import jax.numpy as jnp, gradientflow as gf
-        >>> phi = gf.potentials.potential(lambda x: jnp.sum(x**4 / 4 + x**2 / 2))
-        >>> phi.inverse(jnp.array([10.0])).round(4)
-        Array([2.], dtype=...)
-    """
-    if isinstance(fn, Potential):
-        return fn
-    if not callable(fn):
-        raise TypeError(f"potential: `fn` must be a convex function of the position, got {in_a_line(fn)}")
-    return ConvexPotential(fn)
 
 
 def _xlogx(x: Any) -> Any:
