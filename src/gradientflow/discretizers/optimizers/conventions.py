@@ -32,7 +32,7 @@ class MomentumConvention(Told):
 
     References:
         I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum in deep learning,
-        ICML 2013, for one of them.
+        ICML 2013, for the displacement.
 
     Example:
         >>> from fractions import Fraction
