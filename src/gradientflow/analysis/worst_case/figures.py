@@ -18,6 +18,7 @@ from ..results.grades import Grade
 from ..results.palette import COLOURS
 from .courses import worst_on_quadratics
 from .noise import gains_on_quadratics
+from .problem import plus_g
 
 if TYPE_CHECKING:
     from .bound import WorstCaseBound
@@ -137,7 +138,7 @@ def _draw_decay(ax: Axes, found: "WorstCaseRate") -> None:
         ax.fill_between(ks, high, top, color=COLOURS[1], alpha=0.12, lw=0, label="impossible, C being large enough")
     ax.set(
         xlim=(0, ks[-1]), ylim=(bottom, top), xlabel="time t" if is_flow else "step k",
-        ylabel=f"$\\|x{'(t)' if is_flow else '_k'} - x^*\\|$ / C", title=f"{found.subject.name} on {found.energies}",
+        ylabel=f"$\\|x{'(t)' if is_flow else '_k'} - x^*\\|$ / C", title=f"{found.subject.name} on {found.energies}{plus_g(found.problem)}",
     )  # fmt: skip
     ax.legend(fontsize=9)
     ax.grid(True, alpha=0.3)
@@ -204,7 +205,7 @@ def _draw_courses(ax: Axes, bound: "WorstCaseBound") -> None:
     start = initial.format("x_0")
     ax.set(
         yscale="log", ylim=(low, high), xlabel="step k", ylabel=f"${final.format(where)}$ over ${start}$",
-        title=f"{bound.subject.name} on {bound.energies}",
+        title=f"{bound.subject.name} on {bound.energies}{plus_g(bound.problem)}",
     )  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=9)
