@@ -138,7 +138,8 @@ def _draw_decay(ax: Axes, found: "WorstCaseRate") -> None:
         ax.fill_between(ks, high, top, color=COLOURS[1], alpha=0.12, lw=0, label="impossible, C being large enough")
     ax.set(
         xlim=(0, ks[-1]), ylim=(bottom, top), xlabel="time t" if is_flow else "step k",
-        ylabel=f"$\\|x{'(t)' if is_flow else '_k'} - x^*\\|$ / C", title=f"{found.subject.name} on {found.energies}{plus_g(found.problem)}",
+        ylabel=f"$\\|x{'(t)' if is_flow else '_k'} - x^*\\|$ / C",
+        title=f"{found.subject.name} on {found.energies}{plus_g(found.problem)}",
     )  # fmt: skip
     ax.legend(fontsize=9)
     ax.grid(True, alpha=0.3)
