@@ -58,6 +58,9 @@ def bounded_run(
         "average": [(sum(counted, 0 * counted[0]) / Fraction(len(counted)), r"\bar x")],
     }[at]
     parts = (0, 1) if asked.nonsmooth else (0,)
+    pairs = (None,) * len(parts) if chosen is None else chosen
+    if len(pairs) != len(parts):
+        raise ValueError(f"pairs of {len(parts)} energies are asked for, got those of {len(pairs)}")
     asked_at: list[tuple[Initial, np.ndarray, str]] = [
         (initial, run.positions[0], "0"),
         *((final, row, name) for row, name in ends),
@@ -80,7 +83,7 @@ def bounded_run(
     if others is not None and asked.nonsmooth is not None:
         # An indicator is zero where a proximal map leads, and where a start has an energy.
         inside = [] if not asked.nonsmooth.indicator else run.by_prox(1) + places[0][1:]
-        of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside, chosen[1] if chosen else None)
+        of_g = known_of_g(others, asked.nonsmooth.bounds, sizes[0], asked.unit, inside, pairs[-1])
         known += [Known(*one) for one in zip(*of_g, strict=True)]
         for _, values in (start, *finals):
             values[[sizes[0] + place for place in inside]] = Fraction(0)
@@ -95,7 +98,7 @@ def bounded_run(
             for (form, values), (_, name) in zip(finals, ends, strict=True)
         ]
         constant, start = (0 * start[0], _with(0 * start[1], -1)), (start[0], _with(start[1], 0))
-    inequalities = Inequalities(points, asked.mu, asked.inverse_L, further(known), chosen[0] if chosen else None)
+    inequalities = Inequalities(points, asked.mu, asked.inverse_L, further(known), pairs[0])
     last = "m" if at == "best" else _in_brackets(final, ends[0][1])
     stated = rf"\tau\,{_in_brackets(initial, '0')} - {last}"
     basis = tuple(run.basis)
