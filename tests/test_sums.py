@@ -11,7 +11,7 @@ import pytest
 
 import gradientflow as gf
 
-from .thorough import thorough
+from .thorough import part, thorough
 
 BOWL = gf.landscapes.bowl()
 SUM = gf.Composite(BOWL, gf.penalties.L1(1.0))
@@ -229,17 +229,19 @@ def test_a_bound_of_a_sum_holds_on_the_lasso_and_its_certificate_is_about_its_g(
 
 @pytest.mark.parametrize(
     ("make", "options"),
-    [
-        (gf.optimizers.ista, {}),
-        (gf.optimizers.ista, {"mu": Fraction(1, 10), "final": "distance"}),
-        (gf.optimizers.ista, {"nonsmooth": (0, 2)}),
-        (gf.optimizers.ista, {"mu": Fraction(1, 2), "nonsmooth": (Fraction(-1, 4), math.inf)}),
-        (gf.optimizers.ista, {"nonsmooth": "indicator"}),
-        (gf.optimizers.ista, {"at": "average"}),
-        (gf.optimizers.fista, {"steps": 3}),
-        (gf.optimizers.douglas_rachford, {"initial": "state"}),
-        (gf.optimizers.admm, {"initial": "state"}),
-    ],
+    part(
+        [
+            (gf.optimizers.ista, {"mu": Fraction(1, 10), "final": "distance"}),
+            (gf.optimizers.ista, {}),
+            (gf.optimizers.ista, {"nonsmooth": (0, 2)}),
+            (gf.optimizers.ista, {"mu": Fraction(1, 2), "nonsmooth": (Fraction(-1, 4), math.inf)}),
+            (gf.optimizers.ista, {"nonsmooth": "indicator"}),
+            (gf.optimizers.ista, {"at": "average"}),
+            (gf.optimizers.fista, {"steps": 3}),
+            (gf.optimizers.douglas_rachford, {"initial": "state"}),
+            (gf.optimizers.admm, {"initial": "state"}),
+        ]
+    ),
 )
 def test_a_sum_of_the_class_attains_the_bound(make, options):
     """f and g are rebuilt from the program's dual, and the method that is run on them is as bad as the bound says."""

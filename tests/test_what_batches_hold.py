@@ -14,6 +14,7 @@ from gradientflow.analysis.diagnosis.slope import not_its_gradient
 from gradientflow.analysis.diagnosis.training import Training
 
 from . import planted
+from .thorough import part
 
 
 def relu(sizes=(64, 32, 10)):
@@ -71,7 +72,7 @@ def test_two_batches_with_large_inputs_are_no_order_of_the_batches():
     assert ends["without batches 4, 14"] < 0.8 * found.evidence["loss"].iloc[-1]
 
 
-@pytest.mark.parametrize("how", [lambda x, y: (x * 0, y), lambda x, y: (x, np.roll(y, 1))], ids=["zero", "labels"])
+@pytest.mark.parametrize("how", part([lambda x, y: (x * 0, y), lambda x, y: (x, np.roll(y, 1))]))
 def test_a_batch_with_which_the_loss_jumps_each_time_does_not_come_down_by_itself(how):
     params, loss = relu()
     found = gf.why(loss, params, optax.adam(1e-2), spoilt(how), steps=100)
@@ -91,7 +92,7 @@ def test_inputs_of_0_are_no_layer_s_fault():
 # --- Large inputs ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sizes", "rate"), [((64, 64, 64, 64, 64, 10), 0.1), ((64, 128, 128, 128, 10), 0.05)])
+@pytest.mark.parametrize(("sizes", "rate"), part([((64, 64, 64, 64, 64, 10), 0.1), ((64, 128, 128, 128, 10), 0.05)]))
 def test_a_deep_network_on_large_inputs_takes_a_step_too_long_and_explodes_by_no_layer(sizes, rate):
     params, loss = relu(sizes)
     found = gf.why(loss, params, optax.sgd(rate), [(x * 255, y) for x, y in planted.batches()], steps=60)

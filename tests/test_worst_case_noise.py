@@ -11,6 +11,8 @@ import pytest
 
 import gradientflow as gf
 
+from .thorough import part
+
 BOWL = gf.landscapes.bowl()
 worst_case_noise = gf.analysis.worst_case_noise
 
@@ -53,7 +55,7 @@ def test_nesterovs_method_is_certified_where_it_is_worse_than_on_quadratics():
     assert not dataclasses.replace(found, energies=dataclasses.replace(found.energies, mu=Fraction(2))).check()
 
 
-@pytest.mark.parametrize("make", [gf.optimizers.momentum, gf.optimizers.nesterov])
+@pytest.mark.parametrize("make", part([gf.optimizers.momentum, gf.optimizers.nesterov]))
 def test_noisy_runs_on_a_logistic_loss_stay_below_the_bound(make):
     """In the class by its ridge and its data; 100 runs at once, from the minimizer."""
     rng = np.random.default_rng(0)
