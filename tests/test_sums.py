@@ -333,6 +333,18 @@ def test_a_claim_about_a_sum_is_proved_or_refuted_by_two_energies():
         assert gf.settle(lambda run: run.E[0] - run.E[1], gf.optimizers.ista(SUM, h), 0, 1).grade is grade
 
 
+def test_an_energy_is_the_sums_however_a_claim_takes_it_from_the_run():
+    """f alone falls where the sum need not: of a step of 5/2 neither does."""
+    long = gf.optimizers.ista(SUM, Fraction(5, 2))
+    for claim in (
+        lambda run: run.E[0] - run.E[1], lambda run: -run.E[1] + run.E[0], lambda run: run.E[-2] - run.E[-1],
+        lambda run: [*reversed(run.E)][1] - next(reversed(run.E)), lambda run: run.E.copy().pop(0) - run.E[1],
+    ):  # fmt: skip
+        found = gf.settle(claim, long, 0, 1)
+        assert found.grade is gf.Grade.REFUTED
+        assert found.counterexample.violation == pytest.approx(-0.1698623678, rel=1e-6)
+
+
 def test_a_claim_names_the_gradient_at_the_minimizer():
     """∇f(x) − ∇f(x*) contracts with x where f is strongly convex; without q the same is false."""
     douglas = gf.optimizers.ista(SUM, Fraction(2, 3))

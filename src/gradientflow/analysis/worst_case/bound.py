@@ -29,6 +29,7 @@ from .certificate import (
 from .choosing import LONG, chosen_for
 from .conditions import Condition
 from .courses import course_of
+from .forms import rounded_up
 from .growth import assumed
 from .interpolant import extreme, positions_of
 from .measures import MEASURES, PLACES, POWERS, Chosen, Initial, Measure, Place, bound_condition, bounded_run
@@ -102,8 +103,7 @@ class WorstCaseBound(Drawn):
         """The factor, rounded up; ∞ where none was found."""
         if self.exact is None:
             return math.inf
-        nearest = float(self.exact)
-        return nearest if Fraction(nearest) >= self.exact else math.nextafter(nearest, math.inf)
+        return rounded_up(self.exact)
 
     @property
     def final_unit(self) -> Fraction:

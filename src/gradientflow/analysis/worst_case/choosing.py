@@ -23,8 +23,10 @@ LONG = 12
 _VIOLATED, _ROUNDS, _EACH = 1e-7, 12, 2
 
 
-def chosen_for(asked: Problem, stated: Callable[[Chosen], tuple[Run, Condition]]) -> tuple[Chosen, Condition, Solution]:
-    """The pairs, the condition with them, and the best weight.
+def chosen_for(
+    asked: Problem, stated: Callable[[Chosen | None], tuple[Run, Condition]]
+) -> tuple[Chosen | None, Condition, Solution]:
+    """The pairs, the condition with them, and the best weight; all pairs, `None`, where too few allow no bound at all.
 
     Args:
         asked: what was read.
@@ -36,7 +38,10 @@ def chosen_for(asked: Problem, stated: Callable[[Chosen], tuple[Run, Condition]]
     for left in reversed(range(_ROUNDS)):
         run, condition = stated(chosen)
         best = solve([condition.as_floats()], least=[1.0])
-        more = _violated(asked, run, best, chosen) if best.is_solved and left else []
+        if not best.is_solved:
+            _, condition = stated(None)
+            return None, condition, solve([condition.as_floats()], least=[1.0])
+        more = _violated(asked, run, best, chosen) if left else []
         if not any(more):
             return chosen, condition, best
         chosen = tuple(tuple(sorted({*some, *others})) for some, others in zip(chosen, more, strict=True))

@@ -57,3 +57,9 @@ def over(denominator: int, integers: np.ndarray) -> np.ndarray:
     fractions = np.empty(integers.size, dtype=object)
     fractions[:] = [Fraction(number, denominator) if number else _ZERO for number in integers.ravel().tolist()]
     return fractions.reshape(integers.shape)
+
+
+def rounded_up(value: Fraction) -> float:
+    """The least double that is not below a fraction."""
+    nearest = float(value)
+    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)

@@ -26,7 +26,7 @@ from ..results.result import Drawn
 from .certificate import Certificate, with_slack, without_slack
 from .conditions import Condition, Inequalities, points
 from .decrease import told
-from .forms import product
+from .forms import product, rounded_up
 from .problem import EnergyClass, Problem, energy_class, problem
 from .semidefinite import solve
 
@@ -71,8 +71,7 @@ class WorstCaseNoise(Drawn):
         """γ, rounded up; ∞ where none was found."""
         if self.exact is None:
             return math.inf
-        nearest = float(self.exact)
-        return nearest if Fraction(nearest) >= self.exact else math.nextafter(nearest, math.inf)
+        return rounded_up(self.exact)
 
     def exact_lyapunov(self) -> dict[tuple[str, str] | str, Fraction]:
         """V in the user's own units, as the certificate has it: what stands before every product, and before E − E*."""
@@ -84,9 +83,11 @@ class WorstCaseNoise(Drawn):
 
     def check(self) -> bool:
         """Whether the certificate proves the gain, by exact arithmetic alone: no solver is asked."""
-        if self.certificate is None or not isinstance(self.exact, Fraction):
+        if not (isinstance(self.certificate, Certificate) and isinstance(self.exact, Fraction)):
             return False
-        if not self.problem.is_of(self.subject, self.energies):
+        if not (isinstance(self.problem, Problem) and self.problem.is_of(self.subject, self.energies)):
+            return False
+        if self.grade not in (Grade.PROVED, Grade.CERTIFIED):
             return False
         stated = dataclasses.replace(self.certificate, conditions=tuple(_conditions(self.problem)))
         return stated.check() and _gain(self.problem, stated.weights) <= self.exact

@@ -12,6 +12,7 @@ from ..results.grades import Grade
 from ..results.result import Drawn
 from .certificate import Certificate, is_listed, without_slack
 from .decrease import distance_conditions, told
+from .forms import rounded_up
 from .problem import EnergyClass, Problem, class_of_g, energy_class, plus_g, problem, refuse_what_is_no_sum
 from .search import certificate_at, conditions_at, fastest_rate, given_up, is_definite
 from .semidefinite import solve
@@ -59,10 +60,7 @@ class WorstCaseRate(Drawn):
         """The rate, rounded to the safe side: ρ a step, or r a unit of time; NaN where none was found."""
         if self.exact is None:
             return math.nan
-        nearest = float(self.exact)
-        if self.problem.is_flow:
-            return nearest if Fraction(nearest) <= self.exact else math.nextafter(nearest, -math.inf)
-        return nearest if Fraction(nearest) >= self.exact else math.nextafter(nearest, math.inf)
+        return -rounded_up(-self.exact) if self.problem.is_flow else rounded_up(self.exact)
 
     @property
     def lyapunov(self) -> dict[tuple[str, str] | str, float]:

@@ -58,10 +58,6 @@ class Run:
         if not space.position_inputs.any():
             self.positions[0] = start[0]
 
-    def place(self, k: int) -> int:
-        """The place among the points at which x_k is one: its gradient is asked if it was not."""
-        return self.place_of(self.positions[k], str(k))
-
     def place_of(self, row: np.ndarray, name: str, part: int = 0) -> int:
         """The place, among an energy's points, of one given by its row; it is asked there, and named so, if not yet."""
         place = self._once(row, name, part, by_prox=True)
@@ -81,10 +77,6 @@ class Run:
     def size(self) -> int:
         """d, how many vectors there are: x₀ − x* and the gradients."""
         return self._first + len(self._asked)
-
-    def row(self, k: int) -> np.ndarray:
-        """x_k − x*, (1, d)."""
-        return self.positions[k][None, : self.size]
 
     def points(self, part: int = 0) -> Points:
         """The minimizer and the points asked of an energy."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -147,7 +147,7 @@ def settle(claim: Any, method: Any, mu: Any, L: Any, steps: int = 1, nonsmooth: 
         L: L > μ, finite.
         steps: N.
         nonsmooth: (μ, L) of g, or `"indicator"`, where the method's energy is a `Composite(f, g)`; mu and L are then
-            f's, and μ ≥ 0. Unless given g is convex.
+            f's, and the μ of both together at least 0. Unless given g is convex.
 
     Raises:
         ValueError: if a number is out of its range, or the claim is not of this kind.
@@ -217,9 +217,8 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple
     """The run, the claimed form, divided by its largest coefficient, plus w times all squares; and that coefficient."""
     run = Run(asked, steps)
     places = [run.place_of(run.positions[k], str(k)) for k in range(steps + 1)]
-    of_g = (
-        {} if asked.nonsmooth is None else {k: run.place_of(run.positions[k], str(k), 1) for k in _named(claim, steps)}
-    )
+    named = _named(claim, steps) if asked.nonsmooth else []
+    of_g = {k: run.place_of(run.positions[k], str(k), part=1) for k in named}
     at, size = run.points(), run.size
     others = run.points(1) if asked.nonsmooth else None
     counts = [len(each.names) - 1 for each in (at, others) if each]
@@ -266,24 +265,14 @@ def _condition(claim: Callable[[Any], Any], asked: Problem, steps: int) -> tuple
 
 def _named(claim: Callable[[Any], Any], steps: int) -> list[int]:
     """Of which iterates a claim names the energy: of a sum only those need have one."""
-    named: set[int] = set()
-
-    class Energies(list[Any]):
-        def __getitem__(self, k: Any) -> Any:
-            named.update(range(steps + 1)[k] if isinstance(k, slice) else [range(steps + 1)[k]])
-            return super().__getitem__(k)
-
-        def __iter__(self) -> Iterator[Any]:
-            named.update(range(steps + 1))
-            return super().__iter__()
-
-    ring = polynomials(["v", "E"])
-    v, E = map(Exact, ring.gens)
+    ring = polynomials(["v", *(f"E{k}" for k in range(steps + 1))])
+    v, *E = map(Exact, ring.gens)
     try:
-        claim(Quantities([v] * (steps + 1), [v] * (steps + 1), Energies([E] * (steps + 1)), v))
+        value = claim(Quantities([v] * (steps + 1), [v] * (steps + 1), E, v))
     except Exception:
-        return []  # What is wrong with it is told where it is read.
-    return sorted(named)
+        return list(range(steps + 1))  # What is wrong with it is told where it is read.
+    terms = value.value.terms() if isinstance(value, Exact) and isinstance(value.value, PolyElement) else []
+    return [k for k in range(steps + 1) if any(powers[1 + k] for powers, _ in terms)]
 
 
 def _parsed(value: Any, units: Sequence[Fraction], count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,8 @@ def least_on_simplex(gram: Any, pull: Any, faces: Any) -> Any:
     """
     count, lengths = len(pull), jnp.sqrt(jnp.diagonal(gram))
     # In units in which all corners are as long: some may be far longer than the others.
-    units = 1 / jnp.where(lengths > 0, lengths, jnp.max(lengths, initial=1e-300))
+    longest = jnp.max(lengths)
+    units = 1 / jnp.where(lengths > 0, lengths, jnp.where(longest > 0, longest, 1))
     scaled = units[:, None] * gram * units
 
     def on_face(face: Any) -> tuple[Any, Any]:
