@@ -129,11 +129,11 @@ def report(state: Any) -> TrainingReport:
             f"report: `state` must be the state of gf.watch(optimizer), got {type(state).__name__}; wrap the optimizer "
             "and give what its update returns"
         )
-    if len(found) > 1 or np.ndim(found[0].step):
-        raise ValueError(f"report: `state` must be that of one run, got {max(len(found), np.size(found[0].step))}")
+    if len(found) > 1 or np.ndim(found[0].steps) > 1:
+        raise ValueError(f"report: `state` must be that of one run, got {max(len(found), len(found[0].steps))}")
     (seen,) = found
     evidence = _evidence(seen)
-    good_step, bad_step, what = int(seen.good_step), int(seen.bad_step), int(seen.what)
+    good_step, bad_step, what = (int(seen.count(name)) for name in ("good_step", "bad_step", "what"))
     wrong = _gone_wrong(seen, evidence) if what == NOTHING else ""
     at_start, late = _ratios(seen)
     # What rose and did not come back may have been too long a step from the start.
@@ -143,7 +143,7 @@ def report(state: Any) -> TrainingReport:
     words = _BAD.get(what, "")
     if what == GRADIENT:
         words += f" ({', '.join(_lost(seen))})"
-    params, inner, _ = seen.good
+    params, inner = seen.good
     return TrainingReport(
         Cause(cause), None if good_step < 0 else good_step, params, inner, None if bad_step < 0 else bad_step, words,
         evidence, ratio, reason, grade,
@@ -157,7 +157,7 @@ def _is_watch(leaf: Any) -> bool:
 def _evidence(seen: WatchState) -> pd.DataFrame:
     steps = np.asarray(seen.steps)
     order = np.argsort(steps)[np.sum(steps < 0) :]
-    columns = {name: np.asarray(seen.ring[name], dtype=float)[order] for name in RECORDED}
+    columns = {name: np.asarray(seen.ring[:, i], dtype=float)[order] for i, name in enumerate(RECORDED)}
     return pd.DataFrame(columns, index=pd.Index(steps[order], name="step"))
 
 
@@ -169,11 +169,13 @@ def _lost(seen: WatchState) -> list[str]:
 
 def _ratios(seen: WatchState) -> tuple[float, float]:
     """The curvature over the limit along the direction looked at: at the first look, and at the last at a good step."""
-    if not seen.sees_loss or int(seen.good_step) < 0:
+    if seen.looks is None or int(seen.count("good_step")) < 0:
         return math.nan, math.nan
-    params, inner, gradient = seen.good
+    (params, inner), gradient = seen.good, seen.looks.gradient
     held = HeldUpdate(seen.optimizer, params)
-    first, last = ((float(value), np.asarray(direction, dtype=float)) for value, direction in seen.looks)
+    first, last = (
+        (float(value), np.asarray(direction, dtype=float)) for value, direction in (seen.looks.first, seen.looks.last)
+    )
 
     def ratio(sharpness: float, v: np.ndarray, state: Any) -> float:
         step = held.at(gradient, state, params)
@@ -194,13 +196,13 @@ def _gone_wrong(seen: WatchState, evidence: pd.DataFrame) -> str:
     first, level, got_down, scatter = _how_far(seen, evidence)
     if not math.isfinite(level):
         return ""
-    low, high = (float(seen.rise[name]) for name in ("low_mean", "high"))
+    low, high = (float(seen.level(name)) for name in ("low_mean", "high"))
     risen = high - first > max(_PEAK * abs(first), scatter)
     back_up = level - low > max(_BACK_UP * (first - low), scatter)
     far_up = high - first > max(_FAR_UP * abs(first), scatter) and not level < _FAR_DOWN * first
     if not far_up and (got_down or not (risen or back_up)):
         return ""
-    rose = f"rose to {high:.4g} at step {int(seen.rise['high_step'])}" if risen else f"had come down to {low:.4g}"
+    rose = f"rose to {high:.4g} at step {int(seen.count('high_step'))}" if risen else f"had come down to {low:.4g}"
     return f"the loss started at {first:.4g}, {rose}, and {'ends' if got_down else 'stays'} at {level:.4g}"
 
 
@@ -208,7 +210,7 @@ def _how_far(seen: WatchState, evidence: pd.DataFrame) -> tuple[float, float, bo
     """The loss at the start and at the end, whether half of it is gone, and what the last ones scatter."""
     values = evidence["value"].to_numpy()[-_LAST:]
     values = values[np.isfinite(values)]
-    first, low = (float(seen.rise[name]) for name in ("first", "low_mean"))
+    first, low = (float(seen.level(name)) for name in ("first", "low_mean"))
     level = float(np.median(values)) if values.size else math.nan
     scatter = _SCATTERS * float(np.median(np.abs(values - level))) if values.size else math.nan
     return first, level, first - level >= _LITTLE * max(abs(first), first - low), scatter
@@ -220,9 +222,11 @@ def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, wrong: str, rati
     before = evidence.iloc[:-1] if what != NOTHING else evidence
     values = before["value"].to_numpy()
     values = values[np.isfinite(values)]
-    first = float(seen.rise["first"])
+    first = float(seen.level("first"))
     unstable = f"the curvature was {ratio:.3g} times the limit of the optimizer's own step{where}"
-    missing = "" if seen.sees_loss else "; give watch the loss, so that it can compare the curvature with the limit"
+    missing = (
+        "" if seen.looks is not None else "; give watch the loss, so that it can compare the curvature with the limit"
+    )
     if wrong:
         told = ("beyond_stability", f"{wrong}; {unstable}", Grade.MEASURED)
         return told if ratio > 1 else ("unknown", wrong + missing, Grade.UNKNOWN)
@@ -236,7 +240,7 @@ def _cause(seen: WatchState, evidence: pd.DataFrame, what: int, wrong: str, rati
         why = "the loss did not fall" if values.size else "no loss was given to update as value="
         return "unknown", why, Grade.UNKNOWN
     if what == BATCH:
-        return "bad_batch", f"batch {int(seen.bad_step)} is not finite", Grade.MEASURED
+        return "bad_batch", f"batch {int(seen.count('bad_step'))} is not finite", Grade.MEASURED
     if ratio > 1:
         return "beyond_stability", unstable, Grade.MEASURED
     if what == ROSE:

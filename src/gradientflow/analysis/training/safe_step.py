@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gradientflow.flows import all_finite, check_integer, check_number
+from gradientflow.flows import check_integer, check_number
 from gradientflow.flows.checks import by_name, in_a_line
 
 from ..linear_stability.held_step import HeldUpdate
 from .sharpness import in_one, leading, loss_of, product_with_hessian, start_direction
-from .watch import checked_optimizer, norm_of
+from .watch import all_finite_of, checked_optimizer, norm_of
 
 # Products with the preconditioned Hessian: at the first reading, and at the others, which go on where it was.
 _FIRST, _LATER = 12, 1
@@ -198,7 +198,8 @@ def safe_step(optimizer: Any, loss: Any, every: int = 20, margin: float = 0.9) -
             return (u * (scale * held_back).astype(u.dtype)).astype(u.dtype)
 
         updates = jax.tree.map(scaled, updates)
-        stays = all_finite(jax.tree.map(lambda p, u: p + u, params, updates)) & all_finite(inner)
+        reached = jax.tree.map(lambda p, u: p + u, params, updates), inner
+        stays = all_finite_of(reached, norm_of(reached, real))
         back = lost | ~stays
 
         # From the very start there is nothing to go back to. Most steps stay, and read nothing of where that would be.

@@ -22,42 +22,62 @@ _BACK_UP, _FLUTTERS = 0.5, 3.0
 # Products with the Hessian at the first look; one at each of the others, which go on where it was.
 _FIRST_LOOK = 12
 RECORDED = ("value", "grad_norm", "update_norm", "sharpness", "residual")
+# What is counted, and what is known of the loss.
+COUNTS = ("step", "good_step", "bad_step", "what", "above", "high_step")
+RISE = ("first", "last", "scale", "mean", "scatter", "noise", "flutter", "low", "low_mean", "high")
+
+
+class Looks(eqx.Module):
+    """What the looks at the curvature leave; numbers that are not known yet are NaN.
+
+    Attributes:
+        direction: that of the greatest curvature, flat, to go on from.
+        first: the greatest curvature and its direction at the first look.
+        last: the same at the last look at a good step.
+        gradient: the gradient there.
+    """
+
+    direction: Any
+    first: tuple[Any, Any]
+    last: tuple[Any, Any]
+    gradient: Any
 
 
 class WatchState(eqx.Module):
     """What `watch` carries: the optimizer's state, a ring of evidence, and the last good parameters.
 
+    A training step hands every array of its state over, which costs more than small ones hold: numbers of one kind are
+    one array.
+
     Attributes:
         inner: the optimizer's own state, of no use after the first bad step.
-        step: how many steps there were.
-        ring: evidence, arrays of shape (keep,) by name; the step each entry belongs to is `steps`.
-        steps: −1 where there is none yet.
-        good: the last good parameters, before the step `good_step`, and the optimizer's state and gradient there.
-        good_step: its number; −1 if there was none.
-        bad_step: the first bad step; −1 as long as there is none.
-        what: what was bad, a code.
+        counts: integers, shape (6,), named by `COUNTS`; −1 where there is none yet.
+        rise: how the loss stands to the start's, shape (10,), named by `RISE`.
+        ring: evidence, shape (keep, 5), its columns named by `RECORDED`.
+        steps: the step each row of it belongs to, shape (keep,); −1 where there is none yet.
+        good: the last good parameters, before the step `good_step`, and the optimizer's state there.
         lost: of each leaf of the gradient, whether it was not finite at the bad step.
-        rise: how the loss stands to the start's.
-        direction: the direction of the greatest curvature, flat.
-        looks: the greatest curvature and its direction at the first look, and at the last one at a good step.
+        looks: what was seen of the curvature; `None` where the loss was not given.
         optimizer: the transformation watched.
-        sees_loss: whether it was given the loss; without, no gradient is kept.
     """
 
     inner: Any
-    step: Any
-    ring: dict[str, Any]
+    counts: Any
+    rise: Any
+    ring: Any
     steps: Any
     good: Any
-    good_step: Any
-    bad_step: Any
-    what: Any
     lost: Any
-    rise: dict[str, Any]
-    direction: Any
-    looks: Any
+    looks: Looks | None
     optimizer: Any = eqx.field(static=True)
-    sees_loss: bool = eqx.field(static=True)
+
+    def count(self, name: str) -> Any:
+        """One of `counts`."""
+        return self.counts[..., COUNTS.index(name)]
+
+    def level(self, name: str) -> Any:
+        """One of `rise`."""
+        return self.rise[..., RISE.index(name)]
 
 
 @by_name
@@ -104,20 +124,18 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
 
     def init(params: Any) -> WatchState:
         real = jnp.result_type(float)
-        nan, none = jnp.asarray(jnp.nan, real), jnp.asarray(-1, jnp.int32)
         inside = optax_optimizer.init(params)
         params = jax.tree.map(jnp.asarray, params)
-        rise = dict.fromkeys(("first", "scale", "mean", "low", "low_mean", "high", "last"), nan)
-        rise |= dict.fromkeys(("scatter", "noise", "flutter"), jnp.zeros((), real))
-        rise |= {"above": jnp.asarray(0, jnp.int32), "high_step": none}
-        direction = start_direction(params) if loss is not None else jnp.zeros(0, real)
-        kept = (params, inside, None if loss is None else jax.tree.map(jnp.zeros_like, params))
-        ring = {name: jnp.full(keep, jnp.nan, real) for name in RECORDED}
-        lost = jnp.zeros(len(jax.tree.leaves(params)), bool)
+        looks = None
+        if loss is not None:
+            direction, nan = start_direction(params), jnp.asarray(jnp.nan, real)
+            looks = Looks(direction, (nan, direction), (nan, direction), jax.tree.map(jnp.zeros_like, params))
+        counts = [0 if name in ("step", "above") else NOTHING if name == "what" else -1 for name in COUNTS]
+        rise = [0.0 if name in ("scatter", "flutter") else jnp.nan for name in RISE]
         return WatchState(
-            inside, jnp.asarray(0, jnp.int32), ring, jnp.full(keep, -1, jnp.int32), kept, none, none,
-            jnp.asarray(NOTHING, jnp.int32), lost, rise, direction, ((nan, direction),) * 2, optimizer,
-            loss is not None,
+            inside, jnp.asarray(counts, jnp.int32), jnp.asarray(rise, real),
+            jnp.full((keep, len(RECORDED)), jnp.nan, real), jnp.full(keep, -1, jnp.int32), (params, inside),
+            jnp.zeros(len(jax.tree.leaves(params)), bool), looks, optimizer,
         )  # fmt: skip
 
     def update(gradient: Any, state: WatchState, params: Any = None, *, value: Any = None, batch: Any = None,
@@ -127,60 +145,57 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
         if value is not None:
             extra = {"value": value, **extra}
         updates, inside = optax_optimizer.update(gradient, state.inner, params, **extra)
-        real = state.ring["value"].dtype
+        real = state.ring.dtype
         seen = jnp.asarray(jnp.nan if value is None else value, real)
         grad_norm, update_norm = (norm_of(tree, real) for tree in (gradient, updates))
-        alive = state.bad_step < 0
-        k, rise = state.step, state.rise
+        count = {name: state.count(name) for name in COUNTS}
+        k, alive = count["step"], count["bad_step"] < 0
         fall = jax.lax.cond(k == 0, lambda: jnp.abs(inner(gradient, updates)).astype(real), lambda: jnp.zeros((), real))
-        rise, rose = _risen(rise, k, seen, fall, every)
-        lost = jnp.stack([~jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)])
+        rise, above, high_step, rose = _risen({name: state.level(name) for name in RISE}, count, seen, fall, every)
+        finite_update, lost = all_finite_of(updates, update_norm), _lost(gradient, grad_norm)
         floats = [leaf for leaf in jax.tree.leaves(batch) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
         # What is looked for first is written last.
         what = jnp.asarray(NOTHING, jnp.int32)
-        for code, bad in ((ROSE, rose), (UPDATE, ~jnp.isfinite(update_norm)), (GRADIENT, lost.any()),
+        for code, bad in ((ROSE, rose), (UPDATE, ~finite_update), (GRADIENT, lost.any()),
                           (VALUE, jnp.asarray(False) if value is None else ~jnp.isfinite(seen)),
-                          (BATCH, ~all_finite(floats))):  # fmt: skip
+                          (BATCH, ~all_finite_of(floats, norm_of(floats, real)))):  # fmt: skip
             what = jnp.where(bad, jnp.asarray(code, jnp.int32), what)
-        sharpness, residual, direction = jnp.asarray(jnp.nan, real), jnp.asarray(jnp.nan, real), state.direction
-        due = jnp.asarray(False)
-        if loss is not None:
-            times = product_with_hessian(loss_of("watch", loss, batch), params)
-
-            def look(direction: Any) -> Any:
-                found = leading(times, direction, jnp.where(k == 0, _FIRST_LOOK, 1))
-                return found.value.astype(real), found.residual.astype(real), found.direction
-
-            def look_away(direction: Any) -> Any:
-                return jnp.asarray(jnp.nan, real), jnp.asarray(jnp.nan, real), direction
-
-            due = alive & (k % every == 0)
-            sharpness, residual, direction = jax.lax.cond(due, look, look_away, state.direction)
-        bad = what != NOTHING
-        goes_on = alive & ~bad
+        goes_on = alive & (what == NOTHING)
         # A point from which the run is already away is not the last good one.
-        good = goes_on & (rise["above"] == 0) & ~(seen > rise["first"] + rise["noise"])
+        good = goes_on & (above == 0) & ~(seen > rise["first"] + rise["noise"])
         up = seen - rise["low_mean"]
         slack = jnp.fmax(_BACK_UP * (rise["first"] - rise["low_mean"]), _FLUTTERS * rise["flutter"])
         good = good & ~(up > slack)
-        record = {"value": seen, "grad_norm": grad_norm, "update_norm": update_norm, "sharpness": sharpness,
-                  "residual": residual}  # fmt: skip
-        slot = k % keep
-        kept = (params, state.inner, gradient if state.sees_loss else None)
+        nan = jnp.asarray(jnp.nan, real)
+        looks, sharpness, residual = state.looks, nan, nan
+        if looks is not None:
+            times = product_with_hessian(loss_of("watch", loss, batch), params)
 
-        def one_of(condition: Any, new: Any, old: Any) -> Any:
-            return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+            def look(before: Looks) -> Any:
+                found = leading(times, before.direction, jnp.where(k == 0, _FIRST_LOOK, 1))
+                now = found.value.astype(real), found.direction
+                after = Looks(
+                    now[1], one_of(k == 0, now, before.first),
+                    *one_of(good, (now, gradient), (before.last, before.gradient)),
+                )  # fmt: skip
+                return after, now[0], found.residual.astype(real)
 
+            looks, sharpness, residual = jax.lax.cond(
+                alive & (k % every == 0), look, lambda before: (before, nan, nan), looks
+            )
+        record = jnp.stack([seen, grad_norm, update_norm, sharpness, residual])
+        # Nothing is written any more after the first bad step: beyond the ring there is no place.
+        slot = jnp.where(alive, k % keep, keep)
+        found = {"step": k + alive, "good_step": jnp.where(good, k, count["good_step"]),
+                 "bad_step": jnp.where(goes_on | ~alive, count["bad_step"], k), "what": what, "above": above,
+                 "high_step": high_step}  # fmt: skip
         after = WatchState(
-            inside, k + alive.astype(k.dtype),
-            {name: one_of(alive, entry.at[slot].set(record[name]), entry) for name, entry in state.ring.items()},
-            one_of(alive, state.steps.at[slot].set(k), state.steps),
-            one_of(good, kept, state.good), jnp.where(good, k, state.good_step),
-            jnp.where(alive & bad, k, state.bad_step), jnp.where(alive, what, state.what),
-            jnp.where(alive, lost, state.lost), one_of(alive, rise, state.rise), direction,
-            tuple(one_of(now, (sharpness, direction), before)
-                  for now, before in zip((due & (k == 0), due & good), state.looks, strict=True)),
-            state.optimizer, state.sees_loss,
+            inside, one_of(alive, jnp.stack([found[name].astype(k.dtype) for name in COUNTS]), state.counts),
+            one_of(alive, jnp.stack([rise[name] for name in RISE]), state.rise),
+            state.ring.at[slot].set(record, mode="drop"), state.steps.at[slot].set(k, mode="drop"),
+            # A branch writes what it keeps, where a choice by entries would read both.
+            jax.lax.cond(good, lambda: (params, state.inner), lambda: state.good),
+            one_of(alive, lost, state.lost), looks, state.optimizer,
         )  # fmt: skip
         return jax.tree.map(lambda u: jnp.where(goes_on, u, jnp.zeros_like(u)), updates), after
 
@@ -189,16 +204,17 @@ def watch(optimizer: Any, loss: Any = None, every: int = 50, keep: int = 64) -> 
     return optax.GradientTransformationExtraArgs(init, in_one(update))  # pyright: ignore[reportArgumentType]
 
 
-def _risen(rise: dict[str, Any], k: Any, value: Any, fall: Any, every: int) -> tuple[dict[str, Any], Any]:
-    """How the loss stands to the start's, and whether a rise has not ended.
+def _risen(rise: dict[str, Any], count: dict[str, Any], value: Any, fall: Any, every: int) -> tuple[Any, ...]:
+    """How the loss stands to the start's, how long it has been above, where it was highest, and whether that is a rise.
 
     Args:
         rise: what was known.
-        k: the step.
+        count: the step, and what was counted.
         value: the loss there.
         fall: |⟨g, u⟩|, how much it should change.
         every: how long an average may stay above the start.
     """
+    k = count["step"]
     first = jnp.where(k == 0, value, rise["first"])
     # The run's own scale: what a step should do, what it has done, how deep it has been.
     low = jnp.where(k == 0, value, jnp.fmin(rise["low"], value))
@@ -210,15 +226,34 @@ def _risen(rise: dict[str, Any], k: Any, value: Any, fall: Any, every: int) -> t
     is_above = mean > first + jnp.fmax(noise, scale)
     low_mean = jnp.where(k == 0, value, jnp.fmin(rise["low_mean"], mean))
     high = jnp.where(k == 0, value, jnp.fmax(rise["high"], value))
-    high_step = jnp.where((k == 0) | (high > rise["high"]), k, rise["high_step"])
+    high_step = jnp.where((k == 0) | (high > rise["high"]), k, count["high_step"])
     step = jnp.where(k == 0, 0, jnp.abs(value - rise["last"]))
     flutter = rise["flutter"] + (step - rise["flutter"]) / _AVERAGED
-    above = jnp.where(is_above, rise["above"] + 1, 0).astype(rise["above"].dtype)
+    above = jnp.where(is_above, count["above"] + 1, 0)
     rose = (value - first > _FAR * jnp.fmax(scale, jnp.abs(first))) | (above > every)
     known = {"first": first, "last": value, "scale": scale, "mean": mean, "scatter": scatter, "noise": noise,
-             "flutter": flutter, "above": above, "low": low, "low_mean": low_mean, "high": high,
-             "high_step": high_step}  # fmt: skip
-    return known, rose
+             "flutter": flutter, "low": low, "low_mean": low_mean, "high": high}  # fmt: skip
+    return known, above, high_step, rose
+
+
+def one_of(condition: Any, new: Any, old: Any) -> Any:
+    """The one tree or the other, entry by entry."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _lost(gradient: Any, norm: Any) -> Any:
+    """Of each leaf, whether it is not finite."""
+    leaves = jax.tree.leaves(gradient)
+
+    def looked_at() -> Any:
+        return jnp.stack([~jnp.isfinite(leaf).all() for leaf in leaves])
+
+    return jax.lax.cond(jnp.isfinite(norm), lambda: jnp.zeros(len(leaves), bool), looked_at)
+
+
+def all_finite_of(tree: Any, norm: Any) -> Any:
+    """Whether all of a tree is finite, whose norm is known: entries are looked at only where that is not finite."""
+    return jax.lax.cond(jnp.isfinite(norm), lambda: jnp.asarray(True), lambda: all_finite(tree))
 
 
 def norm_of(tree: Any, real: Any) -> Any:
