@@ -411,6 +411,10 @@ GRADED = {
     "Cycle": (lambda: gf.find_cycle(POLYAK, 1, 25), "refuted"),
     "Verification": (lambda: gf.verify(gf.GradientFlow(BOWL)), "proved"),
     "WorstCaseRate": (lambda: gf.worst_case_rate(gf.optimizers.gradient_descent(BOWL, lr=0.25), 1, 4), "proved"),
+    "WorstCaseFormula": (
+        lambda: gf.analysis.worst_case_formula(gf.optimizers.gradient_descent, 1, 4, lr=(0, 0.25)),
+        "proved",
+    ),
     "WorstCaseNoise": (
         lambda: gf.analysis.worst_case_noise(gf.optimizers.gradient_descent(BOWL, lr=0.25), 1, 4),
         "proved",

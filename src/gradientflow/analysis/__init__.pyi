@@ -89,6 +89,7 @@ from .worst_case import Cycle as Cycle
 from .worst_case import Design as Design
 from .worst_case import Settled as Settled
 from .worst_case import WorstCaseBound as WorstCaseBound
+from .worst_case import WorstCaseFormula as WorstCaseFormula
 from .worst_case import WorstCaseNoise as WorstCaseNoise
 from .worst_case import WorstCaseRate as WorstCaseRate
 from .worst_case import convergence_map as convergence_map
@@ -96,5 +97,6 @@ from .worst_case import design as design
 from .worst_case import find_cycle as find_cycle
 from .worst_case import settle as settle
 from .worst_case import worst_case_bound as worst_case_bound
+from .worst_case import worst_case_formula as worst_case_formula
 from .worst_case import worst_case_noise as worst_case_noise
 from .worst_case import worst_case_rate as worst_case_rate

@@ -9,6 +9,8 @@ from .cycles import Cycle as Cycle
 from .cycles import find_cycle as find_cycle
 from .designing import Design as Design
 from .designing import design as design
+from .formula import WorstCaseFormula as WorstCaseFormula
+from .formula import worst_case_formula as worst_case_formula
 from .noise import WorstCaseNoise as WorstCaseNoise
 from .noise import worst_case_noise as worst_case_noise
 from .rate import WorstCaseRate as WorstCaseRate

@@ -164,14 +164,14 @@ def without_slack(condition: Condition, found: Solution, kernel: np.ndarray | No
     The vectors that S annihilates are known, as rows, or guessed as fractions; then Sn = 0 are linear equations for the
     weights and the multipliers that don't vanish, which are solved exactly.
     """
-    kernel = _rational_kernel(condition, found) if kernel is None else kernel
+    kernel = _kernel(condition, found) if kernel is None else kernel
     multipliers = found.multipliers[0]
     active = np.flatnonzero(multipliers > _VANISHING * multipliers.max())
     of_weights, of_multipliers, sums = condition.annihilating(kernel)
     rows = np.hstack([of_weights, of_multipliers[:, active], -sums[:, None]]).tolist()
     if len(rows) * min(len(rows), len(rows[0])) * len(rows[0]) * _longest(rows) > _LONGEST_ELIMINATION:
         return None
-    guess = [_simplest_near(number) for number in (*found.weights, *multipliers[active])]
+    guess = [simplest_near(number) for number in (*found.weights, *multipliers[active])]
     solved = solution_near(rows, guess)
     if solved is None:
         return None
@@ -212,7 +212,7 @@ def _longest(rows: Sequence[Sequence[Any]]) -> int:
 
 def recognized(number: float) -> Fraction | None:
     """The simple fraction that a solver's number is, if it is one."""
-    found, exact = _simplest_near(number), Fraction(float(number))
+    found, exact = simplest_near(number), Fraction(float(number))
     return found if found != exact and abs(found - exact) <= _PRECISION * abs(exact) else None
 
 
@@ -227,20 +227,25 @@ def _rounded(number: float) -> Fraction:
     return Fraction(round(float(number) * _GRID), _GRID) if np.isfinite(number) else Fraction(0)
 
 
-def _simplest_near(number: float) -> Fraction:
+def simplest_near(number: float) -> Fraction:
+    """The simplest fraction that comes so near as it would hardly do by chance; else the float itself."""
     exact = Fraction(float(number))
     guesses = ((bound, exact.limit_denominator(bound)) for bound in _DENOMINATORS)
     return next((guess for bound, guess in guesses if abs(guess - exact) < _CHANCE / bound**2), exact)
 
 
-def _rational_kernel(condition: Condition, found: Solution) -> np.ndarray:
+def _kernel(condition: Condition, found: Solution) -> np.ndarray:
     """Vectors in fractions that S annihilates, as rows, as far as a solution in floats tells."""
     numbers = ([Fraction(float(n)) for n in some] for some in (found.weights, found.multipliers[0]))
-    form = condition.remainder(*numbers)
-    eigenvalues, vectors = np.linalg.eigh(form.astype(float))
-    small = eigenvalues < max(_VANISHING, 10 * _VANISHING * eigenvalues[-1])
-    basis = _reduced_rows(vectors[:, small].T)
-    return np.array([[_simplest_near(entry) for entry in row] for row in basis], dtype=object).reshape(basis.shape)
+    form = condition.remainder(*numbers).astype(float)
+    return kernel_of(form, max(_VANISHING, 10 * _VANISHING * float(np.linalg.eigvalsh(form)[-1])))
+
+
+def kernel_of(form: np.ndarray, vanishing: float) -> np.ndarray:
+    """Vectors in fractions that a form in floats annihilates, as rows; less than `vanishing` is nothing."""
+    eigenvalues, vectors = np.linalg.eigh(form)
+    basis = _reduced_rows(vectors[:, eigenvalues < vanishing].T)
+    return np.array([[simplest_near(entry) for entry in row] for row in basis], dtype=object).reshape(basis.shape)
 
 
 def _reduced_rows(rows: np.ndarray) -> np.ndarray:

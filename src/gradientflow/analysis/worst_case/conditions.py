@@ -216,7 +216,7 @@ class Inequalities:
             (self.inverse_L, dg, dg), (self.mu, dx, dx), (-2 * self.mu * self.inverse_L, dg, dx)
         ):  # fmt: skip
             if factor:
-                form = form - self._bend * factor * times(a, b)
+                form = form - times(a, b) * (self._bend * factor)
         return form
 
 

@@ -77,7 +77,9 @@ def scheme_conditions(space: StateSpace, bounds: Bounds, squared_rate: Any) -> l
     state_next = space.A @ state + space.B @ asked
     here = space.C @ state + space.D @ asked
     there = space.C @ state_next + space.D @ asked_next
-    quadratic = squared_rate * _monomials(np.vstack([state, asked])) - _monomials(np.vstack([state_next, asked_next]))
+    # An array comes first: a rational function takes none from the right.
+    before = _monomials(np.vstack([state, asked])) * squared_rate
+    quadratic = before - _monomials(np.vstack([state_next, asked_next]))
     values = _identity(m, space.A)
     asked_twice = np.vstack([here, there]), np.vstack([asked, asked_next]), _point_names(m) + _point_names(m, "k+1")
     both, order = _known(*asked_twice, space.parts * 2, bounds)
@@ -87,7 +89,7 @@ def scheme_conditions(space: StateSpace, bounds: Bounds, squared_rate: Any) -> l
         _nothing(n + 2 * m, 2 * m, space),
         (
             np.concatenate([quadratic, np.zeros((m, n + 2 * m, n + 2 * m), dtype=quadratic.dtype)]),
-            np.vstack([none, np.hstack([squared_rate * values, -values])])[:, order],
+            np.vstack([none, np.hstack([values * squared_rate, -values])])[:, order],
         ),
         both,
         (*_vectors(space), *(f"{name}'" for name in _vectors(space)[n:])),

@@ -1,4 +1,4 @@
-"""Quadratic forms as arrays, of floats or of fractions, which are added and multiplied as integers."""
+"""Quadratic forms as arrays, of floats, of fractions, which are added and multiplied as integers, or of functions."""
 
 import math
 from collections.abc import Sequence
@@ -39,11 +39,15 @@ def rows_times(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def integers(array: np.ndarray) -> tuple[np.ndarray, int]:
-    """Fractions as integers and their common denominator, which add and multiply faster; floats as they are."""
+    """Fractions as integers and their common denominator, which add and multiply faster; all else as it is."""
     if array.dtype != object:
         return array, 1
     numbers = array.ravel().tolist()
-    common = math.lcm(*(number.denominator for number in numbers))
+    try:
+        common = math.lcm(*(number.denominator for number in numbers))
+    except AttributeError:
+        # Rational functions, of numbers that are not chosen yet.
+        return array, 1
     scaled = [number.numerator * (common // number.denominator) for number in numbers]
     integers = np.empty(len(scaled), dtype=object)
     integers[:] = scaled
@@ -51,11 +55,15 @@ def integers(array: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def over(denominator: int, integers: np.ndarray) -> np.ndarray:
-    """Integers as fractions again; floats as they are."""
+    """Integers as fractions again; floats as they are, and functions divided by that."""
     if integers.dtype != object:
         return integers
     fractions = np.empty(integers.size, dtype=object)
-    fractions[:] = [Fraction(number, denominator) if number else _ZERO for number in integers.ravel().tolist()]
+    numbers = integers.ravel().tolist()
+    try:
+        fractions[:] = [Fraction(number, denominator) if number else _ZERO for number in numbers]
+    except TypeError:
+        fractions[:] = [number * Fraction(1, denominator) if number else _ZERO for number in numbers]
     return fractions.reshape(integers.shape)
 
 

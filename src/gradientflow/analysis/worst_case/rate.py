@@ -185,7 +185,7 @@ def rate_of(asked: Problem) -> WorstCaseRate:
             asked.subject, asked.energies, exact, quadratics, curvature, grade, reason, certificate, asked
         )
 
-    plain = _distance_rate(asked) if asked.space.states == 1 else None
+    plain = distance_rate(asked) if asked.space.states == 1 else None
     if plain is not None and _as_good(float(plain[0]), quadratics, asked):
         return result(*plain)
     best, words = fastest_rate(asked, quadratics)
@@ -208,7 +208,7 @@ def _as_good(rate: float, best: float, asked: Problem) -> bool:
     return rate >= limit if asked.is_flow else rate <= limit
 
 
-def _distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
+def distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
     """The best rate at which ‖x − x*‖² itself falls, exactly; `None` where it could not be made exact."""
     if not follows_state(asked.space, _bounded(asked)):
         return None
