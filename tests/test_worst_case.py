@@ -1075,3 +1075,42 @@ def test_a_recipe_that_cannot_be_read_is_told_by_its_line():
         gf.worst_case_rate(method(Normalized(), 0.1), 1, 10)
     with pytest.raises(NotExactError, match="does not rest where the gradient vanishes"):
         gf.worst_case_rate(method(Drifting(), 0.1), 1, 10)
+
+
+# --- steps that are searched for --------------------------------------------------------------------------------------
+
+STEEPEST = gf.optimizers.gradient_descent(gf.landscapes.bowl(), gf.ExactLineSearch())
+
+
+@pytest.mark.parametrize(("mu", "L"), [(1, 9), (1, 4), (Fraction(1, 3), 3)])
+def test_steepest_descent_is_as_fast_as_on_quadratics(mu, L):
+    """((L − μ)/(L + μ))² (de Klerk, Glineur & Taylor 2017), which a quadratic attains, and squared after two steps."""
+    once = (Fraction(L - mu) / (L + mu)) ** 2
+    for steps in (1, 2):
+        bound = gf.worst_case_bound(STEEPEST, steps, mu, L, initial="gap")
+        assert bound.check()
+        assert once**steps <= bound.exact <= once**steps * Fraction(100001, 100000)
+        energy = gf.Quadratic(jnp.diag(jnp.array([float(mu), float(L)])))
+        method = gf.optimizers.gradient_descent(energy, gf.ExactLineSearch())
+        run = method.iterate(jnp.array([1 / float(mu), 1 / float(L)]), steps=steps)
+        assert run.energy[-1] / run.energy[0] == pytest.approx(float(once**steps), rel=1e-9)
+
+
+def test_a_searched_step_s_bound_holds_where_no_quadratic_is():
+    E = gf.energy(lambda x: jnp.logaddexp(0, 4 * x[0] + x[1]) - 2 * x[0] + jnp.sum(x**2) / 2)
+    # σ'' ≤ 1/4 along (4, 1), of length² 17.
+    bound = gf.worst_case_bound(STEEPEST, 1, 1, 1 + Fraction(17, 4), initial="gap")
+    least = gf.optimizers.gradient_descent(E, 0.2).iterate([0.0, 0.0], steps=400).energy[-1]
+    for start in np.random.default_rng(0).normal(size=(10, 2)) * 3:
+        run = gf.optimizers.gradient_descent(E, gf.ExactLineSearch()).iterate(start, steps=1)
+        assert run.energy[1] - least <= bound.value * (run.energy[0] - least) + 1e-12
+
+
+def test_of_searched_steps_only_descent_s_are_known():
+    momentum = gf.Method(gf.HeavyBallFlow(gf.landscapes.bowl(), 1.0, 1.0), gf.MomentumEuler(), gf.ExactLineSearch())
+    with pytest.raises(gf.analysis.NotExactError, match="worst_case_bound: of an exact line search steps of gradient"):
+        gf.worst_case_bound(momentum, 1, 1, 4)
+    with pytest.raises(ValueError, match="of a method with given steps"):
+        gf.worst_case_bound(STEEPEST, 1, 1, 4).worst()
+    with pytest.raises(TypeError, match="constant"):
+        gf.worst_case_rate(STEEPEST, 1, 4)

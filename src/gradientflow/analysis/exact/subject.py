@@ -14,7 +14,7 @@ from gradientflow.discretizers.step_rule import check_table
 from gradientflow.flows import Flow, is_stochastic
 from gradientflow.flows.checks import in_a_line
 
-from .algebra import fraction
+from .algebra import fraction, rational_functions
 from .leaf import Exact, ImpureError, NotExactError
 from .state_reading import read_drift, read_step
 from .state_space import StateSpace
@@ -94,6 +94,25 @@ def read_run(where: str, method: Any, steps: int) -> tuple[StateSpace, ...]:
             # Where the time is no remedy, what was wrong without it is what there is to say.
             raise refusal or AssertionError from None
     return tuple(space.with_position_in_state(where) for space in read)
+
+
+def read_descent(where: str, method: Method) -> StateSpace:
+    """A step of gradient descent, with h = 1, of a method that looks for its h along it.
+
+    Raises:
+        ValueError: if it has noise.
+        NotExactError: if it is another step.
+    """
+    _check_noise(where, method.flow)
+    field = rational_functions(["h"])
+    read = read_step(method.flow, method.discretizer, Exact(field.gens[0]), field)
+    space = read_step(method.flow, method.discretizer, Fraction(1)).at()
+    plain = len(read.names) == 1 and read.after.shape == (1, 2) and (read.points == read.position).all()
+    if not plain or read.after[0, 0] != 1 or read.after[0, 1] != field.gens[0] * space.B[0, 0] or space.B[0, 0] >= 0:
+        raise NotExactError(
+            f"{where}: of an exact line search steps of gradient descent are known, and this is another"
+        )
+    return space
 
 
 def _lengths(where: str, rule: ScheduledStep, steps: int) -> list[Fraction]:

@@ -136,10 +136,14 @@ class WorstCaseBound(Drawn):
 
         Raises:
             ValueError: if the class holds energies that are not convex, whose least value is not known then; if more is
-                assumed of them; if there is no bound; or if the energy is too steep to run on.
+                assumed of them; if the steps are searched for; if there is no bound; or if the energy is too steep to
+                run on.
         """
-        if self.exact is None or self.energies.mu < 0 or self.problem.assuming:
-            raise ValueError("worst: needs a bound, and a class of convex energies with nothing assumed beside")
+        if self.exact is None or self.energies.mu < 0 or self.problem.assuming or self.problem.searched:
+            raise ValueError(
+                "worst: needs a bound, of a method with given steps, on a class of convex energies with nothing "
+                "assumed beside"
+            )
         asked, condition = bounded_run(self.problem, self.steps, self.final, self.initial, self.at, self.chosen)
         method, start, basis = extreme(self.problem, asked, solve([condition.as_floats()], least=[1.0]))
         with jax.enable_x64(True):
@@ -224,7 +228,9 @@ def worst_case_bound(
 
     Args:
         method: a method with a constant step, or a schedule of steps; its own energy is not used. Coefficients that
-            change with the time, such as those of Nesterov's friction 3/t, are read at each step.
+            change with the time, such as those of Nesterov's friction 3/t, are read at each step. Gradient descent may
+            have an `ExactLineSearch`: of each step it is known then that ∇E at its end is orthogonal to the one before,
+            which holds where E has a least value along it.
         steps: N ≥ 1.
         mu: μ; −L for all smooth energies.
         L: L > μ, or `math.inf` for proximal schemes.
@@ -249,7 +255,8 @@ def worst_case_bound(
 
     References:
         Y. Drori, M. Teboulle, Performance of first-order methods for smooth convex minimization: a novel approach,
-        Math. Programming 145, 2014.
+        Math. Programming 145, 2014; E. de Klerk, F. Glineur, A. B. Taylor, On the worst-case complexity of the gradient
+        method with exact line search for smooth strongly convex functions, Optim. Letters 11, 2017.
 
     Example:
         >>> import gradientflow as gf
@@ -299,7 +306,7 @@ def worst_case_bound(
         hint = _hint(asked, initial, best.status)
         return result(None, Grade.UNKNOWN, f"the solver found no bound: {best.status}{hint}", None)
     curvatures = [asked.mu, *([1 / asked.inverse_L] if asked.inverse_L else [])]
-    motions = [] if asked.nonsmooth else quadratic_motions(condition.inequalities.at, curvatures)
+    motions = [] if asked.nonsmooth or asked.searched else quadratic_motions(condition.inequalities.at, curvatures)
     proof = _proof(condition, best, (None, *motions))
     if proof is not None:
         return result(proof.weights[0], Grade.PROVED, "its multipliers are exact", proof)

@@ -1,6 +1,7 @@
 """What is bounded by what along a run, and the condition under which it is: on one energy, or on a sum f + g."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -69,6 +70,7 @@ def bounded_run(
         [] if measure in ("distance", "state") else [run.place_of(row, name, part) for part in parts]
         for measure, row, name in asked_at
     ]
+    searched = [run.place_of(row, str(k)) for k, row in enumerate(run.positions)] if asked.searched else []
     points, others = run.points(), run.points(1) if asked.nonsmooth else None
     sizes = [len(each.names) - 1 for each in (points, others) if each]
     rows = [run.moved if initial == "state" else run.positions[0][None], *(row[None] for row, _ in ends)]
@@ -77,6 +79,7 @@ def bounded_run(
         for (measure, _, _), where, row in zip(asked_at, places, rows, strict=True)
     )
     known = [_bounded_below(place, points, asked) for place in range(sizes[0])] if asked.mu < 0 else []
+    known += [one for before, after in pairwise(searched) for one in _found(before, after, points, asked.unit)]
     for name, m in asked.assuming:
         unit = asked.unit ** GROWTH[name].power
         known += [Known(*growth_at(place, points, name, m), unit) for place in range(sizes[0])]
@@ -140,6 +143,17 @@ def _bounded_below(place: int, points: Points, asked: Problem) -> Known:
     gap[place] += 1
     shown = rf"(E_{{{name}}} - E^* - \tfrac1{{2L}}\|g_{{{name}}}\|^2)"
     return Known(-product(g, g) * (asked.inverse_L / 2), gap, shown, asked.unit)
+
+
+def _found(before: int, after: int, points: Points, unit: Fraction) -> list[Known]:
+    """What an exact search along −g leaves: ⟨g', g⟩ = 0 and ⟨g', x' − x⟩ = 0, each from the side that is of use."""
+    x, g = points.x[after + 1] - points.x[before + 1], points.gradients[before + 1]
+    there, none = points.gradients[after + 1], np.full(len(points.names) - 1, Fraction(0), dtype=object)
+    i, j = points.names[before + 1], points.names[after + 1]
+    return [
+        Known(-product(there, g), none, rf"(-\langle g_{{{j}}}, g_{{{i}}}\rangle)", unit**2),
+        Known(-product(there, x), none, rf"\langle g_{{{j}}}, x_{{{i}}} - x_{{{j}}}\rangle", unit),
+    ]
 
 
 def _measured(

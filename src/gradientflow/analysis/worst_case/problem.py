@@ -9,12 +9,12 @@ import equinox as eqx
 import numpy as np
 import scipy.linalg
 
-from gradientflow.discretizers import Method
+from gradientflow.discretizers import ExactLineSearch, Method, as_step_rule
 from gradientflow.flows import Energy, Flow, with_energy
 from gradientflow.flows.checks import in_a_line
 
 from ..exact.state_space import StateSpace
-from ..exact.subject import exact_number, read_run, read_subject, refuse_sums
+from ..exact.subject import exact_number, read_descent, read_run, read_subject, refuse_sums
 from .decrease import Bounds
 from .sums import rest_of_sum
 
@@ -128,6 +128,7 @@ class Problem:
         following: the systems of the steps after the first, where they are others.
         nonsmooth: of a sum f + g the class of g, in the same units; else `None`.
         assuming: what else is assumed of the energy, by name, with its number in the same units.
+        searched: whether each step goes against the gradient, to where E is least along it.
     """
 
     subject: Method | Flow
@@ -140,6 +141,7 @@ class Problem:
     following: tuple[StateSpace, ...] = ()
     nonsmooth: EnergyClass | None = None
     assuming: tuple[tuple[str, Fraction], ...] = ()
+    searched: bool = False
 
     def bounds(self, number: type = Fraction) -> Bounds:
         """The class in fractions, or in floats."""
@@ -238,6 +240,10 @@ def run_problem(
         TypeError: if it is no method, or its steps depend on the state; or it is of a sum, and that is not answered.
         NotExactError: if it can't be read exactly.
     """
+    if isinstance(method, Method) and isinstance(as_step_rule(method.step), ExactLineSearch):
+        refuse_sums(where, method)
+        asked = balanced(method, energies, read_descent(where, method), scaled=False)
+        return dataclasses.replace(asked, searched=True)
     read = read_run(where, method, steps)
     is_sum = method.flow.energy.nonsmooth is not None
     first, *others = (space.relying_on_used() for space in read) if is_sum else read

@@ -27,7 +27,12 @@ class Run:
         space = asked.space
         self._is_sum = asked.nonsmooth is not None
         # A gradient of each energy at each iterate may be asked for, beside those of the scheme.
-        size = 5 + space.start_points.shape[0] + sum(asked.step(k).gradients + 2 for k in range(steps + 1))
+        size = (
+            5
+            + asked.searched * steps
+            + space.start_points.shape[0]
+            + sum(asked.step(k).gradients + 2 for k in range(steps + 1))
+        )
         self._unit = np.array([[Fraction(int(i == j)) for j in range(size)] for i in range(size)], dtype=object)
         self._asked: list[np.ndarray] = []
         self._parts: list[int] = []
@@ -35,6 +40,9 @@ class Run:
         self._named: list[str] = []
         start = self._unit[:1]
         self.basis: list[str] = ["x_0"]
+        # Where a search ends is not told by the gradients before.
+        self._found = steps if asked.searched else 0
+        self.basis += [f"x_{{{k}}}" for k in range(1, self._found + 1)]
         if self._is_sum:
             self._rest = rest_of_sum("worst_case_bound", space)
             if self._rest[0, 0] and space.start[0, 0]:
@@ -49,7 +57,7 @@ class Run:
             space = asked.step(k)
             inputs = self._gradients(space.C @ state, space.D, str(k), space.parts)
             self.positions.append((space.position @ state + space.position_inputs @ inputs)[0])
-            state = space.A @ state + space.B @ inputs
+            state = self._unit[k + 1 : k + 2] if asked.searched else space.A @ state + space.B @ inputs
         # Of the last step no more is asked than its position needs.
         space = asked.step(steps)
         needed = int(np.max(np.flatnonzero(space.position_inputs), initial=-1)) + 1
@@ -97,7 +105,7 @@ class Run:
     @property
     def _first(self) -> int:
         """The place of the first gradient asked in the basis."""
-        return 2 if self._is_sum else 1
+        return 2 if self._is_sum else 1 + self._found
 
     def _once(self, row: np.ndarray, name: str, part: int, by_prox: bool) -> int:
         """The place of a point among all, asked if it was not; a subgradient of g there by a proximal map if it may."""
