@@ -422,6 +422,22 @@ def test_descent_leaves_minima_that_are_too_sharp_for_its_step():
     assert x * x + y * y < 2 / 0.3
 
 
+@pytest.mark.parametrize(("optimizer", "lr"), [(gf.optimizers.gradient_descent, 0.02), (gf.optimizers.adam, 0.03)])
+def test_a_curvature_that_is_followed_along_a_run_is_the_greatest(optimizer, lr):
+    """Of 150 unknowns, where its direction jumps to one that is orthogonal: Σ cosh(aᵢxᵢ), both sides of the change."""
+    a = jnp.linspace(0.5, 1, 150).at[:2].set(jnp.array([2.0, 1.7]))
+    method = optimizer(gf.energy(lambda x: jnp.sum(jnp.cosh(a * x))), lr=lr)
+    run = method.iterate(jnp.zeros(150).at[:2].set(jnp.array([1.5, 2.0])), steps=100)
+    found = gf.edge_of_stability(method, run, points=30)
+    diagonal = np.asarray(a**2 * jnp.cosh(a * run.x))[found.steps]
+    assert set(diagonal.argmax(axis=1)) == {0, 1}
+    np.testing.assert_allclose(found.sharpness, diagonal.max(axis=1), rtol=1e-7)
+    if optimizer is gf.optimizers.adam:
+        assert np.isfinite(found.preconditioned[1:]).all()
+        held = gf.stability(method, at=run, step=100)
+        assert found.preconditioned[-1] / found.threshold[-1] == pytest.approx(lr / held.lr_limit, rel=1e-4)
+
+
 # --- Drawing and saving ----------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,10 @@ from ..results.result import Result
 LARGEST_EXACT = 30
 # Up to here the Hessian is formed and all its eigenvalues are found.
 LARGEST_DENSE = 1_000
+# And where it is asked again and again along a run: the greatest is followed from point to point beyond.
+LARGEST_AGAIN = 100
+# How much of a random direction a followed one is given.
+_ASTRAY = 0.05
 _MULTIPLE_OF_IDENTITY = 1e-13
 _LANCZOS_SEED = 0
 
@@ -203,39 +207,85 @@ def _measured(hessian: np.ndarray) -> Curvatures:
     return Curvatures(_around(values[0], margin), _around(values[-1], margin), values, Grade.MEASURED, how)
 
 
+def greatest_curvature(energy: Energy, x: Any, start: np.ndarray | None = None) -> tuple[float, np.ndarray | None]:
+    """The greatest curvature, and its direction, from which to look for that at a point nearby.
+
+    Args:
+        energy: the energy.
+        x: the position.
+        start: a direction to start from, shape (n,), where all of the Hessian's eigenvalues would take long.
+
+    Raises:
+        ArithmeticError: if the Hessian is not finite there.
+    """
+    if size(x) <= LARGEST_AGAIN or exact_hessian(energy) is not None or double_hessian(energy) is not None:
+        return float(sum(curvatures_at(energy, x).greatest) / 2), None
+    times, double = _products(energy, x)
+    anywhere = _any_direction(size(x))
+    if start is not None:
+        # What is orthogonal to the last direction would not be found from there.
+        anywhere = start + _ASTRAY * anywhere / np.linalg.norm(anywhere)
+    found = _greatest_of(times, anywhere, 1e-8 if double else 1e-5, 0.0)
+    return found.value, found.direction
+
+
 def _by_lanczos(energy: Energy, x: Any) -> Curvatures:
     """The two extremes by Lanczos iteration (SciPy's ARPACK) on Hessian-vector products, with their residuals."""
-    flat, _ = ravel_pytree(x)
-    n, double = flat.size, jnp.finfo(flat.dtype).bits >= 64
-    start = np.random.default_rng(_LANCZOS_SEED).normal(size=n)
+    times, double = _products(energy, x)
+    start = _any_direction(size(x))
+    high = _greatest_of(times, start, 1e-12 if double else 1e-5, 0.0)
+    # The least from the other end of the same spectrum, and to the scale of the greatest: near 0 there is no other.
+    top = abs(high.value)
+    gap = _greatest_of(lambda v: top * v.ravel() - times(v), start, 1e-6 if double else 1e-4, top)
+    low = top - gap.value
+    how = f"Lanczos iteration on Hessian-vector products of {size(x)} unknowns, residual {high.residual:.1e}"
+    brackets = _around(low, gap.residual), _around(high.value, high.residual)
+    return Curvatures(*brackets, np.array([low, high.value]), Grade.MEASURED, how)
 
-    def hessian_times(vector: np.ndarray) -> np.ndarray:
+
+class _Greatest(NamedTuple):
+    """An eigenvalue, by how much its vector is none, and that vector."""
+
+    value: float
+    residual: float
+    direction: np.ndarray
+
+
+def _any_direction(n: int) -> np.ndarray:
+    return np.random.default_rng(_LANCZOS_SEED).normal(size=n)
+
+
+def _products(energy: Energy, x: Any) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
+    """v ↦ Hv on flat vectors, and whether in double precision."""
+    flat, _ = ravel_pytree(x)
+
+    def times(vector: np.ndarray) -> np.ndarray:
         product = np.asarray(_hessian_times(energy, x, jnp.asarray(vector.ravel(), flat.dtype)), dtype=float)
         # LAPACK would print what it thinks of them on the terminal.
         if not np.isfinite(product).all():
             raise ArithmeticError("the Hessian is not finite there")
         return product
 
-    def greatest_of(times: Callable[[np.ndarray], np.ndarray], tolerance: float, of: float) -> tuple[float, float]:
-        # Where a random vector is an eigenvector, every one is; ARPACK fails there.
-        image, length = times(start), float(np.linalg.norm(start))
-        mean = float(start @ image) / length**2
-        off = float(np.linalg.norm(image - mean * start)) / length
-        if off <= _MULTIPLE_OF_IDENTITY * max(of, abs(mean)):
-            return mean, off
-        try:
-            found: Any = eigsh(matrix_free(n, times), k=1, which="LA", v0=start, tol=tolerance)  # pyright: ignore
-        except ArpackError as error:
-            raise ArithmeticError(f"Lanczos iteration finds no largest curvature there ({error})") from None
-        (value,), vectors = found
-        return float(value), float(np.linalg.norm(times(vectors[:, 0]) - value * vectors[:, 0]))
+    return times, jnp.finfo(flat.dtype).bits >= 64
 
-    high, above = greatest_of(hessian_times, 1e-12 if double else 1e-5, 0.0)
-    # The least from the other end of the same spectrum, and to the scale of the greatest: near 0 there is no other.
-    gap, below = greatest_of(lambda v: abs(high) * v.ravel() - hessian_times(v), 1e-6 if double else 1e-4, abs(high))
-    low = abs(high) - gap
-    how = f"Lanczos iteration on Hessian-vector products of {n} unknowns, residual {above:.1e}"
-    return Curvatures(_around(low, below), _around(high, above), np.array([low, high]), Grade.MEASURED, how)
+
+def _greatest_of(
+    times: Callable[[np.ndarray], np.ndarray], start: np.ndarray, tolerance: float, of: float
+) -> _Greatest:
+    """The greatest eigenvalue, from a start; `of` is what its matrix is a difference to."""
+    # Where a random vector is an eigenvector, every one is; ARPACK fails there.
+    image, length = times(start), float(np.linalg.norm(start))
+    mean = float(start @ image) / length**2
+    off = float(np.linalg.norm(image - mean * start)) / length
+    if off <= _MULTIPLE_OF_IDENTITY * max(of, abs(mean)):
+        return _Greatest(mean, off, start / length)
+    try:
+        found: Any = eigsh(matrix_free(start.size, times), k=1, which="LA", v0=start, tol=tolerance)  # pyright: ignore
+    except ArpackError as error:
+        raise ArithmeticError(f"Lanczos iteration finds no largest curvature there ({error})") from None
+    (value,), vectors = found
+    direction = vectors[:, 0]
+    return _Greatest(float(value), float(np.linalg.norm(times(direction) - value * direction)), direction)
 
 
 def matrix_free(n: int, times: Callable[[np.ndarray], np.ndarray]) -> Any:

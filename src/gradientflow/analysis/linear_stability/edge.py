@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,13 +32,13 @@ from ..exact.leaf import NotExactError
 from ..exact.roots import AlwaysFailsError
 from ..results.grades import Grade
 from ..results.result import Drawn
-from .curvature import curvatures_at
+from .curvature import greatest_curvature
 from .held_run import held_along_run
 from .held_step import HeldStep
 from .jacobian import is_affine
 from .measured import measured_limit, measured_lr_limit
 from .place import unpacked
-from .preconditioned import learning_rate, preconditioned_curvatures
+from .preconditioned import greatest_preconditioned, learning_rate
 from .reading import ModeReading, NoPenalty, Recipe
 from .step_limit import StepLimit
 
@@ -167,11 +168,12 @@ def edge_of_stability(
             "edge_of_stability: no saved iterate of `run` is finite, so that there is no curvature to read"
         )
     finite = known[np.unique(np.linspace(0, len(known) - 1, min(points, len(known))).astype(int))]
-    sharpness = np.array([_sharpness(smooth, _row(run.x, int(row))) for row in finite])
+    places = [_row(run.x, row) for row in finite.tolist()]
+    sharpness = _greatest_along(partial(greatest_curvature, smooth, x) for x in places)
     t, indices = np.asarray(run.t, dtype=float), np.asarray(run.steps)
     slopes = np.diff(t) / np.diff(indices)
     h = slopes[np.minimum(finite, len(slopes) - 1)]
-    descent = np.array([_descent_limit(smooth, _row(run.x, int(row))) for row in finite])
+    descent = np.array([_descent_limit(smooth, x) for x in places])
     lr_limit, held, unread, lr = None, {}, None, None
     try:
         reading = None if discretizer.clock_only else Recipe(flow, discretizer).read()
@@ -189,8 +191,10 @@ def edge_of_stability(
             if discretizer.clock_only or not is_affine(*_on_mode(flow, discretizer, 1.0)):
                 raise
     if steps is not None:
-        least = np.array([_preconditioned(smooth, _row(run.x, row), step.inverse)
-                          for row, step in zip(finite.tolist(), steps, strict=True)])  # fmt: skip
+        least = _greatest_along(
+            None if step.inverse is None else partial(greatest_preconditioned, smooth, x, step.inverse)
+            for x, step in zip(places, steps, strict=True)
+        )
         threshold = np.array([step.threshold for step in steps])
         missing = next((step.reason for step in steps if step.reason), "")
         held = {"preconditioned": least, "threshold": threshold, "unread": missing}
@@ -235,15 +239,6 @@ def _each(sharpness: np.ndarray, limit: Callable[[float], StepLimit]) -> np.ndar
     return np.array([found.get(value, math.inf if value <= 0 else 0.0) for value in sharpness])
 
 
-def _preconditioned(energy: Energy, x: Any, inverse: Any) -> float:
-    if inverse is None:
-        return math.nan
-    try:
-        return float(sum(preconditioned_curvatures(energy, x, inverse).greatest) / 2)
-    except ArithmeticError:
-        return math.inf
-
-
 def _row(xs: Any, row: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[row], xs)
 
@@ -259,11 +254,18 @@ def _descent_limit(energy: Energy, x: Any) -> float:
     return 2 * squared / curved if curved > 0 else math.inf
 
 
-def _sharpness(energy: Energy, x: Any) -> float:
-    try:
-        return float(sum(curvatures_at(energy, x).greatest) / 2)
-    except ArithmeticError:
-        return math.inf
+def _greatest_along(places: Iterable[Callable[[Any], tuple[float, Any]] | None]) -> np.ndarray:
+    """The greatest curvature at each place, asked with the last one's direction; ∞ where it is not finite."""
+    found, direction = [], None
+    for greatest_from in places:
+        value = math.nan
+        if greatest_from is not None:
+            try:
+                value, direction = greatest_from(direction)
+            except ArithmeticError:
+                value, direction = math.inf, None
+        found.append(value)
+    return np.array(found)
 
 
 def _limit(reading: ModeReading, sharpness: float) -> float:

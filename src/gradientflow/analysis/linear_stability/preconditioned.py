@@ -14,11 +14,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Energy, Trajectory, lower, prepare
+from gradientflow.flows import Energy, Trajectory, lower, prepare, size
 from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow
 
 from ..results.grades import Grade
-from .curvature import Bracket, Curvatures, certified, curvatures_at, double_hessian
+from .curvature import LARGEST_AGAIN, Bracket, Curvatures, certified, curvatures_at, double_hessian, greatest_curvature
 from .place import is_stationary, row_of
 
 # By so many units of rounding an inverse preconditioner and the curvature times it may be off.
@@ -157,6 +157,25 @@ def preconditioned_curvatures(energy: Energy, x: Any, inverse: Any) -> Curvature
         rounding = rounding * float(entries.max()) + _ROUNDINGS * eps * float(np.linalg.norm(matrix))
         return certified((matrix + matrix.T) / 2, rounding, semidefinite, "matrix")
     return curvatures_at(Preconditioned(energy, jax.tree.map(jnp.sqrt, inverse)), x)
+
+
+def greatest_preconditioned(
+    energy: Energy, x: Any, inverse: Any, start: np.ndarray | None = None
+) -> tuple[float, np.ndarray | None]:
+    """The greatest eigenvalue of P⁻¹H at a position, and where to look for that at a point nearby.
+
+    Args:
+        energy: the energy.
+        x: the position.
+        inverse: P⁻¹ by coordinate, like x.
+        start: as `greatest_curvature` takes it.
+
+    Raises:
+        ArithmeticError: if the Hessian is not finite there.
+    """
+    if size(x) <= LARGEST_AGAIN or double_hessian(energy) is not None:
+        return float(sum(preconditioned_curvatures(energy, x, inverse).greatest) / 2), None
+    return greatest_curvature(Preconditioned(energy, jax.tree.map(jnp.sqrt, inverse)), x, start)
 
 
 def learning_rate(method: Method) -> float | None:
