@@ -80,3 +80,16 @@ def test_a_metric_may_be_singular_where_the_gradient_does_not_go():
     assert np.isfinite(np.asarray(run.x)).all()
     np.testing.assert_allclose(np.sum(run.x, axis=1), 0, atol=1e-12)
     assert (np.diff(run.energy) < 0).all()
+
+
+def test_a_run_that_a_singular_hessian_ends_says_so():
+    """x₀² + x₁ has no Newton step; a run that overflows is another thing."""
+    E = gf.energy(lambda x: x[0] ** 2 + x[1])
+    said = "the flow's own field was not: it needs more than them, as a Hessian or a metric"
+    run = gf.optimizers.newton(E).iterate([1.0, 2.0], 5)
+    assert (run.status, run.status.first_not_finite) == ("diverged", 1)
+    assert f"E and ∇E were finite at step 0 and {said}" in run.status.detail
+    assert said in gf.integrate(gf.NewtonFlow(E), [1.0, 2.0], 1.0).status.detail
+    overflown = gf.optimizers.gradient_descent(gf.energy(lambda x: jnp.sum(x**4)), 1.0).iterate([3.0], 50)
+    assert overflown.status == "diverged"
+    assert "field" not in overflown.status.detail

@@ -1004,7 +1004,7 @@ def _noisy(E, a, b):
             r"design: of a sum f \+ g",
         ),
         (lambda: gf.design(3, 1, 9, lr=(0, 1)), TypeError, "`optimizer` must make a method"),
-        (lambda: gf.design(gf.optimizers.adam, 1, 9, lr=(0, 1)), NotExactError, "not linear in its gradients"),
+        (lambda: gf.design(gf.optimizers.lion, 1, 9, lr=(0, 1)), NotExactError, "not linear in its gradients"),
         (
             lambda: gf.design(gf.optimizers.gradient_descent, 1, 9, lr=(1, 2)),
             NotExactError,
@@ -1114,3 +1114,22 @@ def test_of_searched_steps_only_descent_s_are_known():
         gf.worst_case_bound(STEEPEST, 1, 1, 4).worst()
     with pytest.raises(TypeError, match="constant"):
         gf.worst_case_rate(STEEPEST, 1, 4)
+
+
+ADAPTIVE = gf.optimizers.adam(gf.landscapes.bowl(), lr=0.1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: gf.worst_case_rate(ADAPTIVE, 1, 4),
+        lambda: gf.worst_case_bound(ADAPTIVE, 2, 1, 4),
+        lambda: gf.convergence_map(gf.optimizers.adam, 1, 10, lr=[0.1], b1=[0.9]),
+        lambda: gf.analysis.design(gf.optimizers.rmsprop, 1, 10, lr=(0, 1)),
+    ],
+)
+def test_what_divides_by_its_gradients_is_refused_with_the_remedy(ask):
+    """Not by the line at which its exponential is no rational number."""
+    with pytest.raises(gf.analysis.NotExactError, match=r"by what its gradients have been.*stability") as caught:
+        ask()
+    assert "\n" not in str(caught.value)

@@ -161,6 +161,7 @@ from .state import PytreeState as PytreeState
 from .state import Vector as Vector
 from .state import lift as lift
 from .state import lower as lower
+from .status import FIELD_BEFORE as FIELD_BEFORE
 from .status import OUTCOMES as OUTCOMES
 from .status import Evidence as Evidence
 from .status import Outcome as Outcome

@@ -18,6 +18,8 @@ from jax.core import Tracer
 _GROWN = 10
 # A path that stands still where ∇E is so many times what it was has met an end.
 STEEPER = 1_000
+# The bit of what was lost by a field that was not finite where all else was.
+FIELD_BEFORE = 16
 # A rise above this many times the run's own scale is one that did not end well, wherever it has stopped.
 _FAR = 1_000
 
@@ -63,7 +65,8 @@ class Evidence:
         heated: whether a Brownian motion drives it, whose heat is a rise that ends.
         settled: whether it stands where a state of rest is.
         lost_from: the step from which something is not finite.
-        lost: what was not finite there: 1 for the state, 2 for E, 4 for ∇E, 8 for the drift, and their sums.
+        lost: what was not finite there: 1 for the state, 2 for E, 4 for ∇E, 8 for the drift, 16 for the drift at the
+            step before, and their sums.
         rises_from: the first step of the last rise above the start.
         rise: E at the end less E at the start, a median where chance moves it [E].
         rise_before: the largest such rise over the first half [E].
@@ -303,6 +306,12 @@ def _sentence(status: Status) -> str:
         names = ((1, "the state"), (2, "E"), (4, "∇E"), (8, "the drift"))
         what = " and ".join(name for bit, name in names if int(e.lost) & bit)
         lost = f"not finite from step {lost_from} on: {what}"
+        if (before := int(e.lost) & FIELD_BEFORE) or (int(e.lost) == 8 and np.isfinite(energy) and np.isfinite(grad)):
+            where = f" at step {lost_from - 1}" if before else ""
+            return (
+                f"{lost}; E and ∇E were finite{where} and the flow's own field was not: it needs more than them, as a "
+                "Hessian or a metric, which is singular or not finite there"
+            )
         if 0 <= rose < lost_from:
             return f"the energy began to rise at step {rose} and did not stop; {lost}"
         if lost_from > 1 and int(e.lost) & 1:

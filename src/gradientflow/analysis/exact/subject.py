@@ -1,5 +1,6 @@
 """What is asked about, a method with its constant step or a flow, read exactly."""
 
+import contextlib
 import math
 import numbers
 from fractions import Fraction
@@ -11,12 +12,13 @@ import numpy as np
 
 from gradientflow.discretizers import ConstantStep, Method, ScheduledStep, as_step_rule
 from gradientflow.discretizers.step_rule import check_table
-from gradientflow.flows import Flow, is_stochastic
+from gradientflow.flows import Flow, Mode, is_stochastic
+from gradientflow.flows.catalogue.adaptive.held import AdaptiveFlow
 from gradientflow.flows.checks import in_a_line
 
 from .algebra import fraction, rational_functions
 from .leaf import Exact, ImpureError, NotExactError
-from .state_reading import read_drift, read_step
+from .state_reading import Reading, read_drift, read_step
 from .state_space import StateSpace
 
 
@@ -154,7 +156,54 @@ def check_method(where: str, method: Any, flows: bool = False) -> Fraction | Exa
             f"of one's own is Method(flow, scheme, step){remedy}"
         )
     _check_noise(where, method.flow)
+    _refuse_what_adapts(where, method)
     return method.step if isinstance(method.step, Exact) else constant_step(where, method)
+
+
+def read_family(
+    where: str, optimizer: Any, symbols: dict[str, Exact], field: Any, sample: dict[str, float], hint: str = ""
+) -> Reading:
+    """The step of the methods that an optimizer makes, with symbols for their numbers.
+
+    Args:
+        where: the function that asks, for the message.
+        optimizer: (energy, **numbers) ↦ a method.
+        symbols: elements of a field of rational functions, by name.
+        field: that field.
+        sample: numbers that it takes.
+        hint: what else may help.
+
+    Raises:
+        TypeError: if it makes no method, or one of a sum f + g.
+        NotExactError: if the step can't be read so, naming the line.
+    """
+    try:
+        method = optimizer(Mode(None), **symbols)
+        h = check_method(where, method)
+        refuse_sums(where, method)
+        return read_step(method.flow, method.discretizer, h, field)
+    except NotExactError as error:
+        with contextlib.suppress(ValueError):
+            _refuse_what_adapts(where, optimizer(Mode(1.0), **sample))
+        name = getattr(optimizer, "__name__", type(optimizer).__name__)
+        name = "it" if name == "<lambda>" else name
+        raise NotExactError(
+            f"{where}: {name} is not linear in its gradients with rational coefficients of {', '.join(symbols)}, as "
+            f"momentum and nesterov are{hint}: {error}"
+        ) from error
+
+
+def _refuse_what_adapts(where: str, method: Any) -> None:
+    """Refuses what divides by its own gradients.
+
+    Raises:
+        NotExactError: with the remedy.
+    """
+    if isinstance(method, Method) and isinstance(method.flow, AdaptiveFlow):
+        raise NotExactError(
+            f"{where}: {method.name} divides by what its gradients have been, so that its step is linear on no class "
+            "of energies; ask stability(method, at=x), or at=run, which holds that as it is there"
+        )
 
 
 def _check_noise(where: str, flow: Flow) -> None:

@@ -14,10 +14,9 @@ from gradientflow.flows import Mode, looks_at_numbers
 from gradientflow.flows.checks import in_a_line
 
 from ..exact.algebra import rational_functions
-from ..exact.leaf import Exact, NotExactError
-from ..exact.state_reading import read_step
+from ..exact.leaf import Exact
 from ..exact.state_space import characteristic
-from ..exact.subject import check_method
+from ..exact.subject import read_family
 from ..exact.unit_disk import is_simple_von_neumann
 from ..results.grades import Grade, Graded, weakest
 from ..results.result import Drawn
@@ -115,19 +114,12 @@ def convergence_map(optimizer: Callable[..., Method], mu: Any, L: Any, **paramet
     field = rational_functions(("p0", "p1"))
     x, y = map(Exact, field.gens)
     name = getattr(optimizer, "__name__", type(optimizer).__name__)
-    try:
-        method = optimizer(Mode(None), **{first: x, second: y})
-        h = check_method("convergence_map", method)
-        reading = read_step(method.flow, method.discretizer, h, field)
-    except NotExactError as error:
-        raise NotExactError(
-            f"convergence_map: {name} is not linear in its gradients with rational coefficients of {first} and "
-            f"{second}, as momentum and nesterov are: {error}"
-        ) from error
+    sample = {first: float(xs[0]), second: float(ys[0])}
+    reading = read_family("convergence_map", optimizer, {first: x, second: y}, field, sample)
     grades, periods = np.full((len(ys), len(xs)), Grade.UNKNOWN, dtype=object), np.zeros((len(ys), len(xs)), dtype=int)
     for i, j in np.ndindex(grades.shape):
         # The optimizer itself says which numbers it takes.
-        optimizer(Mode(1.0), **{first: float(xs[j]), second: float(ys[i])})
+        method = optimizer(Mode(1.0), **{first: float(xs[j]), second: float(ys[i])})
         space = reading.at(xs[j], ys[i]).with_position_in_state("convergence_map")
         grades[i, j], periods[i, j] = _decided(balanced(method, energies, space.minimal()))
     shown = [np.array([float(value) for value in values]) for values in (xs, ys)]

@@ -15,8 +15,8 @@ from gradientflow.flows.checks import in_a_line
 
 from ..exact.algebra import rational_functions
 from ..exact.leaf import Exact, NotExactError
-from ..exact.state_reading import Reading, read_step
-from ..exact.subject import check_method, exact_number, refuse_sums
+from ..exact.state_reading import Reading
+from ..exact.subject import exact_number, read_family
 from ..results.grades import Grade
 from ..results.result import Drawn
 from .problem import EnergyClass, Problem, balanced, energy_class
@@ -113,7 +113,8 @@ def design(optimizer: Any, mu: Any, L: Any, tries: int = 400, **ranges: tuple[An
     check_integer("design", 1, tries=tries)
     energies = energy_class("design", mu, L, strongly=True)
     box = _box(optimizer, ranges)
-    family = _Family(optimizer, tuple(box), energies)
+    middle = {name: (least + greatest) / 2 for name, (least, greatest) in box.items()}
+    family = _Family(optimizer, tuple(box), energies, middle)
     low, high = np.array(list(box.values())).T
     tried: list[tuple[np.ndarray, float]] = []
 
@@ -151,20 +152,12 @@ class _Family:
     optimizer: Callable[..., Any]
     names: tuple[str, ...]
     energies: EnergyClass
+    sample: dict[str, float]
 
     def __post_init__(self) -> None:
         field = rational_functions(tuple(f"p{i}" for i in range(len(self.names))))
         symbols = dict(zip(self.names, map(Exact, field.gens), strict=True))
-        try:
-            method = self.optimizer(Mode(None), **symbols)
-            h = check_method("design", method)
-            refuse_sums("design", method)
-            self.reading: Reading = read_step(method.flow, method.discretizer, h, field)
-        except NotExactError as error:
-            raise NotExactError(
-                f"design: it is not linear in its gradients with rational coefficients of {', '.join(self.names)}, as "
-                f"momentum and nesterov are: {error}"
-            ) from error
+        self.reading: Reading = read_family("design", self.optimizer, symbols, field, self.sample)
 
     def method(self, values: list[Fraction]) -> Method:
         """The method with given numbers, on the energy x²/2."""

@@ -16,9 +16,9 @@ from gradientflow.flows.checks import in_a_line
 from ..exact.algebra import rational_functions, value_at
 from ..exact.leaf import Exact, NotExactError
 from ..exact.positive import is_nonnegative
-from ..exact.state_reading import Reading, read_step
+from ..exact.state_reading import Reading
 from ..exact.state_space import StateSpace
-from ..exact.subject import check_method, exact_number, refuse_sums
+from ..exact.subject import exact_number, read_family
 from .conditions import Condition
 from .decrease import Bounds, distance_conditions, scheme_conditions
 from .problem import EnergyClass, Problem
@@ -53,16 +53,9 @@ class Family:
             name: one * low + s if high is None else (one * low + one * high * s) / (1 + s)
             for (name, (low, high)), s in zip(self.ranges.items(), self.field.gens, strict=True)
         }
-        try:
-            method = self.optimizer(Mode(None), **self._symbols())
-            h = check_method(where, method)
-            refuse_sums(where, method)
-            self.reading: Reading = read_step(method.flow, method.discretizer, h, self.field)
-        except NotExactError as error:
-            raise NotExactError(
-                f"{where}: it is not linear in its gradients with rational coefficients of {', '.join(self.ranges)}, "
-                f"as momentum and nesterov are (of √κ take the root as the number): {error}"
-            ) from error
+        sample = {name: float(value) for name, value in self.numbers_at((Fraction(1),) * len(self.ranges)).items()}
+        hint = " (of √κ take the root as the number)"
+        self.reading: Reading = read_family(where, self.optimizer, self._symbols(), self.field, sample, hint)
         self.space = _space(self.reading, self.field)
         self.lowest, highest = (self.element(name, given) for name, given in (("mu", self.mu), ("L", self.L)))
         if self.lowest is None:

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.flows import (
+    FIELD_BEFORE,
     Distinct,
+    Flow,
     Left,
     Status,
     all_finite,
@@ -67,6 +69,8 @@ def run_known(iteration: Iteration, z0: State, t0: Time, gtol: Any, steps: int, 
         status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
             status = _to_the_step(iteration, status, carries, save_every)
+        elif (row := int(status.evidence.lost_from) - 1) >= 0:
+            status = _told_of_the_field(iteration.flow, *jax.tree.map(lambda leaf: leaf[row], (rows.t, rows.z)), status)
     status = look_beyond(iteration.flow, told.t[-1], ends.last, status)
     return on_device(dataclasses.replace(rows, finite=None)), status
 
@@ -117,6 +121,19 @@ def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_ever
         period = np.asarray(_steps_until_back(iteration, last, np.asarray(recurs)))
         return decide(dataclasses.replace(evidence, period=period, still=np.asarray(period == 1)))
     return status
+
+
+def _told_of_the_field(flow: Flow, t: Time, z: State, status: Status) -> Status:
+    """What was lost, and whether it was lost by a field that is not finite at the last state at which all else is."""
+    if bool(_is_finite_field(flow, t, z)):
+        return status
+    seen: Any = status.evidence
+    return dataclasses.replace(status, evidence=dataclasses.replace(seen, lost=seen.lost | FIELD_BEFORE))
+
+
+@compiled
+def _is_finite_field(flow: Flow, t: Time, z: State) -> Any:
+    return all_finite(flow.drift(t, z))
 
 
 @compiled
