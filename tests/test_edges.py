@@ -56,9 +56,7 @@ def test_tableaus_that_are_none(name):
 
 
 def test_a_convergence_map_of_adam_says_what_it_is_for():
-    with pytest.raises(
-        gf.NotExactError, match=r"^convergence_map: .*divides by what its gradients have been"
-    ):
+    with pytest.raises(gf.NotExactError, match=r"^convergence_map: .*divides by what its gradients have been"):
         gf.convergence_map(gf.optimizers.adam, 1, 10, lr=[0.01, 0.1], b1=[0.5, 0.9])
 
 

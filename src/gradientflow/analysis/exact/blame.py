@@ -13,7 +13,6 @@ from gradientflow.flows import Flow, UnansweredQuestionError, users_line
 from .draws import kept_generators
 from .leaf import ImpureError, NotExactError, heeded
 
-
 _OURS = pathlib.Path(__file__).parents[2]
 
 
