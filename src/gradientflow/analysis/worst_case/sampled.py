@@ -17,6 +17,7 @@ from .problem import Problem
 from .rate import distance_rate
 from .search import fastest_rate
 from .semidefinite import Solution, solve
+from .sums import INFINITE, motions
 
 # By so many inequalities at most a step is proved, of which those are taken that will do at the first places.
 _MOST, _FIRST = 4, 3
@@ -50,6 +51,14 @@ class Place:
             return distance_conditions(space, bounds, False)
         return scheme_conditions(space, bounds, self.squared_rate)
 
+    @property
+    def motions(self) -> list[np.ndarray]:
+        """What a method with one state does on quadratics of curvature μ and L: where ρ is theirs, S annihilates it."""
+        asked = self.asked
+        if asked.space.states > 1:
+            return []
+        return motions(asked.space, [[asked.mu, 1 / asked.inverse_L if asked.inverse_L else INFINITE]])
+
 
 def place(at: tuple[Fraction, ...], asked: Problem) -> Place:
     """A place, with the best rate there."""
@@ -77,7 +86,7 @@ def by_few_inequalities(places: Sequence[Place]) -> Iterator[list[tuple[tuple[Fr
                 continue
             if all(_by(conditions, some, each.squared_rate) is not None for each, conditions in stated[:_FIRST]):
                 tried.append(some)
-                found = ((each.at, _exactly(conditions, some, each.squared_rate)) for each, conditions in stated)
+                found = ((each.at, _exactly(each, conditions, some)) for each, conditions in stated)
                 yield [(at, certificate) for at, certificate in found if certificate is not None]
 
 
@@ -95,11 +104,18 @@ def _with(condition: Condition, some: Sequence[int]) -> Condition:
     return dataclasses.replace(condition, inequalities=dataclasses.replace(known, chosen=chosen))
 
 
-def _exactly(conditions: Sequence[Condition], some: Sequence[int], squared: Fraction) -> Certificate | None:
-    """The same in fractions: what S annihilates is guessed, and then the equations are solved."""
-    found = _by(conditions, some, squared)
+def _exactly(each: Place, conditions: Sequence[Condition], some: Sequence[int]) -> Certificate | None:
+    """The same in fractions: what S annihilates is guessed, or a quadratic's motion, and the equations are solved."""
+    found = _by(conditions, some, each.squared_rate)
     if found is None:
         return None
+    guesses = (_solved(conditions, some, each.squared_rate, found, kernel) for kernel in (None, *each.motions))
+    return next((certificate for certificate in guesses if certificate is not None), None)
+
+
+def _solved(
+    conditions: Sequence[Condition], some: Sequence[int], squared: Fraction, found: Solution, kernel: np.ndarray | None
+) -> Certificate | None:
     few = [_with(conditions[0], some), *conditions[1:]]
     weights, alone = found.weights, len(few) == 1
     # What is homogeneous is counted in the last multiplier.
@@ -112,7 +128,8 @@ def _exactly(conditions: Sequence[Condition], some: Sequence[int], squared: Frac
     rows, offset = [], len(weights)
     for condition, multipliers in zip(few, found.multipliers, strict=True):
         floats = condition.as_floats().remainder((weights / scale).tolist(), (multipliers / scale).tolist())
-        of_weights, of_multipliers, sums = condition.annihilating(kernel_of(floats, _VANISHING * size))
+        vanishing = kernel_of(floats, _VANISHING * size) if kernel is None else kernel
+        of_weights, of_multipliers, sums = condition.annihilating(vanishing)
         own = np.zeros((len(sums), len(numbers) + 1), dtype=object)
         own[:, : len(weights)], own[:, offset : offset + len(multipliers)] = of_weights, of_multipliers
         own[:, -1] = -sums
