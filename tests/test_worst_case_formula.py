@@ -9,7 +9,7 @@ import sympy
 
 import gradientflow as gf
 from gradientflow.analysis.exact.algebra import rational_functions
-from gradientflow.analysis.exact.positive import definite_pivots, is_nonnegative, is_positive
+from gradientflow.analysis.exact.positive import definite_pivots, is_defined, is_nonnegative, is_positive
 from gradientflow.analysis.worst_case.fitting import rational_through
 
 worst_case_formula = gf.analysis.worst_case_formula
@@ -105,6 +105,10 @@ def test_the_multipliers_of_descent_are_the_textbook_s():
 
 UNKNOWN = {
     "two formulas in one range": (gf.optimizers.gradient_descent, 1, 10, {"lr": (0, Fraction(1, 5))}),
+    "no class below κ = 1": (
+        lambda E, kappa: gf.optimizers.gradient_descent(E, lr=1 / kappa), 1, lambda kappa: kappa,
+        {"kappa": (Fraction(99, 100), math.inf)},
+    ),
     "no rational rate": (
         lambda E, q: gf.optimizers.nesterov(E, lr=1 / q**2, beta=(q - 1) / (q + 1)), 1, lambda q: q**2, {"q": ABOVE_ONE}
     ),
@@ -172,6 +176,13 @@ BAD = {
         lambda: worst_case_formula(lambda E, k: gf.optimizers.gradient_descent(E, lr=1 / k), 1, lambda k: k, k=(0, 2)),
         ValueError, "less than L",
     ),
+    "another method": (
+        lambda: worst_case_formula(
+            lambda E, lr: gf.optimizers.gradient_descent(E, lr / 2 if isinstance(lr, Fraction) else lr), 1, 4,
+            lr=(0, Fraction(2, 5)),
+        ),
+        gf.analysis.NotExactError, "makes another method than with symbols",
+    ),
     "a root": (
         lambda: worst_case_formula(
             lambda E, k: gf.optimizers.gradient_descent(E, lr=k**0.5), 1, 4, k=(0, 1)
@@ -222,6 +233,13 @@ S, (A, B) = ONE.gens[0], TWO.gens
 )  # fmt: skip
 def test_signs_where_variables_are_positive(element, positive, nonnegative):
     assert (is_positive(element), is_nonnegative(element)) == (positive, nonnegative)
+
+
+def test_a_pole_is_where_the_denominator_vanishes():
+    assert is_defined(1 / (S + 1))
+    assert is_defined(-1 / (S**2 - S + 1))
+    assert not is_defined(1 / (S - 1))
+    assert not is_defined(1 / (A - B))
 
 
 def test_a_matrix_is_semidefinite_where_its_pivots_say_so():

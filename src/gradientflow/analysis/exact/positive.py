@@ -28,6 +28,11 @@ def is_nonnegative(element: Any) -> bool:
     return _sign(element, strictly=False)
 
 
+def is_defined(element: Any) -> bool:
+    """Whether it is shown to have no pole where its variables are positive."""
+    return not isinstance(element, FracElement) or is_positive(element.field.one / element.denom**2)
+
+
 def definite_pivots(matrix: np.ndarray) -> list[int] | None:
     """Which rows of a symmetric matrix of rational functions have pivots that are not 0 identically.
 

@@ -15,10 +15,10 @@ from gradientflow.flows.checks import in_a_line
 
 from ..exact.algebra import rational_functions, value_at
 from ..exact.leaf import Exact, NotExactError
-from ..exact.positive import is_nonnegative
+from ..exact.positive import is_defined, is_nonnegative, is_positive
 from ..exact.state_reading import Reading
 from ..exact.state_space import StateSpace
-from ..exact.subject import exact_number, read_family
+from ..exact.subject import exact_number, read_family, read_subject
 from .conditions import Condition
 from .decrease import Bounds, distance_conditions, scheme_conditions
 from .problem import EnergyClass, Problem
@@ -72,6 +72,18 @@ class Family:
         """The system with its gradients counted in `unit`."""
         return self.space.with_gradients_in(self.unit)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether 0 < μ < L and the step is defined, shown for all numbers in their ranges."""
+        space, unit = self.space, self.highest
+        known = (space.A, space.B, space.C, space.D, space.position, space.position_inputs)
+        entries = [entry for matrix in known for entry in matrix.ravel()]
+        return (
+            is_positive(self.lowest)
+            and (unit is None or (is_defined(unit) and is_positive(unit - self.lowest)))
+            and all(map(is_defined, entries))
+        )
+
     def element(self, name: str, given: Any) -> Any:
         """A number, or a function of the numbers, as a rational function; `None` for ∞."""
         value = given(**self._symbols()) if callable(given) else given
@@ -102,11 +114,26 @@ class Family:
                 f"worst_case_formula: μ must be positive and less than L, got μ = {mu} and L = {L} at "
                 + ", ".join(f"{name} = {value}" for name, value in self.numbers_at(place).items())
             )
+        method = self.optimizer(Mode(1.0), **self.numbers_at(place))
         unit = self.valued(self.unit, place)
         inverse_L = Fraction(0) if L is None else unit / L
-        method = self.optimizer(Mode(1.0), **self.numbers_at(place))
         one = (Fraction(1),) * space.states
         return Problem(method, EnergyClass(mu, L), space.with_gradients_in(unit), unit, one, mu / unit, inverse_L)
+
+    def check_at(self, place: tuple[Fraction, ...]) -> None:
+        """Whether the method with these numbers is the one that was read with symbols.
+
+        Raises:
+            NotExactError: if it is another.
+        """
+        asked = self.at(place)
+        read = read_subject("worst_case_formula", asked.subject, False).with_gradients_in(asked.unit)
+        mine, its = ((each.A, each.B, each.C, each.D, each.position) for each in (asked.space, read))
+        if not all(np.array_equal(a, b) for a, b in zip(mine, its, strict=True)):
+            numbers = ", ".join(f"{name} = {value}" for name, value in self.numbers_at(place).items())
+            raise NotExactError(
+                f"worst_case_formula: with {numbers} the optimizer makes another method than with symbols"
+            )
 
     def numbers_at(self, place: tuple[Fraction, ...]) -> dict[str, Fraction]:
         """The numbers where the variables have values."""

@@ -23,6 +23,8 @@ from .sampled import by_few_inequalities, place
 
 # How many places are looked at: of one number, and of more.
 _PLACES, _PLACES_OF_MORE = 40, 60
+# At how many of them the method itself is read too.
+_CHECKED = 3
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -167,6 +169,8 @@ def worst_case_formula(optimizer: Any, mu: Any, L: Any, **ranges: tuple[Any, Any
     family = Family(optimizer, mu, L, ranges_of("worst_case_formula", ranges))
     count = _PLACES if len(family.ranges) == 1 else _PLACES_OF_MORE
     places = [place(at, family.at(at)) for at in itertools.islice(family.places(), count)]
+    for each in places[:_CHECKED]:
+        family.check_at(each.at)
     grid = pd.DataFrame([
         {name: float(value) for name, value in family.numbers_at(each.at).items()} | {"rho": each.squared_rate**0.5}
         for each in places

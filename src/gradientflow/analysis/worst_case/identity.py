@@ -36,7 +36,7 @@ class Identity:
         sizes = [len(condition.inequalities.names) for condition in conditions]
         if sizes != list(map(len, self.multipliers)) or len(self.weights) != len(conditions[0].terms[0]):
             return False
-        if not is_nonnegative(self.squared_rate):
+        if not (family.is_sound and is_nonnegative(self.squared_rate)):
             return False
         if len(conditions) == 1 and self.weights[0] != self.squared_rate:
             return False
