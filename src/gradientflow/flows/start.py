@@ -57,7 +57,8 @@ def begin(where: str, flow: Flow, x0: Position, state: Any, t0: Time = 0.0) -> t
         z = ask(flow, "init", position_arrays(where, "x0", x0, convert))
     elif isinstance(state, tuple):
         template = flow.init(real_arrays(where, "state", state[0]))
-        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
+        parts = [real_arrays(where, "state", part) for part in state]
+        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(parts))
     else:
         z = real_arrays(where, "state", state)
     if not is_transformed():
