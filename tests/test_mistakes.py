@@ -479,3 +479,46 @@ def test_what_a_result_does_not_have_is_told_with_what_it_has(look, words):
 def test_what_was_given_for_something_else_is_told_with_what_to_give(call, words):
     with pytest.raises(TypeError, match=re.escape(words)):
         call()
+
+
+STEPS = [0.1, 0.2, 0.3]
+
+
+def a_list(k):
+    return STEPS[k]
+
+
+def of_numpy(k):
+    return np.asarray(STEPS)[k]
+
+
+def branching(k):
+    return 0.1 if k < 2 else 0.05
+
+
+@pytest.mark.parametrize("schedule", [a_list, of_numpy, branching])
+@pytest.mark.parametrize("optimizer", [gf.optimizers.gradient_descent, gf.optimizers.adam])
+def test_a_schedule_that_cannot_be_traced_is_told_by_its_line(schedule, optimizer):
+    with pytest.raises(TypeError, match=r"can't be traced, test_mistakes.py:\d+, `return .*jnp.asarray\(steps\)\[k\]"):
+        optimizer(Q, lr=schedule).iterate([1.0, 1.0], steps=3)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=lambda: 0.1, steps=2), "lambda k: …"),
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=lambda k: None, steps=2), "`return` missing"),
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=gf.ArmijoSearch, steps=2), "ArmijoSearch(…)"),
+        (lambda: gf.ScheduledStep(0.1), "ScheduledStep: must be a number, a schedule k -> h or a step rule, got 0.1"),
+        (lambda: gf.optimizers.adam(Q, lr=gf.ArmijoSearch), "make one, ArmijoSearch(…)"),
+        (lambda: gf.Composite(Q, gf.penalties.L1), "make one, L1(…)"),
+        (lambda: gf.MirrorFlow(Q, gf.potentials.Entropy), "make one, Entropy(…)"),
+        (lambda: gf.ProjectedFlow(Q, gf.constraints.Box), "make one, Box(…)"),
+        (lambda: gf.smoothness(Q, gf.norms.Maximum), "make one, Maximum(…)"),
+        (lambda: gf.Method(gf.GradientFlow, gf.ForwardEuler(), 0.1), "make one, GradientFlow(…)"),
+        (lambda: gf.Method(FLOW, gf.ForwardEuler, 0.1), "make one, ForwardEuler(…)"),
+    ],
+)
+def test_a_class_in_the_place_of_an_instance_and_no_schedule_are_told(ask, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        ask()

@@ -229,7 +229,9 @@ def machine_memory() -> float:
 
 
 def in_a_line(value: Any) -> str:
-    """A value as it is written, or its type where that is long."""
+    """A value as it is written, or its type where that is long; a class where an instance was meant with its remedy."""
+    if isinstance(value, type):
+        return f"the class; make one, {value.__name__}(…)"
     written = repr(value)
     return type(value).__name__ if "\n" in written or len(written) > _SHOWN else written
 
