@@ -522,3 +522,36 @@ def test_a_schedule_that_cannot_be_traced_is_told_by_its_line(schedule, optimize
 def test_a_class_in_the_place_of_an_instance_and_no_schedule_are_told(ask, words):
     with pytest.raises(TypeError, match=re.escape(words)):
         ask()
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (
+            lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], 0.1, 50),
+            "iterate(flow, discretizer=…, x0=…, *, steps",
+        ),
+        (
+            lambda: gf.integrate(FLOW, [1.0, 1.0]),
+            "missing a required argument: 't1'; it is called integrate(flow, ",
+        ),
+        (lambda: gf.exit_time(Q, -1.0, 0.0), "it is called exit_time(energy, *, temperature, start, end, wall)"),
+        (lambda: gf.stability_map(gf.optimizers.momentum, lr=[0.1]), "stability_map(optimizer, curvatures, **"),
+        (lambda: gf.BarzilaiBorweinShort(), "BarzilaiBorweinShort: missing a required argument: 'initial'"),
+        (lambda: gf.HeavyBallFlow(Q, 1.0, 1.0, 1.0), "it is called HeavyBallFlow(energy, mass=…, friction=…)"),
+    ],
+)
+def test_arguments_that_are_missing_or_too_many_are_told_with_the_call(ask, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        ask()
+
+
+def test_a_name_that_a_start_lacks_is_told_with_those_that_it_has():
+    flow = gf.GradientFlow(lambda p: p["w"] ** 2 + p["b"] ** 2)
+    with pytest.raises(ValueError, match=r"test_mistakes.py:\d+, `.*`: there is no 'b' in it, only 'c', 'w'"):
+        gf.integrate(flow, {"w": 1.0, "c": 2.0}, 1.0)
+
+
+def test_a_type_error_from_inside_stays_what_it_is():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=lambda k: k + "a", steps=2)

@@ -2,8 +2,10 @@
 
 import ast
 import difflib
+import inspect
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 _HERE = pathlib.Path(__file__).parent
 # The rooms whose functions and classes people look for at the front door.
@@ -66,6 +68,22 @@ _ALIKE = (
     {"H", "A", "Q", "hessian", "matrix"},
     {"tableau", "name"},
 )  # fmt: skip
+
+
+def misfit(name: str, signature: inspect.Signature, args: Iterable[Any], options: Mapping[str, Any]) -> str:
+    """The message about arguments that don't fit a function, and how it is called; empty where they fit."""
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        said, shown, named = str(error), [], False
+        for one in signature.parameters.values():
+            if one.kind is one.KEYWORD_ONLY and not named:
+                shown.append("*")
+            named = named or one.kind in (one.KEYWORD_ONLY, one.VAR_POSITIONAL)
+            stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+            shown.append(stars + one.name + ("" if stars or one.default is one.empty else "=…"))
+        return f"{name}: {said}; it is called {name}({', '.join(shown)})"
+    return ""
 
 
 def meant_argument(where: str, name: str, known: Iterable[str]) -> str:

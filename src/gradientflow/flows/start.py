@@ -108,6 +108,10 @@ def check_fits(where: str, name: str, energy: Energy, x: Position) -> None:
         ) from error
     except (TypeError, ValueError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
+        if isinstance(error, KeyError):
+            reason = f"there is no {reason} in it" + (
+                f", only {', '.join(map(repr, x))}" if isinstance(x, dict) else ""
+            )
         if "required positional argument" in reason:
             reason += "; of a loss of more than the position give lambda p: loss(p, batch)"
         at = energy.minimizer
