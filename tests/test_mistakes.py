@@ -436,6 +436,7 @@ def test_a_name_that_is_not_where_one_looks_for_it_is_told_by_where_it_is(look, 
     [
         (lambda run: run.loss, "'Trajectory' object has no attribute 'loss'; did you mean .energy?"),
         (lambda run: run.ys, "did you mean .x?"),
+        (lambda run: run.velocity, "did you mean .state?"),
         (lambda run: run.times, "did you mean .t?"),
         (lambda run: run.to_pandas(), "did you mean .table?"),
         (lambda run: run.grad_nrom, "did you mean .grad_norm?"),

@@ -104,7 +104,10 @@ def meant_argument(where: str, name: str, known: Iterable[str]) -> str:
 # What people call what a run or a result has.
 _HELD = (
     {"energy", "loss", "losses", "energies", "objective", "fun", "f", "E", "value", "values"},
-    {"x", "y", "xs", "ys", "path", "positions", "iterates", "trajectory", "solution", "params"},
+    {"x", "y", "xs", "ys", "path", "positions", "iterates", "trajectory", "solution", "params", "position"},
+    {"state", "z", "states", "v", "velocity", "velocities", "momentum"},
+    {"lr_limit", "lr", "max_lr", "lr_max"},
+    {"limit", "max_step", "h", "h_max", "stepsize", "threshold"},
     {"t", "ts", "time", "times"},
     {"grad_norm", "grad", "gradient", "gradients", "grad_norms"},
     {"table", "to_pandas", "to_dataframe", "to_frame", "dataframe", "df", "summary"},
