@@ -143,7 +143,8 @@ BAD = {
     "no steps": (lambda: gf.iterate(FLOW, gf.ForwardEuler(), X0, step=0.1, steps=0), ValueError, "`steps` must be at"),
     "no answer": (lambda: gf.iterate(FLOW, gf.MomentumEuler(), X0, step=0.1, steps=1), gf.UnansweredQuestionError,
                   "does not answer `parts`: its field has parts only where its energy is a Composite(f, g), which no "
-                  "exact reading stands for. MomentumEuler needs it; schemes that fit: BackwardEuler, "
+                  "exact reading stands for; a scheme of momentum is one of HeavyBallFlow(energy). MomentumEuler "
+                  "needs it; schemes that fit: BackwardEuler, "
                   "ConjugateGradients, DiscreteGradient, ExponentialEuler, ForwardEuler, ImplicitMidpoint"),
     "nothing to compare": (lambda: gf.compare(FLOW, {}, X0, 1.0), ValueError, "`methods` is empty"),
     "no method": (lambda: gf.compare(FLOW, {"a": 0.1}, X0, 1.0), TypeError, "method 'a' must be a Method or"),

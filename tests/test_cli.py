@@ -331,3 +331,13 @@ def test_a_sympy_expression_of_second_degree_too():
 def test_whole_numbers_of_any_length_are_numbers():
     E = gf.from_expression("99999999999*99999999999*99999999999*x^4")
     assert float(E([1.0])) == pytest.approx(1e33, rel=1e-9)
+
+
+def test_help_says_all_that_it_is_written_to_say():
+    """Brackets are marks to who draws the help; and what a command lacks its help doesn't speak of."""
+    assert "table [sweep]" in " ".join(call("sweep", "--help").output.split())
+    assert "--json" not in call("lab", "--help").output
+
+
+def test_an_unknown_command_is_told_which_there_are():
+    assert "There are: compare, stability, verify, run, sweep, why, lab, list." in call("solve").output

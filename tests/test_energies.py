@@ -205,3 +205,18 @@ def test_sympy_expressions_that_are_no_energies(arguments, error, words):
 )
 def test_where_an_energy_is_finite_is_read_off_its_program(value, told):
     assert is_finite_everywhere(gf.energy(value), jnp.ones(3)) is told
+
+
+@pytest.mark.parametrize(
+    "E", [gf.energy(lambda x: x[0] ** 2 / 2 + 9 * x[1] ** 2 / 2), gf.Quadratic(np.diag([1.0, 9.0]))]
+)
+def test_lists_and_integers_are_asked_about_like_arrays(E):
+    for x in ([1, 2], [1.0, 2.0], jnp.asarray([1, 2])):
+        np.testing.assert_allclose(E.grad(x), [1, 18])
+        np.testing.assert_allclose(E.hvp(x, [1, 1]), [1, 9])
+        np.testing.assert_allclose(E.inverse_hvp(x, [1, 9]), [1, 1], rtol=1e-6)
+        np.testing.assert_allclose(gf.GradientFlow(E).drift(0.0, x), [-1, -18])
+    flow = gf.HeavyBallFlow(E)
+    np.testing.assert_allclose(flow.drift(0.0, flow.init([1, 2])).v, [-1, -18])
+    with_kinks = gf.Composite(E, gf.penalties.L1(1.0))
+    np.testing.assert_allclose(with_kinks.grad([0, 2]), [0, 19])

@@ -547,3 +547,13 @@ def test_noise_is_no_excuse_for_a_rise_that_does_not_end():
         jnp.mean(data, axis=0), 120, oracle=gf.Minibatch(4), key=jax.random.key(0)
     )
     assert calm.status.outcome == "reached the end"
+
+
+def test_a_tuple_of_lists_is_inputs_and_targets_and_no_array_of_rows():
+    loss = lambda x, example: (x - example[0]) ** 2 * example[1]
+    both = gf.FiniteSum(loss, ([1.0, 3.0], [1.0, 2.0]))
+    assert both(0.0) == (1 + 2 * 9) / 2
+    assert gf.FiniteSum(loss, [[1.0, 1.0], [3.0, 2.0]])(0.0) == both(0.0)
+    assert gf.FiniteSum(lambda x, d: x * d, (1.0, 3.0))(1.0) == 2.0
+    with pytest.raises(ValueError, match="one common, non-empty leading axis"):
+        gf.FiniteSum(loss, ([1.0, 3.0], [1.0, 2.0, 3.0]))

@@ -141,6 +141,11 @@ def test_pitfall_5_a_loose_explicit_solve_of_a_stiff_flow_is_told_on():
     assert gf.integrate(flow, [1.0, 1.0], 5.0).stats["lyapunov_rises"] == 0
 
 
+def test_a_solver_that_chatters_at_a_kink_is_told_what_helps_there():
+    with pytest.warns(gf.LyapunovWarning, match=r"has a kink, as \|x\| has, neither helps"):
+        gf.integrate(gf.GradientFlow(jnp.abs), jnp.float32(1.0), 1.2)
+
+
 class Shifted(gf.Energy):
     """(x₀ − shift)²/2 + 5(x₁ + shift)²: one program for all shifts."""
 

@@ -436,6 +436,7 @@ def test_a_name_that_is_not_where_one_looks_for_it_is_told_by_where_it_is(look, 
     [
         (lambda run: run.loss, "'Trajectory' object has no attribute 'loss'; did you mean .energy?"),
         (lambda run: run.ys, "did you mean .x?"),
+        (lambda run: run.velocity, "did you mean .state?"),
         (lambda run: run.times, "did you mean .t?"),
         (lambda run: run.to_pandas(), "did you mean .table?"),
         (lambda run: run.grad_nrom, "did you mean .grad_norm?"),
@@ -479,3 +480,79 @@ def test_what_a_result_does_not_have_is_told_with_what_it_has(look, words):
 def test_what_was_given_for_something_else_is_told_with_what_to_give(call, words):
     with pytest.raises(TypeError, match=re.escape(words)):
         call()
+
+
+STEPS = [0.1, 0.2, 0.3]
+
+
+def a_list(k):
+    return STEPS[k]
+
+
+def of_numpy(k):
+    return np.asarray(STEPS)[k]
+
+
+def branching(k):
+    return 0.1 if k < 2 else 0.05
+
+
+@pytest.mark.parametrize("schedule", [a_list, of_numpy, branching])
+@pytest.mark.parametrize("optimizer", [gf.optimizers.gradient_descent, gf.optimizers.adam])
+def test_a_schedule_that_cannot_be_traced_is_told_by_its_line(schedule, optimizer):
+    with pytest.raises(TypeError, match=r"can't be traced, test_mistakes.py:\d+, `return .*jnp.asarray\(steps\)\[k\]"):
+        optimizer(Q, lr=schedule).iterate([1.0, 1.0], steps=3)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=lambda: 0.1, steps=2), "lambda k: …"),
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=lambda k: None, steps=2), "`return` missing"),
+        (lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=gf.ArmijoSearch, steps=2), "ArmijoSearch(…)"),
+        (lambda: gf.ScheduledStep(0.1), "ScheduledStep: must be a number, a schedule k -> h or a step rule, got 0.1"),
+        (lambda: gf.optimizers.adam(Q, lr=gf.ArmijoSearch), "make one, ArmijoSearch(…)"),
+        (lambda: gf.Composite(Q, gf.penalties.L1), "make one, L1(…)"),
+        (lambda: gf.MirrorFlow(Q, gf.potentials.Entropy), "make one, Entropy(…)"),
+        (lambda: gf.ProjectedFlow(Q, gf.constraints.Box), "make one, Box(…)"),
+        (lambda: gf.smoothness(Q, gf.norms.Maximum), "make one, Maximum(…)"),
+        (lambda: gf.Method(gf.GradientFlow, gf.ForwardEuler(), 0.1), "make one, GradientFlow(…)"),
+        (lambda: gf.Method(FLOW, gf.ForwardEuler, 0.1), "make one, ForwardEuler(…)"),
+    ],
+)
+def test_a_class_in_the_place_of_an_instance_and_no_schedule_are_told(ask, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (
+            lambda: gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], 0.1, 50),
+            "iterate(flow, discretizer=…, x0=…, *, steps",
+        ),
+        (
+            lambda: gf.integrate(FLOW, [1.0, 1.0]),
+            "missing a required argument: 't1'; it is called integrate(flow, ",
+        ),
+        (lambda: gf.exit_time(Q, -1.0, 0.0), "it is called exit_time(energy, *, temperature, start, end, wall)"),
+        (lambda: gf.stability_map(gf.optimizers.momentum, lr=[0.1]), "stability_map(optimizer, curvatures, **"),
+        (lambda: gf.BarzilaiBorweinShort(), "BarzilaiBorweinShort: missing a required argument: 'initial'"),
+        (lambda: gf.HeavyBallFlow(Q, 1.0, 1.0, 1.0), "it is called HeavyBallFlow(energy, mass=…, friction=…)"),
+    ],
+)
+def test_arguments_that_are_missing_or_too_many_are_told_with_the_call(ask, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        ask()
+
+
+def test_a_name_that_a_start_lacks_is_told_with_those_that_it_has():
+    flow = gf.GradientFlow(lambda p: p["w"] ** 2 + p["b"] ** 2)
+    with pytest.raises(ValueError, match=r"test_mistakes.py:\d+, `.*`: there is no 'b' in it, only 'c', 'w'"):
+        gf.integrate(flow, {"w": 1.0, "c": 2.0}, 1.0)
+
+
+def test_a_type_error_from_inside_stays_what_it_is():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        gf.iterate(FLOW, gf.ForwardEuler(), [1.0, 1.0], step=lambda k: k + "a", steps=2)

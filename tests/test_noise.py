@@ -1,6 +1,7 @@
 """Flows with noise: exact laws by linear algebra and quadrature, sampled ones within four standard errors."""
 
 import math
+import warnings
 
 import jax
 import jax.flatten_util
@@ -789,3 +790,20 @@ def test_chains_draw_their_own_minibatches():
     assert float(jnp.var(jnp.mean(chains.x[:, :, 0], axis=0))) < 10 * variance / 500
     with pytest.raises(TypeError, match="sample: `oracle` must be one such as Minibatch"):
         gf.sample(gf.Langevin(E, T), gf.EulerMaruyama(), [1.0], step=h, draws=2, chains=2, oracle=7, key=KEY)
+
+
+def test_chains_that_remember_their_start_say_so():
+    """In a double well, all from the right: the mean is 0, and off by far more than its own standard error."""
+    wells = gf.Langevin(gf.energy(lambda x: (x**2 - 1) ** 2), temperature=0.2)
+    options = dict(step=0.02, burn_in=500, draws=250, thin=2, key=jax.random.key(1))
+    stuck = gf.sample(wells, gf.LeimkuhlerMatthews(), 1.0, chains=100, **options)
+    with pytest.warns(UserWarning, match="still remember their one start"):
+        mean, error = stuck.expectation()
+    assert mean > 5 * error
+    mode = gf.Langevin(gf.Quadratic([[1.0]]), temperature=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # x² forgets it, and of starts of which nothing is known nothing is said.
+        stuck.expectation(lambda x: x**2)
+        gf.sample(wells, gf.LeimkuhlerMatthews(), jnp.ones(100), **options).expectation()
+        gf.sample(mode, gf.ExactSolution(), [3.0], chains=100, **options | {"step": 0.1}).expectation()

@@ -257,3 +257,24 @@ def test_a_flow_is_drawn_between_the_steps_of_its_solver_too():
     own = gf.integrate(flow, start, 10.0)
     times, drawn = own.plot().axes[0].lines[0].get_data()
     np.testing.assert_allclose(np.interp(at, times, drawn), iterates, atol=1e-3)
+
+
+def test_a_run_of_few_unknowns_is_drawn_over_time():
+    """A damped oscillator's x(t), a pytree's numbers by name; of more than six, and of several in a batch, none."""
+    ball = gf.HeavyBallFlow(MODE, friction=0.0)
+    path = gf.integrate(ball, [1.0], 6.0)
+    t, x = path.plot().axes[2].lines[0].get_data()
+    np.testing.assert_allclose(x, np.cos(2 * np.asarray(t)), atol=1e-3)
+    flow = gf.GradientFlow(lambda p: jnp.sum(p["w"] ** 2) + p["b"] ** 2)
+    run = gf.iterate(flow, gf.ForwardEuler(), {"w": np.ones(2), "b": 1.0}, step=0.25, steps=2)
+    lines = run.plot().axes[2].lines
+    assert [line.get_label() for line in lines] == ["x.b", "x.w[0]", "x.w[1]"]
+    np.testing.assert_allclose(lines[1].get_ydata(), [1.0, 0.5, 0.25])
+    wide = gf.iterate(gf.GradientFlow(lambda x: jnp.sum(x**2)), gf.ForwardEuler(), np.ones(7), step=0.25, steps=2)
+    assert len(wide.plot().axes) == 2
+
+
+def test_a_gradient_that_is_zero_after_a_step_is_seen():
+    E = gf.Composite(gf.LeastSquares(np.eye(2), [3.0, 0.5]), gf.penalties.L1(1.0))
+    run = gf.optimizers.ista(E, lr=1.0).iterate([0.0, 0.0], steps=3)
+    assert run.plot().axes[1].lines[0].get_marker() == "."

@@ -116,3 +116,14 @@ def test_a_sign_along_two_averages_has_no_stable_rate():
     """Lion's β₁ and β₂ are exact numbers where a scheme is read, and the ratio of their logarithms is none."""
     found = gf.stability(gf.optimizers.lion(gf.Quadratic([[1.0]]), lr=0.1))
     assert (found.limit, found.lr_limit, found.grade) == (0, 0, "measured")
+
+
+def test_where_an_energy_is_flat_there_is_no_kink():
+    """A flow that goes to rest at x⁴'s minimum stops beside it, where the curvature is another one."""
+    flat = gf.GradientFlow(lambda x: jnp.sum(x**4))
+    kinked = gf.GradientFlow(lambda x: jnp.sum(jnp.maximum(x, 0) ** 2))
+    beside = jnp.asarray([2.5e-4, 2.5e-4], jnp.float32)
+    told = gf.stability(flat, gf.ForwardEuler(), at=beside).reason
+    assert "beyond second order" in told
+    assert "kink" not in told
+    assert "a kink at the point" in gf.stability(kinked, gf.ForwardEuler(), at=0 * beside).reason

@@ -255,7 +255,10 @@ def test_drawn():
     axes = far.plot().axes[0]
     heights = {str(dots.get_label()): np.asarray(dots.get_offsets())[:, 1] for dots in axes.collections}
     assert axes.get_yscale() == "log"
-    assert 1e-30 < heights["reached the end"].min() < heights["reached the end"].max() < heights["diverged"].min() < 1e3
+    reached, diverged = heights["reached the end"], heights["diverged, above"]
+    assert 1e-30 < reached.min() < reached.max() < diverged.min() < 1e3
+    # The line joins numbers only.
+    assert np.nanmax(axes.lines[0].get_ydata()) == reached.max()
 
 
 BOWL = gf.landscapes.bowl()

@@ -367,3 +367,20 @@ def test_at_a_saddle_that_a_nudge_leaves_there_is_no_derivative():
     E = gf.energy(lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4)
     found = jax.jit(jax.jacobian(lambda x: gf.integrate(gf.GradientFlow(E), x, math.inf).x[-1]))(jnp.array([1.0, 0.0]))
     assert np.isnan(found).all()
+
+
+def test_a_start_is_written_out_with_numbers_that_are_traced():
+    """A gradient by one coordinate: of gradient descent's E = (0.9³a)²/2 + …, and of the flow's e^(−2t)a²/2 + …"""
+    flow = gf.GradientFlow(gf.Quadratic([[1.0, 0.0], [0.0, 9.0]]))
+    run = lambda a: gf.iterate(flow, gf.ForwardEuler(), [a, 2.0], step=0.1, steps=3).energy[-1]
+    path = lambda a, b: gf.integrate(flow, (a, b), 0.5).energy[-1]
+    assert jax.grad(run)(1.0) == pytest.approx(0.9**6)
+    assert jax.grad(path, (0, 1))(1.0, 2.0) == pytest.approx((np.exp(-1.0), 18 * np.exp(-9.0)), rel=1e-4)
+    assert jax.jit(lambda x: gf.iterate(flow, gf.ForwardEuler(), x, step=0.1, steps=3).x)([1.0, 1.0]).shape == (4, 2)
+
+
+def test_a_state_is_written_out_with_numbers_that_are_traced():
+    flow = gf.HeavyBallFlow(gf.energy(lambda x: x**2 / 2), friction=0.0)
+    end = lambda v: gf.iterate(flow, gf.MomentumEuler(), state=(1.0, v), step=0.1, steps=1).x[-1]
+    assert end(0.0) == pytest.approx(0.99)
+    assert jax.grad(end)(0.0) == pytest.approx(0.1)

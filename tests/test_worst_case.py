@@ -654,6 +654,13 @@ def test_polyaks_heavy_ball_cycles_where_lessard_recht_and_packard_found_it_to()
     assert gf.worst_case_rate(polyak(25), 1, 25).quadratics < 1
 
 
+def test_a_rate_of_one_or_more_is_said_to_promise_nothing():
+    """Polyak's parameters for 1 ≤ λ ≤ 25, with which it cycles."""
+    found = gf.worst_case_rate(gf.optimizers.momentum(gf.landscapes.bowl(), lr=4 / 36, beta=4 / 9), mu=1, L=25)
+    assert found.rate > 1
+    assert "no convergence is promised" in repr(found)
+
+
 def test_the_cycle_is_on_an_energy_of_the_class():
     cycle = gf.find_cycle(polyak(100), mu=1, L=100)
     x = jax.random.normal(jax.random.key(0), (200, 2))

@@ -2,8 +2,10 @@
 
 import ast
 import difflib
+import inspect
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 _HERE = pathlib.Path(__file__).parent
 # The rooms whose functions and classes people look for at the front door.
@@ -68,6 +70,22 @@ _ALIKE = (
 )  # fmt: skip
 
 
+def misfit(name: str, signature: inspect.Signature, args: Iterable[Any], options: Mapping[str, Any]) -> str:
+    """The message about arguments that don't fit a function, and how it is called; empty where they fit."""
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        said, shown, named = str(error), [], False
+        for one in signature.parameters.values():
+            if one.kind is one.KEYWORD_ONLY and not named:
+                shown.append("*")
+            named = named or one.kind in (one.KEYWORD_ONLY, one.VAR_POSITIONAL)
+            stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+            shown.append(stars + one.name + ("" if stars or one.default is one.empty else "=…"))
+        return f"{name}: {said}; it is called {name}({', '.join(shown)})"
+    return ""
+
+
 def meant_argument(where: str, name: str, known: Iterable[str]) -> str:
     """The message about an argument that a function doesn't have.
 
@@ -86,7 +104,10 @@ def meant_argument(where: str, name: str, known: Iterable[str]) -> str:
 # What people call what a run or a result has.
 _HELD = (
     {"energy", "loss", "losses", "energies", "objective", "fun", "f", "E", "value", "values"},
-    {"x", "y", "xs", "ys", "path", "positions", "iterates", "trajectory", "solution", "params"},
+    {"x", "y", "xs", "ys", "path", "positions", "iterates", "trajectory", "solution", "params", "position"},
+    {"state", "z", "states", "v", "velocity", "velocities", "momentum"},
+    {"lr_limit", "lr", "max_lr", "lr_max"},
+    {"limit", "max_step", "h", "h_max", "stepsize", "threshold"},
     {"t", "ts", "time", "times"},
     {"grad_norm", "grad", "gradient", "gradients", "grad_norms"},
     {"table", "to_pandas", "to_dataframe", "to_frame", "dataframe", "df", "summary"},

@@ -1,6 +1,7 @@
 """Step rules: how long the next step is."""
 
 import abc
+import inspect
 import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from jax.core import eval_jaxpr
 
 from gradientflow.flows import Flow, Told, check_positive
 from gradientflow.flows.aliases import State, StepLength, Time
-from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.checks import in_a_line, users_line
 from gradientflow.flows.inheriting import is_abstract, owners_of
 
 from .discretizer import Discretizer
@@ -117,13 +118,59 @@ class ScheduledStep(StepRule):
     equation: ClassVar[str] = "h_k = schedule(k)"
     schedule: Callable[[Any], Any]
 
+    def __check_init__(self) -> None:
+        as_schedule("ScheduledStep", self.schedule)
+
     def init(self, flow: Flow, discretizer: Discretizer, t: Time, z: State) -> Any:
         """The count of steps taken: 0."""
         return jnp.asarray(0)
 
     def __call__(self, flow: Flow, discretizer: Discretizer, t: Time, z: State, rule_state: Any) -> tuple[Any, Any]:
-        """schedule(k), and k + 1."""
-        return self.schedule(rule_state), rule_state + 1
+        """schedule(k), and k + 1.
+
+        Raises:
+            TypeError: as `at_step`.
+        """
+        return at_step(self.schedule, rule_state), rule_state + 1
+
+
+def as_schedule(where: str, schedule: Any) -> Callable[[Any], Any]:
+    """A function of a step's number, as it is.
+
+    Raises:
+        TypeError: for anything else, a class or a function of more or less than one argument among it.
+    """
+    if isinstance(schedule, type) or not callable(schedule):
+        raise TypeError(f"{where}: must be a number, a schedule k -> h or a step rule, got {in_a_line(schedule)}")
+    try:
+        inspect.signature(schedule).bind(0)
+    except TypeError as error:
+        raise TypeError(f"{where}: a schedule is a function of the step's number, lambda k: …; here {error}") from None
+    except ValueError:
+        # What has no signature is tried as it is.
+        pass
+    return schedule
+
+
+def at_step(schedule: Callable[[Any], Any], k: Any) -> Any:
+    """schedule(k), of a k that may be traced.
+
+    Raises:
+        TypeError: where it can't be traced, with the user's line and the remedy, or answers nothing.
+    """
+    try:
+        h = schedule(k)
+    except (
+        jax.errors.TracerIntegerConversionError, jax.errors.TracerArrayConversionError,
+        jax.errors.ConcretizationTypeError,
+    ) as error:  # fmt: skip
+        raise TypeError(
+            f"step: the schedule can't be traced{users_line(error)}: take steps from an array of jax.numpy's, "
+            "jnp.asarray(steps)[k], and write jnp.where(condition, a, b) in place of `if`"
+        ) from None
+    if h is None:
+        raise TypeError("step: the schedule must return a step, got None; is its `return` missing?")
+    return h
 
 
 # Of a longer run's schedule so many indices are looked at, evenly spread, with both ends.
@@ -138,7 +185,7 @@ def check_schedule(where: str, schedule: Callable[[Any], Any], steps: int) -> No
     """
     k = np.unique(np.linspace(0, max(steps - 1, 0), min(max(steps, 1), _INDICES)).astype(int))
     try:
-        h = np.asarray(jax.vmap(schedule)(jax.device_put(k)), float)
+        h = np.asarray(jax.vmap(lambda k: at_step(schedule, k))(jax.device_put(k)), float)
     except jax.errors.JAXTypeError:
         return
     bad = ~((h >= 0) & (h < np.inf))
@@ -185,18 +232,18 @@ def as_step_rule(step: Any) -> StepRule:
     if isinstance(step, StepRule):
         return step
     if callable(step):
-        return ScheduledStep(step)
+        return ScheduledStep(as_schedule("step", step))
     if isinstance(step, (numbers.Real, np.generic, np.ndarray, jax.Array)) and not isinstance(step, bool):
         shape = getattr(step, "shape", ())
         if shape:
             raise TypeError(
                 f"step: must be one number, got an array of shape {shape}; one run a step by jax.vmap, or "
-                "lambda k: steps[k] for a schedule"
+                "lambda k: jnp.asarray(steps)[k] for a schedule"
             )
         return ConstantStep(step)
     if isinstance(step, (list, tuple)):
         raise TypeError(
             f"step: must be one number, a schedule k -> h or a step rule, got a {type(step).__name__} of {len(step)}; "
-            "for a schedule make it an array and give lambda k: steps[k]"
+            "for a schedule make it an array, steps = jnp.asarray(…), and give lambda k: steps[k]"
         )
     raise TypeError(f"step: must be a number, a schedule k -> h or a step rule, got {in_a_line(step)}")

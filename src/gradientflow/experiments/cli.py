@@ -164,7 +164,7 @@ def run(
 
 @app.command()
 def sweep(
-    experiment: Annotated[str, typer.Argument(help="An experiment's file with a table [sweep].")],
+    experiment: Annotated[str, typer.Argument(help=r"An experiment's file with a table \[sweep].")],
     store: Annotated[
         str, typer.Option(help="Keep it in this folder: ended early and called again, it goes on.", metavar="DIR")
     ] = "",
@@ -280,7 +280,7 @@ def lab(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
     allow_code: AllowCode = False,
     device: Device = "",
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Show the laboratory: a page in which one drags the start, the steps and the parameters of methods.
 
@@ -338,7 +338,7 @@ def list_names(
         table.add_column("what it is")
         for entry in entries.items():
             table.add_row(*entry)
-        Console().print(table)
+        Console(markup=False).print(table)
         print()
 
 

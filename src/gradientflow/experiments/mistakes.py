@@ -18,7 +18,9 @@ class OneLine(TyperGroup):
             message = getattr(error, "format_message", None)
             if message is None:
                 raise
-            fail(message())
+            told = message()
+            unknown = told.startswith("No such command") and "Did you mean" not in told
+            fail(f"{told} There are: {', '.join(self.commands)}." if unknown else told)
         raise SystemExit(code if isinstance(code, int) else 0)
 
 

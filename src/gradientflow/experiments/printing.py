@@ -56,7 +56,7 @@ def _print_frame(shown: Any) -> None:
 def _console() -> Console:
     """Standard output. A pipe has no width: lines are not to be broken for it."""
     console = Console()
-    return Console(width=max(console.width, 160) if not console.is_terminal else None)
+    return Console(width=max(console.width, 160) if not console.is_terminal else None, markup=False)
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gradientflow
-from gradientflow._meant import meant_argument
+from gradientflow._meant import meant_argument, misfit
 from gradientflow._names import unknown_name as unknown_name
 
 from .aliases import Time
@@ -185,23 +185,29 @@ def refuse_traced(where: str, *trees: Any) -> None:
 
 
 def by_name(function: Callable[P, T]) -> Callable[P, T]:
-    """A function that tells whoever names an argument that it doesn't have which one was meant.
+    """A function that tells whoever names an argument that it doesn't have which one was meant, and how it is called.
 
     Raises:
-        TypeError: naming both, and all that it takes.
+        TypeError: naming both, and all that it takes; of arguments that are missing or too many, how it is called.
     """
-    parameters = inspect.signature(function).parameters.values()
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
     known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     names = frozenset(known)
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return function
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
 
     @functools.wraps(function)
     def called(*args: P.args, **options: P.kwargs) -> T:
-        if not names.issuperset(options):
+        if not (takes_any or names.issuperset(options)):
             unknown = next(name for name in options if name not in names)
             raise TypeError(meant_argument(function.__name__, unknown, known))
-        return function(*args, **options)
+        try:
+            return function(*args, **options)
+        except TypeError:
+            told = misfit(function.__name__, signature, args, options)
+            if not told:
+                raise
+        raise TypeError(told)
 
     return called
 
@@ -229,7 +235,9 @@ def machine_memory() -> float:
 
 
 def in_a_line(value: Any) -> str:
-    """A value as it is written, or its type where that is long."""
+    """A value as it is written, or its type where that is long; a class where an instance was meant with its remedy."""
+    if isinstance(value, type):
+        return f"the class; make one, {value.__name__}(…)"
     written = repr(value)
     return type(value).__name__ if "\n" in written or len(written) > _SHOWN else written
 

@@ -55,7 +55,7 @@ def as_floating_on_host(tree: Any) -> Any:
     """The same, but that what is no array of JAX's becomes one of NumPy's: nothing is put on a device."""
 
     def convert(leaf: Any) -> jax.Array | np.ndarray:
-        array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+        array = leaf if isinstance(leaf, jax.Array) else _written_out(leaf)
         if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
             array = jnp.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.complexfloating):
@@ -66,16 +66,37 @@ def as_floating_on_host(tree: Any) -> Any:
     return jax.tree.map(convert, tree, is_leaf=is_nested_numbers)
 
 
+def _written_out(numbers: Any) -> Any:
+    # NumPy can't hold what is being traced.
+    of_jax = any(isinstance(number, jax.Array) for number in jax.tree.leaves(numbers))
+    return jnp.asarray(numbers) if of_jax else np.asarray(numbers)
+
+
 def is_nested_numbers(tree: Any) -> bool:
-    """Whether it is a list or tuple that holds nothing but numbers, nested or not: one array, written out."""
+    """Whether it is a list or tuple that holds nothing but numbers, nested or not: one array, written out.
+
+    A number may be one of JAX's or NumPy's too, an array without axes, and be traced.
+    """
     if type(tree) not in (list, tuple) or not tree:
         return False
-    return all(isinstance(item, (numbers.Real, np.generic)) or is_nested_numbers(item) for item in tree)
+    return all(_is_scalar(item) or is_nested_numbers(item) for item in tree)
+
+
+def _is_scalar(item: Any) -> bool:
+    return isinstance(item, (numbers.Real, np.generic)) or (
+        isinstance(item, (jax.Array, np.ndarray)) and item.ndim == 0
+    )
 
 
 def as_arrays(tree: Any) -> Any:
-    """A list of numbers, or a number, as a floating-point array; whatever else it is, as it is."""
-    return as_floating(tree) if isinstance(tree, (list, tuple, int, float)) and is_nested_numbers(tree) else tree
+    """A list of numbers as a floating-point array; whatever else it is, as it is."""
+    return as_floating(tree) if is_nested_numbers(tree) else tree
+
+
+def as_differentiable(tree: Any) -> Any:
+    """The same, but that integers are floating-point numbers too: of others there is no derivative."""
+    integers = any(jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), np.integer) for leaf in jax.tree.leaves(tree))
+    return as_floating(tree) if integers or is_nested_numbers(tree) else tree
 
 
 def take_lists(cls: type, *names: str) -> None:

@@ -57,7 +57,8 @@ def begin(where: str, flow: Flow, x0: Position, state: Any, t0: Time = 0.0) -> t
         z = ask(flow, "init", position_arrays(where, "x0", x0, convert))
     elif isinstance(state, tuple):
         template = flow.init(real_arrays(where, "state", state[0]))
-        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(real_arrays(where, "state", state)))
+        parts = [real_arrays(where, "state", part) for part in state]
+        z = jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(parts))
     else:
         z = real_arrays(where, "state", state)
     if not is_transformed():
@@ -107,6 +108,10 @@ def check_fits(where: str, name: str, energy: Energy, x: Position) -> None:
         ) from error
     except (TypeError, ValueError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
+        if isinstance(error, KeyError):
+            reason = f"there is no {reason} in it" + (
+                f", only {', '.join(map(repr, x))}" if isinstance(x, dict) else ""
+            )
         if "required positional argument" in reason:
             reason += "; of a loss of more than the position give lambda p: loss(p, batch)"
         at = energy.minimizer

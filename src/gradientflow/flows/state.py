@@ -11,6 +11,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from .numerics import as_arrays
+
 
 class Vector(eqx.Module):
     """A pytree with leafwise `+`, `-`, `*` and `/`.
@@ -102,7 +104,8 @@ def _leafwise(op: Callable[[Any, Any], Any], left: Vector, right: Any) -> Any:
 
 
 def lift(position: Any) -> Any:
-    """A user's position as a vector: itself if it is one leaf, else a `PytreeState`."""
+    """A user's position as a vector: itself if it is one leaf, a list of numbers as an array, else a `PytreeState`."""
+    position = as_arrays(position)
     return position if jax.tree_util.treedef_is_leaf(jax.tree.structure(position)) else PytreeState(position)
 
 

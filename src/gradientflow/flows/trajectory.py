@@ -235,6 +235,8 @@ class Trajectory:
     def plot(self, ax: Any = None, *, figsize: Sequence[Number] | None = None, title: str | None = None) -> Any:
         """A figure, which a notebook shows: energy and gradient norm over time, and the path if it is in the plane.
 
+        Of one unknown, or of three to six, it is their values over time.
+
         Args:
             ax: axes to draw into instead: one, for the energy alone, or as many as there are panels.
             figsize: width and height in inches; without `ax`.

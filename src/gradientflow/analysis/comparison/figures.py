@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gradientflow.flows import Trajectory
+from gradientflow.flows.saved import take_apart
 
 from ..results.figure import Panel, lay_out
 from ..results.palette import COLOURS
@@ -32,6 +33,8 @@ _LARGEST = 1e120
 _TALLEST = 3e11
 # Larger errors are those of a run that diverges, and show no order.
 _TALLEST_ERROR = 1e6
+# So many unknowns are told apart over time, and drawn.
+_MOST_UNKNOWNS = 6
 # One line, and one of many.
 _WIDTHS = (1.5, 0.8)
 
@@ -94,13 +97,16 @@ def _label_orders(ax: Axes) -> None:
 
 
 def plot_trajectory(trajectory: Trajectory, **user: Any) -> Any:
-    """Energy and gradient norm over time, and the path where it is in the plane; of a batch all lanes."""
+    """Energy and gradient norm over time, and the path in the plane or few unknowns over time; of a batch all lanes."""
     fine = smooth(trajectory)
     panels: list[Panel] = [lambda ax: _draw_own_energy(ax, fine), lambda ax: _draw_own_gradient(ax, fine)]
-    planar = is_planar(trajectory.x, trajectory.t.ndim)
-    if planar:
+    leading = trajectory.t.ndim
+    unknowns = sum(math.prod(leaf.shape[leading:]) for leaf in jax.tree.leaves(trajectory.x))
+    if is_planar(trajectory.x, leading):
         panels.append(lambda ax: _draw_own_path(ax, fine, trajectory))
-    return lay_out(panels, (15 if planar else 10, 4.4), **user)
+    elif unknowns <= (_MOST_UNKNOWNS if leading == 1 else 1):
+        panels.append(lambda ax: _draw_own_unknowns(ax, fine, trajectory))
+    return lay_out(panels, (5 * len(panels), 4.4), **user)
 
 
 def _draw_own_energy(ax: Axes, trajectory: Trajectory) -> None:
@@ -115,7 +121,11 @@ def _draw_own_energy(ax: Axes, trajectory: Trajectory) -> None:
 def _draw_own_gradient(ax: Axes, trajectory: Trajectory) -> None:
     t, norm = _lanes(trajectory, trajectory.grad_norm)
     norm = _drawable(norm)
-    ax.semilogy(t, np.where(norm > 0, norm, np.nan), color=FLOW_COLOUR, lw=_WIDTHS[t.shape[1] > 1])
+    # A line through one point is not seen.
+    alone = "." if (norm > 0).sum() == 1 else None
+    ax.semilogy(t, np.where(norm > 0, norm, np.nan), color=FLOW_COLOUR, lw=_WIDTHS[t.shape[1] > 1], marker=alone)
+    ax.update_datalim([(t.min(), 1.0), (t.max(), 1.0)], updatey=False)
+    ax.autoscale_view(scaley=False)
     ax.set(xlabel="time t", ylabel="‖∇E‖∞", title="Gradient")
     ax.grid(True, alpha=0.3)
 
@@ -125,13 +135,44 @@ def _draw_own_path(ax: Axes, fine: Trajectory, trajectory: Trajectory) -> None:
         return np.asarray(run.x).reshape(-1, len(np.atleast_2d(run.t)[0]), 2)
 
     points = lanes(trajectory)
-    # Marks stand where the solver stood.
-    marks = None if fine is trajectory else list(np.searchsorted(np.asarray(fine.t), np.asarray(trajectory.t, float)))
     for lane in lanes(fine):
-        ax.plot(*lane.T, color=FLOW_COLOUR, marker=".", ms=3, lw=_WIDTHS[len(points) > 1], markevery=marks)
+        ax.plot(
+            *lane.T,
+            color=FLOW_COLOUR,
+            marker=".",
+            ms=3,
+            lw=_WIDTHS[len(points) > 1],
+            markevery=_marks(fine, trajectory),
+        )
     ax.plot(points[:, 0, 0], points[:, 0, 1], "o", mfc="white", mec="black")
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title=str(trajectory.status))
     ax.grid(True, alpha=0.3)
+
+
+def _draw_own_unknowns(ax: Axes, fine: Trajectory, trajectory: Trajectory) -> None:
+    leaves: dict[str, np.ndarray] = {}
+    take_apart("x", fine.x, leaves)
+    curves = {
+        f"{name}{list(index) if index else ''}": _lanes(fine, leaf[(..., *index)])[1]
+        for name, leaf in leaves.items()
+        for index in np.ndindex(leaf.shape[fine.t.ndim :])
+    }
+    t, _ = _lanes(fine, fine.energy)
+    for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
+        ax.plot(
+            t, _drawable(values), color=colour if len(curves) > 1 else FLOW_COLOUR, label=name, marker=".", ms=3,
+            lw=_WIDTHS[t.shape[1] > 1], markevery=_marks(fine, trajectory),
+        )  # fmt: skip
+    ax.set(xlabel="time t", ylabel="position x", title=str(trajectory.status))
+    scale_for(ax, list(curves.values()))
+    if len(curves) > 1:
+        ax.legend(fontsize=9)
+    ax.grid(True, alpha=0.3)
+
+
+def _marks(fine: Trajectory, trajectory: Trajectory) -> list[int] | None:
+    """Where the solver stood; everywhere of what was not made finer."""
+    return None if fine is trajectory else list(np.searchsorted(np.asarray(fine.t), np.asarray(trajectory.t, float)))
 
 
 def _drawable(values: np.ndarray) -> np.ndarray:

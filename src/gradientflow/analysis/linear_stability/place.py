@@ -31,7 +31,14 @@ from gradientflow.flows import (
 )
 
 from .curvature import Curvatures, curvatures_at
-from .silence import changes_with_age, differs_beside, has_no_derivative, leaves_at_once, stands_still
+from .silence import (
+    bends_less_from_nearer,
+    changes_with_age,
+    differs_beside,
+    has_no_derivative,
+    leaves_at_once,
+    stands_still,
+)
 
 # How far from an equilibrium a point may be, relative to its size: 1e-6 in double precision, 2e-3 in single.
 # ‖∇E‖/λ_max estimates the distance.
@@ -186,6 +193,11 @@ def says_nothing(flow: Flow, discretizer: Discretizer, z: Any, curvatures: Curva
     if has_no_derivative(flow, discretizer, z) and not leaves_at_once(flow, discretizer, z):
         if isinstance(flow, SteepestDescentFlow):
             return "a step of steepest descent has no derivative at the point; smoothness(E, norm).step_limit limits it"
+        if bends_less_from_nearer(flow, discretizer, z):
+            return (
+                "the curvature is another one close beside the point, as where E is flat beyond second order; follow a "
+                "run instead"
+            )
         return (
             "the gradient has a kink at the point: the curvature differs from side to side; ask `at` a point beside it"
         )

@@ -52,6 +52,14 @@ def has_no_derivative(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
     return any(bends(seed) for seed in SEEDS)
 
 
+def bends_less_from_nearer(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
+    """Whether the two sides differ less from nearer, as they do where a derivative changes quickly, and at no kink."""
+    closer = float(jnp.finfo(dtype_of(z)).eps) ** (_NEAR[1] - _NEAR[0])
+    shares = np.array([[share for _, share in _quotients(flow, discretizer, z, seed)] for seed in SEEDS])
+    near, nearer = shares.sum(axis=0)
+    return bool(nearer < (1 + closer) / 2 * near)
+
+
 def differs_beside(flow: Flow, discretizer: Discretizer, z: Any) -> bool:
     """Whether the derivative of a step at a point is not what it does beside it, as where branches meet.
 

@@ -102,15 +102,20 @@ def _draw_basins(ax: Axes, found: "Basins") -> None:
 
 
 def _draw_line(ax: Axes, sweep: "Sweep") -> None:
-    name, at, words = _axis(sweep, 0)
+    axis_name, at, words = _axis(sweep, 0)
     shown, norm, label = _energies(sweep)
-    shown = np.nan_to_num(shown, nan=float(norm.vmax or 0))
-    ax.plot(at, shown, color="0.75", lw=1, zorder=1)
+    # What has no number, or none that fits, is an arrow at the edge, and no line leads there.
+    below, foot, top = np.isneginf(np.asarray(sweep.energy, float)), float(norm.vmin or 0), float(norm.vmax or 0)
+    above = ~below & ~(shown < top)
+    height = np.where(below, foot, np.where(above, top, shown))
+    ax.plot(at, np.where(below | above, np.nan, shown), color="0.75", lw=1, zorder=1)
     for outcome in _seen(sweep):
-        here = sweep.outcome == outcome
-        ax.scatter(at[here], shown[here], s=14, color=_COLOUR_OF[outcome], label=outcome, zorder=2)
+        for part, marker, where in ((~(below | above), "o", ""), (above, "^", ", above"), (below, "v", ", below")):
+            here, name = (sweep.outcome == outcome) & part, outcome + where
+            if here.any():
+                ax.scatter(at[here], height[here], s=24, marker=marker, color=_COLOUR_OF[outcome], label=name, zorder=2)
     _scale(ax.set_xscale, at, words)
-    ax.set(xlabel=name, ylabel=label, yscale="log" if isinstance(norm, LogNorm) else "linear")
+    ax.set(xlabel=axis_name, ylabel=label, yscale="log" if isinstance(norm, LogNorm) else "linear")
     if words is not None:
         ax.set_xticks(at, words)
     ax.legend(fontsize=9)
@@ -209,7 +214,7 @@ def _energies(sweep: "Sweep") -> tuple[np.ndarray, Normalize, str]:
     if energy.ndim > 2:
         energy = energy.min(axis=tuple(range(2, energy.ndim)))
     shown = np.where(np.isfinite(energy), np.clip(energy - low, foot, top), np.nan)
-    label = "energy at the end" if low == 0 else f"energy at the end − {low:.4g}"
+    label = "energy at the end" if low == 0 else f"energy at the end + {-low:.4g}"
     return shown, LogNorm(foot, top) if wide else Normalize(0.0, top), label
 
 

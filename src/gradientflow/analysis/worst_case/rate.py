@@ -198,6 +198,8 @@ def rate_of(asked: Problem) -> WorstCaseRate:
         certificate = certificate_at(asked, rate)
         if certificate is not None:
             reason = f"a Lyapunov function found numerically and checked in exact arithmetic, with slack {slack:g}"
+            if not _falls(rate, asked):
+                reason = f"no convergence is promised, only how fast it may grow: {reason}"
             return result(rate, Grade.CERTIFIED, reason, certificate)
     return result(None, Grade.UNKNOWN, "the solver's numbers left no certificate in exact arithmetic", None)
 
@@ -206,6 +208,11 @@ def _as_good(rate: float, best: float, asked: Problem) -> bool:
     """Whether a rate is as good as the best, up to what the search may miss."""
     limit = given_up(best, _SLACKS[1], asked)
     return rate >= limit if asked.is_flow else rate <= limit
+
+
+def _falls(rate: Fraction, asked: Problem) -> bool:
+    """Whether what has this rate falls, and the minimizer is reached."""
+    return rate > 0 if asked.is_flow else rate < 1
 
 
 def distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | None:
@@ -226,8 +233,7 @@ def distance_rate(asked: Problem) -> tuple[Fraction, Grade, str, Certificate] | 
         return None
     weight = certificate.weights[0]
     rate = -weight / 2 if asked.is_flow else _root(weight)
-    falls = rate > 0 if asked.is_flow else rate < 1
-    what = "‖x − x*‖² itself falls" if falls else "‖x − x*‖² may grow, and by no more than that"
+    what = "‖x − x*‖² itself falls" if _falls(rate, asked) else "‖x − x*‖² may grow, and by no more than that"
     if asked.space.position_inputs.any():
         what = what.replace("x", "z") + ", of which the position is a Lipschitz function"
     what = f"{what}: its multipliers are exact"

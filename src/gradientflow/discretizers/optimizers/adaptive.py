@@ -29,7 +29,7 @@ from gradientflow.flows.checks import in_a_line
 
 from ..running.method import Method, written
 from ..schemes.averages import AdaDeltaEuler, AveragesEuler
-from ..step_rule import StepRule
+from ..step_rule import StepRule, as_schedule, at_step
 
 
 @written("s' = s + (∇E)², x' = x − η∇E/(√(s' + ε) + δ)")
@@ -210,7 +210,7 @@ class PerIteration(eqx.Module):
 
     def __call__(self, t: Time) -> Any:
         """The schedule at ⌈t⌉ − 1."""
-        return self.schedule(jnp.maximum(jnp.ceil(t) - 1, 0).astype(int))
+        return at_step(self.schedule, jnp.maximum(jnp.ceil(t) - 1, 0).astype(int))
 
 
 def clock(where: str, lr: Any) -> tuple[Any, Any]:
@@ -218,7 +218,7 @@ def clock(where: str, lr: Any) -> tuple[Any, Any]:
     if isinstance(lr, StepRule):
         raise TypeError(f"{where}: `lr` must be a number or a schedule k -> lr, not a step rule, got {in_a_line(lr)}")
     if callable(lr):
-        return 1.0, PerIteration(lr)
+        return 1.0, PerIteration(as_schedule(f"{where}, `lr`", lr))
     check_positive(where, lr=lr)
     return lr, 1.0
 

@@ -1,5 +1,7 @@
 """The draws of many independent chains, their means and their figure."""
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +12,12 @@ import numpy as np
 
 from gradientflow.flows import Flow, Number, Stats, refuse_traced
 from gradientflow.flows.checks import in_a_line
+from gradientflow.flows.numerics import is_concrete
+
+# From so many chains on, the means of their first and last draws are alike by chance less than so.
+_FEWEST_CHAINS, _ALIKE = 50, 0.5
+# A share of the start that is felt, estimated within a factor of two.
+_LEFT = 0.25
 
 
 class Chains(eqx.Module):
@@ -22,7 +30,7 @@ class Chains(eqx.Module):
         finite: which chains stayed finite, all their draws and energies, and did not run away, of shape (chains,): one
             is lost too whose state is so large that a step's noise is below its rounding, or whose energy rose above
             the start's by a million times all that it changes from draw to draw, and h‖∇E‖² at the start.
-        stats: scheme, step, burn-in, thinning, precision.
+        stats: scheme, step, burn-in, thinning, whether there was one start or one each, precision.
 
     References:
         A. Gelman, D. B. Rubin, Inference from iterative simulation using multiple sequences, Statist. Sci. 7, 1992, for
@@ -56,7 +64,8 @@ class Chains(eqx.Module):
 
         The error is that of the chains' own means, which are independent of each other however much the draws of a
         chain are not: $\sqrt{\operatorname{Var}_c(\bar f_c)/C}$. It knows nothing of the way from the start: of that
-        takes care a `burn_in` of several relaxation times.
+        takes care a `burn_in` of several relaxation times; where many chains from one start remember it for
+        longer, a warning says so.
 
         Args:
             fn: a function of a position; the position itself unless given.
@@ -80,6 +89,8 @@ class Chains(eqx.Module):
         means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), values)
         mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), means)
         error = jax.tree.map(lambda leaf: jnp.std(leaf, axis=0, ddof=1) / jnp.sqrt(chains), means)
+        if is_concrete(values) and self.stats.get("starts") == "one":
+            _warn_of_the_start(self, values)
         return mean, error
 
     def plot(
@@ -134,3 +145,33 @@ class Chains(eqx.Module):
         # From 1.0 on it takes the tree itself.
         convert = getattr(arviz, "from_datatree", None)
         return tree if convert is None else convert(tree)
+
+
+def _warn_of_the_start(chains: Chains, values: Any) -> None:
+    """Warns where the start is still felt: chains remember over their draws for longer than they were warmed up.
+
+    How fast they forget is seen in the correlation, over chains, of the means of the first and the last draws.
+    """
+    draws, half = chains.energy.shape[1], chains.energy.shape[1] // 2
+    if half < 1 or len(chains.finite) < _FEWEST_CHAINS:
+        return
+    for leaf in jax.tree.leaves(values):
+        by_chain = np.asarray(leaf, float).reshape(*leaf.shape[:2], -1)
+        halves = by_chain[:, :half].mean(axis=1), by_chain[:, -half:].mean(axis=1)
+        first, last = (means - means.mean(axis=0) for means in halves)
+        scale = np.sqrt((first**2).sum(axis=0) * (last**2).sum(axis=0))
+        alike = float(((first * last).sum(axis=0)[scale > 0] / scale[scale > 0]).max(initial=0.0))
+        if alike < _ALIKE:
+            continue
+        # In draws; a draw is `thin` steps.
+        memory = (draws - half) / -math.log(min(alike, 1 - 1e-9))
+        since = chains.stats["burn_in"] / chains.stats["thin"] + np.arange(1, draws + 1)
+        left = float(np.exp(-since / memory).mean())
+        if left > _LEFT:
+            warnings.warn(
+                f"expectation: the chains still remember their one start, which they forget in some {memory:,.0f} "
+                f"draws: about {left:.0%} of it is in the mean, and the standard error does not know of that; a "
+                f"`burn_in` of several times {memory * chains.stats['thin']:,.0f} steps forgets it",
+                stacklevel=4,
+            )
+            return

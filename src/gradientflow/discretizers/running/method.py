@@ -108,9 +108,7 @@ class Method(Told):
     def __check_init__(self) -> None:
         """Refuses what is no flow and what is no scheme."""
         if not isinstance(self.flow, Flow):
-            raise TypeError(
-                f"Method: `flow` must be a flow such as GradientFlow(energy), got {type(self.flow).__name__}"
-            )
+            raise TypeError(f"Method: `flow` must be a flow such as GradientFlow(energy), got {in_a_line(self.flow)}")
         if not isinstance(self.discretizer, Discretizer):
             raise TypeError(
                 f"Method: `discretizer` must be one such as ForwardEuler(), got {in_a_line(self.discretizer)}"

@@ -132,6 +132,7 @@ def sample(
         step=step if is_transformed() else float(step),
         burn_in=int(burn_in),
         thin=int(thin),
+        starts="one each" if chains is None else "one",
         precision=str(dtype),
         noise_precision=str(noise_dtype),
         **({"needs": needs} if (needs := getattr(type(flow), "needs", "")) else {}),

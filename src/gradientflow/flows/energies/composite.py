@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 
 from ..aliases import Position
+from ..checks import in_a_line
 from .energy import Curvature, Energy, Proximable, energy
 
 
@@ -97,7 +98,7 @@ class Composite(Energy):
         if not isinstance(g, Proximable):
             raise TypeError(
                 "Composite: `g` must have a proximal map in closed form, as penalties.L1(0.1) has, got "
-                f"{type(g).__name__}; what is smooth belongs into `f`"
+                f"{in_a_line(g)}; what is smooth belongs into `f`"
             )
         self.f = energy(f)
         if self.f.kinks is not None or self.f.nonsmooth is not None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ..aliases import Position, StepLength
 from ..checks import by_name, in_a_line
 from ..inheriting import forwards, is_abstract, owners_of, raise_not_its_own
-from ..numerics import as_floating
+from ..numerics import as_differentiable, as_floating, take_lists
 from ..told import Told
 from .hessian import solve_hessian
 
@@ -73,6 +73,7 @@ class Energy(Told):
             TypeError: where there is no other answer: a quadratic with another value has no Hessian matrix any more.
         """
         super().__init_subclass__(**options)
+        take_lists(cls, "grad", "hvp", "inverse_hvp")
         changed = [name for name in ("value", "grad") if name in vars(cls)]
         for question in _OF_A_VALUE if changed else ():
             owners = owners_of(cls, question)
@@ -93,17 +94,18 @@ class Energy(Told):
 
     def grad(self, x: Position) -> Any:
         """∇E(x), shaped like x. Units: E/X."""
-        return jax.grad(self.value)(x)
+        return jax.grad(self.value)(as_differentiable(x))
 
     def hvp(self, x: Position, v: Any) -> Any:
         """The Hessian at x applied to v, without forming it."""
-        return jax.jvp(self.grad, (x,), (v,))[1]
+        return jax.jvp(self.grad, (as_differentiable(x),), (as_differentiable(v),))[1]
 
     def inverse_hvp(self, x: Position, v: Any, shift: Any = 0.0) -> Any:
         """(H(x) + shift·I)⁻¹v. Units: those of v over E/X².
 
         Densely up to 200 unknowns; beyond by conjugate gradients, for which H + shift·I must be positive definite.
         """
+        x, v = as_differentiable(x), as_differentiable(v)
         return solve_hessian(lambda direction: self.hvp(x, direction), v, shift)
 
     @property

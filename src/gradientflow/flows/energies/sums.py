@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..aliases import Position
 from ..checks import in_a_line, real_arrays
-from ..numerics import is_concrete
+from ..numerics import as_floating, is_concrete
 from .energy import Energy
 
 
@@ -72,7 +72,8 @@ class FiniteSum(MeanOverExamples):
 
     Args:
         loss: ℓ(x, example) → a real scalar.
-        data: a pytree of arrays with a common leading axis of length N ≥ 1; an example is one slice of it.
+        data: a pytree of arrays with a common leading axis of length N ≥ 1; an example is one slice of it. So is
+            a tuple, of inputs and targets say, each of which may be a list; a list of lists is one array.
 
     Raises:
         TypeError: if `loss` is no function, or `data` holds anything but numbers.
@@ -97,7 +98,10 @@ class FiniteSum(MeanOverExamples):
                 f"FiniteSum: `loss` must be a function of the position and an example, got {in_a_line(loss)}"
             )
         self.loss = loss
-        self.data = real_arrays("FiniteSum", "data", data)
+        # Of a position nothing tells a tuple of lists from an array of their rows; here the rows would be the examples.
+        parts = type(data) is tuple and any(isinstance(part, (list, tuple)) for part in data)
+        convert = (lambda tree: tuple(map(as_floating, tree))) if parts else as_floating
+        self.data = real_arrays("FiniteSum", "data", data, convert)
         lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(self.data)}
         if len(lengths) != 1 or lengths == {0}:
             raise ValueError(

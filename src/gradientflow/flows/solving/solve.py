@@ -34,6 +34,8 @@ _STEPS = 512
 _ENTRIES = 2**25
 # Where only some times are kept, or nothing is asked but whether the end is reached, a stretch can be longer.
 STEPS_BETWEEN_TIMES, _STEPS_TO_A_TIME = 8 * _STEPS, 4 * _STEPS
+# A path that rises in a larger share of its steps than one in so many chatters.
+_OF_CHATTER = 4
 # After a false alarm of a path that runs off, steps until it is looked at again.
 _PATIENCE = 16
 
@@ -147,10 +149,13 @@ class Solve:
         slack = 1e-6 * (finite[0] - finite.min()) + 64 * float(jnp.finfo(self.dtype).eps) * np.abs(finite).max()
         rises = int((np.diff(finite) > slack).sum())
         if rises:
+            # Across a kink every other step leads up, however short they are.
+            kink = "; where E has a kink, as |x| has, neither helps: give that part as a penalty, Composite(f, "
+            kink += "penalties.L1(1.0)), to a scheme with its proximal map, ForwardBackward()"
             warnings.warn(
                 f"the Lyapunov function of {self.integration.flow.name} rose in {rises} of {taken} steps of "
                 f"{self.used[-1]}, which the flow itself never does: tighten rtol (it is {self.limits.rtol:g}) or "
-                "give an implicit solver",
+                f"give an implicit solver{kink if rises > taken / _OF_CHATTER else ''}",
                 LyapunovWarning,
                 stacklevel=5,
             )

@@ -109,7 +109,10 @@ class GradientFlow(FirstOrder):
     def parts(self) -> Mapping[str, Flow]:
         """`smooth` and `nonsmooth`, of a composite energy."""
         if self.energy.nonsmooth is None:
-            why = "its field has parts only where its energy is a Composite(f, g), which no exact reading stands for"
+            why = (
+                "its field has parts only where its energy is a Composite(f, g), which no exact reading stands for; "
+                "a scheme of momentum is one of HeavyBallFlow(energy)"
+            )
             raise UnansweredQuestionError(self, "parts", why)
         smooth, nonsmooth = GradientFlow(self.energy.smooth), GradientFlow(self.energy.nonsmooth)
         return Parts(self, smooth=smooth, nonsmooth=nonsmooth)
