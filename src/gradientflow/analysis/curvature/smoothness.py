@@ -149,7 +149,7 @@ def _ascents(energy: Energy, norm: norms.Norm, x: Any, keys: Any) -> Any:
         flat, unravel = ravel_pytree(x)
         start = norm.steepest(unravel(jax.random.normal(key, flat.shape, flat.dtype)))
 
-        def again(_: int, v: Any) -> Any:
+        def again(_: Any, v: Any) -> Any:
             return norm.steepest(energy.hvp(x, v))
 
         v = jax.lax.fori_loop(0, _ROUNDS, again, start)

@@ -178,7 +178,7 @@ class CentralFlow(Flow):
         flat, _ = ravel_pytree(self.flow.position(z))
         root = self._root(t + self.step, self._after(t, z))
 
-        def again(_: int, frame: Any) -> Any:
+        def again(_: Any, frame: Any) -> Any:
             return jnp.linalg.qr(self._curved(z, root, frame).T)[0].T
 
         start = jax.random.normal(jax.random.key(_SEED), (self.modes, flat.size), flat.dtype)
@@ -255,7 +255,7 @@ def _complement(B: Any, S: Any) -> Any:
     gamma = 3 / jnp.where(size == 0, 1, jnp.maximum(size, -6 * least))
     resolvent = jnp.linalg.inv(jnp.eye(k * k, dtype=S.dtype) + gamma * matrix)
 
-    def again(_: int, y: Any) -> Any:
+    def again(_: Any, y: Any) -> Any:
         X = _semidefinite(y)
         return y + (resolvent @ (2 * X - y - gamma * S).reshape(k * k)).reshape(k, k) - X
 

@@ -69,8 +69,8 @@ def run_known(iteration: Iteration, z0: State, t0: Time, gtol: Any, steps: int, 
         status = decide(evidence_of(iteration, told, tail, ends, left, gtol))
         if save_every > 1:
             status = _to_the_step(iteration, status, carries, save_every)
-        elif (row := int(status.evidence.lost_from) - 1) >= 0:
-            status = _told_of_the_field(iteration.flow, *jax.tree.map(lambda leaf: leaf[row], (rows.t, rows.z)), status)
+        else:
+            status = _told_of_the_field(iteration.flow, rows, status)
     status = look_beyond(iteration.flow, told.t[-1], ends.last, status)
     return on_device(dataclasses.replace(rows, finite=None)), status
 
@@ -123,11 +123,12 @@ def _to_the_step(iteration: Iteration, status: Status, carries: Carry, save_ever
     return status
 
 
-def _told_of_the_field(flow: Flow, t: Time, z: State, status: Status) -> Status:
+def _told_of_the_field(flow: Flow, rows: Rows, status: Status) -> Status:
     """What was lost, and whether it was lost by a field that is not finite at the last state at which all else is."""
-    if bool(_is_finite_field(flow, t, z)):
-        return status
     seen: Any = status.evidence
+    row = int(seen.lost_from) - 1
+    if row < 0 or bool(_is_finite_field(flow, *jax.tree.map(lambda leaf: leaf[row], (rows.t, rows.z)))):
+        return status
     return dataclasses.replace(status, evidence=dataclasses.replace(seen, lost=seen.lost | FIELD_BEFORE))
 
 
