@@ -51,6 +51,47 @@ def test_the_weights_integrate_what_the_start_remembers(steps):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(steps, abs=0.2)
 
 
+BDF = gf.discretizers.BackwardDifferentiation
+# Curtiss & Hirschfelder 1952; Hairer, Nørsett & Wanner, III.1: α by steps.
+DIFFERENTIATION = {1: "1 -1", 2: "3/2 -2 1/2", 3: "11/6 -3 3/2 -1/3"}
+
+
+@pytest.mark.parametrize("steps", DIFFERENTIATION)
+def test_published_weights_orders_and_limits_of_backward_differentiation(steps):
+    assert BDF(steps).weights == tuple(map(Fraction, DIFFERENTIATION[steps].split()))
+    assert gf.order(BDF(steps), up_to=steps + 1).order == steps
+    found = gf.stability(gf.GradientFlow(gf.Quadratic([[4.0]])), BDF(steps))
+    assert (found.limit, str(found.grade)) == (math.inf, "proved")
+
+
+def test_two_backward_steps_begin_with_backward_euler_and_go_on_by_a_prox():
+    E, h = gf.Composite(gf.Quadratic([[2.0]]), gf.penalties.L1(0.5)), 0.3
+    run = gf.iterate(gf.GradientFlow(E), BDF(2), [1.0], step=h, steps=3).x.ravel()
+
+    def prox(h, y):
+        return math.copysign(max(abs(y) - 0.5 * h, 0), y) / (1 + 2 * h)
+
+    expected = [1.0, prox(h, 1.0)]
+    for _ in range(2):
+        expected.append(prox(2 * h / 3, (4 * expected[-1] - expected[-2]) / 3))
+    np.testing.assert_allclose(run, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_backward_differentiation_lets_stiff_modes_die_out_from_its_start_on(steps):
+    run = gf.iterate(gf.GradientFlow(gf.Quadratic([[1e6]])), BDF(steps), [1.0], step=1.0, steps=8).x.ravel()
+    assert np.abs(run).max() <= 1
+    assert np.abs(run[-1]) < 1e-5
+
+
+def test_a_rate_of_backward_differentiation_is_certified_on_all_strongly_convex_energies():
+    """No bound on the curvature: 0.487 a step of h = 1/μ, where quadratics have 1/√5."""
+    found = gf.worst_case_rate(gf.Method(gf.GradientFlow(gf.Mode(1.0)), BDF(2), 1), 1, math.inf)
+    assert found.check()
+    assert found.quadratics == pytest.approx(1 / math.sqrt(5), rel=1e-9)
+    assert found.quadratics < found.rate < 0.4871
+
+
 class Driven(gf.GradientFlow):
     """ẋ = cos t − ∇E(x)."""
 
@@ -58,7 +99,9 @@ class Driven(gf.GradientFlow):
         return jnp.cos(t) - self.gradient(z)
 
 
-@pytest.mark.parametrize("scheme", [gf.AdamsBashforth(3), gf.SecondOrderChebyshev(4)], ids=["ab3", "chebyshev"])
+@pytest.mark.parametrize(
+    "scheme", [gf.AdamsBashforth(3), gf.SecondOrderChebyshev(4), BDF(2)], ids=["ab3", "chebyshev", "bdf2"]
+)
 def test_a_flow_that_depends_on_time_is_asked_at_the_right_ones(scheme):
     flow, errors = Driven(gf.Quadratic([[1.0]])), []
     exact = (math.cos(1) + math.sin(1) - math.exp(-1)) / 2  # from 0
@@ -298,6 +341,7 @@ def test_a_float_damping_is_the_fraction_that_it_is():
 BAD = {
     "no steps": (lambda: gf.AdamsBashforth(0), ValueError, "`steps` must be at least 1, got 0"),
     "too many": (lambda: gf.AdamsBashforth(6), ValueError, "`steps` must be at most 5, got 6"),
+    "too far back": (lambda: BDF(4), ValueError, "BackwardDifferentiation: `steps` must be at most 3, got 4"),
     "a fraction": (lambda: gf.AdamsBashforth(2.5), TypeError, "`steps` must be an integer"),
     "no stages": (lambda: gf.RungeKuttaChebyshev(0), ValueError, "`stages` must be at least 1"),
     "one stage": (lambda: gf.SecondOrderChebyshev(1), ValueError, "`stages` must be at least 2"),

@@ -28,6 +28,8 @@ _SPOKEN: Mapping[str, str] = {
     "euler": "ForwardEuler",
     "expliciteuler": "ForwardEuler",
     "impliciteuler": "BackwardEuler",
+    "bdf": "discretizers.BackwardDifferentiation",
+    "bdf2": "discretizers.BackwardDifferentiation",
     "heavyballmethod": "optimizers.momentum",
     "minimize": "iterate",
     "run": "iterate",

@@ -34,8 +34,8 @@ MOVED: Mapping[str, str] = {
     # The room bears the function's name.
     "curvature": "analysis.curvature.curvature",
     **{name: f"discretizers.{name}" for name in (
-        "ADMM", "Chains", "MomentumConvention", "RelaxedAuxiliaryVariable", "ScalarAuxiliaryVariable", "Tableau",
-        "VectorAuxiliaryVariable", "nelder_mead",
+        "ADMM", "BackwardDifferentiation", "Chains", "MomentumConvention", "RelaxedAuxiliaryVariable",
+        "ScalarAuxiliaryVariable", "Tableau", "VectorAuxiliaryVariable", "nelder_mead",
     )},
     **{name: f"flows.{name}" for name in (
         "BrownianPath", "FisherMetric", "LinearEnergy", "LyapunovWarning", "MeanOverExamples", "Mode", "Outcome",

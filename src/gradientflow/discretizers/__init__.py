@@ -61,6 +61,7 @@ from .schemes.foreign import FromOptax as FromOptax
 from .schemes.forward_backward import ForwardBackward as ForwardBackward
 from .schemes.momentum import MomentumEuler as MomentumEuler
 from .schemes.multistep import AdamsBashforth as AdamsBashforth
+from .schemes.multistep import BackwardDifferentiation as BackwardDifferentiation
 from .schemes.nesterov import NesterovExtrapolated as NesterovExtrapolated
 from .schemes.nesterov import NesterovScheme as NesterovScheme
 from .schemes.nesterov import RestartedNesterov as RestartedNesterov

@@ -1,7 +1,8 @@
-"""Explicit multistep schemes: the slopes of the steps before are their memory."""
+"""Multistep schemes: the slopes, or the states, of the steps before are their memory."""
 
 import functools
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -11,11 +12,14 @@ from gradientflow.flows import Flow, all_finite, check_integer
 from gradientflow.flows.aliases import State, StepLength, Time
 
 from ..discretizer import Discretizer
-from .coefficients import combined
+from .coefficients import combined, scaled
+from .euler import ImplicitMidpoint
 from .runge_kutta import RungeKutta
 
 # By the number of steps, a scheme of one order less for the history: its error over one step enters times another h.
 _START = ("euler", "euler", "midpoint", "rk3", "rk4")
+# Implicit starts are known up to order 2.
+_MOST_BACKWARD = 3
 
 
 class AdamsBashforth(Discretizer):
@@ -89,6 +93,96 @@ class AdamsBashforth(Discretizer):
         """The weighted slopes, and the memory without its oldest."""
         slopes = (flow.drift(t, z), *memory)
         return combined(z, h, self.weights, slopes), slopes[:-1]
+
+
+class BackwardDifferentiation(Discretizer):
+    r"""Backward differentiation: $\sum_{j\le s}\alpha_jz_{k+1-j} = hf(t_{k+1}, z_{k+1})$, a resolvent over h/α₀.
+
+    The derivative of the polynomial through the next state and the last s is the slope there:
+    $\alpha_0 = \sum_{j\le s}\frac1j$, $\alpha_i = (-1)^i\sum_{j=i}^s\frac1j\binom ji$. Order s. Of a gradient flow two
+    steps are $x_{k+1} = \operatorname{prox}_{2h/3}(\tfrac43x_k - \tfrac13x_{k-1})$. On convex quadratics it is stable
+    for every h, and what is stiff dies out: on a mode λ its factor tends to 0 as hλ → ∞. The memory is the states
+    before, newest first. At the start they are those with which the first steps are backward Euler's, of three steps
+    the implicit midpoint rule's, so that a start is as stable as the rest. The coefficients are those of a constant
+    step.
+
+    Args:
+        steps: s, from 1 to 3; one step is backward Euler.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if it is not from 1 to 3.
+
+    References:
+        C. F. Curtiss, J. O. Hirschfelder, Integration of stiff equations, PNAS 38, 1952.
+        D. Matthes, S. Plazotta, A variational formulation of the BDF2 method for metric gradient flows, ESAIM: M2AN 53,
+        2019, for gradient flows.
+
+    Example:
+        >>> import gradientflow as gf
+        >>> scheme = gf.discretizers.BackwardDifferentiation(2)
+        >>> scheme.weights
+        (Fraction(3, 2), Fraction(-2, 1), Fraction(1, 2))
+        >>> gf.order(scheme).order, gf.stability(gf.GradientFlow(gf.Mode(1.0)), scheme).limit
+        (2, inf)
+    """
+
+    equation: ClassVar[str] = "Σ αⱼ z₁₋ⱼ = h f(t + h, z₁)"
+
+    steps: int = eqx.field(static=True)
+
+    def __init__(self, steps: Any) -> None:
+        check_integer("BackwardDifferentiation", 1, steps=steps)
+        if steps > _MOST_BACKWARD:
+            raise ValueError(f"BackwardDifferentiation: `steps` must be at most {_MOST_BACKWARD}, got {steps}")
+        self.steps = int(steps)
+
+    @property
+    def order(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of steps."""
+        return self.steps
+
+    @property
+    def weights(self) -> tuple[Fraction, ...]:
+        """α₀, …, αₛ: of the next state, and of those before, newest first."""
+        s = self.steps
+        first = sum((Fraction(1, j) for j in range(1, s + 1)), Fraction(0))
+        others = ((-1) ** i * sum(Fraction(math.comb(j, i), j) for j in range(i, s + 1)) for i in range(1, s + 1))
+        return (first, *others)
+
+    def init(self, flow: Flow, t: Time, z: State, h: StepLength) -> Any:
+        """States before z, with which the next steps are those of a scheme of one order less."""
+        known, increments = [z], []
+        for k in range(1, self.steps):
+            if self.steps == 2:
+                # Its increment is hf, of a penalty too, which has no drift.
+                state = flow.resolvent(t + h, z, h)
+                increment = state - z
+            else:
+                state = ImplicitMidpoint().step(flow, t + (k - 1) * h, known[-1], h)
+                increment = h * flow.drift(t + k * h, state)
+            known.append(state)
+            increments.append(increment)
+        # The formula of each of these steps, the last first, says what its oldest state is.
+        states, oldest = known[::-1], self.weights[-1]
+        for k, increment in enumerate(reversed(increments)):
+            within = zip(self.weights[:-1], states[k:], strict=False)
+            rest = increment + _weighted([(-weight, state) for weight, state in within])
+            states.append(scaled(rest, 1 / oldest))
+        return tuple(states[self.steps :])
+
+    def step(self, flow: Flow, t: Time, z: State, h: StepLength, *, memory: Any = None, **_: Any) -> State:
+        """The resolvent over h/α₀ of the weighted states, and the memory without its oldest."""
+        first, *others = self.weights
+        states = (z, *memory)
+        known = _weighted([(-weight / first, state) for weight, state in zip(others, states, strict=True)])
+        return flow.resolvent(t + h, known, scaled(h, 1 / first)), states[:-1]
+
+
+def _weighted(terms: Sequence[tuple[Fraction, State]]) -> Any:
+    """Σ wᵢzᵢ."""
+    total, *others = (scaled(state, weight) for weight, state in terms)
+    return sum(others, start=total)
 
 
 @functools.cache
