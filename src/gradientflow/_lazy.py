@@ -29,7 +29,14 @@ def old_name(package: str, name: str, public: Iterable[str] = ()) -> Any:
     return getattr(importlib.import_module(where), now)
 
 
-class _Room(types.ModuleType):
+class _Named(types.ModuleType):
+    """A module that travels to other processes by its name, as modules do whose class is no other."""
+
+    def __reduce__(self) -> tuple[Callable[[str], types.ModuleType], tuple[str]]:
+        return importlib.import_module, (self.__name__,)
+
+
+class _Room(_Named):
     """A module that the front door shows: of a name that it doesn't have it tells the nearest that it has."""
 
     def __getattr__(self, name: str) -> Any:
@@ -45,7 +52,7 @@ def _shown(thing: Any) -> Any:
     return thing
 
 
-class _Face(types.ModuleType):
+class _Face(_Named):
     """A package whose own names come before those of the modules in it: a module is called like what it is about."""
 
     def __getattribute__(self, name: str) -> Any:

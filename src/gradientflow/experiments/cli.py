@@ -172,6 +172,10 @@ def sweep(
         bool, typer.Option("--status", help="Say how much of the store is done, and run nothing.")
     ] = False,
     export: Annotated[str, typer.Option(help="Write a row a run.", metavar="FILE.csv|.parquet")] = "",
+    dask: Annotated[str, typer.Option(help="Send it to Dask's workers, by their scheduler.", metavar="ADDRESS")] = "",
+    slurm: Annotated[
+        str, typer.Option(help="Send it to Slurm as jobs, with submitit's parameters.", metavar="NAME=VALUE,…")
+    ] = "",
     allow_code: AllowCode = False,
     device: Device = "",
     out: Out = "",
@@ -192,18 +196,19 @@ def sweep(
         check_code(entries, folder, allow_code)
         check_asked(device, out, entries, folder)
         swept = read_swept(entries, table)
-        from . import sweeping
+        from . import clusters, sweeping
 
         if status:
             print(sweeping.status(store))
             return
         if export:
             sweeping.check_export(export)
+        clusters.check_clusters(dask, slurm, store)
         asked = sweeping.Experiment.of_entries(entries, folder)
         start_jax(device, asked.precision)
         try:
-            with first_interrupt_raises():
-                found = sweeping.run(asked, swept, store or None, quiet)
+            with first_interrupt_raises(), clusters.executor_of(dask, slurm, store) as executor:
+                found = sweeping.run(asked, swept, store or None, quiet, executor)
         except KeyboardInterrupt:
             print("gradientflow: interrupted; nothing was done by then", file=sys.stderr)
             raise typer.Exit(130) from None

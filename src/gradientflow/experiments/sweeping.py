@@ -47,8 +47,15 @@ class Making(eqx.Module):
         return kind.make(self.energy, given["step"], given.get(kind.parameter, kind.default))
 
 
-def run(experiment: Experiment, swept: Swept, store: str | None, quiet: bool = False) -> Sweep:
+def run(experiment: Experiment, swept: Swept, store: str | None, quiet: bool = False, executor: Any = None) -> Sweep:
     """Runs it, or what of it is not in its store; quietly without a word of how far it is.
+
+    Args:
+        experiment: what the file says beside its sweep.
+        swept: the sweep.
+        store: its folder, if it is to be kept.
+        quiet: whether to say nothing.
+        executor: what chunks are sent to, unless they are run here.
 
     Raises:
         ValueError: as `sweep` does.
@@ -66,7 +73,7 @@ def run(experiment: Experiment, swept: Swept, store: str | None, quiet: bool = F
         options["key"] = jax.random.key(experiment.seed)
     x0 = None if "x0" in over else experiment.start(E)
     with silent() if quiet else contextlib.nullcontext():
-        return sweep(make, x0, over=over, store=store, **options)
+        return sweep(make, x0, over=over, store=store, executor=executor, **options)
 
 
 def _expanded(name: str, values: Any) -> Any:

@@ -1,7 +1,9 @@
 """Pytrees in files: every leaf a named array, and how they belong together as a line of JSON."""
 
+import contextlib
 import dataclasses
 import io
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +21,12 @@ _HALVES = ("bfloat16", "float16")
 
 def as_netcdf(dataset: Any) -> bytes:
     """A dataset as the bytes of a NetCDF file: a full disk is met by Python, and not half-way by HDF5."""
-    buffer = io.BytesIO()
-    dataset.to_netcdf(buffer, engine="h5netcdf")
+    buffer, alone = io.BytesIO(), contextlib.nullcontext()
+    if (dask := sys.modules.get("dask")) is not None:
+        # Beside a client of Dask's, xarray would lock the buffer on its scheduler, which knows no such file.
+        alone = dask.config.set(scheduler="synchronous")
+    with alone:
+        dataset.to_netcdf(buffer, engine="h5netcdf")
     return buffer.getvalue()
 
 
