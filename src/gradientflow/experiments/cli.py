@@ -14,6 +14,7 @@ from .entries import check_code, read_experiment, read_experiment_file, read_wit
 from .mistakes import OneLine, bad_input_is_one_line
 from .options import (
     AllowCode,
+    Dask,
     Data,
     Decimal,
     Device,
@@ -26,6 +27,7 @@ from .options import (
     Quiet,
     Ridge,
     Separator,
+    Slurm,
     Start,
     Target,
     Time,
@@ -172,10 +174,8 @@ def sweep(
         bool, typer.Option("--status", help="Say how much of the store is done, and run nothing.")
     ] = False,
     export: Annotated[str, typer.Option(help="Write a row a run.", metavar="FILE.csv|.parquet")] = "",
-    dask: Annotated[str, typer.Option(help="Send it to Dask's workers, by their scheduler.", metavar="ADDRESS")] = "",
-    slurm: Annotated[
-        str, typer.Option(help="Send it to Slurm as jobs, with submitit's parameters.", metavar="NAME=VALUE,…")
-    ] = "",
+    dask: Dask = "",
+    slurm: Slurm = "",
     allow_code: AllowCode = False,
     device: Device = "",
     out: Out = "",

@@ -24,9 +24,7 @@ def check_clusters(dask: str, slurm: str, store: str) -> None:
             raise ValueError(f"{name}: {package} is not installed; pip install 'gradientflow[cluster]'")
     if slurm:
         if not store:
-            raise ValueError(
-                "slurm: give --store DIR too, a folder that all machines see; jobs are kept beside it"
-            )
+            raise ValueError("slurm: give --store DIR too, a folder that all machines see; jobs are kept beside it")
         if parameters_of(slurm).get("cluster") is None and shutil.which("srun") is None:
             raise ValueError("slurm: there is no Slurm here, srun is not found; run it on a login node, or give --dask")
 

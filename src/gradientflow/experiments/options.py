@@ -27,3 +27,7 @@ Precision = Annotated[str, typer.Option(help="float64 or float32.")]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Run the Python file that it names, though that lies elsewhere.")
 ]
+Dask = Annotated[str, typer.Option(help="Send it to Dask's workers, by their scheduler.", metavar="ADDRESS")]
+Slurm = Annotated[
+    str, typer.Option(help="Send it to Slurm as jobs, with submitit's parameters.", metavar="NAME=VALUE,…")
+]
