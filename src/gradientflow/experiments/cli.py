@@ -30,6 +30,7 @@ from .options import (
     Slurm,
     Start,
     Target,
+    Training,
     Time,
 )
 from .signals import end_at_signals, first_interrupt_raises
@@ -228,14 +229,7 @@ def sweep(
 
 @app.command()
 def why(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="FILE.py:FUNCTION, which answers (loss, params, optimizer, batches); or a log FILE.csv with columns "
-            "step and loss, and lr, grad_norm, update_norm where there are.",
-            metavar="FILE.py:FUNCTION|LOG.csv",
-        ),
-    ],
+    target: Training,
     steps: Annotated[int, typer.Option(help="How many steps to look at; 500, or as the function says.")] = 0,
     loss: Annotated[str, typer.Option(help="The log's column that is the loss.", metavar="COLUMN")] = "",
     precision: Annotated[str, typer.Option(help="float64 or float32: what JAX computes in unless told otherwise.")] = (

@@ -31,3 +31,11 @@ Dask = Annotated[str, typer.Option(help="Send it to Dask's workers, by their sch
 Slurm = Annotated[
     str, typer.Option(help="Send it to Slurm as jobs, with submitit's parameters.", metavar="NAME=VALUE,…")
 ]
+Training = Annotated[
+    str,
+    typer.Argument(
+        help="FILE.py:FUNCTION, which answers (loss, params, optimizer, batches); or a log FILE.csv with columns step and "
+        "loss, and lr, grad_norm, update_norm where there are.",
+        metavar="FILE.py:FUNCTION|LOG.csv",
+    ),
+]
