@@ -30,8 +30,8 @@ from .options import (
     Slurm,
     Start,
     Target,
-    Training,
     Time,
+    Training,
 )
 from .signals import end_at_signals, first_interrupt_raises
 from .swept import read_swept

@@ -34,8 +34,8 @@ Slurm = Annotated[
 Training = Annotated[
     str,
     typer.Argument(
-        help="FILE.py:FUNCTION, which answers (loss, params, optimizer, batches); or a log FILE.csv with columns step and "
-        "loss, and lr, grad_norm, update_norm where there are.",
+        help="FILE.py:FUNCTION, which answers (loss, params, optimizer, batches); or a log FILE.csv with columns step "
+        "and loss, and lr, grad_norm, update_norm where there are.",
         metavar="FILE.py:FUNCTION|LOG.csv",
     ),
 ]
