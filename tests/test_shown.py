@@ -133,6 +133,7 @@ MADE = {
     "TrainingReport": lambda _: _watched(),
     "Verification": lambda _: gf.verify(FLOW),
     "WorstCaseBound": lambda _: gf.worst_case_bound(_descent(0.25), steps=2, mu=0, L=4),
+    "WorstCaseFormula": lambda _: gf.analysis.worst_case_formula(gf.optimizers.gradient_descent, 1, 4, lr=(0, 0.25)),
     "WorstCaseNoise": lambda _: gf.analysis.worst_case_noise(_descent(0.25), mu=1, L=4),
     "WorstCaseRate": lambda _: gf.worst_case_rate(_descent(0.25), mu=1, L=4),
     "ValidationCurve": lambda _: gf.ValidationCurve(np.arange(4), GRID, GRID, GRID, jnp.ones((4, 2))),

@@ -87,6 +87,16 @@ def test_textbook_rates_are_found_and_proved_with_symbols(name):
         assert there.rate == pytest.approx(float(found.rate.subs(numbers)), rel=1e-5)
 
 
+def test_a_formula_is_drawn_through_its_places():
+    ax = worst_case_formula(gf.optimizers.gradient_descent, 1, 10, lr=(0, Fraction(2, 11))).plot().axes[0]
+    curve, places = ax.lines
+    np.testing.assert_allclose(curve.get_ydata(), 1 - curve.get_xdata(), rtol=1e-12)
+    np.testing.assert_allclose(places.get_ydata(), 1 - places.get_xdata(), rtol=1e-7)
+    both = worst_case_formula(descent_by_share, 1, lambda kappa, u: kappa, kappa=ABOVE_ONE, u=(0, 1)).plot().axes[0]
+    assert (both.get_xlabel(), both.get_ylabel()) == ("kappa", "u")
+    assert "proved" in both.get_title()
+
+
 def test_the_proof_of_triple_momentum_is_two_inequalities_and_one_square():
     found = worst_case_formula(triple_momentum, 1, lambda q: q**2, q=ABOVE_ONE)
     falls, positive = found.multipliers

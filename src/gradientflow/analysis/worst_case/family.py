@@ -161,7 +161,9 @@ class Family:
             there = x - low if high is None else (x - low) / (sympy.Rational(high.numerator, high.denominator) - x)
             expression = expression.subs(s, there)
         factored: Any = sympy.factor(expression)
-        return factored
+        numerator, denominator = factored.as_numer_denom()
+        # A minus before a bracket goes into it.
+        return sympy.expand(numerator) / denominator if numerator.is_Mul and numerator.args[0] == -1 else factored
 
     def root(self, squared: Any) -> sympy.Expr:
         """The root of what is nowhere negative, in the numbers themselves."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .convergence_map import ConvergenceMap
     from .cycles import Cycle
     from .designing import Design
+    from .formula import WorstCaseFormula
     from .noise import WorstCaseNoise
     from .rate import WorstCaseRate
 
@@ -263,3 +264,46 @@ def _draw_tried(ax: Axes, found: "Design", name: str) -> None:
         ax.set_ylabel("ρ: factor of the distance a step, at worst")
     ax.set(xlabel=name, title=title)
     ax.grid(True, alpha=0.3)
+
+
+def plot_formula(found: "WorstCaseFormula", **user: Any) -> Any:
+    """ρ over a number, or over two, and the places that were looked at; over further ones it is not drawn."""
+    names = list(found.family.ranges)[:2]
+    draw = _draw_rate_over_two if len(found.family.ranges) == 2 else _draw_rate_over_one
+    return lay_out([lambda ax: draw(ax, found, names)], (6.6, 4.6), **user)
+
+
+def _draw_rate_over_one(ax: Axes, found: "WorstCaseFormula", names: list[str]) -> None:
+    name = names[0]
+    at, rho = (found.grid[key].to_numpy(dtype=float) for key in (name, "rho"))
+    if found.rate is not None and len(found.family.ranges) == 1:
+        within = np.linspace(at.min(), at.max(), 400)
+        values = np.broadcast_to(_evaluated(found, within), within.shape)
+        ax.plot(within, values, color=COLOURS[0], label=rf"$\rho = {_shown_rate(found)}$, {found.grade}")
+    ax.plot(at, rho, "o", color=COLOURS[1], ms=4, label="the best at a place, measured")
+    ax.set(xlabel=name, ylabel="ρ: factor of the distance a step, at worst")
+    ax.legend()
+    ax.grid(True, alpha=0.3)
+
+
+def _draw_rate_over_two(ax: Axes, found: "WorstCaseFormula", names: list[str]) -> None:
+    first, second = (found.grid[name].to_numpy(dtype=float) for name in names)
+    if found.rate is not None:
+        x, y = np.meshgrid(np.linspace(first.min(), first.max(), 120), np.linspace(second.min(), second.max(), 120))
+        levels = ax.contour(x, y, np.broadcast_to(_evaluated(found, x, y), x.shape), 12, cmap="viridis")
+        ax.clabel(levels, fontsize=8)
+    ax.plot(first, second, ".", color="0.6", ms=4)
+    title = f"no formula, {found.grade}" if found.rate is None else rf"$\rho = {_shown_rate(found)}$, {found.grade}"
+    ax.set(xlabel=names[0], ylabel=names[1], title=title)
+
+
+def _evaluated(found: "WorstCaseFormula", *at: np.ndarray) -> np.ndarray:
+    import sympy
+
+    return np.asarray(sympy.lambdify(list(found.family.ranges), found.rate)(*at), dtype=float)
+
+
+def _shown_rate(found: "WorstCaseFormula") -> str:
+    import sympy
+
+    return sympy.latex(found.rate)

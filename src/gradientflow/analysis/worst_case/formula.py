@@ -13,7 +13,7 @@ from gradientflow.flows import looks_at_numbers
 from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Grade
-from ..results.result import Result
+from ..results.result import Drawn
 from .certificate import Certificate
 from .decrease import monomials
 from .family import Family, ranges_of
@@ -28,8 +28,10 @@ _CHECKED = 3
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class WorstCaseFormula(Result):
+class WorstCaseFormula(Drawn):
     r"""How fast distances to the minimizer shrink at worst, as a function of the numbers of a family.
+
+    Its figure: ρ over a number, or over two, and the places that were looked at.
 
     Attributes:
         rate: ρ, a SymPy expression of the numbers, with $\|x_k - x^*\| \le C\rho^k$ on all of F_{μ,L} wherever they lie
@@ -42,6 +44,8 @@ class WorstCaseFormula(Result):
         family: what was read.
         identity: the proof, in rational functions.
     """
+
+    drawn_by = "worst_case.figures:plot_formula"
 
     rate: sympy.Expr | None
     attained: sympy.Expr | None
