@@ -163,7 +163,7 @@ class Family:
         factored: Any = sympy.factor(expression)
         numerator, denominator = factored.as_numer_denom()
         # A minus before a bracket goes into it.
-        return sympy.expand(numerator) / denominator if numerator.is_Mul and numerator.args[0] == -1 else factored
+        return sympy.expand(numerator) / denominator if factored.is_Mul and factored.args[0] == -1 else factored
 
     def root(self, squared: Any) -> sympy.Expr:
         """The root of what is nowhere negative, in the numbers themselves."""
