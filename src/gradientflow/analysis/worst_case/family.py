@@ -161,9 +161,7 @@ class Family:
             there = x - low if high is None else (x - low) / (sympy.Rational(high.numerator, high.denominator) - x)
             expression = expression.subs(s, there)
         factored: Any = sympy.factor(expression)
-        numerator, denominator = factored.as_numer_denom()
-        # A minus before a bracket goes into it.
-        return sympy.expand(numerator) / denominator if factored.is_Mul and factored.args[0] == -1 else factored
+        return factored
 
     def root(self, squared: Any) -> sympy.Expr:
         """The root of what is nowhere negative, in the numbers themselves."""
@@ -172,7 +170,14 @@ class Family:
             return sympy.sqrt(self.told(squared))
         element = self.field.from_expr(root)
         signed = element if is_nonnegative(element) else -element
-        return self.told(signed) if is_nonnegative(signed) else sympy.Abs(self.told(element))
+        if not is_nonnegative(signed):
+            return sympy.Abs(self.told(element))
+        told: Any = self.told(signed)
+        if not told.is_Mul or told.args[0] != -1:
+            return told
+        # A minus before a bracket goes into it.
+        numerator, denominator = told.as_numer_denom()
+        return sympy.expand(numerator) / denominator
 
     def _symbols(self) -> dict[str, Exact]:
         return {name: Exact(element) for name, element in self._numbers.items()}
