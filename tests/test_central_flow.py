@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 import gradientflow as gf
 from gradientflow.analysis.linear_stability.central_flow import _complement
 
-from .thorough import part
+from .thorough import of_any_type, part
 
 SEEN = gf.energy(lambda x: x[1] * x[0] ** 2 / 2 - x[1] / 100)
 BEALE = gf.landscapes.beale()
@@ -122,6 +122,7 @@ def test_rmsprop_past_its_edge_too():
     assert ours < 0.15 * stable
 
 
+@of_any_type
 @pytest.mark.parametrize(
     ("make", "says"),
     [

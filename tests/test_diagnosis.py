@@ -483,7 +483,7 @@ def test_a_log_that_is_none_is_one_line(tmp_path, text, words):
 
 @thorough
 def test_forty_planted_failures():
-    import planted
+    from . import planted
 
     models, right, wrong = list(planted.MODELS), 0, []
     for j, optimizer in enumerate(planted.OPTIMIZERS):
@@ -497,7 +497,7 @@ def test_forty_planted_failures():
 
 @thorough
 def test_other_planted_failures():
-    import planted
+    from . import planted
 
     found = {cause.__name__: str(gf.why(*cause()).cause) for cause in planted.OTHERS}
     assert found == {name: name for name in found}
@@ -505,7 +505,7 @@ def test_other_planted_failures():
 
 @thorough
 def test_healthy_runs_are_called_healthy():
-    import planted
+    from . import planted
 
     models, optimizers = list(planted.MODELS), [*planted.OPTIMIZERS, "sgd", "adam"]
     pairs = [(models[(j + j // 3) % 3], optimizer) for j, optimizer in enumerate(optimizers)]

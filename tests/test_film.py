@@ -17,7 +17,7 @@ from gradientflow.analysis.plots.ensembles import density_on_the_line
 from gradientflow.analysis.plots.moving import Growing, Moving, pictures
 
 from .in_browser import launched, needs_browser
-from .thorough import thorough
+from .thorough import of_any_type, thorough
 
 BOWL = gf.Quadratic(np.diag([1.0, 9.0]))
 FLOW = gf.GradientFlow(BOWL)
@@ -190,6 +190,7 @@ def test_a_density_is_normalized_over_the_line_and_seen_where_its_mass_is():
     assert xs[0] == pytest.approx(-xs[-1], abs=1e-3)
 
 
+@of_any_type
 @pytest.mark.parametrize(
     ("make", "kind", "words"),
     [

@@ -13,6 +13,7 @@ import gradientflow as gf
 from gradientflow.discretizers.running.checked import iteration_of
 
 from .in_node import Batch, flattened, needs_node
+from .thorough import of_any_type
 
 pytestmark = needs_node
 ULP = np.finfo(float).eps
@@ -400,6 +401,7 @@ def test_schemes_are_short():
     assert len(codes[1]) < 1000
 
 
+@of_any_type
 def test_what_is_no_function_is_told():
     with pytest.raises(TypeError, match="to_javascript: `fn` must be a function of JAX, got float"):
         gf.to_javascript(3.0)

@@ -18,7 +18,7 @@ from gradientflow.analysis.comparison.compare import _Reference
 from gradientflow.analysis.linear_stability.jacobian import time_scale
 from gradientflow.discretizers import as_method
 
-from .thorough import THOROUGH, part
+from .thorough import THOROUGH, of_any_type, part
 
 Q = gf.Quadratic([[1.0, 0.0], [0.0, 2.0]])
 FLOW = gf.GradientFlow(Q)
@@ -454,6 +454,7 @@ def test_what_a_result_does_not_have_is_told_with_what_it_has(look, words):
     assert not hasattr(run, "__array__")
 
 
+@of_any_type
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -504,6 +505,7 @@ def test_a_schedule_that_cannot_be_traced_is_told_by_its_line(schedule, optimize
         optimizer(Q, lr=schedule).iterate([1.0, 1.0], steps=3)
 
 
+@of_any_type
 @pytest.mark.parametrize(
     ("ask", "words"),
     [

@@ -12,6 +12,8 @@ import gradientflow as gf
 from gradientflow.analysis.plots.cuts import principal_plane
 from gradientflow.analysis.plots.fields import rest_kind
 
+from .thorough import of_any_type
+
 MODE = gf.Quadratic([[4.0]])
 BOWL = gf.Quadratic([[1.0, 0.0], [0.0, 9.0]])
 BOX = ((-2.0, 2.0), (-2.0, 2.0))
@@ -209,6 +211,7 @@ def test_chains_in_two_wells_are_drawn_beside_the_density_of_both():
     assert density[np.argmin(np.abs(x + 1))] == pytest.approx(density[np.argmin(np.abs(x - 1))], rel=1e-2)
 
 
+@of_any_type
 def test_chains_that_are_all_lost_and_what_is_no_flow_are_refused():
     flow = gf.Langevin(BOWL, temperature=0.5)
     chains = gf.sample(flow, gf.EulerMaruyama(), [1.0, 1.0], step=9.0, draws=400, chains=2, key=jax.random.key(0))

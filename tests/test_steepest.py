@@ -9,7 +9,7 @@ from jax.test_util import check_grads
 
 import gradientflow as gf
 
-from .thorough import part
+from .thorough import of_any_type, part
 
 N = gf.norms
 RANDOM = np.random.default_rng(5)
@@ -228,6 +228,7 @@ def test_in_the_maximum_norm_all_signs_are_tried_and_in_the_euclidean_the_eigenv
     assert (found.grade, euclidean.grade) == ("certified", "proved")
 
 
+@of_any_type
 def test_where_nothing_is_known_the_smoothness_is_bracketed_or_unknown():
     """Of 40 unknowns signs are not tried one by one, and of a norm of one's own nothing bounds it from above."""
     H = np.asarray(matrix((40, 40)))
@@ -323,6 +324,7 @@ def test_muon_takes_pytrees_single_precision_and_transformations():
     np.testing.assert_allclose(jax.vmap(end)(jnp.array([0.01, 0.05]))[1], end(0.05), rtol=1e-12)
 
 
+@of_any_type
 @pytest.mark.parametrize(
     ("make", "says"),
     [

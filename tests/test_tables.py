@@ -50,14 +50,15 @@ def test_least_squares_do_not_mind_units_and_find_the_least_norm():
     units = np.array([1e100, 1e-120, 1.0])
     np.testing.assert_allclose(gf.LeastSquares(M * units, v).minimizer * units, plain, rtol=1e-12)
     # Two equal columns share their weight; a wide matrix leaves much open.
-    for dependent in part((rng.normal(size=(3, 6)), np.c_[M, M[:, 2]])):
+    wide = rng.normal(size=(3, 6))
+    for dependent in part((wide, np.c_[M, M[:, 2]])):
         v = rng.normal(size=len(dependent))
         expected = np.linalg.lstsq(dependent, v, rcond=None)[0]
         np.testing.assert_allclose(gf.LeastSquares(dependent, v).minimizer, expected, atol=1e-13)
         with_ones = np.c_[dependent, np.ones(len(dependent))]
         expected = np.linalg.lstsq(with_ones, v, rcond=None)[0]
         np.testing.assert_allclose(gf.LinearRegression(dependent, v).minimizer, expected, atol=1e-13)
-    assert jax.jit(lambda E: E.minimum)(gf.LinearRegression(dependent, v)) < 1e-25
+    assert jax.jit(lambda E: E.minimum)(gf.LinearRegression(wide, v[:3])) < 1e-25
 
 
 def test_polyaks_step_reaches_the_minimum_of_a_regression_on_years():

@@ -16,7 +16,7 @@ from gradientflow.analysis import NotExactError
 from gradientflow.analysis.worst_case import bound, rate, search, settling
 from gradientflow.analysis.worst_case.semidefinite import solve
 
-from .thorough import part, thorough
+from .thorough import of_any_type, part, thorough
 
 BOWL = gf.landscapes.bowl()
 FLOW = gf.GradientFlow(BOWL)
@@ -566,6 +566,7 @@ WRONG = (None, "x", 3.0, -1, ())
 ONLY_TOLD = {"reason", "quadratics", "curvature", "conditions", "state", "points", "excess", "counterexample"}
 
 
+@of_any_type
 @pytest.mark.parametrize("name", CHECKED)
 def test_what_is_no_field_of_a_proof_proves_nothing(name):
     found = CHECKED[name]()

@@ -78,9 +78,9 @@ def _of_slurm(text: str, store: str) -> Any:
     submitit: Any = importlib.import_module("submitit")
     parameters = parameters_of(text)
     beside = pathlib.Path(store).with_name(f"{pathlib.Path(store).name}-jobs")
-    executor = submitit.AutoExecutor(folder=beside, cluster=parameters.pop("cluster", None))
     try:
+        executor = submitit.AutoExecutor(folder=beside, cluster=parameters.pop("cluster", None))
         executor.update_parameters(**parameters)
     except (NameError, TypeError, ValueError) as error:
-        raise ValueError(f"slurm: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"slurm: {'; '.join(str(error).split(chr(10)))}") from error
     return executor

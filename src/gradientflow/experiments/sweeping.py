@@ -120,7 +120,7 @@ def check_export(file: str) -> None:
         raise ValueError(f"export: {file!r} must end in .csv or .parquet")
     if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ValueError(
-            f"export: {file!r} needs pyarrow, which is not installed; pip install pyarrow, or write a .csv"
+            f"export: {file!r} needs pyarrow, which is not installed: the extra [parquet]; or write a .csv"
         )
 
 

@@ -101,14 +101,14 @@ class Trajectory:
         ((11, 2), 'reached the end')
     """
 
-    t: jax.Array
+    t: jax.Array | np.ndarray
     x: Any
     state: Any
-    energy: jax.Array
-    grad_norm: jax.Array
+    energy: jax.Array | np.ndarray
+    grad_norm: jax.Array | np.ndarray
     status: Status
     stats: Stats
-    steps: jax.Array
+    steps: jax.Array | np.ndarray
     evaluate: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
     def __call__(self, t: Time) -> Any:

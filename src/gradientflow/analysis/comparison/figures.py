@@ -172,7 +172,9 @@ def _draw_own_unknowns(ax: Axes, fine: Trajectory, trajectory: Trajectory) -> No
 
 def _marks(fine: Trajectory, trajectory: Trajectory) -> list[int] | None:
     """Where the solver stood; everywhere of what was not made finer."""
-    return None if fine is trajectory else list(np.searchsorted(np.asarray(fine.t), np.asarray(trajectory.t, float)))
+    if fine is trajectory:
+        return None
+    return np.searchsorted(np.asarray(fine.t), np.asarray(trajectory.t, float)).tolist()
 
 
 def _drawable(values: np.ndarray) -> np.ndarray:

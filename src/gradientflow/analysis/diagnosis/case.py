@@ -94,7 +94,7 @@ class Case:
     @property
     def odd_at_once(self) -> bool:
         """Whether the loss or its gradient is not finite at the start: no step was taken."""
-        return self.ran.first_odd == self.training.first and self.ran.odd[0] < 3
+        return bool(self.ran.first_odd == self.training.first and self.ran.odd[0] < 3)
 
     def arguments(self, mark: Checkpoint) -> tuple[Any, Any, Any]:
         """What the loss takes at a checkpoint."""

@@ -199,7 +199,8 @@ def _pair(directions: Any, origin: Any) -> jax.Array:
     return jnp.stack([first, _unit("plane", across)])
 
 
-def _frame(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _frame(track: Any) -> tuple[np.ndarray, np.ndarray]:
+    track = np.asarray(track)
     finite = track[np.isfinite(track).all(axis=1)]
     low, high = finite.min(axis=0), finite.max(axis=0)
     half = _ROOM * np.maximum((high - low) / 2, 0.1 * (high - low).max())

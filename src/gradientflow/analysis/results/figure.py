@@ -122,7 +122,7 @@ def _fit_title(ax: Axes) -> None:
     text = ax.title
     width = ax.get_position(original=True).width * ax.figure.figure.get_figwidth() * 72
 
-    def room(size: float) -> int:
+    def room(size: Any) -> int:
         return max(1, int(width / (_LETTER * size)))
 
     lines = text.get_text().splitlines()

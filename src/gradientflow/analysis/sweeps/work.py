@@ -60,7 +60,9 @@ def ended_of(task: Task, chunks: dict[int, tuple[int, int]], executor: Any) -> I
                 yield running.pop(future), _result(future)
     finally:
         for future in running:
-            future.cancel()
+            # A queue that is gone must not take along what is done.
+            with contextlib.suppress(Exception):
+                future.cancel()
 
 
 class Versions(NamedTuple):

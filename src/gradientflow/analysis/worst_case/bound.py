@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import check_integer, looks_at_numbers
+from gradientflow.flows import Number, check_integer, looks_at_numbers
 from gradientflow.flows.checks import in_a_line
 
 from ..results.grades import Grade, Measured
@@ -171,7 +171,7 @@ class WorstCaseBound(Drawn):
             )
         return WorstRun(method, start, ratio, course)
 
-    def latex(self, longest: float = 12) -> str:
+    def latex(self, longest: Number = 12) -> str:
         """The proof as a formula.
 
         Args:

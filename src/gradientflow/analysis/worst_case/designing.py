@@ -76,7 +76,7 @@ class Design(Drawn):
 
 
 @looks_at_numbers
-def design(optimizer: Any, mu: Any, L: Any, tries: int = 400, **ranges: tuple[Any, Any]) -> Design:
+def design(optimizer: Any, mu: Any, L: Any, tries: int = 400, **ranges: Any) -> Design:
     r"""The numbers with which a family of methods is fastest at worst on F_{μ,L}: a search over certified rates.
 
     The step is read once, with symbols for the numbers. Of numbers all over the ranges those are looked for that are

@@ -130,7 +130,7 @@ class WorstCaseFormula(Drawn):
 
 
 @looks_at_numbers
-def worst_case_formula(optimizer: Any, mu: Any, L: Any, **ranges: tuple[Any, Any]) -> WorstCaseFormula:
+def worst_case_formula(optimizer: Any, mu: Any, L: Any, **ranges: Any) -> WorstCaseFormula:
     r"""A rate on F_{μ,L} as a function of a method's numbers, proved for all of them at once.
 
     The step is read once, with symbols for the numbers. At some places in their ranges the best rate and a proof with

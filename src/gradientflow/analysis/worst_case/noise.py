@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import looks_at_numbers
+from gradientflow.flows import Number, looks_at_numbers
 
 from ..exact.leaf import NotExactError
 from ..results.grades import Grade
@@ -92,7 +92,7 @@ class WorstCaseNoise(Drawn):
         stated = dataclasses.replace(self.certificate, conditions=tuple(_conditions(self.problem)))
         return stated.check() and _gain(self.problem, stated.weights) <= self.exact
 
-    def latex(self, longest: float = 12) -> str:
+    def latex(self, longest: Number = 12) -> str:
         """The proof as a formula.
 
         Args:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradientflow.flows import Number
+
 from .certificate import Certificate
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _ROUNDED = re.compile(r"\d\.\d|\\cdot 10\^")
 
 
-def rate_proof(found: "WorstCaseRate", longest: float) -> str:
+def rate_proof(found: "WorstCaseRate", longest: Number) -> str:
     r"""The identity $\rho^2V_k - V_{k+1} = \sum\lambda_{ij}I_{ij} + \text{squares}$, and that for V, in LaTeX."""
     certificate, problem = _given(found.certificate), found.problem
     head = _equation("r" if problem.is_flow else r"\rho", _number(found.exact or Fraction(0), longest))
@@ -27,7 +29,7 @@ def rate_proof(found: "WorstCaseRate", longest: float) -> str:
     return _lines(head, certificate, longest, problem.scales, problem.unit)
 
 
-def noise_proof(found: "WorstCaseNoise", longest: float) -> str:
+def noise_proof(found: "WorstCaseNoise", longest: Number) -> str:
     r"""That $\gamma\|e\|^2 + V_k - V_{k+1} - \|x_k - x^*\|^2 + \langle e, c_k\rangle \ge 0$, and V."""
     certificate, problem = _given(found.certificate), found.problem
     head = _equation(r"\gamma", _number(found.exact or Fraction(0), longest))
@@ -35,7 +37,7 @@ def noise_proof(found: "WorstCaseNoise", longest: float) -> str:
     return _lines(head, certificate, longest, problem.scales, problem.unit)
 
 
-def bound_proof(found: "WorstCaseBound", longest: float) -> str:
+def bound_proof(found: "WorstCaseBound", longest: Number) -> str:
     r"""The identity $\tau\|x_0 - x^*\|^2 - (E_N - E^*) = \sum\lambda_{ij}I_{ij} + \text{squares}$, in LaTeX."""
     certificate, problem = _given(found.certificate), found.problem
     head = _equation(r"\tau", _number(found.exact or Fraction(0), longest))
@@ -49,7 +51,7 @@ def _equation(left: str, right: str) -> str:
 
 
 def _lines(
-    head: str, certificate: Certificate, longest: float, scales: Sequence[Fraction], unit: Fraction,
+    head: str, certificate: Certificate, longest: Number, scales: Sequence[Fraction], unit: Fraction,
     scale: Fraction = Fraction(1),
 ) -> str:  # fmt: skip
     lines = [head]
@@ -68,7 +70,7 @@ def _lines(
 
 
 def _squares(
-    form: np.ndarray, names: Sequence[str], sizes: Sequence[Fraction], scale: Fraction, longest: float
+    form: np.ndarray, names: Sequence[str], sizes: Sequence[Fraction], scale: Fraction, longest: Number
 ) -> list[str]:
     """S as a sum of squares with positive weights, by completing them one by one."""
     rest, squares = [[Fraction(entry) for entry in row] for row in form], []
@@ -85,7 +87,7 @@ def _squares(
     return squares
 
 
-def _lyapunov(coefficients: dict[Any, Fraction], longest: float) -> str:
+def _lyapunov(coefficients: dict[Any, Fraction], longest: Number) -> str:
     terms = []
     for key, value in coefficients.items():
         if isinstance(key, str):
@@ -104,7 +106,7 @@ def _energy(energy: str, place: str) -> str:
     return rf"({energy}_{{{place}}} - {energy}^* {sign} \langle \nabla f(x^*), y_{{{place}}} - x^*\rangle)"
 
 
-def _sum(terms: Sequence[tuple[Fraction, str]], longest: float) -> str:
+def _sum(terms: Sequence[tuple[Fraction, str]], longest: Number) -> str:
     text = ""
     for value, name in terms:
         sign = ("-" if value < 0 else "") if not text else (" - " if value < 0 else " + ")
@@ -113,7 +115,7 @@ def _sum(terms: Sequence[tuple[Fraction, str]], longest: float) -> str:
     return text
 
 
-def _number(value: Fraction, longest: float) -> str:
+def _number(value: Fraction, longest: Number) -> str:
     if value.denominator == 1:
         return str(value.numerator)
     if len(str(value)) <= longest:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from gradientflow.discretizers import Method
-from gradientflow.flows import Flow, looks_at_numbers
+from gradientflow.flows import Flow, Number, looks_at_numbers
 
 from ..results.grades import Grade
 from ..results.result import Drawn
@@ -113,7 +113,7 @@ class WorstCaseRate(Drawn):
         """By what distances shrink a step, or a unit of time: ρ, or e^{−r}."""
         return math.exp(-self.rate) if self.problem.is_flow else self.rate
 
-    def latex(self, longest: float = 12) -> str:
+    def latex(self, longest: Number = 12) -> str:
         """The proof as a formula: what is a nonnegative combination of which inequalities and squares.
 
         Args:

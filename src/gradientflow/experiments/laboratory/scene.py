@@ -54,7 +54,7 @@ class Scene:
     title: str = ""
     question: str = ""
     hint: str = ""
-    box: tuple[tuple[float, float], tuple[float, float]] | None = None
+    box: tuple[Any, Any] | None = None
     steps: int = 60
     ranges: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     show: tuple[str, ...] = _SHOWN
