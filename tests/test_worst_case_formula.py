@@ -152,6 +152,14 @@ def test_a_bound_that_no_quadratic_attains_says_so():
     assert better.rate <= float(found.rate.subs("kappa", 4)) + 1e-12
 
 
+def test_a_rate_above_one_promises_nothing():
+    found = worst_case_formula(gf.optimizers.gradient_descent, 1, 10, lr=(Fraction(1, 4), Fraction(1, 2)))
+    assert (found.rate, found.check()) == (10 * lr - 1, True)
+    assert "it promises no convergence" in repr(found)
+    below = worst_case_formula(gf.optimizers.gradient_descent, 1, 10, lr=(0, Fraction(2, 11)))
+    assert "promises" not in repr(below)
+
+
 def test_what_was_changed_does_not_check():
     import dataclasses
 
@@ -192,6 +200,10 @@ BAD = {
             lr=(0, Fraction(2, 5)),
         ),
         gf.analysis.NotExactError, "makes another method than with symbols",
+    ),
+    "no rational L": (
+        lambda: worst_case_formula(gf.optimizers.gradient_descent, 1, lambda lr: round(lr), lr=(0, 1)),
+        gf.analysis.NotExactError, "`L` must be a rational function",
     ),
     "a root": (
         lambda: worst_case_formula(

@@ -138,6 +138,8 @@ class Exact:
         raise NotExactError("a test or conversion of a value: a recipe that is read exactly may not depend on values")
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __abs__ = __array__ = _refuse
+    __round__ = __floor__ = __ceil__ = __trunc__ = _refuse
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _refuse
     # JAX looks whether there is one before it refuses in words of its own, which a recipe may catch.
     __jax_array__ = property(_refuse)
     __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse

@@ -86,7 +86,10 @@ class Family:
 
     def element(self, name: str, given: Any) -> Any:
         """A number, or a function of the numbers, as a rational function; `None` for ∞."""
-        value = given(**self._symbols()) if callable(given) else given
+        try:
+            value = given(**self._symbols()) if callable(given) else given
+        except NotExactError as error:
+            raise NotExactError(f"worst_case_formula: `{name}` must be a rational function: {error}") from error
         if isinstance(value, Exact):
             return self.field.one * value.value
         value = exact_number("worst_case_formula", name, value)

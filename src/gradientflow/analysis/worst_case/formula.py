@@ -12,6 +12,7 @@ import sympy
 from gradientflow.flows import looks_at_numbers
 from gradientflow.flows.checks import in_a_line
 
+from ..exact.positive import is_nonnegative
 from ..results.grades import Grade
 from ..results.result import Drawn
 from .certificate import Certificate
@@ -122,6 +123,8 @@ class WorstCaseFormula(Drawn):
         )
         known = "no formula of ρ" if self.rate is None else f"ρ a step = {self.rate}"
         lines = [f"{known} for all {where}, {self.grade}", self.reason]
+        if self.identity is not None and is_nonnegative(self.identity.squared_rate - 1):
+            lines.append("a rate of 1 or more: it promises no convergence")
         if self.attained is not None:
             lines.append(f"quadratics of curvature {self.attained} are as slow: no bound is better")
         elif self.rate is not None:
