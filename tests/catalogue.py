@@ -17,7 +17,7 @@ from gradientflow.discretizers import TABLEAUS
 ARGUMENTS = {
     gf.RungeKutta: [(name,) for name in TABLEAUS],
     gf.AdamsBashforth: [(2,), (5,)],
-    gf.discretizers.BackwardDifferentiation: [(2,), (3,)],
+    gf.discretizers.BackwardDifferentiation: [(2,)],
     gf.RungeKuttaChebyshev: [(5,)],
     gf.SecondOrderChebyshev: [(5,)],
     gf.AveragesAhead: [(2.0,)],

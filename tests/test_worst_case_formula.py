@@ -12,6 +12,8 @@ from gradientflow.analysis.exact.algebra import rational_functions
 from gradientflow.analysis.exact.positive import definite_pivots, is_defined, is_nonnegative, is_positive
 from gradientflow.analysis.worst_case.fitting import rational_through
 
+from .thorough import part
+
 worst_case_formula = gf.analysis.worst_case_formula
 kappa, q, h, lr, u = sympy.symbols("kappa q h lr u")
 
@@ -70,7 +72,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", part(KNOWN, 3))
 def test_textbook_rates_are_found_and_proved_with_symbols(name):
     make, mu, L, ranges, rate, slow = KNOWN[name]
     found = worst_case_formula(make, mu, L, **ranges)

@@ -13,8 +13,6 @@ from gradientflow.flows import Flow, UnansweredQuestionError, users_line
 from .draws import kept_generators
 from .leaf import ImpureError, NotExactError, heeded
 
-_OURS = pathlib.Path(__file__).parents[2]
-
 
 @contextmanager
 def blaming(*recipes: Any) -> Iterator[None]:
@@ -48,9 +46,6 @@ def _place(error: BaseException, recipes: tuple[Any, ...]) -> str:
     own = set().union(*(_files_of(base) for recipe in recipes for base in type(recipe).__mro__))
     own -= set().union(*(_files_of(base) for base in (*Flow.__mro__, *Discretizer.__mro__)))
     mine = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
-    # A line of ours tells nobody more than that it is not rational; one that refuses, what it refuses.
-    if mine and not isinstance(error, NotExactError) and pathlib.Path(mine[-1].filename).is_relative_to(_OURS):
-        return ""
     if mine:
         return f", because of {pathlib.Path(mine[-1].filename).name}:{mine[-1].lineno}, `{mine[-1].line}`"
     # A function that a recipe was given stands in a file of its own; a library's line helps nobody.
