@@ -422,7 +422,9 @@ def test_descent_leaves_minima_that_are_too_sharp_for_its_step():
     assert x * x + y * y < 2 / 0.3
 
 
-@pytest.mark.parametrize(("optimizer", "lr"), [(gf.optimizers.gradient_descent, 0.02), (gf.optimizers.adam, 0.03)])
+@pytest.mark.parametrize(
+    ("optimizer", "lr"), part([(gf.optimizers.gradient_descent, 0.02), (gf.optimizers.adam, 0.03)])
+)
 def test_a_curvature_that_is_followed_along_a_run_is_the_greatest(optimizer, lr):
     """Of 150 unknowns, where its direction jumps to one that is orthogonal: Σ cosh(aᵢxᵢ), both sides of the change."""
     a = jnp.linspace(0.5, 1, 150).at[:2].set(jnp.array([2.0, 1.7]))
