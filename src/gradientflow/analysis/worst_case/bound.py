@@ -216,7 +216,7 @@ def _at(measure: Measure, at: Place) -> str:
 @looks_at_numbers
 def worst_case_bound(
     method: Any, steps: int, mu: Any, L: Any, final: Any = "gap", initial: Any = "distance", at: Any = "last",
-    nonsmooth: Any = (0, math.inf), assuming: dict[str, Any] | None = None,
+    nonsmooth: Any = (0, math.inf), assuming: Any = None,
 ) -> WorstCaseBound:  # fmt: skip
     r"""What N steps from rest guarantee on every energy of F_{μ,L}, convex ones (μ = 0) included.
 

@@ -80,10 +80,10 @@ class Scene:
 
     def window(self, minima: list[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
         """What of the plane is drawn: the box, the energy's own, or what holds the start and the minima."""
-        if self.box is not None:
-            return self.box
-        if isinstance(self.energy, landscapes.Landscape):
-            return (self.energy.domain[0], self.energy.domain[1])
+        known = self.energy.domain if self.box is None and isinstance(self.energy, landscapes.Landscape) else self.box
+        if known is not None:
+            (a, b), (c, d) = known
+            return (float(a), float(b)), (float(c), float(d))
         points = np.array([self.x0, *minima])
         middle = (points.max(axis=0) + points.min(axis=0)) / 2
         half = max(0.75 * float(np.ptp(points, axis=0).max()), 1.5)
