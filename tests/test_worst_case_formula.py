@@ -178,6 +178,10 @@ def test_what_was_changed_does_not_check():
         assert not changed.holds(found.family)
     assert not dataclasses.replace(found, rate=found.rate / 2).check()
     assert not dataclasses.replace(found, identity=None).check()
+    # Told of another range than it was read for, the proof would be one of another rate.
+    wider = dataclasses.replace(found.family)
+    wider.ranges = {"lr": (Fraction(0), Fraction(1))}
+    assert not dataclasses.replace(found, family=wider, rate=wider.root(identity.squared_rate)).check()
 
 
 BAD = {

@@ -82,5 +82,5 @@ def _of_slurm(text: str, store: str) -> Any:
         executor = submitit.AutoExecutor(folder=beside, cluster=parameters.pop("cluster", None))
         executor.update_parameters(**parameters)
     except (NameError, TypeError, ValueError) as error:
-        raise ValueError(f"slurm: {'; '.join(str(error).split(chr(10)))}") from error
+        raise ValueError(f"slurm: {'; '.join(str(error).splitlines())}") from error
     return executor

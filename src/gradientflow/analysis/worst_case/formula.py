@@ -82,7 +82,9 @@ class WorstCaseFormula(Drawn):
         """Whether the identity holds for all numbers in their ranges, by arithmetic of rational functions alone."""
         if not isinstance(self.identity, Identity) or self.grade is not Grade.PROVED:
             return False
-        return self.rate == self.family.root(self.identity.squared_rate) and self.identity.holds(self.family)
+        # Read again from the recipe and the ranges as they stand.
+        family = dataclasses.replace(self.family)
+        return self.rate == family.root(self.identity.squared_rate) and self.identity.holds(family)
 
     def table(self) -> pd.DataFrame:
         """One row a place."""
@@ -140,8 +142,8 @@ def worst_case_formula(optimizer: Any, mu: Any, L: Any, **ranges: Any) -> WorstC
     few inequalities are found in fractions, as `worst_case_rate` does; through these go rational functions, for ρ², for
     V and for the multipliers; and what they claim, $\rho^2V_k - V_{k+1} = \sum\lambda_{ij}I_{ij} + S$ with λ ≥ 0 and
     S ⪰ 0, is verified as an identity of rational functions, its signs by Sturm's theorem or by coefficients. Found are
-    rates that are rational in the numbers; take √κ for one where it occurs. Where there is none, `grid` has what is
-    certified place by place.
+    rates that are rational in the numbers; take √κ for one where it occurs. Where there is none, `grid` has the best
+    rates place by place, in floating point.
 
     Args:
         optimizer: (energy, **numbers) ↦ a method, linear in its gradients with rational coefficients of the numbers.

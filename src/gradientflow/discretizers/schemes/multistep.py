@@ -54,10 +54,7 @@ class AdamsBashforth(Discretizer):
     steps: int = eqx.field(static=True)
 
     def __init__(self, steps: Any) -> None:
-        check_integer("AdamsBashforth", 1, steps=steps)
-        if steps > len(_START):
-            raise ValueError(f"AdamsBashforth: `steps` must be at most {len(_START)}, got {steps}")
-        self.steps = int(steps)
+        self.steps = _at_most("AdamsBashforth", len(_START), steps)
 
     @property
     def order(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -132,10 +129,7 @@ class BackwardDifferentiation(Discretizer):
     steps: int = eqx.field(static=True)
 
     def __init__(self, steps: Any) -> None:
-        check_integer("BackwardDifferentiation", 1, steps=steps)
-        if steps > _MOST_BACKWARD:
-            raise ValueError(f"BackwardDifferentiation: `steps` must be at most {_MOST_BACKWARD}, got {steps}")
-        self.steps = int(steps)
+        self.steps = _at_most("BackwardDifferentiation", _MOST_BACKWARD, steps)
 
     @property
     def order(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -177,6 +171,14 @@ class BackwardDifferentiation(Discretizer):
         states = (z, *memory)
         known = _weighted([(-weight / first, state) for weight, state in zip(others, states, strict=True)])
         return flow.resolvent(t + h, known, scaled(h, 1 / first)), states[:-1]
+
+
+def _at_most(name: str, most: int, steps: Any) -> int:
+    """A number of steps, checked."""
+    check_integer(name, 1, steps=steps)
+    if steps > most:
+        raise ValueError(f"{name}: `steps` must be at most {most}, got {steps}")
+    return int(steps)
 
 
 def _weighted(terms: Sequence[tuple[Fraction, State]]) -> Any:
