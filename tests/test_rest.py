@@ -196,6 +196,18 @@ def test_an_iterate_that_rests_at_an_inflection_is_told_so_too():
     assert NO_MINIMIZER not in quartic.status.detail
 
 
+@pytest.mark.parametrize(("power", "sign", "none"), [(4, -1, True), (3, 1, True), (4, 1, False)])
+def test_a_direction_that_the_run_never_moved_in_is_looked_along_too(power, sign, none):
+    """x² ± yᵖ along y = 0, where y's gradient and curvature are both zero."""
+    flow = gf.GradientFlow(gf.energy(lambda x: x[0] ** 2 + sign * x[1] ** power))
+    for run in (
+        gf.integrate(flow, [1.0, 0.0], math.inf),
+        gf.iterate(flow, gf.ForwardEuler(), [1.0, 0.0], step=0.1, steps=100),
+    ):
+        assert run.status == "converged"
+        assert (NO_MINIMIZER in run.status.detail) == none, run.status.detail
+
+
 def test_where_three_cubics_meet_e_falls_between_their_axes():
     """x₀³ − 3x₀x₁² has three valleys and three ridges; along both axes of x₀x₁x₂ E is constant."""
     for fn, n in ((lambda x: x[0] ** 3 - 3 * x[0] * x[1] ** 2, 2), (lambda x: x[0] * x[1] * x[2], 3)):

@@ -4,8 +4,8 @@ A negative eigenvalue is one of the rest itself where the way still left does no
 valley of minima one is negative for as long as anything is left. And where the Hessian is as good as nothing, at an
 inflection or a flat maximum, ∇E and the Newton step vanish as they do at a minimum, and no eigenvalue is negative. The
 slope further on tells: towards an inflection it falls like a power of the distance, and beyond it rises like that power
-again without having changed its sign. That is looked for only where the curvature is next to nothing beside what E fell
-over the way.
+again without having changed its sign. That is looked for only where some direction has no curvature, or where the
+curvature is next to nothing beside what E fell over the way.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def look_beyond(flow: Flow, t: Time, x: Position, status: Status) -> Status:
     seen: Any = status.evidence
     if status.outcome is not Outcome.CONVERGED or seen.left is None or not flow.has_energy:
         return status
-    if not _is_plain(flow, x) or not (seen.left.unstable or _next_to_nothing(seen)):
+    if not _is_plain(flow, x) or not (seen.left.unstable or seen.left.flat or _next_to_nothing(seen)):
         return status
     with np.errstate(all="ignore"):
         here = _seen_from(flow, t, x)

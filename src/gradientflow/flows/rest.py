@@ -64,12 +64,14 @@ class Left:
         fall: ½∇Eᵀs, how much E has still to fall [E]; infinite likewise.
         resolved: how much E falls over what the precision can tell x apart by [E].
         unstable: whether there is a direction of negative curvature.
+        flat: whether there is one without curvature, along which E may do anything; not looked for in large states.
     """
 
     way: Any
     fall: Any
     resolved: Any
     unstable: Any
+    flat: Any
 
 
 def left_to_do(flow: Flow, t: Time, z: State, way: Any, fall: Any = -1.0) -> Left:
@@ -185,7 +187,7 @@ def nothing_known(dtype: Any) -> Left:
     """As much left as there can be."""
     dtype = jnp.promote_types(dtype, jnp.float32)
     infinite = np.asarray(np.inf, dtype)
-    return Left(infinite, infinite, np.zeros((), dtype), np.asarray(False))
+    return Left(infinite, infinite, np.zeros((), dtype), np.asarray(False), np.asarray(False))
 
 
 def at_rest(left: Left, moved: Any, energy0: Any, energy: Any, dtype: Any, xp: Any = jnp, blur: Any = 0.0) -> Any:
@@ -279,6 +281,7 @@ def _by_eigenvalues(terms: Terms, eps: float, xp: Any = jnp) -> Left:
         resolved=8 * eps**2 * (place @ (size_of @ place)),
         # What a constraint holds does not leave.
         unstable=(values < -cut).any() & finite & (xp.abs(residual - gradient) <= noise).all(),
+        flat=~curved.all() & finite,
     )
 
 
@@ -295,7 +298,7 @@ def _of_a_field(flow: Flow, x: Position, residual: Any) -> Left:
     told_apart = 4 * float(jnp.finfo(flat.dtype).eps) * jnp.max(jnp.abs(place), initial=0)
     # No fall is left in any case; below the precision's resolution is what is below it.
     resolved = jnp.where(way <= told_apart, 0, -1).astype(way.dtype)
-    return Left(way, jnp.zeros_like(way), resolved, jnp.asarray(False))
+    return Left(way, jnp.zeros_like(way), resolved, jnp.asarray(False), jnp.asarray(False))
 
 
 def _by_conjugate_directions(hvp: Callable[[Any], Any], x: Position, gradient: Any) -> Left:
@@ -330,4 +333,5 @@ def _by_conjugate_directions(hvp: Callable[[Any], Any], x: Position, gradient: A
         fall=jnp.where(found, inner(gradient, s) / 2, infinite),
         resolved=8 * eps**2 * jnp.sqrt(inner(x, x)) * steepness,
         unstable=~curved,
+        flat=jnp.asarray(False),
     )

@@ -136,7 +136,7 @@ def rest_traced(
     x, told = jax.lax.custom_root(_vanishing(flow, t0), x0, solve, tangent_solve=_solve_linear, has_aux=True)
     told = jax.lax.stop_gradient(told)
     rest, stuck, s, taken, rejected, moved = told[0] > 0, told[1] > 0, told[2], *told[3:5].astype(int), told[5]
-    left = Left(told[6], told[7], told[8], told[9] > 0)
+    left = Left(told[6], told[7], told[8], told[9] > 0, told[10] > 0)
     leaves = left.unstable & (flow.is_gradient_flow or flow.velocity(z0) is not None)
     holds = rest & _is_root(flow, t0, x, z0) & _is_isolated(flow, t0, x) & ~leaves
     known = jax.lax.stop_gradient(jnp.where(holds, 1.0, jnp.nan).astype(dtype))

@@ -72,10 +72,7 @@ class SteepestDescentFlow(FirstOrder):
 
     def drift(self, t: Time, z: State) -> State:
         """−‖∇E‖₊^{1/(q−1)} v(∇E), both softened."""
-        size, steepest = self.norm.support(self.gradient(z), self.smoothing)
-        still = size == 0
-        speed = jnp.where(still, 0, jnp.where(still, 1, size) ** (1 / (self.q - 1)))
-        return jax.tree.map(lambda leaf: -speed.astype(leaf.dtype) * leaf, steepest)
+        return jax.tree.map(jnp.negative, self.norm.duality(self.gradient(z), 1 / (self.q - 1), self.smoothing))
 
     def lyapunov(self, t: Time, z: State) -> Any:
         """E(x)."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from ...inheriting import check_told_together
+from ...inheriting import check_told_together, owners_of, raise_not_its_own
 from ...numerics import l2_norm, max_norm, take_lists
 from ...told import Told
 
@@ -50,7 +50,10 @@ class Norm(Told):
         """
         super().__init_subclass__(**options)
         check_told_together(cls, "value", "support")
-        take_lists(cls, "value", "support")
+        # What follows from any support goes on doing so.
+        if "support" in vars(cls) and (owner := owners_of(cls, "duality")[0]) not in (Norm, cls):
+            raise_not_its_own(cls, "support", owner, "duality")
+        take_lists(cls, "value", "support", "duality")
 
     @abc.abstractmethod
     def value(self, v: Any) -> Any:
@@ -67,6 +70,13 @@ class Norm(Told):
     def steepest(self, g: Any, smoothing: Any = 0.0) -> Any:
         """The v with ‖v‖ ≤ 1 and the largest ⟨g, v⟩, softened by δ: the gradient of `dual`."""
         return self.support(g, smoothing)[1]
+
+    def duality(self, g: Any, power: Any, smoothing: Any = 0.0) -> Any:
+        """‖g‖₊^power v, of the power > 0: the duality map with that gauge; 0 where g is."""
+        size, v = self.support(g, smoothing)
+        still = size == 0
+        longer = jnp.where(still, 0, jnp.where(still, 1, size) ** power)
+        return jax.tree.map(lambda leaf: longer.astype(leaf.dtype) * leaf, v)
 
 
 class Maximum(Norm):
@@ -115,6 +125,13 @@ class Euclidean(Norm):
         """‖g‖ and the unit vector; 0 where g is."""
         size = l2_norm((g, smoothing))
         return size, jax.tree.map(lambda leaf: quotient(leaf, size.astype(jnp.result_type(leaf))), g)
+
+    def duality(self, g: Any, power: Any, smoothing: Any = 0.0) -> Any:
+        """‖g‖₊^(power − 1) g: with the power 1 it is g itself, also to what differentiates it where g is 0."""
+        size = self.dual(g, smoothing)
+        still = size == 0
+        longer = jnp.where(still, jnp.where(power == 1, 1, 0), jnp.where(still, 1, size) ** (power - 1))
+        return jax.tree.map(lambda leaf: longer.astype(jnp.result_type(leaf)) * leaf, g)
 
 
 def hypotenuse(entry: Any, smoothing: Any) -> Any:
