@@ -1,5 +1,6 @@
 """The path of a flow whose energy has kinks or walls: many short proximal steps, since a solver would only chatter."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -57,7 +58,7 @@ def nonsmooth_path(where: str, flow: Flow, x0: Any, t0: float, end: float, ts: n
     error = float(np.max(distance(run.x, half.x))) / max(scale, float(jnp.finfo(run.t.dtype).tiny))
     words = {"solver": f"{scheme.name}, {parts} steps a row", "rtol": error, "atol": 0.0}
     stats = Stats(**{**dict(run.stats), **words})
-    run = eqx.tree_at(lambda run: run.stats, run, stats, is_leaf=lambda leaf: isinstance(leaf, Stats))
+    run = dataclasses.replace(run, stats=stats)
     if len(rows) == len(times):
         return run
     kept = {name: jax.tree.map(lambda leaf: leaf[1:], getattr(run, name))

@@ -46,7 +46,7 @@ def to_javascript(fn: Callable[..., Any], *examples: Any) -> str:
     Example:
         >>> import jax.numpy as jnp, gradientflow as gf
         >>> gf.to_javascript(lambda x, h: x - h * x**3, jnp.zeros(2), 0.1)
-        '(a,b)=>{const c=a[0],d=a[1];return [c-b*(c*(c*c)),d-b*(d*(d*d))]}'
+        '(a,d)=>{const b=a[0],c=a[1];return [b-d*(b*(b*b)),c-d*(c*(c*c))]}'
     """
     if not callable(fn):
         raise TypeError(f"to_javascript: `fn` must be a function of JAX, got {type(fn).__name__}; pass lambda x: ...")
