@@ -308,10 +308,10 @@ def lab(
             server = None if export else command.server_of(page, energy, method or ())
             if export:
                 page.save(export)
-        if not quiet:
-            print(f"page: {server.address} (Ctrl-C ends it)" if server else f"page: {export}", flush=True)
         if server:
-            command.serve(server, browser)
+            command.serve(server, browser, quiet)
+        elif not quiet:
+            print(f"page: {export}")
 
 
 @app.command("list")

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from gradientflow import _files
 
@@ -12,6 +13,8 @@ from gradientflow import _files
 _heard = threading.Event()
 # Set while the first SIGINT is an exception, of which what is done comes back; and what is said then.
 _returning = threading.Event()
+# Set when the thread that listens has heard of it.
+_told = threading.Event()
 _FINISHED_FIRST = "gradientflow: interrupted; what is at work is finished first, once more ends it\n"
 _said = [_FINISHED_FIRST]
 
@@ -33,6 +36,7 @@ def end_at_signals() -> None:
         while (number := os.read(reading, 1)[0]) == signal.SIGINT and _returning.is_set():
             _returning.clear()
             os.write(2, _said[0].encode())
+            _told.set()
         _files.abandon()
         os.write(2, f"gradientflow: {signals[number]}\n".encode())
         os._exit(128 + number)
@@ -53,11 +57,22 @@ def first_interrupt_raises(says: str = _FINISHED_FIRST) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    interrupted = False
+
+    def interrupt(*_: Any) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     _said[0] = says
+    _told.clear()
     _returning.set()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
+        # The listening thread may come to it later than this one, and would take it for a signal to end at once.
+        if interrupted and _heard.is_set():
+            _told.wait(1)
         _returning.clear()
         signal.signal(signal.SIGINT, before)

@@ -1,5 +1,6 @@
 """`gradientflow lab`: the page that the command line's options describe, written or served."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -69,12 +70,15 @@ def server_of(page: Lab, energy: str, methods: Sequence[str]) -> Server:
     return Server(page.write(fields), made)
 
 
-def serve(server: Server, browse: bool) -> None:
-    """Serves until it is interrupted, and opens a browser where that is wished."""
-    if browse:
-        # A browser of the terminal returns when it is left.
-        threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
-    with first_interrupt_raises("\n"):
+def serve(server: Server, browse: bool, quiet: bool) -> None:
+    """Tells the address, opens a browser where that is wished, and serves until it is interrupted."""
+    # From the moment that the address is told, Ctrl-C is how it ends.
+    with first_interrupt_raises("\n"), contextlib.suppress(KeyboardInterrupt):
+        if not quiet:
+            print(f"page: {server.address} (Ctrl-C ends it)", flush=True)
+        if browse:
+            # A browser of the terminal returns when it is left.
+            threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
         server.run()
 
 
