@@ -258,6 +258,23 @@ def test_signals_are_heard_before_anything_else_is_imported():
     assert done.stdout == "set()\n"
 
 
+def test_an_interrupt_that_is_over_before_its_thread_has_heard_of_it_is_the_first_still():
+    """The thread took it for a second one, and ended the process with what was done."""
+    code = """
+import contextlib, os, signal, sys, time
+from gradientflow.experiments.signals import end_at_signals, first_interrupt_raises
+end_at_signals()
+# The thread waits for its turn for as long as this one has anything to do.
+sys.setswitchinterval(10)
+with first_interrupt_raises("once\\n"), contextlib.suppress(KeyboardInterrupt):
+    os.kill(os.getpid(), signal.SIGINT)
+time.sleep(0.5)
+print("what is done")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "what is done\n", "once\n")
+
+
 def test_a_device_is_written_to_and_not_replaced():
     _files.write_file("save", "/dev/null", b"1")
     assert stat.S_ISCHR(pathlib.Path("/dev/null").stat().st_mode)
